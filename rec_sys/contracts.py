@@ -1,0 +1,117 @@
+"""Every column, file and payload name, once, so that no two rooms spell one thing in two ways."""
+
+from typing import Final
+
+
+class InputError(Exception):
+    """What the user gave cannot be used; the entry points print it and exit with code 2.
+
+    Args:
+        what: What is wrong, in the user's words.
+        where: The file and line, or the setting, that is at fault.
+        remedy: What to do about it.
+    """
+
+    def __init__(self, what: str, *, where: str, remedy: str) -> None:
+        super().__init__(f"{what}\n  where: {where}\n  what to do: {remedy}")
+        self.what = what
+        self.where = where
+        self.remedy = remedy
+
+
+class ReviewColumn:
+    """Columns of `reviews.parquet`, one row a review, sorted by time."""
+
+    USER_ID: Final = "user_id"  # str
+    ASIN: Final = "asin"  # str
+    RATING: Final = "rating"  # float32, 1 to 5 stars; null where the data has none
+    TIMESTAMP: Final = "timestamp"  # int64, milliseconds since 1970-01-01 UTC; a position where the data has no time
+    TITLE: Final = "title"  # str, the review's headline; null where missing
+    TEXT: Final = "text"  # str, the review's body; null where missing
+    STYLE: Final = "style"  # str, JSON object of the variant bought; null where missing
+    HELPFUL_VOTES: Final = "helpful_votes"  # int32; null where missing
+    VERIFIED: Final = "verified"  # bool; null where missing
+    SOURCE_ROW: Final = "source_row"  # int64, row number in the raw file, counted from 0
+
+
+class ProductColumn:
+    """Columns of `products.parquet`; the row number is the product index everywhere inside."""
+
+    ASIN: Final = "asin"  # str
+    TITLE: Final = "title"  # str or null
+    BRAND: Final = "brand"  # str or null
+    CATEGORIES: Final = "categories"  # list[str], from the widest to the narrowest
+    PRICE: Final = "price"  # float32 or null, in the data's currency
+    TEXT: Final = "text"  # str or null: title, brand, categories, features, description in one text
+    RATING_MEAN: Final = "rating_mean"  # float32 or null
+    REVIEW_COUNT: Final = "review_count"  # int64
+    FIRST_REVIEW: Final = "first_review"  # int64 or null, a review's timestamp
+    LAST_REVIEW: Final = "last_review"  # int64 or null
+
+
+class QuarantineColumn:
+    """Columns of `quarantine.parquet`, one row for every raw row that was set aside."""
+
+    FILE: Final = "file"
+    LINE: Final = "line"  # int64, counted from 1
+    REASON: Final = "reason"
+    RAW: Final = "raw"  # the first 500 characters
+
+
+class PreparedFile:
+    """Files of a prepared data set's folder."""
+
+    REVIEWS: Final = "reviews.parquet"
+    PRODUCTS: Final = "products.parquet"
+    QUARANTINE: Final = "quarantine.parquet"
+    SUMMARY: Final = "summary.json"
+
+
+class BundleFile:
+    """Files of a bundle."""
+
+    MANIFEST: Final = "manifest.json"
+    WEIGHTS: Final = "weights.safetensors"
+    SETTINGS: Final = "settings.json"
+    PRODUCTS: Final = "products.parquet"
+    PRODUCT_VECTORS: Final = "product_vectors.safetensors"
+    METRICS: Final = "metrics.json"
+    TOWERS: Final = "towers"
+    PICTURES: Final = "pictures"
+
+
+class TowerFile:
+    """Exported towers in a bundle."""
+
+    USER: Final = "user_tower.onnx"
+    PRODUCT: Final = "product_tower.onnx"
+
+
+class TowerTensor:
+    """Inputs and outputs of the exported towers; batch and length are free, reviews stand newest first."""
+
+    PRODUCT_INPUTS: Final = "product_inputs"  # float32 [batch, length, dim]
+    REVIEW_TEXT: Final = "review_text"  # float32 [batch, length, 384], zero where missing
+    HAS_TEXT: Final = "has_text"  # float32 0/1 [batch, length]
+    RATING: Final = "rating"  # float32 [batch, length], stars, 0 where missing
+    AGE: Final = "age"  # float32 [batch, length], days before the newest review, -1 where there is no time
+    MASK: Final = "mask"  # float32 0/1 [batch, length]
+    PRODUCT_TEXT: Final = "product_text"  # float32 [batch, 384], zero where missing
+    HAS_PRODUCT_TEXT: Final = "has_product_text"  # float32 0/1 [batch]
+    ACTIVITY: Final = "activity"  # float32 [batch, 4]
+    USER_VECTOR: Final = "user_vector"  # float32 [batch, dim], unit length
+    PRODUCT_VECTOR: Final = "product_vector"  # float32 [batch, dim], unit length
+    REVIEW_WEIGHTS: Final = "review_weights"  # float32 [batch, length], sums to 1 where there is any review
+
+
+class Part:
+    """What a review is for under a split."""
+
+    TRAIN: Final = 0
+    VALIDATION: Final = 1
+    TEST: Final = 2
+    HISTORY: Final = 3  # earlier reviews of held-out users: read as their history, never trained on
+
+
+TEXT_DIM: Final = 384  # all-MiniLM-L6-v2's output width
+MILLISECONDS_A_DAY: Final = 86_400_000

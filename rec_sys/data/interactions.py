@@ -1,0 +1,134 @@
+"""Reviews as numbers: one total order over all reviews, users and products as indices.
+
+The position of a review in this order is its edge id everywhere inside. "Before" always means "smaller edge id",
+so a review can never see itself, a later one, or one of the same moment that the tie rule puts behind it.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from rec_sys.contracts import ProductColumn, ReviewColumn
+from rec_sys.data.dataset import PreparedDataset
+
+IntArray = npt.NDArray[np.int64]
+SmallIntArray = npt.NDArray[np.int32]
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Columns over all reviews, in the total order; every array has shape `[num_reviews]`.
+
+    Attributes:
+        user_index: int32, row of `user_ids`.
+        product_index: int32, row of `products.parquet`.
+        rating: float32 stars, NaN where missing.
+        timestamp: int64 milliseconds, or a position where the data has no time.
+        body_index: int32, equal for reviews with equal bodies; -1 where there is no text.
+        unit_start: int64, the first edge of the review's unit: the reviews that one user wrote at one moment with one
+            text (variants of one purchase). A unit is never divided, neither by a split nor by "before".
+        review_row: int64, row of `reviews.parquet`.
+    """
+
+    num_users: int
+    num_products: int
+    has_time: bool
+    user_index: SmallIntArray
+    product_index: SmallIntArray
+    rating: FloatArray
+    timestamp: IntArray
+    body_index: SmallIntArray
+    unit_start: IntArray
+    review_row: IntArray
+
+    @property
+    def num_reviews(self) -> int:
+        """Number of reviews, and so of edges."""
+        return len(self.user_index)
+
+
+def list_user_ids(reviews: pl.DataFrame) -> pl.Series:
+    """The outside ids of all users; the position is the user index."""
+    return reviews[ReviewColumn.USER_ID].unique().sort()
+
+
+def build_interactions(
+    dataset: PreparedDataset, tie_break: Literal["hash", "file"] = "hash", seed: int = 0
+) -> Interactions:
+    """Orders a prepared data set.
+
+    Args:
+        dataset: The prepared data set.
+        tie_break: `hash` orders reviews of one moment by a seeded hash of user and text (or product), `file` by
+            their row in the raw file.
+        seed: Seed of the hash.
+    """
+    reviews = dataset.reviews()
+    users = pl.DataFrame({ReviewColumn.USER_ID: list_user_ids(reviews)}).with_row_index("user_index")
+    products = dataset.products().select(ProductColumn.ASIN).with_row_index("product_index")
+    body = pl.coalesce(
+        pl.col(column).str.strip_chars().replace("", None) for column in (ReviewColumn.TEXT, ReviewColumn.TITLE)
+    )
+    table = (
+        reviews.lazy()
+        .with_row_index("review_row")
+        .join(users.lazy(), on=ReviewColumn.USER_ID, how="left", maintain_order="left")
+        .join(products.lazy(), on=ReviewColumn.ASIN, how="left", maintain_order="left")
+        .with_columns(body_index=pl.when(body.is_not_null()).then(body.rank("dense").cast(pl.Int64) - 1).otherwise(-1))
+        .select(
+            "user_index",
+            "product_index",
+            ReviewColumn.RATING,
+            ReviewColumn.TIMESTAMP,
+            "body_index",
+            ReviewColumn.SOURCE_ROW,
+            "review_row",
+        )
+        .collect()
+    )
+    columns = {name: table[name].to_numpy() for name in table.columns}
+    user, product, when = columns["user_index"], columns["product_index"], columns[ReviewColumn.TIMESTAMP]
+    body_index = columns["body_index"]
+    row = columns[ReviewColumn.SOURCE_ROW]
+    # What makes a unit: the text where there is one, else the review itself.
+    unit_key = np.where(body_index >= 0, body_index, -1 - np.arange(len(user), dtype=np.int64))
+    if tie_break == "file":
+        order = np.lexsort((row, when))
+    else:
+        unit_name = np.where(body_index >= 0, body_index, table.height + product.astype(np.int64))
+        order = np.lexsort((row, mix(user, product, seed), mix(user, unit_name, seed), when))
+    return Interactions(
+        num_users=users.height,
+        num_products=products.height,
+        has_time=dataset.summary.has_time,
+        user_index=user[order].astype(np.int32),
+        product_index=product[order].astype(np.int32),
+        rating=table[ReviewColumn.RATING].cast(pl.Float32).fill_null(float("nan")).to_numpy()[order],
+        timestamp=when[order].astype(np.int64),
+        body_index=body_index[order].astype(np.int32),
+        unit_start=_first_of_unit(user[order], when[order], unit_key[order]),
+        review_row=columns["review_row"][order].astype(np.int64),
+    )
+
+
+def _first_of_unit(user: npt.NDArray[np.integer], when: IntArray, unit_key: IntArray) -> IntArray:
+    """int64 [num_reviews]: the smallest edge id with the same user, moment and text."""
+    frame = pl.DataFrame({"user": user, "when": when, "unit": unit_key}).with_row_index("edge")
+    return frame.select(pl.col("edge").min().over("user", "when", "unit")).to_series().to_numpy().astype(np.int64)
+
+
+def mix(left: npt.NDArray[np.integer], right: npt.NDArray[np.integer], seed: int) -> npt.NDArray[np.uint64]:
+    """A seeded 64-bit hash of number pairs (the finaliser of SplitMix64, Steele et al. 2014)."""
+    golden = np.uint64(0x9E3779B97F4A7C15)
+    state = left.astype(np.uint64) * golden + np.uint64(seed)
+    for value in (right.astype(np.uint64), np.uint64(seed) * golden):
+        state = state + value * golden + golden
+        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        state = state ^ (state >> np.uint64(31))
+    return state

@@ -1,0 +1,192 @@
+"""Which review is for what: training, validation, test, and the questions that the held-out reviews ask."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from rec_sys.contracts import InputError, Part
+from rec_sys.data.interactions import BoolArray, IntArray, Interactions, SmallIntArray
+from rec_sys.settings import EvaluationSettings
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Users who are each asked once, "what next?", as seen from just before their edge bound.
+
+    Attributes:
+        user_index: int32 `[num_queries]`.
+        bound: int64 `[num_queries]`; the history is the user's visible edges with an id below it.
+        target_offsets: int64 `[num_queries + 1]`, into the targets.
+        target_products: int32 `[num_targets]`, the products that were reviewed next.
+        target_edges: int64 `[num_targets]`, their reviews.
+        history_offsets: int64 `[num_queries + 1]`, into the history.
+        history_products: int32 `[history_length]`, products of the user's visible earlier reviews.
+        num_cold: Users who had to be left out because nothing is known of them before the bound.
+    """
+
+    user_index: SmallIntArray
+    bound: IntArray
+    target_offsets: IntArray
+    target_products: SmallIntArray
+    target_edges: IntArray
+    history_offsets: IntArray
+    history_products: SmallIntArray
+    num_cold: int
+
+    def __len__(self) -> int:
+        return len(self.user_index)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Every review's part, and the questions of the two held-out parts.
+
+    Attributes:
+        part: uint8 `[num_reviews]`, see `contracts.Part`.
+        text_visible: bool `[num_reviews]`; False where the same text also stands on a review of a later part, so
+            that no text is read on one side and asked about on the other.
+        validation: Questions whose history is the train part (and HISTORY).
+        test: Questions whose history is the train and the validation part (and HISTORY).
+    """
+
+    part: npt.NDArray[np.uint8]
+    text_visible: BoolArray
+    validation: Queries
+    test: Queries
+
+    @property
+    def train_edges(self) -> IntArray:
+        """int64 `[num_train]`, in time order."""
+        return np.flatnonzero(self.part == Part.TRAIN)
+
+
+def split_reviews(interactions: Interactions, settings: EvaluationSettings, seed: int) -> Split:
+    """Splits by `settings.protocol`.
+
+    Raises:
+        InputError: The split leaves nothing to learn from or nothing to test.
+    """
+    protocols = {"leave_last_out": _leave_last_out, "random_split": _hold_out_users, "global_time": _cut_time}
+    part = protocols[settings.protocol](interactions, settings, seed)
+    for number, name in ((Part.TRAIN, "train"), (Part.VALIDATION, "validation"), (Part.TEST, "test")):
+        if not (part == number).any():
+            raise InputError(
+                f"the split {settings.protocol} leaves no {name} reviews"
+                f" ({interactions.num_reviews:,} reviews of {interactions.num_users:,} users)",
+                where="setting evaluation.protocol",
+                remedy="leave_last_out needs users with three reviews, random_split users with two and some dozens of"
+                " users, global_time reviews at several moments; choose another or bring more data",
+            )
+    visible = hide_straddling_texts(part, interactions.body_index)
+    cut = settings.protocol == "global_time"
+    return Split(
+        part=part,
+        text_visible=visible,
+        validation=_queries(interactions, part, Part.VALIDATION, (Part.TRAIN, Part.HISTORY), cut),
+        test=_queries(interactions, part, Part.TEST, (Part.TRAIN, Part.VALIDATION, Part.HISTORY), cut),
+    )
+
+
+def _unit_ranks(interactions: Interactions) -> pl.DataFrame:
+    """For every edge: `newest`, the rank of its unit counted from the user's newest (1), and `units` of that user."""
+    return (
+        pl.DataFrame({"user": interactions.user_index, "unit": interactions.unit_start})
+        .with_columns(rank=pl.col("unit").rank("dense").over("user").cast(pl.Int64))
+        .with_columns(units=pl.col("rank").max().over("user"))
+        .with_columns(newest=pl.col("units") - pl.col("rank") + 1)
+    )
+
+
+def _leave_last_out(interactions: Interactions, settings: EvaluationSettings, seed: int) -> npt.NDArray[np.uint8]:
+    """A user's last unit is for test, the one before for validation; users with fewer than three only train."""
+    ranks = _unit_ranks(interactions)
+    enough = ranks["units"].to_numpy() >= 3
+    newest = ranks["newest"].to_numpy()
+    part = np.full(interactions.num_reviews, Part.TRAIN, dtype=np.uint8)
+    part[enough & (newest == 2)] = Part.VALIDATION
+    part[enough & (newest == 1)] = Part.TEST
+    return part
+
+
+def _hold_out_users(interactions: Interactions, settings: EvaluationSettings, seed: int) -> npt.NDArray[np.uint8]:
+    """Users drawn at random are never trained on: their last unit is asked for, the earlier ones are their history."""
+    ranks = _unit_ranks(interactions)
+    able = np.unique(ranks.filter(pl.col("units") >= 2)["user"].to_numpy())
+    drawn = np.random.default_rng(seed).permutation(able)
+    num_test, num_validation = (
+        round(fraction * len(able)) for fraction in (settings.test_fraction, settings.validation_fraction)
+    )
+    role = np.full(interactions.num_users, Part.TRAIN, dtype=np.uint8)
+    role[drawn[:num_test]] = Part.TEST
+    role[drawn[num_test : num_test + num_validation]] = Part.VALIDATION
+    part = role[interactions.user_index]
+    part[(part != Part.TRAIN) & (ranks["newest"].to_numpy() > 1)] = Part.HISTORY
+    return part
+
+
+def _cut_time(interactions: Interactions, settings: EvaluationSettings, seed: int) -> npt.NDArray[np.uint8]:
+    """Two moments cut all reviews into train, validation and test; reviews of one moment stay together."""
+    if not interactions.has_time:
+        raise InputError(
+            "a split by time needs times, and this data set has only an order within each user",
+            where="setting evaluation.protocol=global_time",
+            remedy="choose evaluation=leave_last_out or evaluation=random_split",
+        )
+    when = interactions.timestamp  # sorted
+    count = interactions.num_reviews
+    first_validation, first_test = (
+        when[min(count - 1, int(count * (1 - share)))]
+        for share in (settings.test_fraction + settings.validation_fraction, settings.test_fraction)
+    )
+    part = np.full(count, Part.TRAIN, dtype=np.uint8)
+    part[when >= first_validation] = Part.VALIDATION
+    part[when >= first_test] = Part.TEST
+    return part
+
+
+def hide_straddling_texts(part: npt.NDArray[np.uint8], body_index: SmallIntArray) -> BoolArray:
+    """bool `[num_reviews]`: whether a review's text may be read.
+
+    A text that stands on several rows is read only in the latest part that it stands in.
+    """
+    lateness = np.where(part == Part.HISTORY, Part.TRAIN, part)
+    latest = np.zeros(int(body_index.max(initial=-1)) + 2, dtype=np.uint8)
+    np.maximum.at(latest, body_index, lateness)  # index -1 (no text) is the last place, read by nobody
+    return (body_index < 0) | (lateness == latest[body_index])
+
+
+def _queries(
+    interactions: Interactions, part: npt.NDArray[np.uint8], asked: int, known: tuple[int, ...], cut: bool
+) -> Queries:
+    target_edges = np.flatnonzero(part == asked)
+    # By user, then by time: the order in which the offsets below count.
+    target_edges = target_edges[np.argsort(interactions.user_index[target_edges], kind="stable")]
+    users, first = np.unique(interactions.user_index[target_edges], return_index=True)
+    bound = np.full(len(users), target_edges.min(initial=0)) if cut else interactions.unit_start[target_edges[first]]
+    place = np.full(interactions.num_users, -1, dtype=np.int64)
+    place[users] = np.arange(len(users))
+
+    history = np.flatnonzero(np.isin(part, known) & (place[interactions.user_index] >= 0))
+    history = history[history < bound[place[interactions.user_index[history]]]]
+    history = history[np.argsort(interactions.user_index[history], kind="stable")]
+    history_count = np.bincount(place[interactions.user_index[history]], minlength=len(users))
+    target_count = np.diff(np.append(first, len(target_edges)))
+
+    warm = history_count > 0
+    keep_target = np.repeat(warm, target_count)
+    return Queries(
+        user_index=users[warm].astype(np.int32),
+        bound=bound[warm].astype(np.int64),
+        target_offsets=_offsets(target_count[warm]),
+        target_products=interactions.product_index[target_edges[keep_target]],
+        target_edges=target_edges[keep_target],
+        history_offsets=_offsets(history_count[warm]),
+        history_products=interactions.product_index[history],
+        num_cold=int((~warm).sum()),
+    )
+
+
+def _offsets(counts: npt.NDArray[np.integer]) -> IntArray:
+    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])

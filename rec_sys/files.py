@@ -1,0 +1,210 @@
+"""Files and folders appear whole or not at all: every room writes through here.
+
+A writer gets a temporary sibling of its target; only when it returns without an error does the sibling take the
+target's name. A killed run leaves what stood before, and its sibling is swept away by the next writer of the target.
+"""
+
+import ctypes
+import errno
+import fcntl
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from rec_sys.contracts import InputError
+
+_DISK_IS_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_MAY_NOT_WRITE: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
+# Libraries written in Rust or C++ wrap the error number into a text of their own.
+_FULL_DISK_TEXTS: Final = ("No space left on device", "Disk quota exceeded", "File too large", "disk is full")
+_SUFFIX: Final = ".unfinished"
+
+
+@contextmanager
+def atomic_file(path: Path, bytes_needed: int | None = None) -> Iterator[Path]:
+    """Yields a path to write to; its content becomes `path` when the block ends well.
+
+    Args:
+        path: The file to write; missing parent folders are made.
+        bytes_needed: Expected size, named when the disk is full.
+
+    Raises:
+        InputError: The disk is full or the folder cannot be written to.
+    """
+    with _explained(path.parent, may_not_write=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_SUFFIX, dir=path.parent)
+    sibling = Path(name)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        with explain_full_disk(path.parent, bytes_needed):
+            yield sibling
+            _synchronise(sibling)
+        with _explained(path.parent, may_not_write=True):
+            sibling.chmod(0o666 & ~_umask())
+            sibling.replace(path)
+            _synchronise(path.parent)
+    finally:
+        sibling.unlink(missing_ok=True)
+        os.close(handle)
+
+
+@contextmanager
+def atomic_folder(path: Path, bytes_needed: int | None = None) -> Iterator[Path]:
+    """Yields an empty folder to fill; it becomes `path`, replacing what stood there, when the block ends well.
+
+    Args:
+        path: The folder to write; missing parent folders are made.
+        bytes_needed: Expected size of its files together, named when the disk is full.
+
+    Raises:
+        InputError: The disk is full or the parent folder cannot be written to.
+    """
+    with _explained(path.parent, may_not_write=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() and _aside(path).exists():
+            _aside(path).replace(path)
+        _sweep(path)
+        sibling = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_SUFFIX, dir=path.parent))
+    handle = os.open(sibling, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        with explain_full_disk(path.parent, bytes_needed):
+            yield sibling
+            for file in sibling.rglob("*"):
+                _synchronise(file)
+        with _explained(path.parent, may_not_write=True):
+            sibling.chmod(0o777 & ~_umask())
+            _take_place(sibling, path)
+            _synchronise(path.parent)
+    finally:
+        shutil.rmtree(sibling, ignore_errors=True)
+        os.close(handle)
+
+
+@contextmanager
+def explain_full_disk(folder: Path, bytes_needed: int | None = None) -> Iterator[None]:
+    """Turns a full disk, from whatever library it comes, into one clear message about `folder`.
+
+    Raises:
+        InputError: The disk, the quota or the allowed file size is exhausted.
+    """
+    with _explained(folder, bytes_needed=bytes_needed):
+        yield
+
+
+@contextmanager
+def _explained(folder: Path, *, bytes_needed: int | None = None, may_not_write: bool = False) -> Iterator[None]:
+    # Reading errors inside a writer's block carry EACCES too, so that one is explained only around our own calls.
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if _is_full_disk(error):
+            needed = "" if bytes_needed is None else f", about {bytes_needed:,} bytes are needed"
+            raise InputError(
+                "the disk is full",
+                where=f"{folder.absolute()} ({_free_bytes(folder)} bytes free{needed})",
+                remedy="free some space or choose another folder with output_dir=...; nothing half-written was left",
+            ) from error
+        if may_not_write and isinstance(error, OSError) and error.errno in _MAY_NOT_WRITE:
+            raise InputError(
+                f"this folder cannot be written to ({error.strerror})",
+                where=str(folder.absolute()),
+                remedy="change its permissions or choose another folder with output_dir=...",
+            ) from error
+        raise
+
+
+def writable_folder(path: Path) -> Path:
+    """Makes a folder and its parents where they are missing.
+
+    Raises:
+        InputError: A parent is a file, or the permissions forbid it.
+    """
+    with _explained(path, may_not_write=True):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _is_full_disk(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _DISK_IS_FULL:
+            return True
+        if any(text in str(error) for text in _FULL_DISK_TEXTS):
+            return True
+        error = error.__cause__
+    return False
+
+
+def _free_bytes(folder: Path) -> str:
+    with suppress(OSError):
+        return f"{shutil.disk_usage(folder).free:,}"
+    return "unknown"
+
+
+def _umask() -> int:
+    # The umask can only be read by setting it.
+    value = os.umask(0o022)
+    os.umask(value)
+    return value
+
+
+def _synchronise(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sweep(path: Path) -> None:
+    """Removes what killed writers of `path` left; a living writer holds a lock on its sibling."""
+    for sibling in path.parent.glob(f".{path.name}.*{_SUFFIX}"):
+        with suppress(FileNotFoundError):
+            handle = os.open(sibling, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if sibling.is_dir():
+                    shutil.rmtree(sibling, ignore_errors=True)
+                else:
+                    sibling.unlink(missing_ok=True)
+            except BlockingIOError:
+                continue
+            finally:
+                os.close(handle)
+
+
+def _take_place(sibling: Path, path: Path) -> None:
+    if not path.is_dir():
+        sibling.replace(path)
+    elif not _exchange(sibling, path):
+        # No atomic exchange on this file system: the old folder steps aside for an instant. A kill in that instant
+        # is mended by the next writer, who puts it back.
+        shutil.rmtree(_aside(path), ignore_errors=True)
+        path.replace(_aside(path))
+        sibling.replace(path)
+        shutil.rmtree(_aside(path), ignore_errors=True)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old")
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Swaps the names of two folders in one step; False where the system cannot."""
+    library = ctypes.CDLL(None, use_errno=True)
+    here, swap = -100, 2  # AT_FDCWD, and RENAME_EXCHANGE (Linux) = RENAME_SWAP (macOS)
+    names = os.fsencode(first.absolute()), os.fsencode(second.absolute())
+    if sys.platform == "darwin":
+        return bool(library.renamex_np(*names, swap) == 0)
+    if not hasattr(library, "renameat2"):
+        return False
+    return bool(library.renameat2(here, names[0], here, names[1], swap) == 0)

@@ -1,0 +1,1 @@
+"""The time-sorted review graph and its temporal sampler."""

@@ -1,0 +1,280 @@
+"""Blocks: the part of the graph that one batch reads, as tensors ready for message passing.
+
+A review that several questions share is read and encoded once; edges refer to it by row.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from rec_sys.contracts import MILLISECONDS_A_DAY
+from rec_sys.data.interactions import BoolArray, FloatArray, IntArray, SmallIntArray
+from rec_sys.graph.review_graph import ReviewGraph
+from rec_sys.graph.sampler import TemporalSampler
+
+NUM_ACTIVITIES = 4
+
+
+@dataclass(frozen=True)
+class Reviews:
+    """Distinct reviews of a block.
+
+    Attributes:
+        text: float16 `[num_reviews, 384]`, zero where unread.
+        has_text: float32 0/1 `[num_reviews]`.
+        rating: float32 `[num_reviews]`, 0 where missing.
+    """
+
+    text: Tensor
+    has_text: Tensor
+    rating: Tensor
+
+
+@dataclass(frozen=True)
+class Products:
+    """Products of a block.
+
+    Attributes:
+        index: int64 `[num_rows]`.
+        text: float16 `[num_rows, 384]`.
+        has_text: float32 0/1 `[num_rows]`.
+    """
+
+    index: Tensor
+    text: Tensor
+    has_text: Tensor
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Message-passing edges, each row's newest review first.
+
+    Attributes:
+        row: int64 `[num_edges]`, the destination: a query of a user block, a product row of a product block.
+        review: int64 `[num_edges]`, row of `Reviews`.
+        distance: int64 `[num_edges]`, how many newer reviews the row has.
+        age: float32 `[num_edges]`, days before the row's newest review; -1 where the data has no time.
+    """
+
+    row: Tensor
+    review: Tensor
+    distance: Tensor
+    age: Tensor
+
+
+@dataclass(frozen=True)
+class UserBlock:
+    """Histories of some queries.
+
+    Attributes:
+        num_queries: Rows, some of which may have no edge.
+        edges: The history's edges.
+        product_of_edge: int64 `[num_edges]`, row of `products`.
+        products: Distinct products of the histories.
+        reviews: Distinct reviews of the histories.
+        user_offset: float32 `[num_queries]`, how far above the products' mean this user rates.
+    """
+
+    num_queries: int
+    edges: Edges
+    product_of_edge: Tensor
+    products: Products
+    reviews: Reviews
+    user_offset: Tensor
+
+
+@dataclass(frozen=True)
+class ProductBlock:
+    """Some products with their newest reviews.
+
+    Attributes:
+        products: The products.
+        activity: float32 `[num_rows, NUM_ACTIVITIES]`: log of the review count against the catalogue's mean, whether
+            there is none, and how recent the newest is (two decays, of a month and of a year; 0 without time).
+        edges: Edges from `reviews` to `products`.
+        reviews: Distinct reviews of the products.
+    """
+
+    products: Products
+    activity: Tensor
+    edges: Edges
+    reviews: Reviews
+
+
+@dataclass(frozen=True)
+class RatingOffsets:
+    """Closed-form rating offsets with pseudo-counts (Koren 2008, eq. 1, shrunk means instead of ridge regression).
+
+    Attributes:
+        mean: The train part's mean stars.
+        product_sum: float64 `[num_products]`, summed deviations from the mean.
+        product_count: float64 `[num_products]`.
+        pseudo_counts: Shrinkage towards zero.
+    """
+
+    mean: float
+    product_sum: npt.NDArray[np.float64]
+    product_count: npt.NDArray[np.float64]
+    pseudo_counts: float
+
+    def of_products(self) -> FloatArray:
+        """float32 `[num_products]`."""
+        return (self.product_sum / np.maximum(self.product_count + self.pseudo_counts, 1e-9)).astype(np.float32)
+
+    def of_products_without(self, products: SmallIntArray, ratings: npt.NDArray[np.float32]) -> FloatArray:
+        """float32 `[n]`: a product's offset without the review that is being predicted."""
+        rest = self.product_sum[products] - np.nan_to_num(ratings - self.mean)
+        count = self.product_count[products] - ~np.isnan(ratings)
+        return (rest / np.maximum(count + self.pseudo_counts, 1e-9)).astype(np.float32)
+
+
+def fit_rating_offsets(graph: ReviewGraph, edges: IntArray, pseudo_counts: float) -> RatingOffsets:
+    """Offsets from the given (train) edges; all zero around 0 where there are no ratings."""
+    columns = graph.interactions
+    rating = np.asarray(columns.rating[edges], dtype=np.float64)
+    rated = ~np.isnan(rating)
+    mean = float(rating[rated].mean()) if rated.any() else 0.0
+    product = columns.product_index[edges][rated]
+    return RatingOffsets(
+        mean=mean,
+        product_sum=np.bincount(product, weights=rating[rated] - mean, minlength=columns.num_products),
+        product_count=np.bincount(product, minlength=columns.num_products).astype(np.float64),
+        pseudo_counts=pseudo_counts,
+    )
+
+
+class BlockBuilder:
+    """Builds blocks through a sampler.
+
+    Args:
+        sampler: Decides which edges may be read.
+        text_visible: bool `[num_reviews]`, whose text may be read; None = all.
+        offsets: Rating offsets fitted on train edges.
+        user_limit: Most reviews of a user.
+        product_limit: Most reviews of a product.
+    """
+
+    def __init__(
+        self,
+        sampler: TemporalSampler,
+        text_visible: BoolArray | None,
+        offsets: RatingOffsets,
+        user_limit: int,
+        product_limit: int,
+    ) -> None:
+        self.graph = sampler.graph
+        self.sampler = sampler
+        self.text_visible = text_visible
+        self.offsets = offsets
+        self.user_limit = user_limit
+        self.product_limit = product_limit if self.graph.has_text or self.graph.has_rating else 0
+        self._product_offset = offsets.of_products()
+        self._product_has_text = np.any(self.graph.product_text_vectors, axis=1)
+
+    def build_users(self, users: IntArray, before: IntArray, asked_bodies: SmallIntArray | None = None) -> UserBlock:
+        """The histories of some users.
+
+        Args:
+            users: int `[num_queries]`.
+            before: int64 `[num_queries]`, exclusive edge bounds.
+            asked_bodies: int32 `[num_queries]`, text of the review that is being predicted: never read, wherever
+                else it stands in the history; None = nothing to hide.
+        """
+        picked = self.sampler.last_reviews_of_users(users, before, self.user_limit)
+        row, distance = np.nonzero(picked >= 0)
+        edge = picked[row, distance]
+        columns = self.graph.interactions
+        hidden = np.zeros(len(edge), dtype=bool)
+        if asked_bodies is not None:
+            hidden = columns.body_index[edge] == asked_bodies[row]
+        # The same review may be hidden from one query and open to another: two rows of `Reviews` then.
+        distinct, review = np.unique(edge * 2 + hidden, return_inverse=True)
+        product, product_of_edge = np.unique(columns.product_index[edge], return_inverse=True)
+        deviation = columns.rating[edge] - self.offsets.mean - self._product_offset[columns.product_index[edge]]
+        rated = ~np.isnan(deviation)
+        total = np.bincount(row[rated], weights=deviation[rated], minlength=len(users))
+        count = np.bincount(row[rated], minlength=len(users))
+        offset = total / np.maximum(count + self.offsets.pseudo_counts, 1e-9)
+        return UserBlock(
+            num_queries=len(users),
+            edges=self._edges(picked, row, distance, edge, review),
+            product_of_edge=torch.from_numpy(product_of_edge),
+            products=self._products(product.astype(np.int64)),
+            reviews=self._reviews(distinct // 2, (distinct % 2).astype(bool)),
+            user_offset=torch.from_numpy(offset.astype(np.float32)),
+        )
+
+    def build_products(
+        self, products: IntArray, before: int, asked_bodies: SmallIntArray | None = None
+    ) -> ProductBlock:
+        """Some products with their newest reviews before one edge.
+
+        Args:
+            products: int64 `[num_rows]`.
+            before: Exclusive edge bound.
+            asked_bodies: int32 `[n]`, texts of the reviews that are being predicted: never read here.
+        """
+        bounds = np.full(len(products), before, dtype=np.int64)
+        picked = self.sampler.last_reviews_of_products(products, bounds, self.product_limit)
+        row, distance = np.nonzero(picked >= 0)
+        edge = picked[row, distance]
+        distinct, review = np.unique(edge, return_inverse=True)
+        hidden = np.zeros(len(distinct), dtype=bool)
+        if asked_bodies is not None:
+            hidden = np.isin(self.graph.interactions.body_index[distinct], asked_bodies)
+        return ProductBlock(
+            products=self._products(products),
+            activity=torch.from_numpy(self._activity(products, picked, before)),
+            edges=self._edges(picked, row, distance, edge, review),
+            reviews=self._reviews(distinct, hidden),
+        )
+
+    def _activity(self, products: IntArray, picked: IntArray, before: int) -> FloatArray:
+        columns = self.graph.interactions
+        count = self.sampler.count_reviews_of_products(products, before)
+        mean = min(before, len(self.sampler.by_product.edges)) / columns.num_products
+        activity = np.zeros((len(products), NUM_ACTIVITIES), dtype=np.float32)
+        activity[:, 0] = np.log((count + 1) / (mean + 1))
+        activity[:, 1] = count == 0
+        if columns.has_time and picked.shape[1] and before > 0:
+            reviewed = picked[:, 0] >= 0
+            days = (columns.timestamp[before - 1] - columns.timestamp[picked[reviewed, 0]]) / MILLISECONDS_A_DAY
+            activity[reviewed, 2] = np.exp(-days / 30)
+            activity[reviewed, 3] = np.exp(-days / 365)
+        return activity
+
+    def _edges(self, picked: IntArray, row: IntArray, distance: IntArray, edge: IntArray, review: IntArray) -> Edges:
+        columns = self.graph.interactions
+        age = np.full(len(edge), -1.0, dtype=np.float32)
+        if columns.has_time and len(edge):
+            newest = columns.timestamp[picked[row, 0]]
+            age = ((newest - columns.timestamp[edge]) / MILLISECONDS_A_DAY).astype(np.float32)
+        return Edges(
+            row=torch.from_numpy(row),
+            review=torch.from_numpy(review),
+            distance=torch.from_numpy(distance),
+            age=torch.from_numpy(age),
+        )
+
+    def _reviews(self, edge: IntArray, hidden: BoolArray) -> Reviews:
+        text_row = np.where(hidden, -1, self.graph.text_row[edge])
+        if self.text_visible is not None:
+            text_row = np.where(self.text_visible[edge], text_row, -1)
+        present = text_row >= 0
+        text = np.zeros((len(edge), self.graph.product_text_vectors.shape[1]), dtype=np.float16)
+        text[present] = self.graph.text_vectors[text_row[present]]
+        return Reviews(
+            text=torch.from_numpy(text),
+            has_text=torch.from_numpy(present.astype(np.float32)),
+            rating=torch.from_numpy(np.nan_to_num(np.asarray(self.graph.interactions.rating[edge]), nan=0.0)),
+        )
+
+    def _products(self, index: IntArray) -> Products:
+        return Products(
+            index=torch.from_numpy(index),
+            text=torch.from_numpy(np.asarray(self.graph.product_text_vectors[index])),
+            has_text=torch.from_numpy(self._product_has_text[index].astype(np.float32)),
+        )

@@ -1,0 +1,112 @@
+"""From a prepared data set to its review graph on disk: text vectors looked up, edges ordered, columns written."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from rec_sys.contracts import TEXT_DIM, InputError, ProductColumn, ReviewColumn
+from rec_sys.data.dataset import PreparedDataset, embedded_review_text
+from rec_sys.data.interactions import Interactions, SmallIntArray, build_interactions
+from rec_sys.graph.review_graph import ReviewGraph, assemble_graph, load_graph, name_graph, save_graph
+from rec_sys.settings import Settings
+from rec_sys.text.embedding import embed_texts
+from rec_sys.text.encoder import identify_encoder
+
+
+def build_graph(dataset: PreparedDataset, settings: Settings, say: Callable[[str], None]) -> tuple[ReviewGraph, str]:
+    """The graph of a data set, built once and opened from disk afterwards.
+
+    Args:
+        dataset: The prepared data set.
+        settings: All settings; the text, tie and seed settings shape the graph.
+        say: Takes a line for the user.
+
+    Returns:
+        The graph and the id of the text encoder behind its vectors.
+
+    Raises:
+        InputError: Given vectors do not fit the data.
+    """
+    encoder = _identify_vectors(settings)
+    seed = settings.seed if settings.graph.tie_break == "hash" else 0
+    folder = dataset.folder / name_graph(text=encoder, tie_break=settings.graph.tie_break, seed=seed)
+    if not folder.exists():
+        interactions = build_interactions(dataset, settings.graph.tie_break, seed)
+        save_graph(_with_text(interactions, dataset, settings, say), folder)
+        return load_graph(folder), encoder
+    graph = load_graph(folder)
+    if settings.text.source == "encoder":
+        count = len(graph.text_vectors)
+        say(f"text: embedded 0 of {count:,} texts ({count:,} stand in the graph)")
+    return graph, encoder
+
+
+def _identify_vectors(settings: Settings) -> str:
+    text = settings.text
+    if text.source == "encoder":
+        return identify_encoder(text)
+    if text.source == "given" and text.vectors_path is not None:
+        _open_given_vectors(text.vectors_path)
+        stat = text.vectors_path.stat()
+        return f"given:{text.vectors_path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
+    return "none"
+
+
+def _with_text(
+    interactions: Interactions, dataset: PreparedDataset, settings: Settings, say: Callable[[str], None]
+) -> ReviewGraph:
+    if settings.text.source == "none":
+        return assemble_graph(interactions)
+    if settings.text.source == "given" and settings.text.vectors_path is not None:
+        vectors = _open_given_vectors(settings.text.vectors_path)
+        source = dataset.reviews()[ReviewColumn.SOURCE_ROW].to_numpy()
+        if len(source) and source.max() >= len(vectors):
+            raise InputError(
+                f"there are {len(vectors):,} vectors for raw rows up to {source.max() + 1:,}",
+                where=str(settings.text.vectors_path),
+                remedy="give one vector for every row of the raw review file, in its order",
+            )
+        return assemble_graph(interactions, vectors, source[interactions.review_row].astype(np.int32))
+    return _with_encoded_text(interactions, dataset, settings, say)
+
+
+def _with_encoded_text(
+    interactions: Interactions, dataset: PreparedDataset, settings: Settings, say: Callable[[str], None]
+) -> ReviewGraph:
+    review_text = dataset.reviews().select(text=embedded_review_text())["text"]
+    product_text = dataset.products()[ProductColumn.TEXT]
+    texts = pl.concat([review_text.rename("text"), product_text.rename("text")]).drop_nulls().unique().sort()
+    embedded = embed_texts(texts, settings.text, settings.output_dir / "text")
+    total = embedded.num_embedded + embedded.num_reused
+    say(f"text: embedded {embedded.num_embedded:,} of {total:,} texts ({embedded.num_reused:,} reused)")
+    review_row = _rows_of(review_text, texts)[interactions.review_row]
+    product_row = _rows_of(product_text, texts)
+    product_vectors = np.zeros((len(product_text), TEXT_DIM), dtype=np.float16)
+    product_vectors[product_row >= 0] = embedded.vectors[product_row[product_row >= 0]]
+    return assemble_graph(interactions, embedded.vectors, review_row, product_vectors)
+
+
+def _rows_of(wanted: pl.Series, texts: pl.Series) -> SmallIntArray:
+    """int32 [len(wanted)]: the place of each text in `texts`, -1 for null."""
+    places = pl.DataFrame({"text": texts, "place": np.arange(len(texts), dtype=np.int32)})
+    joined = pl.DataFrame({"text": wanted}).join(places, on="text", how="left", maintain_order="left")
+    return joined["place"].fill_null(-1).to_numpy()
+
+
+def _open_given_vectors(path: Path) -> npt.NDArray[np.float16]:
+    try:
+        vectors: npt.NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise InputError("the file of text vectors is missing", where=str(path), remedy="give its path") from error
+    except ValueError as error:
+        raise InputError(f"this is no .npy file: {error}", where=str(path), remedy="write it with numpy.save") from error
+    if vectors.ndim != 2 or vectors.shape[1] != TEXT_DIM or vectors.dtype.kind != "f":
+        raise InputError(
+            f"vectors have shape {vectors.shape} and type {vectors.dtype}",
+            where=str(path),
+            remedy=f"give floats of shape [rows, {TEXT_DIM}]",
+        )
+    return vectors

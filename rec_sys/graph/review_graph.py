@@ -1,0 +1,159 @@
+"""The review graph: users and products are nodes, reviews are edges, all in one order of time.
+
+The columns are `.npy` files that are memory-mapped, so a graph larger than the memory still trains, and building it
+twice with the same data, text model and tie rule costs nothing.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rec_sys.contracts import TEXT_DIM
+from rec_sys.data.interactions import IntArray, Interactions, SmallIntArray
+from rec_sys.files import atomic_folder
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Adjacency:
+    """Compressed sparse rows: the edges of each node, ascending, and so in time order.
+
+    Attributes:
+        offsets: int64 `[num_nodes + 1]`.
+        edges: int64 `[num_edges]`.
+    """
+
+    offsets: IntArray
+    edges: IntArray
+
+
+def build_adjacency(node_of_edge: SmallIntArray, edges: IntArray, num_nodes: int) -> Adjacency:
+    """Groups ascending edge ids by node.
+
+    Args:
+        node_of_edge: int32 `[num_reviews]`, over all edges.
+        edges: int64 `[num_edges]`, the edges to hold, ascending.
+        num_nodes: Number of rows.
+    """
+    nodes = node_of_edge[edges]
+    offsets = np.zeros(num_nodes + 1, dtype=np.int64)
+    np.cumsum(np.bincount(nodes, minlength=num_nodes), out=offsets[1:])
+    return Adjacency(offsets, edges[np.argsort(nodes, kind="stable")])
+
+
+@dataclass(frozen=True)
+class ReviewGraph:
+    """All reviews as edges, with their features.
+
+    Attributes:
+        interactions: The edges' columns.
+        text_vectors: float16 `[num_texts, 384]`, unit length; memory-mapped.
+        text_row: int32 `[num_reviews]`, row of `text_vectors`, -1 where a review has no text.
+        product_text_vectors: float16 `[num_products, 384]`, zero where a product has no text.
+        by_user: Edges of each user.
+        by_product: Edges of each product.
+    """
+
+    interactions: Interactions
+    text_vectors: npt.NDArray[np.float16]
+    text_row: SmallIntArray
+    product_text_vectors: npt.NDArray[np.float16]
+    by_user: Adjacency
+    by_product: Adjacency
+
+    @property
+    def has_text(self) -> bool:
+        """Whether any review has a text."""
+        return len(self.text_vectors) > 0
+
+    @property
+    def has_product_text(self) -> bool:
+        """Whether any product has a text."""
+        return bool(np.any(self.product_text_vectors))
+
+    @property
+    def has_rating(self) -> bool:
+        """Whether any review has stars."""
+        return not bool(np.isnan(self.interactions.rating).all())
+
+
+def assemble_graph(
+    interactions: Interactions,
+    text_vectors: npt.NDArray[np.float16] | None = None,
+    text_row: SmallIntArray | None = None,
+    product_text_vectors: npt.NDArray[np.float16] | None = None,
+) -> ReviewGraph:
+    """A graph in memory; a missing text is -1 and a missing product text a zero vector."""
+    edges = np.arange(interactions.num_reviews, dtype=np.int64)
+    no_vectors = np.zeros((0, TEXT_DIM), dtype=np.float16)
+    no_product_vectors = np.zeros((interactions.num_products, TEXT_DIM), dtype=np.float16)
+    return ReviewGraph(
+        interactions=interactions,
+        text_vectors=no_vectors if text_vectors is None else text_vectors,
+        text_row=np.full(interactions.num_reviews, -1, dtype=np.int32) if text_row is None else text_row,
+        product_text_vectors=no_product_vectors if product_text_vectors is None else product_text_vectors,
+        by_user=build_adjacency(interactions.user_index, edges, interactions.num_users),
+        by_product=build_adjacency(interactions.product_index, edges, interactions.num_products),
+    )
+
+
+def name_graph(**identity: Any) -> str:
+    """The folder name of a graph: a hash of everything that shapes it."""
+    text = json.dumps({"format": FORMAT_VERSION, **identity}, sort_keys=True)
+    return "graph-" + hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def save_graph(graph: ReviewGraph, folder: Path) -> None:
+    """Writes a graph as `.npy` columns; the folder appears whole or not at all."""
+    interactions = graph.interactions
+    with atomic_folder(folder) as building:
+        scalars = {}
+        for field in fields(interactions):
+            value = getattr(interactions, field.name)
+            if isinstance(value, np.ndarray):
+                np.save(building / f"{field.name}.npy", value)
+            else:
+                scalars[field.name] = value
+        np.save(building / "text_row.npy", graph.text_row)
+        for name in ("text_vectors", "product_text_vectors"):
+            _save_in_pieces(building / f"{name}.npy", getattr(graph, name))
+        for name in ("by_user", "by_product"):
+            adjacency = getattr(graph, name)
+            np.save(building / f"{name}.offsets.npy", adjacency.offsets)
+            np.save(building / f"{name}.edges.npy", adjacency.edges)
+        (building / "graph.json").write_text(json.dumps(scalars))
+
+
+def _save_in_pieces(path: Path, vectors: npt.NDArray[np.floating]) -> None:
+    """float16 on disk, without a second copy in memory."""
+    if vectors.size == 0:
+        np.save(path, vectors.astype(np.float16))
+        return
+    target = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=vectors.shape)
+    for start in range(0, len(vectors), 65_536):
+        target[start : start + 65_536] = vectors[start : start + 65_536]
+    target.flush()
+
+
+def load_graph(folder: Path) -> ReviewGraph:
+    """Opens a saved graph; its columns stay on disk until they are read."""
+
+    def column(name: str) -> Any:
+        return np.load(folder / f"{name}.npy", mmap_mode="r")
+
+    scalars = json.loads((folder / "graph.json").read_text())
+    arrays = {field.name: column(field.name) for field in fields(Interactions) if field.name not in scalars}
+    return ReviewGraph(
+        interactions=Interactions(**scalars, **arrays),
+        text_vectors=column("text_vectors"),
+        text_row=column("text_row"),
+        product_text_vectors=column("product_text_vectors"),
+        by_user=Adjacency(column("by_user.offsets"), column("by_user.edges")),
+        by_product=Adjacency(column("by_product.offsets"), column("by_product.edges")),
+    )

@@ -1,0 +1,81 @@
+"""The temporal sampler: the newest reviews of these users, or of these products, before these edges.
+
+No future can leak through it: it only ever returns visible edges with an id below the caller's bound. A call costs
+`rows * (log2(largest degree) + limit)`, whatever the size of the graph.
+"""
+
+import numpy as np
+
+from rec_sys.data.interactions import BoolArray, IntArray
+from rec_sys.graph.review_graph import Adjacency, ReviewGraph, build_adjacency
+
+
+class TemporalSampler:
+    """Reads a graph through two masks of visible edges, one for each direction.
+
+    Args:
+        graph: The graph.
+        user_side: bool `[num_reviews]`, edges that may be read as a user's history; None = all.
+        product_side: bool `[num_reviews]`, edges that may be read as a product's reviews; None = all.
+    """
+
+    def __init__(
+        self, graph: ReviewGraph, user_side: BoolArray | None = None, product_side: BoolArray | None = None
+    ) -> None:
+        columns = graph.interactions
+        self.graph = graph
+        self.by_user = _narrow(graph.by_user, columns.user_index, user_side, columns.num_users)
+        self.by_product = _narrow(graph.by_product, columns.product_index, product_side, columns.num_products)
+
+    def last_reviews_of_users(self, users: IntArray, before: IntArray, limit: int) -> IntArray:
+        """The newest `limit` reviews of each user with an edge id below `before`.
+
+        Args:
+            users: int `[num_rows]`, user indices.
+            before: int64 `[num_rows]`, exclusive bounds.
+            limit: Most reviews a row.
+
+        Returns:
+            int64 `[num_rows, limit]`, newest first, padded with -1.
+        """
+        return _last_edges(self.by_user, users, before, limit)
+
+    def last_reviews_of_products(self, products: IntArray, before: IntArray, limit: int) -> IntArray:
+        """The same for products: int64 `[num_rows, limit]`, newest first, padded with -1."""
+        return _last_edges(self.by_product, products, before, limit)
+
+    def count_reviews_of_products(self, products: IntArray, before: int) -> IntArray:
+        """How many visible reviews each product has below one edge bound: int64 `[num_rows]`."""
+        start = self.by_product.offsets[products]
+        bounds = np.full(len(products), before, dtype=np.int64)
+        return _first_not_below(self.by_product.edges, start, self.by_product.offsets[products + 1], bounds) - start
+
+
+def _narrow(whole: Adjacency, node_of_edge: np.ndarray, visible: BoolArray | None, num_nodes: int) -> Adjacency:
+    if visible is None:
+        return whole
+    return build_adjacency(node_of_edge, np.flatnonzero(visible), num_nodes)
+
+
+def _last_edges(adjacency: Adjacency, nodes: IntArray, before: IntArray, limit: int) -> IntArray:
+    start = adjacency.offsets[nodes]
+    end = _first_not_below(adjacency.edges, start, adjacency.offsets[nodes + 1], before)
+    place = end[:, None] - 1 - np.arange(limit)
+    found = place >= start[:, None]
+    return np.where(found, adjacency.edges[np.where(found, place, 0)] if len(adjacency.edges) else -1, -1)
+
+
+def _first_not_below(values: IntArray, low: IntArray, high: IntArray, bound: IntArray) -> IntArray:
+    """Bisection in many ascending segments `values[low:high]` at once: the first place whose value is >= bound."""
+    low, high = low.copy(), high.copy()
+    while (searching := low < high).any():
+        middle = (low + high) // 2
+        below = searching & (values[np.where(searching, middle, 0)] < bound)
+        low = np.where(below, middle + 1, low)
+        high = np.where(searching & ~below, middle, high)
+    return low
+
+
+def edges_before(graph: ReviewGraph, timestamp: int) -> int:
+    """The bound that stands for a moment: every review with an earlier timestamp has a smaller edge id."""
+    return int(np.searchsorted(graph.interactions.timestamp, timestamp, side="left"))

@@ -1,0 +1,1 @@
+"""Attention over reviews, the user and product towers, the losses and their ONNX export."""

@@ -1,0 +1,98 @@
+"""Turns what a review says into the features of its edge; every part of it may be missing."""
+
+import torch
+from torch import Tensor, nn
+
+from rec_sys.contracts import TEXT_DIM
+
+NUM_STARS = 5
+MISSING_RATING = 0.0  # ratings are 1 to 5 stars, so 0 is free to mean "none given"
+MISSING_AGE = -1.0  # ages are days >= 0
+
+
+class TextProjection(nn.Module):
+    """Projects MiniLM vectors; a missing text becomes a learned vector.
+
+    MiniLM's vectors of one domain share a large common part and have unit length over 384 dimensions, so they are
+    centred and scaled to unit variance by statistics of the train part (`fit_statistics`) first.
+
+    Args:
+        dim: Output width.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(TEXT_DIM, dim, bias=False)
+        self.missing = nn.Parameter(torch.zeros(dim))
+        self.register_buffer("mean", torch.zeros(TEXT_DIM))
+        self.register_buffer("scale", torch.ones(()))
+
+    def fit_statistics(self, vectors: Tensor) -> None:
+        """Sets mean and scale from a sample of vectors, float `[num_vectors, 384]`; an empty sample changes nothing."""
+        if len(vectors):
+            vectors = vectors.float()
+            self.mean.copy_(vectors.mean(dim=0))
+            self.scale.copy_(1 / (vectors - self.mean).square().mean().sqrt().clamp(min=1e-6))
+
+    def forward(self, vectors: Tensor, present: Tensor) -> Tensor:
+        """float `[..., 384]`, float 0/1 `[...]` -> float `[..., dim]`."""
+        projected = self.linear((vectors.to(self.mean.dtype) - self.mean) * self.scale)
+        seen = present.unsqueeze(-1)
+        return seen * projected + (1 - seen) * self.missing
+
+
+class ReviewEncoder(nn.Module):
+    """What was written and how many stars were given, as one vector a review.
+
+    Args:
+        dim: Output width.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.text = TextProjection(dim)
+        self.rating = nn.Linear(NUM_STARS + 1, dim, bias=False)
+        self.register_buffer("stars", torch.arange(1.0, NUM_STARS + 1), persistent=False)
+
+    def forward(self, text: Tensor, has_text: Tensor, rating: Tensor) -> Tensor:
+        """Encodes reviews.
+
+        Args:
+            text: float `[..., 384]`, MiniLM vectors.
+            has_text: float 0/1 `[...]`.
+            rating: float `[...]`, stars, `MISSING_RATING` where none were given.
+
+        Returns:
+            float `[..., dim]`.
+        """
+        # Half stars lie between two anchors: linear interpolation, [..., 5]; then a flag for "no rating".
+        stars = (1 - (rating.unsqueeze(-1) - self.stars).abs()).clamp(min=0)
+        missing = (rating == MISSING_RATING).to(stars.dtype).unsqueeze(-1)
+        return self.text(text, has_text) + self.rating(torch.cat([stars * (1 - missing), missing], dim=-1))
+
+
+class PlaceEncoder(nn.Module):
+    """Where a review stands as seen from the question: how many newer ones there are, and how old it is.
+
+    With a learned query, a vector added to keys is a learned bias a head for that place.
+
+    Args:
+        dim: Output width.
+        limit: Most reviews that are attended over.
+    """
+
+    def __init__(self, dim: int, limit: int) -> None:
+        super().__init__()
+        self.distance = nn.Embedding(limit, dim)
+        nn.init.normal_(self.distance.weight, std=0.1)
+        self.age = nn.Linear(3, dim, bias=False)
+
+    def forward(self, distance: Tensor, age: Tensor) -> Tensor:
+        """int64 `[...]` newer reviews, float `[...]` days (`MISSING_AGE` where unknown) -> float `[..., dim]`."""
+        known = (age >= 0).to(self.distance.weight.dtype)
+        days = age.clamp(min=0).to(known.dtype)
+        waves = torch.stack([torch.log1p(days) / 8, torch.exp(-days / 30), torch.exp(-days / 365)], dim=-1)
+        return self.distance(distance) + self.age(waves * known.unsqueeze(-1))

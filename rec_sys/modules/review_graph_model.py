@@ -1,0 +1,114 @@
+"""The model: both towers over blocks of the review graph, and what their vectors mean together."""
+
+import torch
+from torch import Tensor, nn
+
+from rec_sys.graph.blocks import Edges, ProductBlock, RatingOffsets, Reviews, UserBlock
+from rec_sys.modules.review_features import ReviewEncoder
+from rec_sys.modules.towers import ProductTower, UserTower
+from rec_sys.settings import GraphSettings, ModelSettings
+
+
+class ReviewGraphModel(nn.Module):
+    """User and product vectors from reviews.
+
+    Args:
+        num_products: Size of the catalogue.
+        model: The model's settings.
+        graph: The graph's settings.
+    """
+
+    rating_mean: Tensor
+    product_offset: Tensor
+
+    def __init__(self, num_products: int, model: ModelSettings, graph: GraphSettings) -> None:
+        super().__init__()
+        self.settings = model
+        self.review_encoder = ReviewEncoder(model.dim)
+        self.user_tower = UserTower(model, graph)
+        self.product_tower = ProductTower(num_products, model, graph)
+        self.rating_scale = nn.Parameter(torch.tensor(0.5))
+        self.register_buffer("rating_mean", torch.zeros(()))
+        self.register_buffer("product_offset", torch.zeros(num_products))
+
+    def fit_statistics(self, review_text: Tensor, product_text: Tensor, offsets: RatingOffsets) -> None:
+        """Sets what is computed from the train part in closed form.
+
+        Args:
+            review_text: float `[n, 384]`, a sample of the train reviews' vectors.
+            product_text: float `[m, 384]`, vectors of the products that have a text.
+            offsets: Rating offsets of the train part.
+        """
+        self.review_encoder.text.fit_statistics(review_text)
+        self.product_tower.input_text.fit_statistics(product_text)
+        self.product_tower.output_text.fit_statistics(product_text)
+        self.rating_mean.fill_(offsets.mean)
+        self.product_offset.copy_(torch.from_numpy(offsets.of_products()))
+
+    def encode_users(self, block: UserBlock) -> Tensor:
+        """The hidden state of a user block's queries: float `[num_queries, dim]`."""
+        products, edges = block.products, block.edges
+        inputs = self.product_tower.read_inputs(products.index, products.text, products.has_text)
+        return self.user_tower(
+            inputs,
+            block.product_of_edge,
+            self._encode_reviews(block.reviews, edges),
+            edges.distance,
+            edges.age,
+            edges.row,
+            block.num_queries,
+        )
+
+    def encode_products(self, block: ProductBlock, hide_ids: Tensor | None = None) -> Tensor:
+        """The hidden state of a product block.
+
+        Args:
+            block: The products with their reviews.
+            hide_ids: bool `[num_rows]`, products to be seen as if never trained on.
+
+        Returns:
+            float `[num_rows, dim]`.
+        """
+        products, edges = block.products, block.edges
+        index = products.index
+        if hide_ids is not None:
+            index = index.masked_fill(hide_ids, self.product_tower.num_products)
+        return self.product_tower(
+            index,
+            products.text,
+            products.has_text,
+            block.activity,
+            self._encode_reviews(block.reviews, edges),
+            edges.distance,
+            edges.age,
+            edges.row,
+        )
+
+    def _encode_reviews(self, reviews: Reviews, edges: Edges) -> Tensor:
+        encoded: Tensor = self.review_encoder(reviews.text, reviews.has_text, reviews.rating)
+        return encoded[edges.review]
+
+    def rank(self, users: Tensor, products: Tensor) -> Tensor:
+        """Softmax logits, cosine over temperature: hidden `[b, dim]`, hidden `[p, dim]` -> float `[b, p]`."""
+        # Dividing the small factor spares one pass over [b, p].
+        scaled = self.user_tower.to_ranking(users) / self.settings.temperature
+        return scaled @ self.product_tower.to_ranking(products).T
+
+    def rate(self, users: Tensor, products: Tensor, user_offset: Tensor, product_offset: Tensor) -> Tensor:
+        """Predicted stars of user-product pairs.
+
+        Without offsets the score is 5/2 (cos + 1); with them it is mean + user + product offset + scale * cos.
+
+        Args:
+            users: float `[n, dim]`, hidden.
+            products: float `[n, dim]`, hidden.
+            user_offset: float `[n]`, stars.
+            product_offset: float `[n]`, stars.
+
+        Returns:
+            float `[n]`, stars.
+        """
+        cosine = (self.user_tower.to_rating(users) * self.product_tower.to_rating(products)).sum(dim=-1)
+        if not self.settings.rating_offsets:
+            return 2.5 * (cosine + 1)
+        return self.rating_mean + user_offset + product_offset + self.rating_scale * cosine

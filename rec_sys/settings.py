@@ -1,0 +1,211 @@
+"""The pydantic mirror of config/: every setting with its range and the sentence that says what it does.
+
+Longer than most modules because a setting must stand in one place with its range and its reason.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+
+class Section(BaseModel):
+    """A part of the settings: frozen, and closed to names it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), coerce_numbers_to_str=True)
+
+
+class DataCommon(Section):
+    """What every data set has."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="Names the prepared folder.")
+    max_bad_share: float = Field(0.01, ge=0, le=1, description="Preparation fails above this share of bad rows.")
+    keep_unreviewed_products: bool = Field(False, description="Keep products that only the metadata knows.")
+
+
+class SampleData(DataCommon):
+    """The built-in generated sample."""
+
+    reader: Literal["sample"]
+    num_users: int = Field(600, ge=20)
+    num_products: int = Field(240, ge=24)
+    num_reviews: int = Field(6_000, ge=200)
+    seed: int = Field(7, ge=0)
+    keep_unreviewed_products: bool = Field(True, description="Keep products that nobody has reviewed yet.")
+
+
+class RawFile(Section):
+    """A raw file: a local path wins over the download."""
+
+    url: str | None = Field(None, pattern=r"^https://")
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+
+
+class AmazonData(DataCommon):
+    """Amazon reviews in one of the three published schemas."""
+
+    reader: Literal["amazon_2014", "amazon_2018", "amazon_2023"]
+    reviews_path: Path | None = None
+    metadata_path: Path | None = None
+    reviews_download: RawFile | None = None
+    metadata_download: RawFile | None = Field(None, description="Fetched only where use_metadata is true.")
+    use_metadata: bool = Field(False, description="Download the metadata too when no metadata_path is given.")
+
+
+class ReviewColumnMap(Section):
+    """Which column of a table is what; a missing optional column is null."""
+
+    user_id: str
+    asin: str
+    rating: str | None = None
+    timestamp: str | None = None
+    title: str | None = None
+    text: str | None = None
+    style: str | None = None
+    helpful_votes: str | None = None
+    verified: str | None = None
+
+
+class ProductColumnMap(Section):
+    """Which column of a product table is what."""
+
+    asin: str
+    title: str | None = None
+    brand: str | None = None
+    categories: str | None = None
+    price: str | None = None
+    features: str | None = None
+    description: str | None = None
+
+
+class TableData(DataCommon):
+    """Any CSV or Parquet table, by a map of its columns."""
+
+    reader: Literal["table"]
+    reviews_path: Path | None = None
+    metadata_path: Path | None = None
+    columns: ReviewColumnMap
+    product_columns: ProductColumnMap | None = None
+    timestamp_unit: Literal["s", "ms", "us", "iso"] = Field("s", description="Unit of a numeric time; iso = a date text.")
+    category_separator: str = Field("|", min_length=1)
+
+
+class SequencesData(DataCommon):
+    """Bare sequences, `{"user": ..., "items": [...]}` a line: order instead of time."""
+
+    reader: Literal["sequences"]
+    path: Path | None = None
+
+
+DataSettings = Annotated[SampleData | AmazonData | TableData | SequencesData, Field(discriminator="reader")]
+
+
+class TextSettings(Section):
+    """The text encoder and where its weights come from."""
+
+    source: Literal["encoder", "given", "none"] = Field("encoder", description="none: the model reads no text.")
+    vectors_path: Path | None = Field(None, description="source=given: float .npy [raw review rows, 384].")
+    weights: Literal["package", "folder", "hub"] = "package"
+    weights_folder: Path | None = None
+    hub_name: str = "sentence-transformers/all-MiniLM-L6-v2"
+    precision: Literal["fp32", "int8"] = "fp32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    max_tokens: int = Field(256, ge=8, le=512, description="Tokens read of a text; the model was trained with 256.")
+    token_budget: int = Field(16_384, ge=512, description="Padded tokens a batch.")
+    num_threads: int = Field(0, ge=0, description="0 = every core.")
+
+    @model_validator(mode="after")
+    def _sources_are_complete(self) -> "TextSettings":
+        if self.source == "given" and self.vectors_path is None:
+            raise ValueError("text.source=given needs text.vectors_path")
+        if self.weights == "folder" and self.weights_folder is None:
+            raise ValueError("text.weights=folder needs text.weights_folder")
+        return self
+
+
+class GraphSettings(Section):
+    """How far the sampler looks back, and how ties in time are broken."""
+
+    user_reviews: int = Field(50, ge=1, le=512, description="L: the newest reviews a user vector attends over.")
+    product_reviews: int = Field(16, ge=0, le=512, description="M: the newest reviews a product vector attends over.")
+    tie_break: Literal["hash", "file"] = Field("hash", description="Order of reviews with equal time.")
+
+
+class ModelSettings(Section):
+    """The towers and their two objectives."""
+
+    convolution: Literal["transformer_conv", "gat"] = "transformer_conv"
+    dim: int = Field(128, ge=8, le=1024, description="Width of the user and product vectors.")
+    num_heads: int = Field(2, ge=1, le=16)
+    dropout: float = Field(0.3, ge=0, lt=1)
+    product_ids: bool = Field(True, description="Learned vectors a product, beside its text and reviews.")
+    id_dropout: float = Field(0.1, ge=0, lt=1, description="Share of products whose learned vector is hidden in a step.")
+    temperature: float = Field(0.07, gt=0, le=1, description="Divides the cosine in the softmax.")
+    ranking_weight: float = Field(1.0, ge=0)
+    rating_weight: float = Field(0.1, ge=0)
+    rating_error: Literal["absolute", "squared"] = "squared"
+    rating_offsets: bool = Field(True, description="Global, user and product offsets inside the predicted rating.")
+    offset_pseudo_counts: float = Field(5.0, ge=0, description="Shrinkage of the offsets.")
+
+    @model_validator(mode="after")
+    def _heads_divide_dim(self) -> "ModelSettings":
+        if self.dim % self.num_heads:
+            raise ValueError(f"model.dim={self.dim} must be a multiple of model.num_heads={self.num_heads}")
+        if self.ranking_weight == 0 and self.rating_weight == 0:
+            raise ValueError("model.ranking_weight and model.rating_weight are both 0: nothing to learn")
+        return self
+
+
+class TrainerSettings(Section):
+    """The loop; most of it is handed to Lightning."""
+
+    max_epochs: int = Field(40, ge=1)
+    patience: int = Field(6, ge=1, description="Epochs without a better validation before it stops.")
+    batch_size: int = Field(256, ge=1, description="Reviews predicted a step.")
+    learning_rate: float = Field(2e-3, gt=0, le=1)
+    weight_decay: float = Field(0.01, ge=0)
+    num_candidates: int = Field(0, ge=0, description="Products in the softmax; 0 = all, else sampled with logQ.")
+    gradient_clip: float = Field(1.0, gt=0)
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int | Literal["auto"] = "auto"
+    strategy: str = "auto"
+    # YAML and the command line read a bare 32 as a number.
+    precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(str)] = Field(
+        "auto", description="auto: bf16 on CUDA, fp32 on a CPU."
+    )
+    num_threads: int = Field(0, ge=0, description="0 = every core.")
+    progress: bool = True
+
+
+class EvaluationSettings(Section):
+    """The split and what is measured on it."""
+
+    protocol: Literal["leave_last_out", "random_split", "global_time"] = "leave_last_out"
+    validation_fraction: float = Field(0.1, gt=0, lt=0.5, description="Users (random) or time (global) for validation.")
+    test_fraction: float = Field(0.1, gt=0, lt=0.5)
+    ks: tuple[int, ...] = Field((5, 10, 20), min_length=1)
+    query_batch: int = Field(1024, ge=1, description="Users scored at once.")
+
+
+class TrackingSettings(Section):
+    """MLflow."""
+
+    enabled: bool = True
+    experiment: str = "rec_sys"
+    uri: str | None = Field(None, description="Empty: a SQLite file in output_dir.")
+    system_metrics: bool = True
+
+
+class Settings(Section):
+    """Everything config/config.yaml composes."""
+
+    seed: int = Field(0, ge=0, lt=2**31)
+    output_dir: Path = Path("outputs")
+    run_dir: Path | None = Field(None, description="Folder of this run; empty: one under output_dir, named by settings.")
+    data: DataSettings
+    text: TextSettings
+    graph: GraphSettings
+    model: ModelSettings
+    trainer: TrainerSettings
+    evaluation: EvaluationSettings
+    tracking: TrackingSettings

@@ -1,0 +1,1 @@
+"""MiniLM through onnxruntime and the store that embeds every text once."""

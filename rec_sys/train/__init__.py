@@ -1,0 +1,1 @@
+"""The main job: learn from reviews and write a bundle."""
