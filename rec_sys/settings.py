@@ -111,7 +111,7 @@ class TextSettings(Section):
     precision: Literal["fp32", "int8"] = "fp32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     max_tokens: int = Field(256, ge=8, le=512, description="Tokens read of a text; the model was trained with 256.")
-    token_budget: int = Field(16_384, ge=512, description="Padded tokens a batch.")
+    token_budget: int = Field(0, ge=0, description="Padded tokens a batch; 0 = what suits the device.")
     num_threads: int = Field(0, ge=0, description="0 = every core.")
 
     @model_validator(mode="after")
@@ -184,7 +184,14 @@ class EvaluationSettings(Section):
     validation_fraction: float = Field(0.1, gt=0, lt=0.5, description="Users (random) or time (global) for validation.")
     test_fraction: float = Field(0.1, gt=0, lt=0.5)
     ks: tuple[int, ...] = Field((5, 10, 20), min_length=1)
+    refit: bool = Field(False, description="Train once more on train + validation, for as many epochs as were best.")
     query_batch: int = Field(1024, ge=1, description="Users scored at once.")
+
+    @model_validator(mode="after")
+    def _ten_is_measured(self) -> "EvaluationSettings":
+        if 10 not in self.ks or min(self.ks) < 1:
+            raise ValueError("evaluation.ks needs 10 (training watches NDCG@10) and no number below 1")
+        return self
 
 
 class TrackingSettings(Section):

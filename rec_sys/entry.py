@@ -1,0 +1,214 @@
+"""How every command starts and ends: settings are composed and validated, mistakes end in one clear message.
+
+Hydra composes; this module asks it once before `hydra.main` runs, so that a wrong setting is answered with the
+nearest valid name and exit code 2 before anything is written.
+"""
+
+import itertools
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, NoReturn, TypeVar
+
+import hydra
+from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args_parser  # the only list of Hydra's own flags
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import ValidationError
+
+from rec_sys.contracts import InputError
+from rec_sys.files import explain_full_disk
+from rec_sys.settings import Section
+from rec_sys.settings_errors import (
+    check_overrides,
+    explain_composition,
+    explain_interpolation,
+    explain_missing,
+    explain_validation,
+)
+from rec_sys.settings_request import Request
+
+CONFIG_DIR: Final = Path(__file__).resolve().parent.parent / "config"
+_FAILED: Final = 1
+_REFUSED: Final = 2
+
+SettingsType = TypeVar("SettingsType", bound=Section)
+
+
+def run_entry(run: Callable[[SettingsType], None], settings_type: type[SettingsType], config_name: str) -> NoReturn:
+    """Runs a command with its validated settings and ends the process.
+
+    The exit code is 0 when it ends well, 2 after an `InputError` or a full disk (one message, no stack trace),
+    1 after any other exception (its whole stack trace), 130 after an interrupt and 143 after SIGTERM. Both signals
+    unwind the stack, so that context managers clean up.
+
+    Args:
+        run: The command.
+        settings_type: The pydantic type of its settings.
+        config_name: The file in config/ it starts from, without its ending.
+    """
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # an error of Hydra's own comes here whole instead of ending the process
+    codes: list[int] = []
+
+    @hydra.main(version_base=None, config_path=str(CONFIG_DIR), config_name=config_name)
+    def start(config: DictConfig) -> None:
+        # Nothing is raised into Hydra, which would print lines of its own; in a multirun the other runs go on.
+        try:
+            settings = validate_settings(config, settings_type, config_name, HydraConfig.get().overrides.task)
+            with explain_full_disk(getattr(settings, "output_dir", Path.cwd())):
+                run(settings)
+        except Exception as error:
+            codes.append(_report(error))
+
+    with _stopping_signals() as received:
+        try:
+            _check_command_line(settings_type, config_name)
+            start()
+        except InputError as error:
+            codes.append(_report(error))
+        except (HydraException, OmegaConfBaseException) as error:
+            first_line = str(error).partition("\n")[0]
+            codes.append(_report(InputError(first_line, where="command line", remedy="--help shows what it takes")))
+        except (KeyboardInterrupt, SystemExit):
+            if not received:
+                raise
+    # Libraries turn an interrupt into exits and errors of their own (Lightning exits with 1), so the signal decides.
+    if received:
+        print("\ninterrupted; the same command goes on from the last finished step", file=sys.stderr)
+        sys.exit(128 + received[0])
+    sys.exit(min(codes, default=0))
+
+
+def compose_settings(
+    overrides: Iterable[str], settings_type: type[SettingsType], config_name: str = "config"
+) -> SettingsType:
+    """The settings that a command line asks for.
+
+    Args:
+        overrides: The command line's `key=value` arguments.
+        settings_type: The pydantic type of the settings.
+        config_name: The file in config/ to start from, without its ending.
+
+    Raises:
+        InputError: A key, a group's choice or a value does not exist or is out of range.
+    """
+    overrides = tuple(overrides)
+    config = _compose(Request(settings_type, CONFIG_DIR, config_name, overrides))
+    return validate_settings(config, settings_type, config_name, overrides)
+
+
+def validate_settings(
+    config: DictConfig,
+    settings_type: type[SettingsType],
+    config_name: str = "config",
+    overrides: Iterable[str] = (),
+) -> SettingsType:
+    """Validates a composed configuration; the last two arguments only serve to say where a mistake stands.
+
+    Raises:
+        InputError: With the key's name, what it was given and what it takes.
+    """
+    request = Request(settings_type, CONFIG_DIR, config_name, tuple(overrides))
+    try:
+        missing = sorted(OmegaConf.missing_keys(config))
+        if missing:
+            raise explain_missing(missing, request)
+        return settings_type.model_validate(OmegaConf.to_container(config, resolve=True))
+    except ValidationError as error:
+        raise explain_validation(error, request) from error
+    except OmegaConfBaseException as error:
+        raise explain_interpolation(error, request) from error
+
+
+def _compose(request: Request) -> DictConfig:
+    check_overrides(request)
+    try:
+        with initialize_config_dir(str(request.config_dir), version_base=None):
+            return compose(request.config_name, overrides=list(request.overrides))
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # Hydra raises the last for `hydra=1`
+        raise explain_composition(error, request) from error
+
+
+def _check_command_line(settings_type: type[Section], config_name: str) -> None:
+    """Composes and validates every run that the command line asks for.
+
+    Raises:
+        InputError: One of them has a wrong setting.
+    """
+    arguments = get_args_parser().parse_args()
+    shows_something = arguments.help or arguments.hydra_help or arguments.info or arguments.shell_completion
+    if shows_something or arguments.config_dir or arguments.config_path or arguments.config_name:
+        return  # nothing runs, or the files are the user's own and Hydra alone knows them
+    for overrides in _runs(arguments.overrides) if arguments.multirun else [tuple(arguments.overrides)]:
+        if arguments.cfg:
+            _compose(Request(settings_type, CONFIG_DIR, config_name, overrides))
+        else:
+            compose_settings(overrides, settings_type, config_name)
+
+
+def _runs(overrides: list[str]) -> Iterator[tuple[str, ...]]:
+    """The command lines that a multirun stands for, one for every combination of the values given."""
+    parser = OverridesParser.create()
+    options: list[list[str]] = []
+    for text in overrides:
+        try:
+            override = parser.parse_override(text)
+            values = list(override.sweep_string_iterator()) if override.is_sweep_override() else None
+        except HydraException:
+            # Unreadable, which the check of each run explains; or glob(...), which only Hydra can expand.
+            values = None
+            if "=glob(" in text:
+                continue
+        options.append([text] if values is None else [f"{override.get_key_element()}={value}" for value in values])
+    return itertools.product(*options)
+
+
+def _report(error: Exception) -> int:
+    """Tells the user about a failed run; the exit code it deserves."""
+    if isinstance(error, InputError):
+        print(f"error: {error}", file=sys.stderr)
+        return _REFUSED
+    traceback.print_exception(error)
+    return _FAILED
+
+
+@contextmanager
+def _stopping_signals() -> Iterator[list[int]]:
+    """Turns SIGTERM into the `KeyboardInterrupt` that SIGINT already is; yields the list of what has arrived."""
+    received: list[int] = []
+    owner = os.getpid()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != owner:
+            # A forked worker inherits this handler; for it the signal means what it always means.
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        received.append(number)
+        if number == signal.SIGTERM:
+            # It can arrive twice, from the launcher and from the group; the second must not break the cleaning up.
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield received  # Python delivers signals to the main thread alone
+        return
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:  # a command in the background of a script is told to ignore SIGINT
+            signal.signal(number, stop)
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,273 @@
+"""What a person reads when a setting is wrong: its name, where it stands, what it takes and the nearest valid one.
+
+Hydra and pydantic answer in their own terms (struct keys, union tags, parser alternatives); this module says the same
+in terms of the command line and the files in config/.
+"""
+
+import difflib
+import json
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import NoneType
+from typing import Any, Final, Literal, get_args, get_origin
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from rec_sys.contracts import InputError
+from rec_sys.settings_request import Request, has_key
+
+_MOST_SHOWN: Final = 5  # one slip, such as an experiment made for other data, can break many keys at once
+_KINDS: Final = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
+_BOUNDS: Final = {
+    "ge": "at least",
+    "gt": "above",
+    "le": "at most",
+    "lt": "below",
+    "min_length": "of length at least",
+    "pattern": "matching",
+}
+
+
+def check_overrides(request: Request) -> None:
+    """Refuses what is wrong with the command line itself, before anything is composed.
+
+    Raises:
+        InputError: An argument is no `key=value`, cannot be read, or chooses a file that does not exist.
+    """
+    parser = OverridesParser.create()
+    for text in request.overrides:
+        name, equals, value = text.partition("=")
+        key = name.lstrip("+~")
+        if not key:
+            raise InputError(f"{text} names no setting", where="command line", remedy=f"write NAME={value or 'VALUE'}")
+        if not equals and not name.startswith("~"):
+            near = "" if key.partition(".")[0] in request.top_level else f"; {_suggestion(key, request)}"
+            raise InputError(f"{text} has no value", where="command line", remedy=f"write {key}=VALUE{near}")
+        try:
+            override = parser.parse_override(text)
+        except HydraException as error:
+            raise InputError(
+                f"the value of {key} cannot be read: {value}",
+                where=f"setting {key} (command line)",
+                remedy=f"put it in quotes within quotes: {_quoted(key, value)}",
+            ) from error
+        if override.is_sweep_override():
+            raise InputError(
+                f"{key} is given several values: {value}",
+                where=f"setting {key} (command line)",
+                remedy=f"add --multirun for a run with each, or, if it is one value, write {_quoted(key, value)}",
+            )
+        _check_choice(override, request)
+
+
+def explain_composition(error: Exception, request: Request) -> InputError:
+    """Says which argument Hydra could not place."""
+    for text in request.overrides:
+        key = text.partition("=")[0].lstrip("~")
+        # A plus sign may add any key, and Hydra answers for its own settings itself.
+        if key.startswith(("+", "hydra")) or request.exists(key):
+            continue
+        what, remedy = _unknown_key(key, request)
+        return InputError(what, where=request.place(key), remedy=remedy)
+    first_line = (str(error).splitlines() or [type(error).__name__])[0]
+    return InputError(first_line, where="command line", remedy="--help shows every setting, --cfg hydra Hydra's own")
+
+
+def explain_interpolation(error: OmegaConfBaseException, request: Request) -> InputError:
+    """Names the key whose `${...}` leads nowhere."""
+    first_line = str(error).partition("\n")[0]
+    return InputError(first_line, where=request.place(error.full_key or ""), remedy="write its value out")
+
+
+def explain_missing(keys: Sequence[str], request: Request) -> InputError:
+    """Names the values that only the user can give."""
+    return InputError(
+        f"{' and '.join(keys)} {'has' if len(keys) == 1 else 'have'} no value",
+        where="; ".join(request.place(key) for key in keys),
+        remedy=f"add {' '.join(f'{key}=VALUE' for key in keys)} to the command",
+    )
+
+
+def explain_validation(error: ValidationError, request: Request) -> InputError:
+    """Says of each refused key what it was given and what it takes."""
+    found: dict[str, tuple[str, str, str]] = {}
+    for problem in error.errors(include_url=False):
+        key, field = locate(request.settings_type, problem["loc"])
+        given, kind, context = problem["input"], problem["type"], problem.get("ctx", {})
+        what, remedy = f"{key}={_shown(given)} cannot be used", f"{key.partition('[')[0]} takes {_allowed(field)}"
+        if kind in ("union_tag_invalid", "union_tag_not_found") and isinstance(given, dict):
+            tag = context["discriminator"].strip("'")
+            key, given, takes = f"{key}.{tag}", given.get(tag), context.get("expected_tags", "a value").replace("'", "")
+            what, remedy = f"{key}={_shown(given)} cannot be used", f"{key} takes {takes}"
+        elif kind in ("extra_forbidden", "missing") and (mismatch := _changed_tag(problem["loc"], request)):
+            key, what, remedy = mismatch
+        elif kind == "extra_forbidden":
+            what, remedy = _unknown_key(key, request)
+        elif kind == "missing":
+            choices = "|".join(request.options(key)) or "VALUE"
+            what, remedy = f"{key} has no value", f"add {key}={choices} to the command"
+        elif kind == "value_error":
+            what, remedy = problem["msg"].removeprefix("Value error, "), "change one of the settings named"
+        # The members of a union such as `int | "auto"` each complain about the same key.
+        found.setdefault(key, (what, request.place(key), remedy))
+    shown = list(found.values())[:_MOST_SHOWN]
+    what, where, remedy = ("; ".join(dict.fromkeys(column)) for column in zip(*shown, strict=True))
+    more = f"; and {len(found) - len(shown)} more" if len(found) > len(shown) else ""
+    return InputError(what + more, where=where, remedy=remedy)
+
+
+def locate(settings_type: type[BaseModel], location: Iterable[str | int]) -> tuple[str, FieldInfo | None]:
+    """The dotted key, as the user writes it, and the field at one of pydantic's error locations.
+
+    Pydantic puts the tag of a union's chosen member into the location; that is no part of the key.
+    """
+    names: list[str] = []
+    field: FieldInfo | None = None
+    sections = [settings_type]
+    for part in location:
+        if isinstance(part, int):
+            names[-1] += f"[{part}]"
+        elif len(sections) > 1:
+            sections = [section for section in sections if part in _tags(section, field)]
+        elif sections:
+            names.append(part)
+            field = sections[0].model_fields.get(part)
+            sections = list(_sections_in(field.annotation)) if field else []
+    return ".".join(names), field
+
+
+def _changed_tag(location: Sequence[str | int], request: Request) -> tuple[str, str, str] | None:
+    """Where a section's file was made for another member of a union: the key that says so, what is wrong, what to do.
+
+    `data.reader=table` without `data=table` leaves the keys of another reader in place; the one wrong key is the
+    cause of every complaint.
+    """
+    group = str(location[0])
+    field = request.settings_type.model_fields.get(group)
+    name = field.discriminator if field else None
+    if not isinstance(name, str) or len(location) < 2 or request.content(group).get(name) == location[1]:
+        return None
+    key, tag = f"{group}.{name}", str(location[1])
+    fitting = [option for option in request.options(group) if request.file(f"{group}/{option}").get(name) == tag]
+    named = " or ".join(f"{group}={option}" for option in fitting)
+    return key, f"{key}={tag} does not fit {group}={request.choices[group]}", f"choose {named}, and leave {key} out"
+
+
+def _tags(section: type[BaseModel], union: FieldInfo | None) -> set[Any]:
+    """What pydantic may call a union's member: its discriminator's values, or, where that is not known, its name."""
+    fields = section.model_fields
+    if union and isinstance(union.discriminator, str):
+        return set(get_args(fields[union.discriminator].annotation))
+    literals = (field.annotation for field in fields.values() if get_origin(field.annotation) is Literal)
+    return {section.__name__, *(value for literal in literals for value in get_args(literal))}
+
+
+def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _sections_in(argument)
+
+
+def _check_choice(override: Override, request: Request) -> None:
+    group, choice = override.key_or_group, _shown(override.value())
+    options = request.options(group)
+    if not options or override.is_delete() or override.package:
+        return
+    if choice not in options:
+        near = _nearest(choice, options)
+        raise InputError(
+            f"{group}={choice} does not exist",
+            where=f"setting {group} (command line)",
+            remedy=(f"did you mean {group}={near}? " if near else "")
+            + f"{request.config_dir.name}/{group}/ has {', '.join(options)}",
+        )
+    if override.is_add() and group in request.choices:
+        raise InputError(
+            f"{group} is a choice that always stands, it cannot be added",
+            where=f"setting {group} (command line)",
+            remedy=f"write {group}={choice}",
+        )
+
+
+def _unknown_key(key: str, request: Request) -> tuple[str, str]:
+    """What is wrong with a key that does not exist, and what to write instead."""
+    group, _, rest = key.partition(".")
+    owners = [option for option in request.options(group) if has_key(request.file(f"{group}/{option}"), rest)]
+    if owners and group in request.choices:
+        named = " or ".join(f"{group}={option}" for option in owners)
+        what = f"{key} belongs to {named}, and {group}={request.choices[group]} is chosen"
+        unwanted = key if request.typed(key) else request.experiment(key) or key
+        return what, f"choose {named}, or leave {unwanted} out"
+    what = f"{key} is not a setting"
+    parent = request.parent(key)
+    if parent and group not in request.settings_type.model_fields:
+        return what, f"{group} only chooses a file: write {group}={'|'.join(request.options(group))}"
+    if parent and not isinstance(request.content(parent), dict):
+        return what, f"{parent} is one value, not a section: write {parent}=VALUE"
+    return what, _suggestion(key, request)
+
+
+def _suggestion(key: str, request: Request) -> str:
+    """The nearest valid key: beside the one typed, then by its last name anywhere, else all that stand beside it."""
+    parent = request.parent(key)
+    misspelt, _, rest = key.removeprefix(parent).removeprefix(".").partition(".")
+    beside = [f"{parent}.{name}" for name in request.content(parent)] if parent else request.top_level
+    near = _nearest(misspelt, beside)
+    if near and rest and request.exists(f"{near}.{rest}"):
+        near = f"{near}.{rest}"
+    elif rest or not near:
+        near = _nearest(key, request.keys, cutoff=0.75) or near
+    title = f"{parent} has" if parent else "the settings are"
+    return f"did you mean {near}?" if near else f"{title} {', '.join(beside)}"
+
+
+def _nearest(key: str, choices: Sequence[str], cutoff: float = 0.6) -> str | None:
+    """The choice whose last name is nearest to the last name of `key`; the first of equals."""
+    by_name = {choice.rpartition(".")[2]: choice for choice in reversed(choices)}
+    found = difflib.get_close_matches(key.rpartition(".")[2], by_name, n=1, cutoff=cutoff)
+    return by_name[found[0]] if found else None
+
+
+def _allowed(field: FieldInfo | None) -> str:
+    """What a field takes, in words: its kind, its range and what it is for."""
+    if field is None:
+        return "another value"
+    words = " or ".join(dict.fromkeys(_kinds(field.annotation)))
+    for constraint in field.metadata:
+        for name, phrase in _BOUNDS.items():
+            if (bound := getattr(constraint, name, None)) is not None:
+                words += f", {phrase} {bound}"
+    return words + (f" ({field.description.rstrip('.')})" if field.description else "")
+
+
+def _kinds(annotation: Any) -> Iterator[str]:
+    if annotation in (None, NoneType):
+        yield "null"
+    elif annotation in _KINDS:
+        yield _KINDS[annotation]
+    elif get_origin(annotation) is Literal:
+        yield from (str(value) for value in get_args(annotation))
+    elif get_origin(annotation) in (list, tuple, set):
+        yield f"a list such as [a,b], each {' or '.join(_kinds(get_args(annotation)[0]))}"
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield f"a section with {', '.join(annotation.model_fields)}"
+    else:
+        for argument in get_args(annotation):
+            yield from _kinds(argument)
+
+
+def _shown(value: Any) -> str:
+    """A value as the user would type it."""
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _quoted(key: str, value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return shlex.quote(f'{key}="{escaped}"')

@@ -1,0 +1,115 @@
+"""What every test stands on: limited threads, fixed seeds, no network, and real reviews where there are any."""
+
+import errno
+import os
+import random
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_THREADS = str(min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
+# Before numpy, Polars or torch is imported: they read these once.
+for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
+    os.environ.setdefault(_name, _THREADS)
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("MPLBACKEND", "Agg")
+# Libraries that would call home or a hub answer at once that they cannot, also in child processes.
+for _name in ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "HF_HUB_OFFLINE"):
+    os.environ.setdefault(_name, "1")
+
+import hypothesis  # noqa: E402
+import numpy as np  # noqa: E402
+
+DATA_DIR_VARIABLE = "REC_SYS_DATA_DIR"
+CACHE_VARIABLE = "REC_SYS_TEST_CACHE"
+STAGES = ("unit", "integration", "e2e")
+
+hypothesis.settings.register_profile("house", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("house")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks each test with its folder and puts the quick folders first."""
+    here = Path(__file__).parent
+    for item in items:
+        stage = item.path.relative_to(here).parts[0]
+        if stage not in STAGES:
+            raise pytest.UsageError(f"{item.nodeid}: tests live in {', '.join(f'tests/{name}' for name in STAGES)}")
+        item.add_marker(stage)
+    items.sort(key=lambda item: STAGES.index(item.path.relative_to(here).parts[0]))
+
+
+@pytest.fixture(autouse=True)
+def fixed_seeds() -> None:
+    """The same random numbers for a test whether it runs alone or after others."""
+    random.seed(0)
+    np.random.seed(0)
+    if "torch" in sys.modules:
+        torch = sys.modules["torch"]
+        torch.manual_seed(0)
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only this machine can be reached, so no test passes because some server happened to answer."""
+    connect = socket.socket.connect
+
+    def connect_locally(self: socket.socket, address: Any) -> None:
+        host = address[0] if isinstance(address, tuple) else "localhost"
+        if host not in ("localhost", "127.0.0.1", "::1"):
+            raise OSError(errno.ENETUNREACH, f"tests do not use the network (asked for {host})")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect_locally)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real reviews."""
+    given = os.environ.get(DATA_DIR_VARIABLE)
+    if not given:
+        pytest.skip(f"real reviews: set {DATA_DIR_VARIABLE} to the folder that holds them")
+    folder = Path(given)
+    if not folder.is_dir():
+        pytest.fail(f"{DATA_DIR_VARIABLE}={given} is no folder")
+    return folder.resolve()
+
+
+def _real_file(folder: Path, name: str) -> Path:
+    if not (folder / name).is_file():
+        pytest.skip(f"real reviews: {name} is not in the folder that {DATA_DIR_VARIABLE} names")
+    return folder / name
+
+
+@pytest.fixture(scope="session")
+def real_2014(data_dir: Path) -> Path:
+    """Amazon's instrument reviews of 2014: 10,261 rows."""
+    return _real_file(data_dir, "reviews_Musical_Instruments_5.json.gz")
+
+
+@pytest.fixture(scope="session")
+def real_fashion(data_dir: Path) -> Path:
+    """Amazon's fashion reviews of 2018: 3,176 rows, 89 of them exact duplicates."""
+    return _real_file(data_dir, "AMAZON_FASHION_5.json.gz")
+
+
+@pytest.fixture(scope="session")
+def real_sequences(data_dir: Path) -> Path:
+    """The products that 2018's users reviewed, in order: neither text nor rating."""
+    return _real_file(data_dir, "instruments_2018_sequences.jsonl.gz")
+
+
+@pytest.fixture(scope="session")
+def text_cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the text encoder is exported to, once for all tests.
+
+    The variable names a folder that outlives the run, to save the export while working on the tests.
+    """
+    given = os.environ.get(CACHE_VARIABLE)
+    folder = Path(given) if given else tmp_path_factory.mktemp("text_encoder")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder.resolve()

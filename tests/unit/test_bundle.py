@@ -1,0 +1,204 @@
+"""The bundle: what goes in comes out, whole or not at all, and without torch."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from rec_sys.bundle import FORMAT_VERSION, Bundle, BundleContents, hash_code, write_bundle
+from rec_sys.contracts import BundleFile, HistoryColumn, InputError, MemoryTensor, ProductColumn, TowerFile
+
+ROOT = Path(__file__).parents[2]
+
+
+def some_contents(tmp_path: Path, **changes: Any) -> BundleContents:
+    picture = tmp_path / "learning_curves.png"
+    picture.write_bytes(b"a picture")
+    random = np.random.default_rng(0)
+    contents = BundleContents(
+        data_name="sample",
+        data_fingerprint="f" * 64,
+        text_encoder="none",
+        weights={
+            "table": random.normal(size=(5, 4)).astype(np.float32),
+            "transposed": random.normal(size=(3, 4)).astype(np.float32).T,
+            "scale": np.array(0.5, dtype=np.float32),
+            "count": np.array([3], dtype=np.int64),
+        },
+        settings={"seed": 1, "model": {"dim": 4}},
+        products=pl.DataFrame({ProductColumn.ASIN: [f"p{number}" for number in range(5)]}),
+        product_vectors={
+            "output": random.normal(size=(5, 4)).astype(np.float32),
+            "input": random.normal(size=(4, 5)).astype(np.float32).T,
+            "rating_offset": random.normal(size=5).astype(np.float32),
+        },
+        metrics={"test": {"ndcg_at_10": 0.25}, "validation": {}, "peers": {"popular": {"ndcg_at_10": 0.1}}},
+        histories=pl.DataFrame({HistoryColumn.USER_ID: ["u", "u", "v"], HistoryColumn.PRODUCT_INDEX: [0, 1, 4]}),
+        history_text=random.normal(size=(2, 384)).astype(np.float16),
+        temperature=0.07,
+        user_reviews=50,
+        product_reviews=16,
+        has_time=True,
+        memory={MemoryTensor.OFFSETS: np.arange(6), MemoryTensor.WEIGHTS: np.ones(5, dtype=np.float32)},
+        towers={TowerFile.USER: b"user", TowerFile.PRODUCT: b"product"},
+        pictures=(picture,),
+    )
+    return replace(contents, **changes)
+
+
+def test_what_goes_in_comes_out(tmp_path: Path) -> None:
+    contents = some_contents(tmp_path)
+    written = write_bundle(tmp_path / "bundle", contents)
+    bundle = Bundle(tmp_path / "bundle", verify=True)
+    assert bundle.manifest == written
+    assert (written.num_products, written.dim, written.format_version) == (5, 4, FORMAT_VERSION)
+    assert (written.data_name, written.data_fingerprint, written.text_encoder) == ("sample", "f" * 64, "none")
+    assert written.code_version == hash_code()
+    assert (written.temperature, written.user_reviews, written.product_reviews) == (0.07, 50, 16)
+    assert written.has_time
+    for given, found in (
+        (contents.weights, bundle.weights()),
+        (contents.product_vectors, bundle.product_vectors()),
+        (contents.memory, bundle.memory()),
+    ):
+        assert given is not None
+        assert found is not None
+        assert set(given) == set(found)
+        for name, value in given.items():
+            assert (found[name].shape, found[name].dtype) == (value.shape, value.dtype), name
+            np.testing.assert_array_equal(found[name], value)
+    assert bundle.settings() == contents.settings
+    assert bundle.metrics() == contents.metrics
+    assert bundle.products().equals(contents.products)
+    assert bundle.histories().equals(contents.histories)
+    assert isinstance(bundle.history_text(), np.memmap)
+    np.testing.assert_array_equal(bundle.history_text(), contents.history_text)
+    assert bundle.tower(TowerFile.USER).read_bytes() == b"user"
+    assert (bundle.folder / BundleFile.PICTURES / "learning_curves.png").read_bytes() == b"a picture"
+    assert not list(bundle.folder.rglob("*.pkl"))
+
+
+def test_a_model_without_memory_and_text_has_a_bundle_too(tmp_path: Path) -> None:
+    nothing = np.zeros((0, 384), dtype=np.float16)
+    write_bundle(tmp_path / "bundle", some_contents(tmp_path, memory=None, history_text=nothing, towers={}, pictures=()))
+    bundle = Bundle(tmp_path / "bundle", verify=True)
+    assert bundle.memory() is None
+    assert bundle.history_text().shape == (0, 384)
+
+
+def every_file(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_changed_or_missing_file_is_found(tmp_path: Path) -> None:
+    contents = some_contents(tmp_path)
+    folder = tmp_path / "bundle"
+    write_bundle(folder, contents)
+    names = [name for name in every_file(folder) if name != BundleFile.MANIFEST]
+    assert len(names) == 11
+    for name in names:
+        sound = (folder / name).read_bytes()
+        damaged = sound[:-1] + bytes([sound[-1] ^ 1])
+        for change in (damaged, None):
+            (folder / name).unlink()
+            if change is not None:
+                (folder / name).write_bytes(change)
+            with pytest.raises(InputError, match=r"missing or was changed[\s\S]*" + name):
+                Bundle(folder, verify=True)
+        Bundle(folder)  # reading without verification is quick and trusts
+        (folder / name).write_bytes(sound)
+    Bundle(folder, verify=True)
+
+
+def test_no_bundle_another_format_and_a_broken_manifest_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no bundle"):
+        Bundle(tmp_path / "nothing")
+    folder = tmp_path / "bundle"
+    write_bundle(folder, some_contents(tmp_path))
+    manifest = folder / BundleFile.MANIFEST
+    sound = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(sound | {"format_version": FORMAT_VERSION + 1}))
+    with pytest.raises(InputError, match=f"format {FORMAT_VERSION + 1}"):
+        Bundle(folder)
+    for broken in (manifest.read_text()[:100], "", "[]", json.dumps({"format_version": FORMAT_VERSION})):
+        manifest.write_text(broken)
+        with pytest.raises(InputError, match="manifest"):
+            Bundle(folder)
+
+
+def test_a_figure_that_is_no_number_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_bundle(tmp_path / "bundle", some_contents(tmp_path, metrics={"test": {"auc": float("nan")}}))
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_failed_write_leaves_the_old_bundle(tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    first = write_bundle(folder, some_contents(tmp_path))
+    with pytest.raises(FileNotFoundError):
+        write_bundle(folder, some_contents(tmp_path, pictures=(tmp_path / "missing.png",)))
+    assert Bundle(folder, verify=True).manifest == first
+
+
+KILLED_WHILE_WRITING = """
+import sys, time
+from pathlib import Path
+import numpy as np, polars as pl
+from rec_sys import bundle
+real = bundle._hash_files
+def stop(folder):
+    print("writing", flush=True)
+    time.sleep(60)
+bundle._hash_files = stop
+table = pl.DataFrame({"asin": ["p"]})
+vectors = {"output": np.zeros((1, 4), dtype=np.float32)}
+contents = bundle.BundleContents(
+    data_name="new", data_fingerprint="f", text_encoder="none", weights={}, settings={}, products=table,
+    product_vectors=vectors, metrics={}, histories=table, history_text=vectors["output"], temperature=0.1,
+    user_reviews=1, product_reviews=1, has_time=True,
+)
+bundle.write_bundle(Path(sys.argv[1]), contents)
+"""
+
+
+def test_a_killed_write_leaves_the_old_bundle_and_the_next_sweeps_up(tmp_path: Path) -> None:
+    folder = tmp_path / "bundles" / "bundle"
+    first = write_bundle(folder, some_contents(tmp_path))
+    writer = subprocess.Popen([sys.executable, "-c", KILLED_WHILE_WRITING, str(folder)], cwd=ROOT, stdout=subprocess.PIPE)
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == b"writing\n"
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.wait()
+    assert Bundle(folder, verify=True).manifest == first
+    assert len(list(folder.parent.iterdir())) == 2
+    write_bundle(folder, some_contents(tmp_path))
+    assert [path.name for path in folder.parent.iterdir()] == ["bundle"]
+
+
+def test_reading_a_bundle_needs_neither_torch_nor_pyg(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "bundle", some_contents(tmp_path))
+    script = """
+import sys
+from pathlib import Path
+from rec_sys.bundle import Bundle
+bundle = Bundle(Path(sys.argv[1]), verify=True)
+bundle.weights(), bundle.product_vectors(), bundle.products(), bundle.settings(), bundle.metrics()
+bundle.memory(), bundle.histories(), bundle.history_text()
+heavy = {"torch", "torch_geometric", "pytorch_lightning", "mlflow", "transformers", "onnxruntime"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "bundle")], cwd=ROOT, check=True)
+
+
+def test_the_code_version_is_that_of_the_sources() -> None:
+    assert hash_code() == hash_code()
+    assert len(hash_code()) == 16
+    int(hash_code(), 16)

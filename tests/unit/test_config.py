@@ -1,0 +1,163 @@
+"""config/ and the pydantic sections say the same, so that every setting can be given on the command line."""
+
+import ast
+import importlib
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel
+
+from rec_sys.entry import CONFIG_DIR, compose_settings
+from rec_sys.settings import Section, Settings
+from rec_sys.settings_request import Request, dotted_keys
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SOURCE_FOLDERS = ("rec_sys", "triton_utils")
+
+
+@cache
+def commands() -> dict[str, type[Section]]:
+    """The settings type of every file in config/ that a command starts from, as the calls of `run_entry` say."""
+    found: dict[str, type[Section]] = {"config": Settings}
+    for path in sorted(path for folder in SOURCE_FOLDERS for path in (REPOSITORY / folder).rglob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "run_entry"):
+                continue
+            type_name, config_name = (ast.unparse(argument) for argument in call.args[1:3])
+            name = ast.literal_eval(config_name)
+            if name not in found:
+                module = ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
+                found[name] = getattr(importlib.import_module(module), type_name)
+    return found
+
+
+def request(config_name: str, *overrides: str) -> Request:
+    return Request(commands()[config_name], CONFIG_DIR, config_name, overrides)
+
+
+def choices() -> list[tuple[str, str, str]]:
+    return [
+        (name, group, option)
+        for name in commands()
+        for group in request(name).choices
+        for option in request(name).options(group)
+    ]
+
+
+def given_values(config_name: str, group: str, option: str) -> list[str]:
+    """Every setting of one choice, written as command-line arguments with the values of its file."""
+    asked = request(config_name, f"{group}={option}")
+
+    def leaves(tree: dict[str, Any], prefix: str) -> Iterator[str]:
+        for name, value in tree.items():
+            if isinstance(value, dict):
+                yield from leaves(value, f"{prefix}{name}.")
+            else:
+                yield f"{prefix}{name}={as_argument(value)}"
+
+    sections = (name for name in asked.top_level if name in asked.choices and name in asked.settings_type.model_fields)
+    return [argument for name in sections for argument in leaves(asked.content(name), f"{name}.")]
+
+
+def as_argument(value: Any) -> str:
+    """A value as one types it on the command line; JSON's spelling is also Hydra's."""
+    return '"given"' if value == "???" else json.dumps(value)
+
+
+def section_type(annotation: Any, content: Any) -> type[BaseModel] | None:
+    """The section that a file's content is for; of a union, the member whose literals fit."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    members = [member for argument in get_args(annotation) if (member := section_type(argument, content))]
+    for member in members:
+        literals = {name: get_args(field.annotation) for name, field in member.model_fields.items()}
+        if len(members) == 1 or any(content.get(name) in values for name, values in literals.items() if values):
+            return member
+    return None
+
+
+def differences(section: type[BaseModel], content: dict[str, Any], prefix: str) -> Iterator[str]:
+    for name in sorted(section.model_fields.keys() - content.keys()):
+        yield f"{prefix}.{name} is missing in the file"
+    for name in sorted(content.keys() - section.model_fields.keys()):
+        yield f"{prefix}.{name} is not a setting"
+    for name in section.model_fields.keys() & content.keys():
+        value = content[name]
+        below = section_type(section.model_fields[name].annotation, value if isinstance(value, dict) else {})
+        if below and isinstance(value, dict):
+            yield from differences(below, value, f"{prefix}.{name}")
+        elif below:
+            yield f"{prefix}.{name} must be written out, so that what is below it can be set"
+
+
+@pytest.mark.parametrize(("config_name", "group", "option"), choices())
+def test_a_settings_file_has_exactly_the_keys_of_its_section(config_name: str, group: str, option: str) -> None:
+    asked = request(config_name, f"{group}={option}")
+    if group in asked.settings_type.model_fields:
+        content = asked.content(group)
+        section = section_type(asked.settings_type.model_fields[group].annotation, content)
+        assert section, "no section has this file's reader"
+        assert list(differences(section, content, group)) == []
+    else:
+        written = set(dotted_keys(asked.content(group), group))
+        unknown = {key.removeprefix(f"{group}.") for key in written} - {*asked.keys, *asked.top_level}
+        assert unknown == set()
+
+
+@pytest.mark.parametrize(("config_name", "group", "option"), choices())
+def test_every_choice_composes_and_every_setting_of_it_can_be_given(config_name: str, group: str, option: str) -> None:
+    arguments = given_values(config_name, group, option)
+    asked_for = [argument for argument in arguments if argument.endswith('="given"')]
+    assert len(arguments) > 30
+    compose_settings([f"{group}={option}", *asked_for], commands()[config_name], config_name)
+    compose_settings([f"{group}={option}", *arguments], commands()[config_name], config_name)
+
+
+@pytest.mark.parametrize("config_name", commands())
+def test_the_top_level_of_settings_and_files_is_the_same(config_name: str) -> None:
+    asked = request(config_name)
+    written = {name for file in asked.primaries for name in asked.file(file)} - {"defaults", "hydra"}
+    assert written == asked.settings_type.model_fields.keys() - asked.choices.keys()
+
+
+@pytest.mark.parametrize("config_name", commands())
+def test_the_defaults_in_the_files_are_those_in_the_code(config_name: str) -> None:
+    def unequal(section: BaseModel, prefix: str) -> Iterator[str]:
+        for name, field in type(section).model_fields.items():
+            value = getattr(section, name)
+            if isinstance(value, BaseModel):
+                yield from unequal(value, f"{prefix}{name}.")
+            elif not field.is_required() and value != field.get_default(call_default_factory=True):
+                yield f"{prefix}{name}: {value!r} in the file, {field.default!r} in the code"
+
+    assert list(unequal(compose_settings([], commands()[config_name], config_name), "")) == []
+
+
+def test_no_settings_file_is_left_over() -> None:
+    groups = {group for name in commands() for group in request(name).choices}
+    folders = {path.relative_to(CONFIG_DIR).as_posix() for path in CONFIG_DIR.rglob("*") if any(path.glob("*.yaml"))}
+    assert folders == groups
+    assert {path.stem for path in CONFIG_DIR.glob("*.yaml")} == {
+        file for name in commands() for file in request(name).primaries
+    }
+
+
+def test_a_file_that_differs_from_its_section_would_be_found() -> None:
+    class Below(Section):
+        depth: int
+
+    class Above(Section):
+        width: int
+        below: Below | None = None
+
+    assert list(differences(Above, {"width": 1, "below": {"depth": 1}}, "above")) == []
+    assert list(differences(Above, {"height": 1, "below": None}, "above")) == [
+        "above.width is missing in the file",
+        "above.height is not a setting",
+        "above.below must be written out, so that what is below it can be set",
+    ]
+    assert list(differences(Above, {"width": 1, "below": {}}, "above")) == ["above.below.depth is missing in the file"]
