@@ -18,7 +18,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.numpy import load_file, save_file
 
-from rec_sys.contracts import BundleFile, InputError
+from rec_sys.contracts import BundleFile, InputError, ProductVector
 from rec_sys.files import atomic_folder
 
 FORMAT_VERSION = 1
@@ -37,6 +37,10 @@ class BundleManifest(BaseModel):
     code_version: str = Field(description="Hash over the package's source files.")
     num_products: int
     dim: int
+    temperature: float = Field(description="A dense score is the cosine divided by this.")
+    user_reviews: int = Field(description="The newest reviews of a user that the user tower reads.")
+    product_reviews: int = Field(description="The newest reviews of a product that the product tower reads.")
+    has_time: bool = Field(description="False: ages are unknown to the towers.")
     files: dict[str, str] = Field(description="sha256 of every file, by its path in the bundle.")
 
 
@@ -48,9 +52,10 @@ class BundleContents:
         weights: The model's state, by parameter name.
         settings: The resolved settings, as JSON values.
         products: The product table; row = product index.
-        product_vectors: `output` float32 `[num_products, dim]` (what the index holds), `input` float32
-            `[num_products, dim]` (what the user tower reads), `rating` float32 `[num_products, dim]`, `rating_offset`
-            float32 `[num_products]`.
+        product_vectors: Named as in `contracts.ProductVector`.
+        histories: The known users' reviews, see `contracts.HistoryColumn`.
+        history_text: float16 `[num_texts, 384]`.
+        memory: Named as in `contracts.MemoryTensor`; None where the model has none.
         metrics: `{"validation": {...}, "test": {...}, "peers": {...}}`.
         towers: ONNX files to copy, by name.
         pictures: PNG files to copy.
@@ -64,6 +69,13 @@ class BundleContents:
     products: pl.DataFrame
     product_vectors: dict[str, npt.NDArray[np.float32]]
     metrics: dict[str, Any]
+    histories: pl.DataFrame
+    history_text: npt.NDArray[np.float16]
+    temperature: float
+    user_reviews: int
+    product_reviews: int
+    has_time: bool
+    memory: dict[str, npt.NDArray[Any]] | None = None
     towers: dict[str, bytes] = field(default_factory=dict)
     pictures: tuple[Path, ...] = ()
 
@@ -71,11 +83,13 @@ class BundleContents:
 def write_bundle(folder: Path, contents: BundleContents) -> BundleManifest:
     """Writes a bundle; the folder appears whole or not at all."""
     with atomic_folder(folder) as building:
-        save_file({name: np.ascontiguousarray(value) for name, value in contents.weights.items()},
-                  building / BundleFile.WEIGHTS)
-        vectors = {name: np.ascontiguousarray(value) for name, value in contents.product_vectors.items()}
-        save_file(vectors, building / BundleFile.PRODUCT_VECTORS)
+        _save_tensors(contents.weights, building / BundleFile.WEIGHTS)
+        _save_tensors(contents.product_vectors, building / BundleFile.PRODUCT_VECTORS)
+        if contents.memory is not None:
+            _save_tensors(contents.memory, building / BundleFile.MEMORY)
         contents.products.write_parquet(building / BundleFile.PRODUCTS)
+        contents.histories.write_parquet(building / BundleFile.HISTORIES)
+        np.save(building / BundleFile.HISTORY_TEXT, contents.history_text)
         _write_json(building / BundleFile.SETTINGS, contents.settings)
         _write_json(building / BundleFile.METRICS, contents.metrics)
         (building / BundleFile.TOWERS).mkdir()
@@ -91,7 +105,11 @@ def write_bundle(folder: Path, contents: BundleContents) -> BundleManifest:
             text_encoder=contents.text_encoder,
             code_version=hash_code(),
             num_products=contents.products.height,
-            dim=vectors["output"].shape[1],
+            dim=contents.product_vectors[ProductVector.OUTPUT].shape[1],
+            temperature=contents.temperature,
+            user_reviews=contents.user_reviews,
+            product_reviews=contents.product_reviews,
+            has_time=contents.has_time,
             files=_hash_files(building),
         )
         (building / BundleFile.MANIFEST).write_text(manifest.model_dump_json(indent=2))
@@ -112,16 +130,11 @@ class Bundle:
     def __init__(self, folder: Path, verify: bool = False) -> None:
         path = folder / BundleFile.MANIFEST
         if not path.is_file():
-            raise InputError("there is no bundle", where=str(folder), remedy="run rec_sys.train.train and give its path")
-        fields = json.loads(path.read_text())
-        if fields.get("format_version") != FORMAT_VERSION:
             raise InputError(
-                f"the bundle has format {fields.get('format_version')}, this version reads {FORMAT_VERSION}",
-                where=str(path),
-                remedy="train again with this version",
+                "there is no bundle", where=str(folder), remedy="run rec_sys.train.train and give its path"
             )
         self.folder = folder
-        self.manifest = BundleManifest.model_validate(fields)
+        self.manifest = _read_manifest(path)
         if verify:
             self._verify()
 
@@ -149,8 +162,22 @@ class Bundle:
         return pl.read_parquet(self.folder / BundleFile.PRODUCTS)
 
     def product_vectors(self) -> dict[str, npt.NDArray[np.float32]]:
-        """See `BundleContents.product_vectors`."""
+        """Named as in `contracts.ProductVector`."""
         return load_file(self.folder / BundleFile.PRODUCT_VECTORS)
+
+    def memory(self) -> dict[str, npt.NDArray[Any]] | None:
+        """Named as in `contracts.MemoryTensor`; None where the model has none."""
+        path = self.folder / BundleFile.MEMORY
+        return load_file(path) if path.is_file() else None
+
+    def histories(self) -> pl.DataFrame:
+        """The known users' reviews, see `contracts.HistoryColumn`."""
+        return pl.read_parquet(self.folder / BundleFile.HISTORIES)
+
+    def history_text(self) -> npt.NDArray[np.float16]:
+        """float16 `[num_texts, 384]`, memory-mapped."""
+        vectors: npt.NDArray[np.float16] = np.load(self.folder / BundleFile.HISTORY_TEXT, mmap_mode="r")
+        return vectors
 
     def metrics(self) -> dict[str, Any]:
         """`{"validation": {...}, "test": {...}, "peers": {...}}`."""
@@ -169,6 +196,28 @@ def hash_code() -> str:
     for path in sorted(root.rglob("*.py")):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
+
+
+def _read_manifest(path: Path) -> BundleManifest:
+    try:
+        fields = json.loads(path.read_text())
+        version = fields.get("format_version") if isinstance(fields, dict) else None
+        if version == FORMAT_VERSION:
+            return BundleManifest.model_validate(fields)
+    except ValueError as error:  # broken JSON, or a field that is missing
+        raise InputError(
+            "the manifest of the bundle is damaged", where=str(path), remedy="copy the bundle again, or train again"
+        ) from error
+    raise InputError(
+        f"the bundle has format {version}, this version reads {FORMAT_VERSION}",
+        where=str(path),
+        remedy="train again with this version",
+    )
+
+
+def _save_tensors(tensors: dict[str, npt.NDArray[Any]], path: Path) -> None:
+    # ascontiguousarray would make a vector of a single number.
+    save_file({name: np.asarray(value, order="C") for name, value in tensors.items()}, path)
 
 
 def _hash_files(folder: Path) -> dict[str, str]:

@@ -78,6 +78,38 @@ class BundleFile:
     METRICS: Final = "metrics.json"
     TOWERS: Final = "towers"
     PICTURES: Final = "pictures"
+    HISTORIES: Final = "histories.parquet"
+    HISTORY_TEXT: Final = "history_text.npy"
+    MEMORY: Final = "memory.safetensors"
+
+
+class HistoryColumn:
+    """Columns of a bundle's `histories.parquet`: the known users' reviews, by user, then oldest first."""
+
+    USER_ID: Final = "user_id"  # str
+    PRODUCT_INDEX: Final = "product_index"  # int32
+    RATING: Final = "rating"  # float32, null where missing
+    TIMESTAMP: Final = "timestamp"  # int64, as in ReviewColumn
+    TEXT_ROW: Final = "text_row"  # int32, row of `history_text.npy`, -1 where missing
+    SNIPPET: Final = "snippet"  # str, the first characters of headline and body; null where missing
+
+
+class ProductVector:
+    """Tensors of a bundle's `product_vectors.safetensors`; the row is the product index."""
+
+    OUTPUT: Final = "output"  # float32 [num_products, dim], unit length: what the index holds
+    INPUT: Final = "input"  # float32 [num_products, dim]: what the user tower reads of a reviewed product
+    RATING: Final = "rating"  # float32 [num_products, dim], unit length: for predicted stars
+    RATING_OFFSET: Final = "rating_offset"  # float32 [num_products], stars
+    TEXT: Final = "text"  # float32 [num_products, 384], MiniLM of the product's text, zero where missing
+
+
+class MemoryTensor:
+    """Tensors of a bundle's `memory.safetensors`: each product's strongest co-reviewed products, as sparse rows."""
+
+    OFFSETS: Final = "offsets"  # int64 [num_products + 1]
+    NEIGHBOURS: Final = "neighbours"  # int32 [num_entries], product indices
+    WEIGHTS: Final = "weights"  # float32 [num_entries]; row i, column j: what a review of i adds to the score of j
 
 
 class TowerFile:
@@ -102,6 +134,14 @@ class TowerTensor:
     USER_VECTOR: Final = "user_vector"  # float32 [batch, dim], unit length
     PRODUCT_VECTOR: Final = "product_vector"  # float32 [batch, dim], unit length
     REVIEW_WEIGHTS: Final = "review_weights"  # float32 [batch, length], sums to 1 where there is any review
+
+
+class TextEncoderTensor:
+    """Inputs and output of the exported text encoder; batch and tokens are free, texts are padded on the right."""
+
+    INPUT_IDS: Final = "input_ids"  # int64 [batch, tokens]
+    ATTENTION_MASK: Final = "attention_mask"  # int64 0/1 [batch, tokens]
+    VECTOR: Final = "vector"  # float32 [batch, 384], unit length
 
 
 class Part:

@@ -61,6 +61,15 @@ class Split:
         """int64 `[num_train]`, in time order."""
         return np.flatnonzero(self.part == Part.TRAIN)
 
+    def train_on_validation(self, interactions: Interactions) -> "Split":
+        """The same questions, with the validation part (and the history of its users) moved into the train part."""
+        users = np.unique(interactions.user_index[self.part == Part.VALIDATION])
+        moved = self.part == Part.VALIDATION
+        moved |= (self.part == Part.HISTORY) & np.isin(interactions.user_index, users)
+        part = np.where(moved, Part.TRAIN, self.part).astype(np.uint8)
+        visible = hide_straddling_texts(part, interactions.body_index)
+        return Split(part=part, text_visible=visible, validation=self.validation, test=self.test)
+
 
 def split_reviews(interactions: Interactions, settings: EvaluationSettings, seed: int) -> Split:
     """Splits by `settings.protocol`.
@@ -79,14 +88,17 @@ def split_reviews(interactions: Interactions, settings: EvaluationSettings, seed
                 remedy="leave_last_out needs users with three reviews, random_split users with two and some dozens of"
                 " users, global_time reviews at several moments; choose another or bring more data",
             )
-    visible = hide_straddling_texts(part, interactions.body_index)
     cut = settings.protocol == "global_time"
-    return Split(
-        part=part,
-        text_visible=visible,
-        validation=_queries(interactions, part, Part.VALIDATION, (Part.TRAIN, Part.HISTORY), cut),
-        test=_queries(interactions, part, Part.TEST, (Part.TRAIN, Part.VALIDATION, Part.HISTORY), cut),
-    )
+    validation = _queries(interactions, part, Part.VALIDATION, (Part.TRAIN, Part.HISTORY), cut)
+    test = _queries(interactions, part, Part.TEST, (Part.TRAIN, Part.VALIDATION, Part.HISTORY), cut)
+    for queries, name in ((validation, "validation"), (test, "test")):
+        if not len(queries):
+            raise InputError(
+                f"nobody in the {name} part of {settings.protocol} has an earlier review: there is nobody to ask",
+                where="setting evaluation.protocol",
+                remedy="choose evaluation=leave_last_out or evaluation=random_split, or bring more data",
+            )
+    return Split(part, hide_straddling_texts(part, interactions.body_index), validation, test)
 
 
 def _unit_ranks(interactions: Interactions) -> pl.DataFrame:
@@ -154,7 +166,8 @@ def hide_straddling_texts(part: npt.NDArray[np.uint8], body_index: SmallIntArray
     lateness = np.where(part == Part.HISTORY, Part.TRAIN, part)
     latest = np.zeros(int(body_index.max(initial=-1)) + 2, dtype=np.uint8)
     np.maximum.at(latest, body_index, lateness)  # index -1 (no text) is the last place, read by nobody
-    return (body_index < 0) | (lateness == latest[body_index])
+    visible: BoolArray = (body_index < 0) | (lateness == latest[body_index])
+    return visible
 
 
 def _queries(
@@ -164,7 +177,7 @@ def _queries(
     # By user, then by time: the order in which the offsets below count.
     target_edges = target_edges[np.argsort(interactions.user_index[target_edges], kind="stable")]
     users, first = np.unique(interactions.user_index[target_edges], return_index=True)
-    bound = np.full(len(users), target_edges.min(initial=0)) if cut else interactions.unit_start[target_edges[first]]
+    bound = np.full(len(users), target_edges.min()) if cut else interactions.unit_start[target_edges[first]]
     place = np.full(interactions.num_users, -1, dtype=np.int64)
     place[users] = np.arange(len(users))
 

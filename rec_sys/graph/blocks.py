@@ -93,7 +93,8 @@ class ProductBlock:
     Attributes:
         products: The products.
         activity: float32 `[num_rows, NUM_ACTIVITIES]`: log of the review count against the catalogue's mean, whether
-            there is none, and how recent the newest is (two decays, of a month and of a year; 0 without time).
+            there is none, and how recent the newest is (two decays, of a month and of a year; 0 without time). All 0
+            where products read no reviews.
         edges: Edges from `reviews` to `products`.
         reviews: Distinct reviews of the products.
     """
@@ -122,13 +123,18 @@ class RatingOffsets:
 
     def of_products(self) -> FloatArray:
         """float32 `[num_products]`."""
-        return (self.product_sum / np.maximum(self.product_count + self.pseudo_counts, 1e-9)).astype(np.float32)
+        return self._shrink(self.product_sum, self.product_count)
 
     def of_products_without(self, products: SmallIntArray, ratings: npt.NDArray[np.float32]) -> FloatArray:
         """float32 `[n]`: a product's offset without the review that is being predicted."""
-        rest = self.product_sum[products] - np.nan_to_num(ratings - self.mean)
-        count = self.product_count[products] - ~np.isnan(ratings)
-        return (rest / np.maximum(count + self.pseudo_counts, 1e-9)).astype(np.float32)
+        rest = self.product_sum[products] - np.nan_to_num(ratings.astype(np.float64) - self.mean)
+        return self._shrink(rest, self.product_count[products] - ~np.isnan(ratings))
+
+    def _shrink(self, total: npt.NDArray[np.float64], count: npt.NDArray[np.float64]) -> FloatArray:
+        weight = count + self.pseudo_counts
+        # Without reviews and pseudo-counts the total is a rounding error, not to be divided by next to nothing.
+        shrunk = np.divide(total, weight, out=np.zeros(len(total)), where=weight > 0)
+        return shrunk.astype(np.float32)
 
 
 def fit_rating_offsets(graph: ReviewGraph, edges: IntArray, pseudo_counts: float) -> RatingOffsets:
@@ -140,7 +146,9 @@ def fit_rating_offsets(graph: ReviewGraph, edges: IntArray, pseudo_counts: float
     product = columns.product_index[edges][rated]
     return RatingOffsets(
         mean=mean,
-        product_sum=np.bincount(product, weights=rating[rated] - mean, minlength=columns.num_products),
+        product_sum=np.bincount(product, weights=rating[rated] - mean, minlength=columns.num_products).astype(
+            np.float64
+        ),
         product_count=np.bincount(product, minlength=columns.num_products).astype(np.float64),
         pseudo_counts=pseudo_counts,
     )
@@ -174,7 +182,9 @@ class BlockBuilder:
         self._product_offset = offsets.of_products()
         self._product_has_text = np.any(self.graph.product_text_vectors, axis=1)
 
-    def build_users(self, users: IntArray, before: IntArray, asked_bodies: SmallIntArray | None = None) -> UserBlock:
+    def build_users(
+        self, users: npt.NDArray[np.integer], before: IntArray, asked_bodies: SmallIntArray | None = None
+    ) -> UserBlock:
         """The histories of some users.
 
         Args:
@@ -234,14 +244,18 @@ class BlockBuilder:
 
     def _activity(self, products: IntArray, picked: IntArray, before: int) -> FloatArray:
         columns = self.graph.interactions
-        count = self.sampler.count_reviews_of_products(products, before)
-        mean = min(before, len(self.sampler.by_product.edges)) / columns.num_products
         activity = np.zeros((len(products), NUM_ACTIVITIES), dtype=np.float32)
+        if self.product_limit == 0:
+            # Training draws its batches at random then, so it never sees the popularity that holds in use.
+            return activity
+        count = self.sampler.count_reviews_of_products(products, before)
+        total, last = self.sampler.product_side_before(before)
+        mean = total / columns.num_products
         activity[:, 0] = np.log((count + 1) / (mean + 1))
         activity[:, 1] = count == 0
-        if columns.has_time and picked.shape[1] and before > 0:
+        if columns.has_time and last >= 0:
             reviewed = picked[:, 0] >= 0
-            days = (columns.timestamp[before - 1] - columns.timestamp[picked[reviewed, 0]]) / MILLISECONDS_A_DAY
+            days = (columns.timestamp[last] - columns.timestamp[picked[reviewed, 0]]) / MILLISECONDS_A_DAY
             activity[reviewed, 2] = np.exp(-days / 30)
             activity[reviewed, 3] = np.exp(-days / 365)
         return activity

@@ -12,8 +12,6 @@ from rec_sys.data.dataset import PreparedDataset, embedded_review_text
 from rec_sys.data.interactions import Interactions, SmallIntArray, build_interactions
 from rec_sys.graph.review_graph import ReviewGraph, assemble_graph, load_graph, name_graph, save_graph
 from rec_sys.settings import Settings
-from rec_sys.text.embedding import embed_texts
-from rec_sys.text.encoder import identify_encoder
 
 
 def build_graph(dataset: PreparedDataset, settings: Settings, say: Callable[[str], None]) -> tuple[ReviewGraph, str]:
@@ -47,6 +45,8 @@ def build_graph(dataset: PreparedDataset, settings: Settings, say: Callable[[str
 def _identify_vectors(settings: Settings) -> str:
     text = settings.text
     if text.source == "encoder":
+        from rec_sys.text.encoder import identify_encoder
+
         return identify_encoder(text)
     if text.source == "given" and text.vectors_path is not None:
         _open_given_vectors(text.vectors_path)
@@ -76,6 +76,8 @@ def _with_text(
 def _with_encoded_text(
     interactions: Interactions, dataset: PreparedDataset, settings: Settings, say: Callable[[str], None]
 ) -> ReviewGraph:
+    from rec_sys.text.embedding import embed_texts
+
     review_text = dataset.reviews().select(text=embedded_review_text())["text"]
     product_text = dataset.products()[ProductColumn.TEXT]
     texts = pl.concat([review_text.rename("text"), product_text.rename("text")]).drop_nulls().unique().sort()
@@ -102,7 +104,9 @@ def _open_given_vectors(path: Path) -> npt.NDArray[np.float16]:
     except FileNotFoundError as error:
         raise InputError("the file of text vectors is missing", where=str(path), remedy="give its path") from error
     except ValueError as error:
-        raise InputError(f"this is no .npy file: {error}", where=str(path), remedy="write it with numpy.save") from error
+        raise InputError(
+            f"this is no .npy file: {error}", where=str(path), remedy="write it with numpy.save"
+        ) from error
     if vectors.ndim != 2 or vectors.shape[1] != TEXT_DIM or vectors.dtype.kind != "f":
         raise InputError(
             f"vectors have shape {vectors.shape} and type {vectors.dtype}",

@@ -5,8 +5,9 @@ No future can leak through it: it only ever returns visible edges with an id bel
 """
 
 import numpy as np
+import numpy.typing as npt
 
-from rec_sys.data.interactions import BoolArray, IntArray
+from rec_sys.data.interactions import BoolArray, IntArray, SmallIntArray
 from rec_sys.graph.review_graph import Adjacency, ReviewGraph, build_adjacency
 
 
@@ -26,8 +27,9 @@ class TemporalSampler:
         self.graph = graph
         self.by_user = _narrow(graph.by_user, columns.user_index, user_side, columns.num_users)
         self.by_product = _narrow(graph.by_product, columns.product_index, product_side, columns.num_products)
+        self._product_edges = None if product_side is None else np.flatnonzero(product_side)
 
-    def last_reviews_of_users(self, users: IntArray, before: IntArray, limit: int) -> IntArray:
+    def last_reviews_of_users(self, users: npt.NDArray[np.integer], before: IntArray, limit: int) -> IntArray:
         """The newest `limit` reviews of each user with an edge id below `before`.
 
         Args:
@@ -50,14 +52,24 @@ class TemporalSampler:
         bounds = np.full(len(products), before, dtype=np.int64)
         return _first_not_below(self.by_product.edges, start, self.by_product.offsets[products + 1], bounds) - start
 
+    def product_side_before(self, before: int) -> tuple[int, int]:
+        """How many reviews the product side sees below one edge bound, and the last of them (-1: there is none).
 
-def _narrow(whole: Adjacency, node_of_edge: np.ndarray, visible: BoolArray | None, num_nodes: int) -> Adjacency:
+        Neither may be read off all edges: how many reviews follow the bound, and when, is the future.
+        """
+        if self._product_edges is None:
+            return before, before - 1
+        count = int(np.searchsorted(self._product_edges, before))
+        return count, int(self._product_edges[count - 1]) if count else -1
+
+
+def _narrow(whole: Adjacency, node_of_edge: SmallIntArray, visible: BoolArray | None, num_nodes: int) -> Adjacency:
     if visible is None:
         return whole
     return build_adjacency(node_of_edge, np.flatnonzero(visible), num_nodes)
 
 
-def _last_edges(adjacency: Adjacency, nodes: IntArray, before: IntArray, limit: int) -> IntArray:
+def _last_edges(adjacency: Adjacency, nodes: npt.NDArray[np.integer], before: IntArray, limit: int) -> IntArray:
     start = adjacency.offsets[nodes]
     end = _first_not_below(adjacency.edges, start, adjacency.offsets[nodes + 1], before)
     place = end[:, None] - 1 - np.arange(limit)

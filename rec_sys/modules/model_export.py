@@ -1,5 +1,6 @@
 """Exports the towers to ONNX in their dense form, and refuses to where onnxruntime disagrees with torch."""
 
+import logging
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -138,6 +139,8 @@ def _export(tower: nn.Module, sample: dict[str, Tensor], outputs: list[str]) -> 
     batch, length = torch.export.Dim("batch"), torch.export.Dim("length")
     without_length = {TowerTensor.PRODUCT_TEXT, TowerTensor.HAS_PRODUCT_TEXT, TowerTensor.ACTIVITY}
     shapes = {name: {0: batch} if name in without_length else {0: batch, 1: length} for name in sample}
+    # The exporter names every torchvision operator that it cannot register; none is used here.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = Path(folder) / "tower.onnx"

@@ -100,4 +100,5 @@ class ReviewAttention(nn.Module):
 
     def _split(self, joined: Tensor) -> Tensor:
         """[..., dim] -> [..., heads, dim / heads]."""
-        return joined.unflatten(-1, (self.num_heads, -1))
+        heads: Tensor = joined.unflatten(-1, (self.num_heads, -1))
+        return heads

@@ -39,9 +39,10 @@ class TextProjection(nn.Module):
 
     def forward(self, vectors: Tensor, present: Tensor) -> Tensor:
         """float `[..., 384]`, float 0/1 `[...]` -> float `[..., dim]`."""
-        projected = self.linear((vectors.to(self.mean.dtype) - self.mean) * self.scale)
+        projected: Tensor = self.linear((vectors.to(self.mean.dtype) - self.mean) * self.scale)
         seen = present.unsqueeze(-1)
-        return seen * projected + (1 - seen) * self.missing
+        combined: Tensor = seen * projected + (1 - seen) * self.missing
+        return combined
 
 
 class ReviewEncoder(nn.Module):
@@ -50,6 +51,8 @@ class ReviewEncoder(nn.Module):
     Args:
         dim: Output width.
     """
+
+    stars: Tensor
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -71,7 +74,8 @@ class ReviewEncoder(nn.Module):
         # Half stars lie between two anchors: linear interpolation, [..., 5]; then a flag for "no rating".
         stars = (1 - (rating.unsqueeze(-1) - self.stars).abs()).clamp(min=0)
         missing = (rating == MISSING_RATING).to(stars.dtype).unsqueeze(-1)
-        return self.text(text, has_text) + self.rating(torch.cat([stars * (1 - missing), missing], dim=-1))
+        encoded: Tensor = self.text(text, has_text) + self.rating(torch.cat([stars * (1 - missing), missing], dim=-1))
+        return encoded
 
 
 class PlaceEncoder(nn.Module):
@@ -95,4 +99,5 @@ class PlaceEncoder(nn.Module):
         known = (age >= 0).to(self.distance.weight.dtype)
         days = age.clamp(min=0).to(known.dtype)
         waves = torch.stack([torch.log1p(days) / 8, torch.exp(-days / 30), torch.exp(-days / 365)], dim=-1)
-        return self.distance(distance) + self.age(waves * known.unsqueeze(-1))
+        place: Tensor = self.distance(distance) + self.age(waves * known.unsqueeze(-1))
+        return place

@@ -49,7 +49,7 @@ class ReviewGraphModel(nn.Module):
         """The hidden state of a user block's queries: float `[num_queries, dim]`."""
         products, edges = block.products, block.edges
         inputs = self.product_tower.read_inputs(products.index, products.text, products.has_text)
-        return self.user_tower(
+        hidden: Tensor = self.user_tower(
             inputs,
             block.product_of_edge,
             self._encode_reviews(block.reviews, edges),
@@ -58,6 +58,7 @@ class ReviewGraphModel(nn.Module):
             edges.row,
             block.num_queries,
         )
+        return hidden
 
     def encode_products(self, block: ProductBlock, hide_ids: Tensor | None = None) -> Tensor:
         """The hidden state of a product block.
@@ -73,7 +74,7 @@ class ReviewGraphModel(nn.Module):
         index = products.index
         if hide_ids is not None:
             index = index.masked_fill(hide_ids, self.product_tower.num_products)
-        return self.product_tower(
+        hidden: Tensor = self.product_tower(
             index,
             products.text,
             products.has_text,
@@ -83,6 +84,7 @@ class ReviewGraphModel(nn.Module):
             edges.age,
             edges.row,
         )
+        return hidden
 
     def _encode_reviews(self, reviews: Reviews, edges: Edges) -> Tensor:
         encoded: Tensor = self.review_encoder(reviews.text, reviews.has_text, reviews.rating)

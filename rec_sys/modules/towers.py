@@ -30,7 +30,8 @@ class FeedForward(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """float `[..., dim]` -> float `[..., dim]`."""
-        return hidden + self.block(hidden)
+        widened: Tensor = hidden + self.block(hidden)
+        return widened
 
 
 class UserTower(nn.Module):
@@ -112,7 +113,8 @@ class UserTower(nn.Module):
 
     def _finish(self, attended: Tensor, newest: Tensor, known: Tensor) -> Tensor:
         hidden = known * (attended + self.newest(newest)) + (1 - known) * self.unknown
-        return self.feed_forward(hidden)
+        finished: Tensor = self.feed_forward(hidden)
+        return finished
 
     def to_ranking(self, hidden: Tensor) -> Tensor:
         """Unit vectors that rank products by cosine: float `[num_queries, dim]`."""
@@ -156,7 +158,8 @@ class ProductTower(nn.Module):
 
     def read_inputs(self, products: Tensor, text: Tensor, has_text: Tensor) -> Tensor:
         """What a product in a history says: int64 `[n]`, float `[n, 384]`, float `[n]` -> float `[n, dim]`."""
-        return self.input_id(products) + self.input_text(text, has_text)
+        inputs: Tensor = self.input_id(products) + self.input_text(text, has_text)
+        return inputs
 
     def forward(
         self,
@@ -189,7 +192,8 @@ class ProductTower(nn.Module):
         source_of_edge = torch.zeros_like(product_of_edge)
         if len(edge) == 0:
             return described
-        return described + self.attention(self.source, source_of_edge, edge, described + self.query, product_of_edge)
+        attended: Tensor = self.attention(self.source, source_of_edge, edge, described + self.query, product_of_edge)
+        return described + attended
 
     def read_densely(
         self,
@@ -210,7 +214,8 @@ class ProductTower(nn.Module):
         return described + attended, weights
 
     def _describe(self, products: Tensor, text: Tensor, has_text: Tensor, activity: Tensor) -> Tensor:
-        return self.output_id(products) + self.output_text(text, has_text) + self.activity(activity)
+        described: Tensor = self.output_id(products) + self.output_text(text, has_text) + self.activity(activity)
+        return described
 
     def to_ranking(self, hidden: Tensor) -> Tensor:
         """Unit vectors for the index: float `[num_rows, dim]`."""

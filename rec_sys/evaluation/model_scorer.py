@@ -1,0 +1,149 @@
+"""Asks the model a part's questions: the scores that the metrics rank, and the stars that it predicts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from rec_sys.data.interactions import FloatArray
+from rec_sys.data.splits import Queries
+from rec_sys.evaluation.ranking import RankingResult, evaluate_ranking
+from rec_sys.evaluation.rating import rating_metrics
+from rec_sys.graph.blocks import BlockBuilder
+from rec_sys.modules.losses import ranking_loss, rating_loss
+from rec_sys.modules.review_graph_model import ReviewGraphModel
+from rec_sys.modules.transfer import move_to
+from rec_sys.settings import EvaluationSettings
+
+PRODUCT_CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class PartResult:
+    """What was measured on one part.
+
+    Attributes:
+        metrics: Every figure by its key in `metrics.json`.
+        ranking: The ranking figures with their values a query.
+    """
+
+    metrics: dict[str, float]
+    ranking: RankingResult
+
+
+class ModelScorer:
+    """Scores of a model for the queries of a part.
+
+    Args:
+        model: The model; it is put into evaluation mode.
+        builder: Sees the part's history on the user side and train edges on the product side.
+        queries: The part's queries.
+    """
+
+    def __init__(self, model: ReviewGraphModel, builder: BlockBuilder, queries: Queries) -> None:
+        self.model = model.eval()
+        self.builder = builder
+        self.queries = queries
+        self.device = model.rating_mean.device
+        self.products = encode_catalogue(model, builder)
+
+    @torch.inference_mode()
+    def encode_users(self, rows: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Hidden states, float `[len(rows), dim]`, and rating offsets, float `[len(rows)]`."""
+        block = self.builder.build_users(self.queries.user_index[rows], self.queries.bound[rows])
+        block = move_to(block, self.device)
+        return self.model.encode_users(block), block.user_offset
+
+    @torch.inference_mode()
+    def score(self, rows: npt.NDArray[np.int64]) -> FloatArray:
+        """Logits of all products: float32 `[len(rows), num_products]`."""
+        users, _ = self.encode_users(rows)
+        scores: FloatArray = self.model.rank(users, self.products).float().cpu().numpy()
+        return scores
+
+    @torch.inference_mode()
+    def score_targets(self, rows: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
+        """Of the rows' targets: mean ranking loss, predicted stars and given stars (float `[num_targets]`)."""
+        queries = self.queries
+        users, offset = self.encode_users(rows)
+        logits = self.model.rank(users, self.products)
+        row, target = _expand(queries.target_offsets, rows)
+        history_row, history = _expand(queries.history_offsets, rows)
+        column = torch.from_numpy(queries.target_products[target].astype(np.int64)).to(self.device)
+        row_of_target = torch.from_numpy(row).to(self.device)
+        # One softmax a target: a row of logits is repeated for each, and so is its history.
+        first = np.searchsorted(row, history_row, side="left")
+        count = np.searchsorted(row, history_row, side="right") - first
+        masked_row = np.repeat(first, count) + _count_up(count)
+        masked_column = np.repeat(queries.history_products[history].astype(np.int64), count)
+        loss = ranking_loss(
+            logits[row_of_target],
+            column,
+            (torch.from_numpy(masked_row).to(self.device), torch.from_numpy(masked_column).to(self.device)),
+        )
+        predicted = self.model.rate(
+            users[row_of_target], self.products[column], offset[row_of_target], self.model.product_offset[column]
+        )
+        stars = torch.from_numpy(np.asarray(self.builder.graph.interactions.rating[queries.target_edges[target]]))
+        return loss, predicted.float().cpu(), stars
+
+
+@torch.inference_mode()
+def encode_catalogue(model: ReviewGraphModel, builder: BlockBuilder) -> Tensor:
+    """Hidden states of all products from every review that the builder's product side may read: `[num_products, dim]`."""
+    columns = builder.graph.interactions
+    pieces = []
+    for start in range(0, columns.num_products, PRODUCT_CHUNK):
+        products = np.arange(start, min(start + PRODUCT_CHUNK, columns.num_products), dtype=np.int64)
+        block = move_to(builder.build_products(products, columns.num_reviews), model.rating_mean.device)
+        pieces.append(model.encode_products(block))
+    return torch.cat(pieces)
+
+
+def evaluate_model(
+    model: ReviewGraphModel, builder: BlockBuilder, queries: Queries, settings: EvaluationSettings
+) -> PartResult:
+    """Measures a model on a part: ranking over all products, ratings of the held-out reviews, and the losses.
+
+    Args:
+        model: The model.
+        builder: As for `ModelScorer`.
+        queries: The part's queries.
+        settings: Which cut-offs, and how many queries at once.
+    """
+    scorer = ModelScorer(model, builder, queries)
+    ranking = evaluate_ranking(
+        scorer.score, queries, builder.graph.interactions.num_products, settings.ks, settings.query_batch
+    )
+    metrics = dict(ranking.metrics)
+    losses, weights, predicted, stars = [], [], [], []
+    for rows in np.array_split(np.arange(len(queries)), max(1, -(-len(queries) // settings.query_batch))):
+        loss, guess, given = scorer.score_targets(rows)
+        losses.append(float(loss))
+        weights.append(len(guess))
+        predicted.append(guess)
+        stars.append(given)
+    guesses, given = torch.cat(predicted), torch.cat(stars)
+    metrics["ranking_loss"] = float(np.average(losses, weights=weights))
+    metrics["loss"] = model.settings.ranking_weight * metrics["ranking_loss"]
+    rated = ~given.isnan()
+    if rated.any():
+        metrics["rating_loss"] = float(rating_loss(guesses, given, model.settings.rating_error))
+        metrics["loss"] += model.settings.rating_weight * metrics["rating_loss"]
+        metrics.update(rating_metrics(guesses[rated].numpy(), given[rated].numpy()))
+    return PartResult(metrics, ranking)
+
+
+def _expand(
+    offsets: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """For each entry of the rows' segments: the position of its row in `rows`, and its own position."""
+    count = offsets[rows + 1] - offsets[rows]
+    return np.repeat(np.arange(len(rows)), count), np.repeat(offsets[rows], count) + _count_up(count)
+
+
+def _count_up(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """0, 1, ..., counts[0] - 1, 0, 1, ..., counts[1] - 1, ..."""
+    return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -1,0 +1,60 @@
+"""Says how well predicted stars agree with the stars that users gave."""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+POSITIVE_ABOVE: Final = 3.0  # stars; four and five count as liked
+LOWEST_STARS: Final = 1.0
+HIGHEST_STARS: Final = 5.0
+
+
+def rating_metrics(
+    predicted: npt.NDArray[np.floating], stars: npt.NDArray[np.floating], *, clip: bool = False
+) -> dict[str, float]:
+    """Errors in stars, and how well predictions tell liked (more than 3 stars) from not liked.
+
+    Most reviews are positive, so "always positive" has a high F1 and accuracy: read them beside AUC and balanced
+    accuracy. What the stars cannot support is left out; `explain_missing_metrics` says why.
+
+    Args:
+        predicted: `[num_reviews]` stars, not bound to 1 to 5; above 3 means "predicted as liked".
+        stars: `[num_reviews]` the stars given.
+        clip: Move predictions into 1 to 5 before `mae` and `rmse`. Off by default: a score is judged as it is.
+
+    Returns:
+        `mae`, `rmse`, `accuracy`, and where the stars allow it `f1`, `auc`, `balanced_accuracy`.
+
+    Raises:
+        ValueError: There are no reviews, the lengths differ, or a value is not finite.
+    """
+    from sklearn import metrics
+
+    if predicted.shape != stars.shape or stars.ndim != 1 or len(stars) == 0:
+        raise ValueError(f"predictions {predicted.shape} and stars {stars.shape} must be equally long and not empty")
+    if not (np.isfinite(predicted).all() and np.isfinite(stars).all()):
+        raise ValueError("predictions and stars must be finite: leave out reviews without a rating")
+    liked, predicted_liked = stars > POSITIVE_ABOVE, predicted > POSITIVE_ABOVE
+    estimate = np.clip(predicted, LOWEST_STARS, HIGHEST_STARS) if clip else predicted
+    measured = {
+        "mae": metrics.mean_absolute_error(stars, estimate),
+        "rmse": metrics.root_mean_squared_error(stars, estimate),
+        "accuracy": metrics.accuracy_score(liked, predicted_liked),
+    }
+    missing = explain_missing_metrics(stars)
+    if "f1" not in missing:
+        measured["f1"] = metrics.f1_score(liked, predicted_liked)
+    if "auc" not in missing:
+        measured["auc"] = metrics.roc_auc_score(liked, predicted)
+        measured["balanced_accuracy"] = metrics.balanced_accuracy_score(liked, predicted_liked)
+    return {name: float(value) for name, value in measured.items()}
+
+
+def explain_missing_metrics(stars: npt.NDArray[np.floating]) -> dict[str, str]:
+    """Which metrics these stars leave undefined, and why; empty when none."""
+    liked = np.count_nonzero(stars > POSITIVE_ABOVE)
+    if 0 < liked < len(stars):
+        return {}
+    reason = f"all {len(stars)} reviews have {'more than' if liked else 'at most'} {POSITIVE_ABOVE:g} stars"
+    return dict.fromkeys(("auc", "balanced_accuracy") if liked else ("auc", "balanced_accuracy", "f1"), reason)

@@ -1,0 +1,142 @@
+"""Training batches: windows of reviews that lie next to each other in time, each predicted from what came before.
+
+A batch is a window of the time order, so one bound, the window's start, serves all its products: no product vector
+has read a review of the window or of its future. Where products have nothing to read (no text, no stars) the windows
+are drawn at random instead.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from rec_sys.data.interactions import FloatArray, IntArray
+from rec_sys.graph.blocks import BlockBuilder, ProductBlock, UserBlock
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """Some reviews to predict.
+
+    Attributes:
+        users: Their authors' histories.
+        products: The candidates of the softmax.
+        target_column: int64 `[batch]`, row of `products`.
+        masked_row: int64 `[n]`, with `masked_column` the history's products among the candidates.
+        masked_column: int64 `[n]`.
+        log_sampled: float32 `[num_candidates]`, log of the chance of being drawn; zeros where all products are there.
+        stars: float32 `[batch]`, NaN where missing.
+        product_offset: float32 `[batch]`, the rating offset of the target without the predicted review.
+        hide_ids: bool `[num_candidates]`, products to be seen as if never trained on.
+    """
+
+    users: UserBlock
+    products: ProductBlock
+    target_column: Tensor
+    masked_row: Tensor
+    masked_column: Tensor
+    log_sampled: Tensor
+    stars: Tensor
+    product_offset: Tensor
+    hide_ids: Tensor
+
+
+class TrainingBatches(IterableDataset[TrainingBatch]):
+    """One epoch of batches.
+
+    Args:
+        builder: Reads train edges only.
+        edges: int64 `[num_targets]`, the train edges to predict, in time order.
+        batch_size: Targets a batch.
+        num_candidates: Products drawn for the softmax beside the targets; 0 = every product.
+        id_dropout: Share of candidates whose learned vector is hidden.
+        seed: Seeds the order and the draws, together with the epoch.
+        epoch: Number of the epoch.
+        shard: This process's number and how many there are.
+    """
+
+    def __init__(
+        self,
+        builder: BlockBuilder,
+        edges: IntArray,
+        *,
+        batch_size: int,
+        num_candidates: int,
+        id_dropout: float,
+        seed: int,
+        epoch: int,
+        shard: tuple[int, int] = (0, 1),
+    ) -> None:
+        columns = builder.graph.interactions
+        self.builder = builder
+        self.edges = edges
+        self.batch_size = batch_size
+        self.num_candidates = num_candidates if num_candidates < columns.num_products else 0
+        self.id_dropout = id_dropout
+        self.seed = (seed, epoch)
+        self.shard = shard
+        counts = np.bincount(columns.product_index[edges], minlength=columns.num_products)
+        # The chance that a product is in a batch: as a target of it, or drawn uniformly from the others.
+        no_target = (1 - counts / len(edges)) ** batch_size
+        drawn = min(1.0, self.num_candidates / max(no_target.sum(), 1))
+        self._log_sampled: FloatArray = np.log(np.maximum(1 - no_target * (1 - drawn), 1e-9)).astype(np.float32)
+
+    def __len__(self) -> int:
+        _number, processes = self.shard
+        return max(1, len(self.edges) // (self.batch_size * processes))
+
+    def __iter__(self) -> Iterator[TrainingBatch]:
+        random = np.random.default_rng(self.seed)
+        for window in self._windows(random)[self.shard[0] :: self.shard[1]]:
+            yield self._build(window, random)
+
+    def _windows(self, random: np.random.Generator) -> list[IntArray]:
+        if self.builder.product_limit == 0:
+            edges = random.permutation(self.edges)
+        else:
+            # A new phase every epoch, so that no two reviews are always or never in one window.
+            edges = np.roll(self.edges, -int(random.integers(len(self.edges))))
+        # As many for every process: one with a window less would leave the others waiting.
+        windows = np.array_split(edges, len(self) * self.shard[1])
+        return [windows[place] for place in random.permutation(len(windows))]
+
+    def _build(self, window: IntArray, random: np.random.Generator) -> TrainingBatch:
+        builder = self.builder
+        columns = builder.graph.interactions
+        target = columns.product_index[window].astype(np.int64)
+        bodies = columns.body_index[window]
+        candidates = self._draw_candidates(target, random)
+        users = builder.build_users(
+            columns.user_index[window], columns.unit_start[window], np.where(bodies < 0, -2, bodies)
+        )
+        history = users.products.index[users.product_of_edge].numpy()
+        place = np.minimum(np.searchsorted(candidates, history), len(candidates) - 1)
+        present = candidates[place] == history
+        rating = np.asarray(columns.rating[window])
+        sampled = self._log_sampled[candidates] if self.num_candidates else np.zeros(len(candidates), np.float32)
+        return TrainingBatch(
+            users=users,
+            products=builder.build_products(candidates, int(columns.unit_start[window].min()), bodies[bodies >= 0]),
+            target_column=torch.from_numpy(np.searchsorted(candidates, target)),
+            masked_row=users.edges.row[torch.from_numpy(present)],
+            masked_column=torch.from_numpy(place[present]),
+            log_sampled=torch.from_numpy(sampled),
+            stars=torch.from_numpy(rating),
+            product_offset=torch.from_numpy(builder.offsets.of_products_without(columns.product_index[window], rating)),
+            hide_ids=torch.from_numpy(random.random(len(candidates)) < self.id_dropout),
+        )
+
+    def _draw_candidates(self, target: IntArray, random: np.random.Generator) -> IntArray:
+        num_products = self.builder.graph.interactions.num_products
+        if not self.num_candidates:
+            return np.arange(num_products, dtype=np.int64)
+        targets = np.unique(target)
+        num_others = num_products - len(targets)
+        # Each at most once, so that a batch costs the same in a small catalogue as in a large one.
+        rank = random.choice(num_others, min(self.num_candidates, num_others), replace=False, shuffle=False)
+        # The k-th product that is no target stands as many places further on as there are targets before it.
+        drawn = rank + np.searchsorted(targets - np.arange(len(targets)), rank, side="right")
+        return np.sort(np.concatenate([targets, drawn]))

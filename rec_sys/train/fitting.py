@@ -1,0 +1,145 @@
+"""Hands the model to Lightning and takes the best one back."""
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as lightning
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+
+from rec_sys.settings import Settings, TrainerSettings
+from rec_sys.train.lightning_module import WATCHED, ReviewGraphLearner
+from rec_sys.train.tracking import Tracker
+
+
+class EpochReport(Callback):
+    """Tells the user and the tracker what each epoch reached.
+
+    Args:
+        say: Takes a line for the user.
+        tracker: The run's tracker.
+    """
+
+    def __init__(self, say: Callable[[str], None], tracker: Tracker) -> None:
+        self.say = say
+        self.tracker = tracker
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Runs after the epoch's validation."""
+        if not isinstance(pl_module, ReviewGraphLearner) or not trainer.is_global_zero:
+            return
+        epoch = trainer.current_epoch
+        if not pl_module.history:
+            self.say(f"epoch {epoch + 1} of {trainer.max_epochs}: train loss {pl_module.mean_train_loss():.3f}")
+            return
+        figures = pl_module.history[-1]
+        self.say(
+            f"epoch {epoch + 1} of at most {trainer.max_epochs}:"
+            f" train loss {figures['train_loss']:.3f}, validation loss {figures['validation_loss']:.3f},"
+            f" {WATCHED} {figures['validation_' + WATCHED]:.4f}, {figures['seconds']:.1f} s"
+        )
+        self.tracker.log_metrics(figures, step=epoch)
+
+
+def limit_threads(settings: TrainerSettings) -> None:
+    """Uses the asked-for number of cores."""
+    if settings.num_threads:
+        torch.set_num_threads(settings.num_threads)
+
+
+def fit(
+    learner: ReviewGraphLearner,
+    settings: Settings,
+    checkpoints: Path,
+    say: Callable[[str], None],
+    tracker: Tracker,
+    epochs: int | None = None,
+) -> bool:
+    """Trains, and leaves the wanted weights in the learner's model; goes on from a checkpoint where there is one.
+
+    Args:
+        learner: The learner.
+        settings: All settings.
+        checkpoints: Folder of the run's checkpoints.
+        say: Takes a line for the user.
+        tracker: The run's tracker.
+        epochs: Train for just as many and keep the last; None = until validation stops getting better, keep the best.
+
+    Returns:
+        Whether this is the process that writes the results.
+    """
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    watched = WATCHED if epochs is None else None
+    keep = ModelCheckpoint(checkpoints, "best", monitor=watched, mode="max", save_top_k=1, save_last=True)
+    last = checkpoints / "last.ckpt"
+    resume_from = last if last.is_file() else None
+    if resume_from is not None:
+        say(f"resume: an interrupted run of the same settings left {last}")
+    callbacks: list[Callback] = [keep, EpochReport(say, tracker)]
+    if epochs is None:
+        callbacks.append(EarlyStopping(WATCHED, mode="max", patience=settings.trainer.patience))
+    show = settings.trainer.progress and sys.stderr.isatty()
+    if show:
+        callbacks.append(TQDMProgressBar(leave=False))
+    trainer = lightning.Trainer(
+        max_epochs=epochs or settings.trainer.max_epochs,
+        callbacks=callbacks,
+        logger=False,
+        enable_progress_bar=show,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        limit_val_batches=1.0 if epochs is None else 0,
+        reload_dataloaders_every_n_epochs=1,
+        gradient_clip_val=settings.trainer.gradient_clip,
+        default_root_dir=checkpoints,
+        **choose_devices(settings.trainer),
+    )
+    if resume_from is None or not _has_stopped(resume_from):
+        trainer.fit(learner, ckpt_path=resume_from)
+    wanted = last if epochs is not None else _best_checkpoint(last)
+    checkpoint = torch.load(wanted, map_location="cpu", weights_only=False)
+    learner.load_state_dict(checkpoint["state_dict"])
+    learner.history = torch.load(last, map_location="cpu", weights_only=False)["history"]
+    return bool(trainer.is_global_zero)
+
+
+def _has_stopped(checkpoint: Path) -> bool:
+    """Whether training had ended when the checkpoint was written, so that going on would add an epoch too many."""
+    for name, state in _callback_states(checkpoint).items():
+        if name.startswith("EarlyStopping"):
+            return bool(state["wait_count"] >= state["patience"])
+    return False
+
+
+def _best_checkpoint(last: Path) -> Path:
+    states = (state for name, state in _callback_states(last).items() if name.startswith("ModelCheckpoint"))
+    return last.parent / Path(next(states)["best_model_path"]).name
+
+
+def _callback_states(checkpoint: Path) -> dict[str, Any]:
+    states: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=False)["callbacks"]
+    return states
+
+
+def choose_devices(settings: TrainerSettings) -> dict[str, Any]:
+    """Lightning's accelerator, devices, strategy and precision."""
+    cuda = settings.accelerator == "cuda" or (settings.accelerator == "auto" and torch.cuda.is_available())
+    devices = settings.devices
+    if devices == "auto":
+        devices = torch.cuda.device_count() if cuda else 1
+    strategy = settings.strategy
+    if strategy == "auto" and devices > 1:
+        # Parts of the towers rest where a batch has no text or no history.
+        strategy = "ddp_find_unused_parameters_true"
+    precision = {"auto": "bf16-mixed" if cuda else "32-true", "32": "32-true", "bf16": "bf16-mixed"}
+    return {
+        "accelerator": "cuda" if cuda else "cpu",
+        "devices": devices,
+        "strategy": strategy,
+        "precision": precision[settings.precision],
+    }

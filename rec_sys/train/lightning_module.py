@@ -1,0 +1,150 @@
+"""What Lightning needs to know: the step, the optimiser, the validation. The loop itself is Lightning's."""
+
+import math
+import time
+from typing import Any
+
+import pytorch_lightning as lightning
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+
+from rec_sys.data.splits import Split
+from rec_sys.evaluation.model_scorer import evaluate_model
+from rec_sys.graph.blocks import BlockBuilder
+from rec_sys.modules.losses import ranking_loss, rating_loss
+from rec_sys.modules.review_graph_model import ReviewGraphModel
+from rec_sys.modules.transfer import move_to
+from rec_sys.settings import Settings
+from rec_sys.train.batches import TrainingBatch, TrainingBatches
+
+WATCHED = "ndcg_at_10_masked"
+
+
+class ReviewGraphLearner(lightning.LightningModule):
+    """Learns the two objectives and validates after every epoch.
+
+    Args:
+        model: The model.
+        settings: All settings.
+        split: The split; only its train edges are predicted in training.
+        builders: What may be read when: `train` and `validation` are used here.
+    """
+
+    def __init__(
+        self,
+        model: ReviewGraphModel,
+        settings: Settings,
+        split: Split,
+        builders: dict[str, BlockBuilder],
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.settings = settings
+        self.split = split
+        self.builders = builders
+        self.history: list[dict[str, float]] = []
+        self._losses: list[Tensor] = []
+        self._epoch_began = 0.0
+
+    def batches(self, epoch: int) -> TrainingBatches:
+        """One epoch's batches for this process."""
+        trainer, model = self.settings.trainer, self.settings.model
+        return TrainingBatches(
+            self.builders["train"],
+            self.split.train_edges,
+            batch_size=trainer.batch_size,
+            num_candidates=trainer.num_candidates,
+            id_dropout=model.id_dropout if model.product_ids else 0.0,
+            seed=self.settings.seed,
+            epoch=epoch,
+            shard=(self.global_rank, self.trainer.world_size),
+        )
+
+    def train_dataloader(self) -> torch.utils.data.DataLoader[TrainingBatch]:
+        """Reloaded every epoch, so that the order depends on the epoch alone and a resumed run repeats it."""
+        return torch.utils.data.DataLoader(self.batches(self.current_epoch), batch_size=None)
+
+    def val_dataloader(self) -> torch.utils.data.DataLoader[int]:
+        """One item: the whole validation part is measured at once."""
+        return torch.utils.data.DataLoader([0], batch_size=None)  # type: ignore[arg-type]
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Moves the blocks of a training batch."""
+        return move_to(batch, device) if isinstance(batch, TrainingBatch) else batch
+
+    def on_train_epoch_start(self) -> None:
+        """Seeds dropout by the epoch: a resumed run draws what an undisturbed one would have drawn."""
+        torch.manual_seed(self.settings.seed * 1_000_003 + self.current_epoch)
+        self._losses.clear()
+        self._epoch_began = time.perf_counter()
+
+    def training_step(self, batch: TrainingBatch, batch_index: int) -> Tensor:
+        """The weighted sum of both objectives."""
+        settings, model = self.settings.model, self.model
+        users = model.encode_users(batch.users)
+        products = model.encode_products(batch.products, batch.hide_ids)
+        loss = torch.zeros((), device=users.device)
+        if settings.ranking_weight > 0:
+            logits = model.rank(users, products)
+            masked = (batch.masked_row, batch.masked_column)
+            log_sampled = batch.log_sampled if self.settings.trainer.num_candidates else None
+            loss = loss + settings.ranking_weight * ranking_loss(logits, batch.target_column, masked, log_sampled)
+        if settings.rating_weight > 0:
+            predicted = model.rate(users, products[batch.target_column], batch.users.user_offset, batch.product_offset)
+            loss = loss + settings.rating_weight * rating_loss(predicted, batch.stars, settings.rating_error)
+        self._losses.append(loss.detach())
+        return loss
+
+    def validation_step(self, batch: int, batch_index: int) -> None:
+        """Measures the validation part and keeps the epoch's figures for the tracker and the pictures."""
+        result = evaluate_model(
+            self.model, self.builders["validation"], self.split.validation, self.settings.evaluation
+        )
+        self.model.train()
+        self.log(WATCHED, result.metrics[WATCHED], prog_bar=True, batch_size=1)
+        self.log("validation_loss", result.metrics["loss"], batch_size=1)
+        if not self.trainer.sanity_checking:
+            self.history.append(
+                {
+                    "epoch": float(self.current_epoch),
+                    "train_loss": self.mean_train_loss(),
+                    "seconds": time.perf_counter() - self._epoch_began,
+                    **{f"validation_{key}": value for key, value in result.metrics.items()},
+                }
+            )
+
+    def mean_train_loss(self) -> float:
+        """Over the steps of the current epoch."""
+        return float(torch.stack(self._losses).mean()) if self._losses else math.nan
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The history goes on after a resume."""
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The history goes on after a resume."""
+        self.history = checkpoint["history"]
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """AdamW with a short warm-up and cosine decay over all epochs."""
+        settings = self.settings.trainer
+        optimizer = torch.optim.AdamW(
+            (weight for weight in self.parameters() if weight.requires_grad),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+        )
+        steps = settings.max_epochs * len(self.batches(0))
+        warm_up = max(1, steps // 50)
+
+        def factor(step: int) -> float:
+            return min(1.0, (step + 1) / warm_up) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def best_epoch(history: list[dict[str, float]]) -> int:
+    """Number, from 0, of the epoch with the best validation; the earliest where several are equal."""
+    key = f"validation_{WATCHED}"
+    return int(max(history, key=lambda figures: (figures[key], -figures["epoch"]))["epoch"])

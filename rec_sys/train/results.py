@@ -1,0 +1,194 @@
+"""What a run found: metrics beside the peers', vectors, towers, pictures, all in one bundle."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from rich.table import Table
+
+from rec_sys.bundle import BundleContents, write_bundle
+from rec_sys.contracts import HistoryColumn, ProductVector, ReviewColumn
+from rec_sys.data.dataset import PreparedDataset, embedded_review_text
+from rec_sys.data.splits import Queries, Split
+from rec_sys.evaluation.model_scorer import PartResult, encode_catalogue
+from rec_sys.evaluation.peers.popular import PopularPeer
+from rec_sys.evaluation.peers.rating_baseline import RATING_BASELINES, RatingBaseline
+from rec_sys.evaluation.ranking import evaluate_ranking
+from rec_sys.evaluation.rating import rating_metrics
+from rec_sys.graph.blocks import BlockBuilder
+from rec_sys.graph.review_graph import ReviewGraph
+from rec_sys.modules.model_export import export_towers
+from rec_sys.modules.review_graph_model import ReviewGraphModel
+from rec_sys.settings import EvaluationSettings, Settings
+from rec_sys.train.pictures import draw_learning_curves, draw_product_map, draw_ranking_metrics
+
+SNIPPET_LENGTH = 200  # characters
+_RANKING_SHOWN = ("recall_at_10", "ndcg_at_10", "mrr_at_10")
+_RATING_SHOWN = ("rmse", "mae", "auc", "accuracy", "balanced_accuracy", "f1")
+
+
+def measure_peers(
+    graph: ReviewGraph, split: Split, settings: EvaluationSettings
+) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]:
+    """Popularity's ranking and the rating baselines on the same test questions, fitted on the train part.
+
+    Returns:
+        Metrics by peer, and standard errors by peer.
+    """
+    columns = graph.interactions
+    train = split.train_edges
+    product = columns.product_index[train]
+    popular = PopularPeer().fit(product, columns.num_products)
+    ranking = evaluate_ranking(popular.score, split.test, columns.num_products, settings.ks, settings.query_batch)
+    peers = {popular.name: ranking.metrics}
+    stars = np.asarray(columns.rating[train])
+    rated = ~np.isnan(stars)
+    asked_user, asked_product, given = _rated_targets(graph, split.test)
+    if rated.any() and len(given):
+        for kind in RATING_BASELINES:
+            baseline = RatingBaseline(kind).fit(
+                columns.user_index[train][rated], product[rated], stars[rated], columns.num_users, columns.num_products
+            )
+            peers[baseline.name] = rating_metrics(baseline.predict(asked_user, asked_product), given)
+    return peers, {popular.name: ranking.standard_error}
+
+
+def _rated_targets(graph: ReviewGraph, queries: Queries) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    edges = queries.target_edges
+    stars = np.asarray(graph.interactions.rating[edges])
+    rated = ~np.isnan(stars)
+    return graph.interactions.user_index[edges][rated], graph.interactions.product_index[edges][rated], stars[rated]
+
+
+def gather_metrics(
+    validation: PartResult,
+    test: PartResult,
+    peers: dict[str, dict[str, float]],
+    peer_errors: dict[str, dict[str, float]],
+) -> dict[str, Any]:
+    """The content of `metrics.json`; figures that do not exist for this data are left out."""
+
+    def finite(figures: dict[str, float]) -> dict[str, float]:
+        return {key: float(value) for key, value in figures.items() if np.isfinite(value)}
+
+    return {
+        "validation": finite(validation.metrics),
+        "test": finite(test.metrics),
+        "peers": {name: finite(figures) for name, figures in peers.items()},
+        "standard_error": {
+            "test": finite(test.ranking.standard_error),
+            **{name: finite(figures) for name, figures in peer_errors.items()},
+        },
+    }
+
+
+def draw_pictures(
+    folder: Path,
+    history: list[dict[str, float]],
+    metrics: dict[str, Any],
+    vectors: np.ndarray,
+    dataset: PreparedDataset,
+) -> tuple[Path, ...]:
+    """Learning curves, ranking beside popularity, and a map of the products."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = tuple(folder / f"{name}.png" for name in ("learning_curves", "ranking_metrics", "product_map"))
+    draw_learning_curves(history, paths[0])
+    draw_ranking_metrics(metrics, paths[1])
+    draw_product_map(vectors, dataset.products(), paths[2])
+    return paths
+
+
+@torch.inference_mode()
+def product_vectors(model: ReviewGraphModel, builder: BlockBuilder) -> dict[str, np.ndarray]:
+    """All products as the bundle holds them, read from the train part alone like the metrics beside them."""
+    graph = builder.graph
+    hidden = encode_catalogue(model, builder)
+    device = model.rating_mean.device
+    text = torch.from_numpy(np.array(graph.product_text_vectors)).to(device)
+    index = torch.arange(len(text), device=device)
+    inputs = model.product_tower.read_inputs(index, text, (text != 0).any(dim=1).float())
+    found = {
+        ProductVector.OUTPUT: model.product_tower.to_ranking(hidden),
+        ProductVector.INPUT: inputs,
+        ProductVector.RATING: model.product_tower.to_rating(hidden),
+        ProductVector.RATING_OFFSET: model.product_offset,
+        ProductVector.TEXT: text,
+    }
+    return {name: value.float().cpu().numpy() for name, value in found.items()}
+
+
+def list_histories(graph: ReviewGraph, dataset: PreparedDataset) -> pl.DataFrame:
+    """Every user's reviews as the bundle keeps them, so that serving needs no other file (`HistoryColumn`)."""
+    columns = graph.interactions
+    reviews = dataset.reviews()
+    table = reviews[columns.review_row].select(
+        pl.col(ReviewColumn.USER_ID).alias(HistoryColumn.USER_ID),
+        pl.Series(HistoryColumn.PRODUCT_INDEX, np.array(columns.product_index)),
+        pl.Series(HistoryColumn.RATING, np.array(columns.rating)).fill_nan(None),
+        pl.Series(HistoryColumn.TIMESTAMP, np.array(columns.timestamp)),
+        pl.Series(HistoryColumn.TEXT_ROW, np.array(graph.text_row)),
+        embedded_review_text().str.slice(0, SNIPPET_LENGTH).alias(HistoryColumn.SNIPPET),
+    )
+    return table.sort(HistoryColumn.USER_ID, maintain_order=True)
+
+
+def write_results(
+    model: ReviewGraphModel,
+    graph: ReviewGraph,
+    dataset: PreparedDataset,
+    vectors: dict[str, np.ndarray],
+    metrics: dict[str, Any],
+    pictures: tuple[Path, ...],
+    settings: Settings,
+    run_name: str,
+    text_encoder: str,
+) -> Path:
+    """Writes the bundle under `output_dir/bundles` and returns its path."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
+    folder = settings.output_dir.absolute() / "bundles" / f"{run_name}-{stamp}"
+    model = model.cpu()
+    contents = BundleContents(
+        data_name=dataset.summary.name,
+        data_fingerprint=dataset.summary.fingerprint,
+        text_encoder=text_encoder,
+        weights={name: value.numpy() for name, value in model.state_dict().items()},
+        settings=settings.model_dump(mode="json"),
+        products=dataset.products(),
+        product_vectors=vectors,
+        metrics=metrics,
+        histories=list_histories(graph, dataset),
+        history_text=graph.text_vectors,
+        temperature=settings.model.temperature,
+        user_reviews=settings.graph.user_reviews,
+        product_reviews=settings.graph.product_reviews,
+        has_time=dataset.summary.has_time,
+        towers=export_towers(model, settings.graph.user_reviews, settings.graph.product_reviews),
+        pictures=pictures,
+    )
+    write_bundle(folder, contents)
+    return folder
+
+
+def results_tables(metrics: dict[str, Any]) -> list[Table]:
+    """The test figures beside the peers', for the terminal: one table of rankings, one of ratings."""
+    rankings = [f"{key}{suffix}" for suffix in ("_masked", "") for key in _RANKING_SHOWN] + ["coverage_at_10"]
+    tables = (
+        _compare(metrics, "test: what is reviewed next (masked: the user's own products left out)", rankings),
+        _compare(metrics, "test: how many stars it gets", list(_RATING_SHOWN)),
+    )
+    return [table for table in tables if table.row_count]
+
+
+def _compare(metrics: dict[str, Any], title: str, keys: list[str]) -> Table:
+    peers = {name: figures for name, figures in metrics["peers"].items() if any(key in figures for key in keys)}
+    table = Table("", "review graph", *peers, title=title, title_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for key in keys:
+        if key in metrics["test"]:
+            figures = (metrics["test"][key], *(peer.get(key) for peer in peers.values()))
+            table.add_row(key, *("-" if figure is None else f"{figure:.4f}" for figure in figures))
+    return table

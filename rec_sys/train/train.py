@@ -1,0 +1,204 @@
+"""The main job, from raw reviews to a bundle: `uv run -m rec_sys.train.train`.
+
+Lightning, PyG and MLflow take seconds to import, so they are imported when the settings have proved sound.
+"""
+
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+
+from rec_sys.contracts import Part
+from rec_sys.data.dataset import PreparedDataset
+from rec_sys.data.prepare import prepare
+from rec_sys.data.splits import Split, split_reviews
+from rec_sys.entry import run_entry
+from rec_sys.settings import Settings
+from rec_sys.train.run_folder import RunFolder, is_first_process
+
+if TYPE_CHECKING:
+    from rec_sys.graph.blocks import BlockBuilder
+    from rec_sys.graph.review_graph import ReviewGraph
+    from rec_sys.modules.review_graph_model import ReviewGraphModel
+    from rec_sys.train.lightning_module import ReviewGraphLearner
+    from rec_sys.train.tracking import Tracker
+
+# What libraries say of each other's calls; nothing of it can be mended here.
+_LIBRARY_NOISE = (
+    r".*torch\.jit\.script.*deprecated.*",
+    r".*isinstance\(treespec, LeafSpec\).*",
+    r".*does not have many workers.*",
+    r".*IterableDataset.*__len__.*",
+    r".*Checkpoint directory .* exists and is not empty.*",
+    r".*barrier\(\): using the device under current context.*",
+)
+_STATISTICS_SAMPLE = 20_000  # text vectors that mean and scale are computed from
+
+
+def run(settings: Settings) -> None:
+    """Trains, measures and writes the bundle; the last line printed is its path."""
+    folder = RunFolder(settings)
+    with folder.locked():
+        bundle = train(settings, folder)
+    if bundle is not None:
+        print(f"bundle: {bundle}")
+
+
+def train(settings: Settings, folder: RunFolder) -> Path | None:
+    """Trains in a folder that is held by the caller.
+
+    Returns:
+        The bundle's path; None in the worker processes of a multi-device run.
+    """
+    say = _timed_speech()
+    dataset = prepare(settings.data, settings.output_dir)
+    say(
+        f"data: {dataset.summary.num_reviews:,} reviews, {dataset.summary.num_users:,} users,"
+        f" {dataset.summary.num_products:,} products in {dataset.folder}"
+    )
+    from rec_sys.graph.build import build_graph
+
+    graph, text_encoder = build_graph(dataset, settings, say)
+    split = split_reviews(graph.interactions, settings.evaluation, settings.seed)
+    say(
+        f"split: {settings.evaluation.protocol}, {len(split.train_edges):,} train reviews,"
+        f" {len(split.validation):,} validation and {len(split.test):,} test questions,"
+        f" {int((~split.text_visible).sum()):,} texts hidden because they also stand in a later part"
+    )
+    return _learn(settings, folder, dataset, graph, split, text_encoder, say)
+
+
+def _learn(
+    settings: Settings,
+    folder: RunFolder,
+    dataset: PreparedDataset,
+    graph: "ReviewGraph",
+    split: Split,
+    text_encoder: str,
+    say: Callable[[str], None],
+) -> Path | None:
+    for message in _LIBRARY_NOISE:
+        warnings.filterwarnings("ignore", message=message)
+    from rec_sys.evaluation.model_scorer import evaluate_model
+    from rec_sys.train import results
+    from rec_sys.train.fitting import fit, limit_threads
+    from rec_sys.train.lightning_module import ReviewGraphLearner, best_epoch
+    from rec_sys.train.tracking import Tracker
+
+    limit_threads(settings.trainer)
+    folder.sweep(f"{dataset.summary.fingerprint} {text_encoder}")
+    # The worker processes of a multi-device run keep no book of their own.
+    tracking = settings.tracking.model_copy(update={"enabled": settings.tracking.enabled and is_first_process()})
+    with Tracker(tracking, settings.output_dir, folder.name) as tracker:
+        tracker.log_settings(settings.model_dump(mode="json"))
+
+        def learn(parts: Split, checkpoints: Path, epochs: int | None) -> "tuple[ReviewGraphLearner, bool]":
+            builders = make_builders(graph, parts, settings)
+            model = make_model(graph, parts, builders["train"], settings)
+            learner = ReviewGraphLearner(model, settings, parts, builders)
+            return learner, fit(learner, settings, checkpoints, say, tracker, epochs)
+
+        learner, is_first = learn(split, folder.checkpoints, None)
+        history, final = learner.history, learner
+        if settings.evaluation.refit:
+            epochs = best_epoch(history) + 1
+            say(f"refit: {epochs} epochs on train + validation")
+            final, is_first = learn(split.train_on_validation(graph.interactions), folder.checkpoints / "refit", epochs)
+        if not is_first:
+            return None
+        say("evaluate: the best weights on validation and test")
+        validation = evaluate_model(
+            learner.model, learner.builders["validation"], split.validation, settings.evaluation
+        )
+        test = evaluate_model(final.model, final.builders["test"], split.test, settings.evaluation)
+        metrics = results.gather_metrics(
+            validation, test, *results.measure_peers(graph, final.split, settings.evaluation)
+        )
+        vectors = results.product_vectors(final.model, final.builders["train"])
+        pictures = results.draw_pictures(folder.path / "pictures", history, metrics, vectors["output"], dataset)
+        say("export: towers to ONNX")
+        bundle = results.write_results(
+            final.model, graph, dataset, vectors, metrics, pictures, settings, folder.name, text_encoder
+        )
+        log_results(tracker, metrics, bundle, pictures)
+    folder.clear()
+    for table in results.results_tables(metrics):
+        Console().print(table)
+    return bundle
+
+
+def log_results(tracker: "Tracker", metrics: dict[str, Any], bundle: Path, pictures: tuple[Path, ...]) -> None:
+    """The final figures, the bundle and the pictures go to MLflow."""
+    for part in ("validation", "test"):
+        tracker.log_metrics({f"{part}_{key}": value for key, value in metrics[part].items()})
+    for name, figures in metrics["peers"].items():
+        tracker.log_metrics({f"{name}_{key}": value for key, value in figures.items()})
+    tracker.log_folder(bundle, "bundle")
+    for picture in pictures:
+        tracker.log_picture(picture)
+
+
+def make_builders(graph: "ReviewGraph", split: Split, settings: Settings) -> "dict[str, BlockBuilder]":
+    """What may be read when: histories grow from train to test, products are read from the train part alone."""
+    from rec_sys.graph.blocks import BlockBuilder, fit_rating_offsets
+    from rec_sys.graph.sampler import TemporalSampler
+
+    train = split.part == Part.TRAIN
+    known = train | (split.part == Part.HISTORY)
+    histories = {"train": train, "validation": known, "test": known | (split.part == Part.VALIDATION)}
+    offsets = fit_rating_offsets(graph, split.train_edges, settings.model.offset_pseudo_counts)
+    return {
+        name: BlockBuilder(
+            TemporalSampler(graph, user_side=history, product_side=train),
+            split.text_visible,
+            offsets,
+            settings.graph.user_reviews,
+            settings.graph.product_reviews,
+        )
+        for name, history in histories.items()
+    }
+
+
+def make_model(
+    graph: "ReviewGraph", split: Split, train_builder: "BlockBuilder", settings: Settings
+) -> "ReviewGraphModel":
+    """A fresh model, seeded, with the statistics of the train part."""
+    import torch
+
+    from rec_sys.modules.review_graph_model import ReviewGraphModel
+
+    torch.manual_seed(settings.seed)
+    model = ReviewGraphModel(graph.interactions.num_products, settings.model, settings.graph)
+    edges = split.train_edges[split.text_visible[split.train_edges]]
+    rows = graph.text_row[edges]
+    rows = rows[rows >= 0]
+    if len(rows) > _STATISTICS_SAMPLE:
+        rows = np.random.default_rng(settings.seed).choice(rows, _STATISTICS_SAMPLE, replace=False)
+    product_text = np.array(graph.product_text_vectors)
+    model.fit_statistics(
+        torch.from_numpy(np.asarray(graph.text_vectors[np.sort(rows)])),
+        torch.from_numpy(product_text[np.any(product_text, axis=1)]),
+        train_builder.offsets,
+    )
+    return model
+
+
+def _timed_speech() -> Callable[[str], None]:
+    """Lines for the user, each with the seconds since the start."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    began = time.perf_counter()
+
+    def say(line: str) -> None:
+        console.print(f"[{time.perf_counter() - began:6.1f} s] {line}", markup=False)
+        sys.stderr.flush()
+
+    return say
+
+
+if __name__ == "__main__":
+    run_entry(run, Settings, "config")
