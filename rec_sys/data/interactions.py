@@ -65,7 +65,7 @@ def build_interactions(
     Args:
         dataset: The prepared data set.
         tie_break: `hash` orders reviews of one moment by a seeded hash of user and text (or product), `file` by
-            their row in the raw file.
+            the first raw row of their unit, and within the unit by row.
         seed: Seed of the hash.
     """
     reviews = dataset.reviews()
@@ -98,7 +98,7 @@ def build_interactions(
     # What makes a unit: the text where there is one, else the review itself.
     unit_key = np.where(body_index >= 0, body_index, -1 - np.arange(len(user), dtype=np.int64))
     if tie_break == "file":
-        order = np.lexsort((row, when))
+        order = np.lexsort((row, _first_of_unit(user, when, unit_key, row), when))
     else:
         unit_name = np.where(body_index >= 0, body_index, table.height + product.astype(np.int64))
         order = np.lexsort((row, mix(user, product, seed), mix(user, unit_name, seed), when))
@@ -111,23 +111,26 @@ def build_interactions(
         rating=table[ReviewColumn.RATING].cast(pl.Float32).fill_null(float("nan")).to_numpy()[order],
         timestamp=when[order].astype(np.int64),
         body_index=body_index[order].astype(np.int32),
-        unit_start=_first_of_unit(user[order], when[order], unit_key[order]),
+        unit_start=_first_of_unit(user[order], when[order], unit_key[order], np.arange(len(order))),
         review_row=columns["review_row"][order].astype(np.int64),
     )
 
 
-def _first_of_unit(user: npt.NDArray[np.integer], when: IntArray, unit_key: IntArray) -> IntArray:
-    """int64 [num_reviews]: the smallest edge id with the same user, moment and text."""
-    frame = pl.DataFrame({"user": user, "when": when, "unit": unit_key}).with_row_index("edge")
-    return frame.select(pl.col("edge").min().over("user", "when", "unit")).to_series().to_numpy().astype(np.int64)
+def _first_of_unit(
+    user: npt.NDArray[np.integer], when: IntArray, unit_key: IntArray, place: npt.NDArray[np.integer]
+) -> IntArray:
+    """int64 [num_reviews]: the smallest of `place` with the same user, moment and text."""
+    frame = pl.DataFrame({"user": user, "when": when, "unit": unit_key, "place": place})
+    return frame.select(pl.col("place").min().over("user", "when", "unit")).to_series().to_numpy().astype(np.int64)
 
 
 def mix(left: npt.NDArray[np.integer], right: npt.NDArray[np.integer], seed: int) -> npt.NDArray[np.uint64]:
     """A seeded 64-bit hash of number pairs (the finaliser of SplitMix64, Steele et al. 2014)."""
     golden = np.uint64(0x9E3779B97F4A7C15)
-    state = left.astype(np.uint64) * golden + np.uint64(seed)
-    for value in (right.astype(np.uint64), np.uint64(seed) * golden):
-        state = state + value * golden + golden
+    state = np.full(len(left), seed, dtype=np.uint64)
+    # One round a number: added up first, (1, 5) and (2, 4) would be the same.
+    for value in (left, right):
+        state = state * golden + value.astype(np.uint64) + golden
         state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         state = state ^ (state >> np.uint64(31))

@@ -1,0 +1,66 @@
+"""Says whether a data set is the one prepared before: a hash over its files and the settings that shape it."""
+
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from rec_sys.files import atomic_file
+from rec_sys.settings import DataSettings
+
+FORMAT_VERSION: Final = 1  # raised when preparation itself changes what it writes
+# Where a file is does not shape the result; its content does.
+_PLACES: Final = {"reviews_path", "metadata_path", "path", "reviews_download", "metadata_download", "use_metadata"}
+_CHUNK: Final = 1 << 20
+_SETTLED_SECONDS: Final = 2.0  # a file changed within its clock's tick could change again unseen
+
+
+def data_fingerprint(data: DataSettings, files: tuple[Path, ...], cache: Path) -> str:
+    """The sha256, in hex, that names a prepared data set.
+
+    Args:
+        data: The settings.
+        files: The raw files, in their order.
+        cache: A JSON file that remembers the hashes of large files.
+    """
+    content = {
+        "format": FORMAT_VERSION,
+        "settings": data.model_dump(mode="json", exclude=_PLACES),
+        "files": [file_sha256(file, cache) for file in files],
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def file_sha256(path: Path, cache: Path | None = None) -> str:
+    """The sha256 of a file's content, in hex.
+
+    Args:
+        path: The file.
+        cache: A JSON file of known hashes; a file of equal path, size and change time is not read again.
+    """
+    status = path.stat()
+    key, state = str(path.absolute()), [status.st_size, status.st_mtime_ns]
+    known = _read_cache(cache)
+    if known.get(key, [])[:2] == state:
+        return str(known[key][2])
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    if cache is not None and time.time() - status.st_mtime > _SETTLED_SECONDS:
+        known[key] = [*state, digest.hexdigest()]
+        with atomic_file(cache) as unfinished:
+            unfinished.write_text(json.dumps(known, indent=1))
+    return digest.hexdigest()
+
+
+def _read_cache(cache: Path | None) -> dict[str, list[Any]]:
+    if cache is None or not cache.is_file():
+        return {}
+    try:
+        known = json.loads(cache.read_text())
+    except ValueError:
+        # It only saves time; a damaged one is written anew.
+        return {}
+    return known if isinstance(known, dict) else {}

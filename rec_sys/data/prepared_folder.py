@@ -1,0 +1,162 @@
+"""Fills the folder of a prepared data set from a source, and refuses a source with too many bad rows."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from rec_sys.contracts import InputError, PreparedFile, ProductColumn, QuarantineColumn, ReviewColumn
+from rec_sys.data.dataset import DatasetSummary
+from rec_sys.data.products import product_table
+from rec_sys.data.readers.batches import PRODUCT_FACTS_SCHEMA, QUARANTINE_SCHEMA, Batch, Source
+from rec_sys.data.time_order import Parts, write_in_time_order
+from rec_sys.files import atomic_file
+from rec_sys.settings import DataSettings
+
+_SCRATCH: Final = "unsorted"
+
+
+@dataclass
+class _Read:
+    """What one pass over a raw file found."""
+
+    num_rows: int = 0
+    num_records: int = 0
+    files: list[Path] = field(default_factory=list)
+    num_bytes: int = 0
+    filled: set[str] = field(default_factory=set)  # columns with a value in some row
+    set_aside: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=QUARANTINE_SCHEMA))
+
+
+def fill_folder(source: Source, data: DataSettings, fingerprint: str, folder: Path, left_quarantine: Path) -> None:
+    """Writes every file of `contracts.PreparedFile`, the summary last.
+
+    Args:
+        source: What to read.
+        data: The settings.
+        fingerprint: Goes into the summary.
+        folder: An empty folder.
+        left_quarantine: Where the bad rows go if there are too many of them.
+
+    Raises:
+        InputError: The source cannot be read, holds no review, or too many bad rows.
+    """
+    scratch = folder / _SCRATCH
+    scratch.mkdir()
+    reviews = _read(source.reviews(), scratch, "reviews")
+    metadata = _read(source.products(), scratch, "products") if source.products else _Read()
+    for found in (reviews, metadata):
+        _refuse_too_many_bad(found, data, left_quarantine)
+    if not reviews.files:
+        raise InputError("there is no review in the data", where=_names(source), remedy="check the file")
+    target = folder / PreparedFile.REVIEWS
+    merged = write_in_time_order(Parts(reviews.files, reviews.num_bytes), scratch, target)
+    _write_products(data, metadata, folder, source)
+    pl.concat([reviews.set_aside, metadata.set_aside]).write_parquet(folder / PreparedFile.QUARANTINE)
+    for file in scratch.iterdir():
+        file.unlink()
+    scratch.rmdir()
+    reasons = Counter(reviews.set_aside[QuarantineColumn.REASON].to_list())
+    reasons += Counter(f"metadata: {reason}" for reason in metadata.set_aside[QuarantineColumn.REASON].to_list())
+    summary = DatasetSummary.model_validate(
+        {
+            "name": data.name,
+            "fingerprint": fingerprint,
+            "rows_read": reviews.num_rows,
+            "duplicates_merged": merged,
+            "rows_set_aside": reviews.set_aside.height,
+            "metadata_rows_read": metadata.num_rows,
+            "metadata_rows_set_aside": metadata.set_aside.height,
+            "reasons": dict(reasons.most_common()),
+            "has_time": source.has_time,
+            "has_rating": ReviewColumn.RATING in reviews.filled,
+            "has_text": bool(reviews.filled & {ReviewColumn.TITLE, ReviewColumn.TEXT}),
+            **_counted(folder),
+        }
+    )
+    (folder / PreparedFile.SUMMARY).write_text(summary.model_dump_json(indent=2) + "\n")
+
+
+def _read(batches: Iterator[Batch], scratch: Path, what: str) -> _Read:
+    """Writes the good rows of each batch to a part file and keeps the bad ones."""
+    found = _Read()
+    bad = []
+    columns = SpinnerColumn(), TextColumn("reading {task.description}: {task.completed:,.0f}"), TimeElapsedColumn()
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(what, total=None)
+        for batch in batches:
+            found.num_rows += batch.rows.height + batch.set_aside.height
+            found.num_records += batch.num_records
+            found.num_bytes += int(batch.rows.estimated_size())
+            found.filled |= {column.name for column in batch.rows if column.null_count() < len(column)}
+            if batch.rows.height:
+                found.files.append(scratch / f"{what}-{len(found.files):05}.parquet")
+                batch.rows.write_parquet(found.files[-1], compression="lz4")
+            if batch.set_aside.height:
+                bad.append(batch.set_aside)
+            progress.advance(task, batch.rows.height)
+    if bad:
+        found.set_aside = pl.concat(bad)
+    return found
+
+
+def _refuse_too_many_bad(found: _Read, data: DataSettings, left_quarantine: Path) -> None:
+    num_bad = found.set_aside.height
+    share = num_bad / max(found.num_records, 1)
+    if share <= data.max_bad_share:
+        return
+    with atomic_file(left_quarantine) as unfinished:
+        found.set_aside.write_parquet(unfinished)
+    first = found.set_aside.row(0, named=True)
+    reasons = Counter(found.set_aside[QuarantineColumn.REASON].to_list()).most_common()
+    counted = ", ".join(f"{count:,} {reason}" for reason, count in reasons)
+    raise InputError(
+        f"{num_bad:,} of {found.num_records:,} rows are bad, more than data.max_bad_share="
+        f"{data.max_bad_share:g} allows: {counted}",
+        where=f"{first[QuarantineColumn.FILE]}, first at line {first[QuarantineColumn.LINE]}",
+        remedy=f"see them in {left_quarantine}; mend the file or raise data.max_bad_share (here {share:.4g})",
+    )
+
+
+def _write_products(data: DataSettings, metadata: _Read, folder: Path, source: Source) -> None:
+    from rec_sys.data.schemas import ProductTable
+
+    reviews = pl.scan_parquet(folder / PreparedFile.REVIEWS)
+    facts = [pl.DataFrame(schema=PRODUCT_FACTS_SCHEMA)]
+    reviewed = reviews.select(ReviewColumn.ASIN).unique().collect(engine="streaming")
+    for file in metadata.files:
+        known = pl.read_parquet(file)
+        if not data.keep_unreviewed_products:
+            known = known.join(reviewed, on=ProductColumn.ASIN, how="semi", maintain_order="left")
+        facts.append(known)
+    if metadata.files and not sum(part.height for part in facts):
+        raise InputError(
+            f"none of the {metadata.num_rows:,} products of the metadata is reviewed",
+            where=_names(source),
+            remedy="give metadata and reviews of the same category and year",
+        )
+    products = product_table(reviews, pl.concat(facts), keep_unreviewed=data.keep_unreviewed_products)
+    ProductTable.validate(products, lazy=True)
+    products.write_parquet(folder / PreparedFile.PRODUCTS)
+
+
+def _counted(folder: Path) -> dict[str, int]:
+    """The summary's figures about the finished tables."""
+    reviews = pl.scan_parquet(folder / PreparedFile.REVIEWS).select(
+        num_reviews=pl.len(), num_users=pl.col(ReviewColumn.USER_ID).n_unique()
+    )
+    products = pl.scan_parquet(folder / PreparedFile.PRODUCTS).select(
+        num_products=pl.len(), has_product_text=pl.col(ProductColumn.TEXT).is_not_null().any()
+    )
+    both = pl.concat([reviews.collect(engine="streaming"), products.collect()], how="horizontal")
+    return {name: int(value) for name, value in both.row(0, named=True).items()}
+
+
+def _names(source: Source) -> str:
+    return ", ".join(str(file) for file in source.files)

@@ -1,0 +1,116 @@
+"""The product table: what is known of each product, in one text that a language model can read."""
+
+import hashlib
+from typing import Final
+
+import polars as pl
+
+from rec_sys.contracts import ProductColumn, ReviewColumn
+from rec_sys.data.plain_text import plain_text
+from rec_sys.data.readers.batches import DESCRIPTION, FEATURES, PRODUCT_FACTS_SCHEMA
+
+# The encoder reads 512 tokens at most, about 2,500 characters; the rest would only be carried along.
+LONGEST_TEXT: Final = 4_000
+_COLUMNS: Final = [value for name, value in vars(ProductColumn).items() if not name.startswith("_")]
+
+
+def product_table(reviews: pl.LazyFrame, facts: pl.DataFrame, *, keep_unreviewed: bool) -> pl.DataFrame:
+    """One row for each product, as `contracts.ProductColumn`.
+
+    The order is that of the asin's blake2b digest: raw files list products by first appearance, and an order that
+    tells which product is older would leak into anything that breaks ties by index.
+
+    Args:
+        reviews: The prepared reviews.
+        facts: What readers know of products (`PRODUCT_FACTS_SCHEMA`); of several rows for one asin the first counts.
+        keep_unreviewed: Keep products that have no review.
+    """
+    rating, time = pl.col(ReviewColumn.RATING), pl.col(ReviewColumn.TIMESTAMP)
+    reviewed = (
+        reviews.group_by(ReviewColumn.ASIN)
+        .agg(
+            rating.cast(pl.Float64).mean().cast(pl.Float32).alias(ProductColumn.RATING_MEAN),
+            pl.len().cast(pl.Int64).alias(ProductColumn.REVIEW_COUNT),
+            time.min().alias(ProductColumn.FIRST_REVIEW),
+            time.max().alias(ProductColumn.LAST_REVIEW),
+        )
+        .collect(engine="streaming")
+    )
+    described = described_products(facts.unique(ProductColumn.ASIN, keep="first", maintain_order=True))
+    if keep_unreviewed:
+        table = described.join(reviewed, on=ProductColumn.ASIN, how="full", coalesce=True)
+    else:
+        table = reviewed.join(described, on=ProductColumn.ASIN, how="left")
+    asins = table[ProductColumn.ASIN].to_list()
+    digests = pl.Series("digest", [hashlib.blake2b(asin.encode()).hexdigest() for asin in asins], dtype=pl.String)
+    return (
+        table.with_columns(digests)
+        .sort("digest")
+        .with_columns(pl.col(ProductColumn.REVIEW_COUNT).fill_null(0), pl.col(ProductColumn.CATEGORIES).fill_null([]))
+        .select(_COLUMNS)
+    )
+
+
+def described_products(facts: pl.DataFrame) -> pl.DataFrame:
+    """Cleans what is known of products and composes their text.
+
+    Args:
+        facts: `PRODUCT_FACTS_SCHEMA`, one row a product.
+
+    Returns:
+        The same rows with asin, title, brand, categories, price and text.
+    """
+    clean = facts.select(*PRODUCT_FACTS_SCHEMA).with_columns(
+        plain_text(facts[ProductColumn.TITLE]),
+        plain_text(facts[ProductColumn.BRAND]),
+        plain_text(facts[DESCRIPTION]),
+        _clean_lists(facts[ProductColumn.CATEGORIES]),
+        _clean_lists(facts[FEATURES]),
+    )
+    path = pl.col(ProductColumn.CATEGORIES).list.join(", ")
+    pieces = clean.with_row_index("row").select(
+        "row",
+        pl.concat_list(
+            pl.col(ProductColumn.TITLE),
+            pl.concat_str(pl.lit("By "), pl.col(ProductColumn.BRAND)),
+            pl.when(path != "").then(path),
+            pl.col(FEATURES),
+            pl.col(DESCRIPTION),
+        ).alias("piece"),
+    )
+    texts = _sentences(pieces.explode("piece").drop_nulls("piece"))
+    return (
+        clean.with_row_index("row")
+        .join(texts, on="row", how="left", maintain_order="left")
+        .drop("row", FEATURES, DESCRIPTION)
+    )
+
+
+def _clean_lists(lists: pl.Series) -> pl.Series:
+    """Cleans the texts within lists; blank and repeated ones are dropped, a missing list is empty."""
+    name = lists.name
+    rows = pl.DataFrame({"row": pl.int_range(len(lists), dtype=pl.UInt32, eager=True), name: lists})
+    texts = rows.explode(name).drop_nulls(name)
+    texts = texts.with_columns(plain_text(texts[name])).drop_nulls(name).unique(maintain_order=True)
+    joined = rows.select("row").join(
+        texts.group_by("row", maintain_order=True).agg(name), on="row", how="left", maintain_order="left"
+    )
+    return joined[name].fill_null([])
+
+
+def _sentences(pieces: pl.DataFrame) -> pl.DataFrame:
+    """Joins the pieces of each row into `text`, each as a sentence, none twice."""
+    piece = pl.col("piece")
+    same = piece.str.to_lowercase().str.strip_chars(" .,;:!?").alias("same")
+    ended = pl.when(piece.str.contains(r"[.!?…]$")).then(piece).otherwise(piece.str.strip_chars_end(" ,;:") + ".")
+    joined = (
+        pieces.with_columns(same)
+        .unique(["row", "same"], keep="first", maintain_order=True)
+        .group_by("row", maintain_order=True)
+        .agg(ended.alias(ProductColumn.TEXT))
+        .with_columns(pl.col(ProductColumn.TEXT).list.join(" "))
+    )
+    text = pl.col(ProductColumn.TEXT)
+    # A cut falls between words.
+    cut = text.str.slice(0, LONGEST_TEXT).str.replace(r"\s+\S*$", "")
+    return joined.with_columns(pl.when(text.str.len_chars() > LONGEST_TEXT).then(cut).otherwise(text))

@@ -1,0 +1,76 @@
+"""Readers: every raw format becomes the same typed rows, or a named reason why a row is none."""
+
+from functools import partial
+from pathlib import Path
+
+from rec_sys.contracts import InputError
+from rec_sys.data.download import download
+from rec_sys.data.readers.amazon_products import read_amazon_metadata
+from rec_sys.data.readers.amazon_reviews import read_amazon_reviews
+from rec_sys.data.readers.batches import Batch, Source
+from rec_sys.data.readers.generated import generated_source
+from rec_sys.data.readers.raw_files import first_bytes
+from rec_sys.data.readers.sequences import read_sequences
+from rec_sys.data.readers.table import read_table_products, read_table_reviews
+from rec_sys.settings import AmazonData, DataSettings, RawFile, SampleData, SequencesData, TableData
+
+__all__ = ["Batch", "Source", "open_source"]
+
+
+def open_source(data: DataSettings, raw_folder: Path) -> Source:
+    """Finds the files of a data set, downloading what is not there, and chooses their reader.
+
+    Args:
+        data: The settings.
+        raw_folder: Where downloads are kept.
+
+    Raises:
+        InputError: A file is missing, empty, or cannot be downloaded.
+    """
+    match data:
+        case SampleData():
+            return generated_source(data)
+        case SequencesData():
+            path = _local(data.path, "data.path")
+            return Source((path,), False, partial(read_sequences, path))
+        case TableData():
+            return _table_source(data)
+        case AmazonData():
+            return _amazon_source(data, raw_folder)
+
+
+def _table_source(data: TableData) -> Source:
+    reviews = _local(data.reviews_path, "data.reviews_path")
+    has_time = data.columns.timestamp is not None
+    if data.metadata_path is None:
+        return Source((reviews,), has_time, partial(read_table_reviews, reviews, data))
+    products = _local(data.metadata_path, "data.metadata_path")
+    return Source(
+        (reviews, products),
+        has_time,
+        partial(read_table_reviews, reviews, data),
+        partial(read_table_products, products, data),
+    )
+
+
+def _amazon_source(data: AmazonData, raw_folder: Path) -> Source:
+    reviews = _local_or_download(data.reviews_path, data.reviews_download, raw_folder, "data.reviews_path")
+    read_reviews = partial(read_amazon_reviews, reviews, data.reader)
+    if data.metadata_path is None and not data.use_metadata:
+        return Source((reviews,), True, read_reviews)
+    products = _local_or_download(data.metadata_path, data.metadata_download, raw_folder, "data.metadata_path")
+    return Source((reviews, products), True, read_reviews, partial(read_amazon_metadata, products, data.reader))
+
+
+def _local_or_download(path: Path | None, file: RawFile | None, raw_folder: Path, setting: str) -> Path:
+    if path is None and file is not None and file.url is not None:
+        return download(file, raw_folder, setting=setting)
+    return _local(path, setting)
+
+
+def _local(path: Path | None, setting: str) -> Path:
+    if path is None:
+        raise InputError(f"{setting} has no value", where=f"setting {setting}", remedy=f"add {setting}=<file>")
+    path = path.expanduser()
+    first_bytes(path)
+    return path

@@ -1,0 +1,104 @@
+"""Amazon's product metadata as published in 2014, 2018 and 2023."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from rec_sys.contracts import InputError, ProductColumn
+from rec_sys.data.readers.amazon_reviews import Edition
+from rec_sys.data.readers.batches import DESCRIPTION, FEATURES, PRODUCT_FACTS_SCHEMA, Batch
+from rec_sys.data.readers.json_objects import parse_objects
+from rec_sys.data.readers.prices import price
+from rec_sys.data.readers.records import read_records, set_aside, shown_fields
+
+_METADATA_FIELDS: Final = (
+    *("parent_asin", "asin", "title", "brand", "store", "main_category", "categories", "category"),
+    *("price", "feature", "features", "description", "details"),
+)
+# The parts of 2023's `details` that say what a thing is like, rather than how much it weighs or sells.
+_TELLING_DETAILS: Final = (
+    *("Color", "Material", "Material Type", "Style", "Size", "Instrument", "Finish Type"),
+    *("Body Material", "Top Material", "String Material Type", "Connector Type"),
+)
+# What a page scraped in the wrong moment left in 2018's titles.
+_SCRIPT_TITLE: Final = "getTime("
+
+
+def read_amazon_metadata(path: Path, edition: Edition) -> Iterator[Batch]:
+    """Reads what is known of products, in any of the three schemas; 2014's Python literals too.
+
+    Raises:
+        InputError: The file cannot be read or holds no product metadata.
+    """
+    schema: dict[str, pl.DataType] = dict.fromkeys(_METADATA_FIELDS, pl.String())
+    for batch in read_records(path):
+        parsed = parse_objects([record.raw for record in batch.records], schema, python_literals=True)
+        identifier = (
+            pl.coalesce("parent_asin", "asin") if edition == "amazon_2023" else pl.coalesce("asin", "parent_asin")
+        )
+        named = parsed.frame.with_columns(identifier.str.strip_chars().replace("", None).alias(ProductColumn.ASIN))
+        if batch.first_row == 0 and (named.is_empty() or named[ProductColumn.ASIN].is_null().all()):
+            raise InputError(
+                "this is not Amazon product metadata",
+                where=f"{path}, line {batch.records[0].line}: {shown_fields(batch.records[0])}",
+                remedy="give the file that lists products as data.metadata_path",
+            )
+        nameless = named.with_row_index().filter(pl.col(ProductColumn.ASIN).is_null())["index"].to_list()
+        reasons = {parsed.positions[index]: "product id is missing" for index in nameless}
+        rows = _product_facts(named.filter(pl.col(ProductColumn.ASIN).is_not_null()))
+        yield Batch(rows, set_aside(path, batch, parsed.broken | reasons), len(batch.records))
+
+
+def _product_facts(raw: pl.DataFrame) -> pl.DataFrame:
+    """`PRODUCT_FACTS_SCHEMA` from the fields of all three editions."""
+    title = pl.col("title")
+    # 2018 kept the line break of the page: "by\n    Hosa".
+    brand = pl.coalesce("brand", "store").str.replace(r"^\s*by\s*\n\s*", "")
+    made_by = pl.col("details").str.json_path_match("$.Brand")
+    details = [pl.concat_str(pl.lit(f"{name}: "), _detail(name)) for name in _TELLING_DETAILS]
+    features = pl.coalesce("features", "feature").map_elements(texts_within, pl.List(pl.String))
+    known = raw.with_columns(
+        pl.when(~title.str.contains(_SCRIPT_TITLE, literal=True)).then(title).alias(ProductColumn.TITLE),
+        pl.coalesce(brand, made_by).alias(ProductColumn.BRAND),
+        pl.coalesce("categories", "category").map_elements(_category_path, pl.List(pl.String)).alias("path"),
+        price(pl.col("price")).alias(ProductColumn.PRICE),
+        pl.concat_list(features.fill_null([]), pl.concat_list(details)).list.drop_nulls().alias(FEATURES),
+        pl.col("description").map_elements(_joined, pl.String).alias(DESCRIPTION),
+    )
+    path = pl.col("path").fill_null([])
+    widest = pl.col("main_category")
+    is_new = widest.is_not_null() & (path.list.first().fill_null("") != widest)
+    whole = pl.when(is_new).then(pl.concat_list(widest, path)).otherwise(path).alias(ProductColumn.CATEGORIES)
+    return known.with_columns(whole).select(pl.col(name).cast(dtype) for name, dtype in PRODUCT_FACTS_SCHEMA.items())
+
+
+def _detail(name: str) -> pl.Expr:
+    return pl.col("details").str.json_path_match(f'$["{name}"]')
+
+
+def texts_within(value: str) -> list[str]:
+    """The texts of a field that may hold one text or a JSON list of them."""
+    if value.lstrip().startswith("["):
+        try:
+            found = json.loads(value)
+        except (ValueError, RecursionError):
+            return [value]
+        return [str(text) for text in found if text is not None]
+    return [value] if value else []
+
+
+def _joined(value: str) -> str:
+    return " ".join(texts_within(value))
+
+
+def _category_path(value: str) -> list[str]:
+    # 2014 lists several paths, each a list of its own; the first is the product's main one.
+    if value.lstrip().startswith("[["):
+        try:
+            return [str(name) for name in json.loads(value)[0] if name is not None]
+        except (ValueError, RecursionError):
+            return [value]
+    return texts_within(value)

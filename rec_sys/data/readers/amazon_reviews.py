@@ -1,0 +1,117 @@
+"""Amazon's reviews as published in 2014, 2018 and 2023."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+import polars as pl
+
+from rec_sys.contracts import InputError, ReviewColumn
+from rec_sys.data.readers.batches import Batch
+from rec_sys.data.readers.json_objects import ParsedObjects, field_names, parse_objects
+from rec_sys.data.readers.records import RecordBatch, read_records, set_aside, shown_fields
+from rec_sys.data.readers.review_checks import REASON, TimeUnit, checked_reviews
+
+Edition = Literal["amazon_2014", "amazon_2018", "amazon_2023"]
+
+
+class _ReviewFields(NamedTuple):
+    """Where an edition keeps a review's parts; the first field that has a value wins."""
+
+    fields: dict[str, tuple[str, ...]]
+    time_unit: TimeUnit
+
+
+# 2014 and 2018 differ only in fields that the other lacks, so each reads the other's files without a loss.
+_CLASSIC: Final = _ReviewFields(
+    {
+        ReviewColumn.USER_ID: ("reviewerID",),
+        ReviewColumn.ASIN: ("asin",),
+        ReviewColumn.RATING: ("overall",),
+        ReviewColumn.TIMESTAMP: ("unixReviewTime",),
+        ReviewColumn.TITLE: ("summary",),
+        ReviewColumn.TEXT: ("reviewText",),
+        ReviewColumn.STYLE: ("style",),
+        ReviewColumn.HELPFUL_VOTES: ("vote", "helpful"),
+        ReviewColumn.VERIFIED: ("verified",),
+    },
+    "s",
+)
+_REVIEWS: Final[dict[str, _ReviewFields]] = {
+    "amazon_2014": _CLASSIC,
+    "amazon_2018": _CLASSIC,
+    "amazon_2023": _ReviewFields(
+        {
+            ReviewColumn.USER_ID: ("user_id",),
+            # The parent is what metadata describes; the asin alone is one colour or size of it.
+            ReviewColumn.ASIN: ("parent_asin", "asin"),
+            ReviewColumn.RATING: ("rating",),
+            ReviewColumn.TIMESTAMP: ("timestamp", "sort_timestamp"),
+            ReviewColumn.TITLE: ("title",),
+            ReviewColumn.TEXT: ("text",),
+            ReviewColumn.STYLE: ("style",),
+            ReviewColumn.HELPFUL_VOTES: ("helpful_vote",),
+            ReviewColumn.VERIFIED: ("verified_purchase",),
+        },
+        "ms",
+    ),
+}
+
+
+def read_amazon_reviews(path: Path, edition: Edition) -> Iterator[Batch]:
+    """Reads reviews, JSON lines or a JSON array, plain or gzip.
+
+    Args:
+        path: The file.
+        edition: Which of the published schemas it follows.
+
+    Raises:
+        InputError: The file cannot be read or follows another schema.
+    """
+    layout = _REVIEWS[edition]
+    names = [name for candidates in layout.fields.values() for name in candidates]
+    schema: dict[str, pl.DataType] = dict.fromkeys(names, pl.String())
+    for batch in read_records(path):
+        parsed = parse_objects([record.raw for record in batch.records], schema)
+        if batch.first_row == 0:
+            _refuse_another_schema(parsed, batch, path, edition)
+        columns = {
+            column: pl.coalesce(*(pl.col(name) for name in candidates)) for column, candidates in layout.fields.items()
+        }
+        rows = pl.Series(ReviewColumn.SOURCE_ROW, parsed.positions, dtype=pl.Int64) + batch.first_row
+        raw = parsed.frame.select(**columns).with_columns(rows)
+        good, bad = checked_reviews(raw, time_unit=layout.time_unit, has_rating=True)
+        reasons = {parsed.positions[index]: reason for index, reason in bad.select("index", REASON).iter_rows()}
+        yield Batch(good, set_aside(path, batch, parsed.broken | reasons), len(batch.records))
+
+
+def _refuse_another_schema(parsed: ParsedObjects, batch: RecordBatch, path: Path, edition: Edition) -> None:
+    layout = _REVIEWS[edition]
+    users, products = layout.fields[ReviewColumn.USER_ID], layout.fields[ReviewColumn.ASIN]
+    frame = parsed.frame
+    if not frame.is_empty() and all(
+        not frame.select(pl.all_horizontal(pl.col(name).is_null() for name in names)).to_series().all()
+        for names in (users, products)
+    ):
+        return
+    position = parsed.positions[0] if parsed.positions else 0
+    record = batch.records[position]
+    names = set(field_names(record.raw))
+    if {"user_id", "rating"} <= names and edition != "amazon_2023":
+        remedy = "it is the schema of 2023: use data=instruments_2023 (data.reader=amazon_2023)"
+    elif {"reviewerID", "overall"} <= names:
+        year = 2014 if "helpful" in names else 2018
+        remedy = f"it is the schema of {year}: use data=instruments_{year} (data.reader=amazon_{year})"
+    elif "items" in names:
+        remedy = "these are bare sequences: use data=sequences data.path=..."
+    elif "price" in names or "brand" in names or "store" in names:
+        remedy = "this looks like product metadata: give it as data.metadata_path and the reviews as data.reviews_path"
+    elif names:
+        remedy = f"each line needs at least {users[0]} and {products[0]}"
+    else:
+        remedy = "give JSON lines; a CSV or Parquet table is read with data=table"
+    raise InputError(
+        f"the file does not follow the schema of {edition}",
+        where=f"{path}, line {record.line}: {shown_fields(record)}",
+        remedy=remedy,
+    )

@@ -1,0 +1,98 @@
+"""What every reader yields: typed rows in batches, beside the raw rows that had to be set aside."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import polars as pl
+
+from rec_sys.contracts import ProductColumn, QuarantineColumn, ReviewColumn
+
+BATCH_ROWS: Final = 50_000  # a few tens of megabytes of reviews, and already at polars' full speed
+RAW_CHARACTERS: Final = 500
+
+REVIEW_SCHEMA: Final[dict[str, pl.DataType]] = {
+    ReviewColumn.USER_ID: pl.String(),
+    ReviewColumn.ASIN: pl.String(),
+    ReviewColumn.RATING: pl.Float32(),
+    ReviewColumn.TIMESTAMP: pl.Int64(),
+    ReviewColumn.TITLE: pl.String(),
+    ReviewColumn.TEXT: pl.String(),
+    ReviewColumn.STYLE: pl.String(),
+    ReviewColumn.HELPFUL_VOTES: pl.Int32(),
+    ReviewColumn.VERIFIED: pl.Boolean(),
+    ReviewColumn.SOURCE_ROW: pl.Int64(),
+}
+
+FEATURES: Final = "features"
+DESCRIPTION: Final = "description"
+# What a reader knows of a product before its text is composed; texts may still hold HTML.
+PRODUCT_FACTS_SCHEMA: Final[dict[str, pl.DataType]] = {
+    ProductColumn.ASIN: pl.String(),
+    ProductColumn.TITLE: pl.String(),
+    ProductColumn.BRAND: pl.String(),
+    ProductColumn.CATEGORIES: pl.List(pl.String()),
+    ProductColumn.PRICE: pl.Float32(),
+    FEATURES: pl.List(pl.String()),
+    DESCRIPTION: pl.String(),
+}
+
+QUARANTINE_SCHEMA: Final[dict[str, pl.DataType]] = {
+    QuarantineColumn.FILE: pl.String(),
+    QuarantineColumn.LINE: pl.Int64(),
+    QuarantineColumn.REASON: pl.String(),
+    QuarantineColumn.RAW: pl.String(),
+}
+
+
+class BadRow(NamedTuple):
+    """A raw row that cannot be used."""
+
+    line: int
+    reason: str
+    raw: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows of a raw file.
+
+    Args:
+        rows: The good ones, in file order, as `REVIEW_SCHEMA` or `PRODUCT_FACTS_SCHEMA`.
+        set_aside: The bad ones, as `QUARANTINE_SCHEMA`.
+        num_records: Raw records that were read, good and bad; a sequence is one record of many rows.
+    """
+
+    rows: pl.DataFrame
+    set_aside: pl.DataFrame
+    num_records: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set before preparation.
+
+    Args:
+        files: Whose contents decide the result.
+        has_time: False where reviews come in order but without a time.
+        reviews: Reads the reviews from the start.
+        products: Reads what is known of the products; None where nothing is.
+    """
+
+    files: tuple[Path, ...]
+    has_time: bool
+    reviews: Callable[[], Iterator[Batch]]
+    products: Callable[[], Iterator[Batch]] | None = None
+
+
+def quarantine(file: Path, bad_rows: Sequence[BadRow]) -> pl.DataFrame:
+    """Bad rows as `QUARANTINE_SCHEMA`, ordered by line."""
+    ordered = sorted(bad_rows)
+    columns = [
+        [str(file)] * len(ordered),
+        [bad.line for bad in ordered],
+        [bad.reason for bad in ordered],
+        [bad.raw[:RAW_CHARACTERS] for bad in ordered],
+    ]
+    return pl.DataFrame(dict(zip(QUARANTINE_SCHEMA, columns, strict=True)), schema=QUARANTINE_SCHEMA)

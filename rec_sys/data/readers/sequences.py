@@ -1,0 +1,66 @@
+"""Bare sequences: a user and the products they came to, in order, one object a line."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from rec_sys.contracts import InputError, ReviewColumn
+from rec_sys.data.readers.batches import REVIEW_SCHEMA, Batch
+from rec_sys.data.readers.json_objects import parse_objects
+from rec_sys.data.readers.records import read_records, set_aside, shown_fields
+
+USER: Final = "user"
+ITEMS: Final = "items"
+_SCHEMA: Final[dict[str, pl.DataType]] = {USER: pl.String(), ITEMS: pl.List(pl.String())}
+
+
+def read_sequences(path: Path) -> Iterator[Batch]:
+    """Reads `{"user": ..., "items": [...]}` lines; a review's timestamp is its position in the list, from 0.
+
+    Raises:
+        InputError: The file cannot be read or holds something else.
+    """
+    seen: set[str] = set()
+    next_row = 0
+    for batch in read_records(path):
+        parsed = parse_objects([record.raw for record in batch.records], _SCHEMA)
+        frame = parsed.frame.with_columns(pl.Series("position", parsed.positions, dtype=pl.Int64))
+        if batch.first_row == 0 and (frame.is_empty() or frame[USER].is_null().all() or frame[ITEMS].is_null().all()):
+            record = batch.records[0]
+            raise InputError(
+                "the file does not hold sequences",
+                where=f"{path}, line {record.line}: {shown_fields(record)}",
+                remedy='each line needs {"user": ..., "items": [...]}; reviews are read with another data= setting',
+            )
+        user, items = pl.col(USER).str.strip_chars(), pl.col(ITEMS)
+        nameless = items.list.eval(pl.element().is_null() | (pl.element().str.strip_chars() == "")).list.any()
+        repeated = user.is_in(pl.Series(list(seen), dtype=pl.String).implode()) | ~user.is_first_distinct()
+        reason = (
+            pl.when(user.is_null() | (user == ""))
+            .then(pl.lit("user id is missing"))
+            .when(items.is_null() | (items.list.len() == 0))
+            .then(pl.lit("items are missing"))
+            .when(nameless)
+            .then(pl.lit("product id is missing"))
+            .when(repeated)
+            .then(pl.lit("the user has an earlier line"))
+        )
+        reasoned = frame.with_columns(reason.alias("reason"))
+        bad = reasoned.filter(pl.col("reason").is_not_null()).select("position", "reason")
+        good = reasoned.filter(pl.col("reason").is_null()).select(user, items)
+        seen.update(good[USER].to_list())
+        reasons = parsed.broken | dict(bad.iter_rows())
+        reviews = _as_reviews(good, next_row)
+        next_row += reviews.height
+        yield Batch(reviews, set_aside(path, batch, reasons), len(batch.records))
+
+
+def _as_reviews(sequences: pl.DataFrame, first_row: int) -> pl.DataFrame:
+    positions = pl.int_ranges(pl.col(ITEMS).list.len()).alias(ReviewColumn.TIMESTAMP)
+    rows = sequences.with_columns(positions).explode(ITEMS, ReviewColumn.TIMESTAMP)
+    rows = rows.rename({USER: ReviewColumn.USER_ID, ITEMS: ReviewColumn.ASIN})
+    rows = rows.with_row_index(ReviewColumn.SOURCE_ROW, offset=first_row)
+    missing = [pl.lit(None).alias(name) for name in REVIEW_SCHEMA if name not in rows.columns]
+    return rows.with_columns(missing).select(pl.col(name).cast(dtype) for name, dtype in REVIEW_SCHEMA.items())

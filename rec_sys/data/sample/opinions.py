@@ -1,0 +1,103 @@
+"""What a reviewer thinks of a product: clauses of praise and of complaint that follow its hidden strengths."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rec_sys.data.sample.grammar import Draws, Facts
+from rec_sys.data.sample.vocabulary import Aspect, Kind
+
+# Clauses that begin like a sentence of their own; only they can follow an "and" or a "but".
+_SUBJECT: Final = re.compile(
+    r"(the|it|they|i|i've|my|you|we|these|those|this|that|there|there's|one|two|every|everything|a|no|all)\b", re.I
+)
+_KIND: Final = ""  # the name of the aspect that is special about a kind of product
+_NOISE: Final = 2.4  # how far reviewers of one product differ in what strikes them; its qualities deviate by 1
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """A clause about a product; `aspect` is "" where it is about what is special about the kind."""
+
+    clause: str
+    aspect: str
+
+
+class Opinions:
+    """A reviewer's praise and complaints, used up as they are said.
+
+    Args:
+        strengths: The most telling first.
+        weaknesses: The most telling first.
+    """
+
+    def __init__(self, strengths: Sequence[Opinion], weaknesses: Sequence[Opinion]) -> None:
+        self._sides = (("good", "tag", list(strengths)), ("bad", "tag_bad", list(weaknesses)))
+
+    def offer(self, facts: Facts) -> None:
+        """Put the next clauses among the facts: `good`, `good2`, `tag` and the like for praise, `bad` ... for the rest.
+
+        `good_full` is there where the clause can follow an "and"; `tag` is the aspect it speaks of.
+        """
+        for clause, tag, opinions in self._sides:
+            for name in (clause, f"{clause}_full", f"{clause}2", tag, f"{tag}_is"):
+                facts.pop(name, None)
+            if opinions:
+                facts[clause] = opinions[0].clause
+                if _SUBJECT.match(opinions[0].clause):
+                    facts[f"{clause}_full"] = opinions[0].clause
+                if opinions[0].aspect != _KIND:
+                    facts[tag] = opinions[0].aspect
+                    facts[f"{tag}_is"] = "are" if _is_plural(opinions[0].aspect) else "is"
+            if len(opinions) > 1:
+                facts[f"{clause}2"] = opinions[1].clause
+        facts.used.clear()
+
+    def withdraw(self, facts: Facts) -> None:
+        """Forget the clauses that were said since the offer."""
+        for clause, tag, opinions in self._sides:
+            count = 2 if f"{clause}2" in facts.used else 1 if facts.used & {clause, f"{clause}_full", tag} else 0
+            del opinions[:count]
+
+
+def form_opinions(
+    kind: Kind, aspects: Sequence[Aspect], quality: Sequence[float], stars: int, draws: Draws
+) -> Opinions:
+    """Let a reviewer find strengths and weaknesses.
+
+    Args:
+        kind: The product's kind.
+        aspects: Its family's aspects.
+        quality: How good each aspect is, and last what is special about the kind.
+        stars: Decides how many are praised.
+        draws: The reviewer's own eye.
+
+    Returns:
+        Opinions in which no aspect is both praised and blamed.
+    """
+    ranked = [
+        (value + _NOISE * draws.uniform(), Opinion(draws.pick(aspect.praise), aspect.name), draws.pick(aspect.gripes))
+        for value, aspect in zip(quality, aspects, strict=False)
+        if aspect.name not in kind.skips
+    ]
+    # What is special about a kind is talked about most.
+    special = quality[len(aspects)] + (0.5 if stars >= 3 else -0.5)
+    praise = Opinion(draws.pick(kind.praise), _KIND)
+    ranked.append((special + _NOISE * draws.uniform(), praise, draws.pick(kind.gripes)))
+    ranked.sort(key=lambda entry: entry[0])
+    most = len(ranked) - 1
+    num_weak = {5: min(1, most), 4: min(1, most), 3: len(ranked) // 2}.get(stars, max(1, most))
+    weaknesses = [Opinion(gripe, good.aspect) for _, good, gripe in ranked[:num_weak]]
+    strengths = [good for _, good, _ in reversed(ranked[num_weak:])]
+    same = {_KIND, kind.about}  # both names of one thing: keep the side that fits the stars
+    if any(o.aspect in same for o in weaknesses) and any(o.aspect in same for o in strengths):
+        if stars >= 3:
+            weaknesses = [opinion for opinion in weaknesses if opinion.aspect not in same]
+        else:
+            strengths = [opinion for opinion in strengths if opinion.aspect not in same]
+    return Opinions(strengths, weaknesses)
+
+
+def _is_plural(name: str) -> bool:
+    return name.endswith("s") and not name.endswith("ss")

@@ -1,0 +1,64 @@
+"""Who bought what, when, and how they rated it: the population lets its taste decide, one purchase after another."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rec_sys.data.sample.population import Population
+from rec_sys.data.sample.randomness import Floats, Integers, RandomStream, pick_by_weight
+from rec_sys.data.sample.taste import History, Taste
+
+_BLOCK_ELEMENTS = 4_000_000  # users times products decided at once: bounds the memory of a large sample
+
+
+@dataclass(frozen=True)
+class Purchases:
+    """All purchases, [num_users, most reviews]; products -1 beyond a user's count."""
+
+    products: Integers
+    times: Integers
+    ratings: Integers
+
+    def before(self, users: Integers, times: Integers) -> History:
+        """What these users had bought before these times.
+
+        Args:
+            users: int64 [n].
+            times: int64 [n], milliseconds.
+        """
+        earlier = self.times[users] < times[:, None]
+        return History(np.where(earlier, self.products[users], -1), self.times[users], self.ratings[users])
+
+
+def draw_purchases(taste: Taste, population: Population, seed: int) -> Purchases:
+    """Let every user buy, in the order of their own time."""
+    stream = RandomStream(seed, 3)
+    choice = stream.uniform(*population.times.shape)
+    noise = stream.normal(*population.times.shape)
+    products = np.full(population.times.shape, -1, dtype=np.int64)
+    ratings = np.zeros(population.times.shape, dtype=np.int64)
+    step = max(1, _BLOCK_ELEMENTS // len(taste.catalogue.products))
+    for first in range(0, len(population.counts), step):
+        block = np.arange(first, min(first + step, len(population.counts)))
+        _buy(taste, population, block, choice, noise, products, ratings)
+    return Purchases(products, population.times, ratings)
+
+
+def _buy(
+    taste: Taste,
+    population: Population,
+    block: Integers,
+    choice: Floats,
+    noise: Floats,
+    products: Integers,
+    ratings: Integers,
+) -> None:
+    """Fill the rows of a block of users in `products` and `ratings`."""
+    for position in range(int(population.counts[block].max())):
+        users = block[population.counts[block] > position]
+        times = population.times[users, position]
+        history = History(products[users, :position], population.times[users, :position], ratings[users, :position])
+        chosen = pick_by_weight(taste.probabilities(users, times, history), choice[users, position])
+        products[users, position] = chosen
+        satisfaction = taste.satisfaction(users, times, chosen)
+        ratings[users, position] = taste.stars(satisfaction, noise[users, position])

@@ -1,0 +1,93 @@
+"""Merges exact duplicates and sorts reviews by time, however many there are, in bounded memory.
+
+Duplicates share their time, so rows are dealt into buckets of time first: each bucket is then merged and sorted on
+its own, and the buckets stand one after another in the result.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from rec_sys.contracts import ReviewColumn
+
+_BUCKET_BYTES: Final = 128 << 20
+_ROW_GROUP: Final = 131_072
+TIME_ORDER: Final = [ReviewColumn.TIMESTAMP, ReviewColumn.USER_ID, ReviewColumn.ASIN, ReviewColumn.SOURCE_ROW]
+# Headline, style and votes may differ: shops repeat one review for every variant of one purchase.
+SAME_REVIEW: Final = [
+    *(ReviewColumn.USER_ID, ReviewColumn.ASIN, ReviewColumn.TIMESTAMP, ReviewColumn.RATING, ReviewColumn.TEXT),
+]
+
+
+class Parts(NamedTuple):
+    """Unsorted reviews on disk."""
+
+    files: list[Path]  # in the order of the raw file
+    num_bytes: int  # in memory, all together
+
+
+def write_in_time_order(parts: Parts, folder: Path, target: Path, bucket_bytes: int = _BUCKET_BYTES) -> int:
+    """Writes the reviews of all parts to one file, sorted, each once.
+
+    Two reviews are the same where user, product, time, rating and body are; the first in the raw file is kept.
+    Reviews without any time get their position among the user's own as time.
+
+    Args:
+        parts: What was read.
+        folder: A scratch folder on the same disk.
+        target: The Parquet file to write.
+        bucket_bytes: How much to hold in memory at once.
+
+    Returns:
+        The number of duplicates that were merged.
+    """
+    merged = 0
+    sorted_files = []
+    for number, files in enumerate(_time_buckets(parts, folder, bucket_bytes)):
+        sorted_files.append(folder / f"sorted-{number:05}.parquet")
+        merged += _sort_bucket(files, sorted_files[-1])
+    if len(sorted_files) == 1:
+        sorted_files[0].replace(target)
+    else:
+        pl.scan_parquet(sorted_files).sink_parquet(target, row_group_size=_ROW_GROUP)
+    return merged
+
+
+def _sort_bucket(files: list[Path], target: Path) -> int:
+    """Merges, sorts and checks the reviews of some files, which are removed; returns how many were merged."""
+    from rec_sys.data.schemas import ReviewTable
+
+    bucket = pl.concat([pl.read_parquet(file) for file in files])
+    for file in files:
+        file.unlink()
+    in_file_order = bucket.sort(ReviewColumn.SOURCE_ROW)
+    once = in_file_order.unique(SAME_REVIEW, keep="first", maintain_order=True)
+    position = pl.int_range(pl.len(), dtype=pl.Int64).over(ReviewColumn.USER_ID)
+    timed = once.with_columns(pl.col(ReviewColumn.TIMESTAMP).fill_null(position))
+    ordered = timed.sort(TIME_ORDER)
+    ReviewTable.validate(ordered, lazy=True)
+    ordered.write_parquet(target, row_group_size=_ROW_GROUP)
+    return bucket.height - once.height
+
+
+def _time_buckets(parts: Parts, folder: Path, bucket_bytes: int) -> Iterator[list[Path]]:
+    """Files that hold the reviews of one stretch of time, stretch by stretch."""
+    times = pl.scan_parquet(parts.files).select(ReviewColumn.TIMESTAMP).collect().to_series()
+    num_buckets = -(-parts.num_bytes // bucket_bytes)
+    if num_buckets <= 1 or times.null_count():
+        yield parts.files
+        return
+    quantiles = np.linspace(0, 1, num_buckets + 1)[1:-1]
+    edges = np.unique(np.quantile(times.to_numpy(), quantiles, method="lower"))
+    dealt: list[list[Path]] = [[] for _ in range(len(edges) + 1)]
+    for number, file in enumerate(parts.files):
+        frame = pl.read_parquet(file)
+        places = np.searchsorted(edges, frame[ReviewColumn.TIMESTAMP].to_numpy(), side="right")
+        for place in np.unique(places):
+            dealt[place].append(folder / f"bucket-{place:05}-{number:05}.parquet")
+            frame.filter(pl.Series(places == place)).write_parquet(dealt[place][-1], compression="lz4")
+        file.unlink()
+    yield from (files for files in dealt if files)

@@ -1,0 +1,208 @@
+"""What a split must hold, against a slow reading of the same rules."""
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from rec_sys.contracts import InputError, Part
+from rec_sys.data.interactions import Interactions
+from rec_sys.data.splits import Queries, Split, hide_straddling_texts, split_reviews
+from rec_sys.settings import EvaluationSettings
+from tests.review_graphs import ReviewTable, make_interactions, random_table
+
+PROTOCOLS = ["leave_last_out", "random_split", "global_time"]
+HELD_OUT = {Part.VALIDATION, Part.TEST}
+
+
+def settings_of(protocol: str, fraction: float = 0.25) -> EvaluationSettings:
+    return EvaluationSettings.model_validate(
+        {"protocol": protocol, "validation_fraction": fraction, "test_fraction": fraction}
+    )
+
+
+def users_reviews(*days_of_users: list[int], **changes: Any) -> Interactions:
+    """Each user's reviews by their days, every one with a product and a text of its own."""
+    user = np.repeat(np.arange(len(days_of_users)), [len(days) for days in days_of_users])
+    number = len(user)
+    columns: dict[str, Any] = {
+        "product": np.arange(number),
+        "day": np.concatenate([np.array(days, dtype=np.int64) for days in days_of_users]),
+        "body": np.arange(number),
+        "rating": np.full(number, 4, dtype=np.float32),
+        "vector": np.zeros((number, 1), dtype=np.float16),
+    }
+    table = ReviewTable(len(days_of_users), number, user, **(columns | changes))
+    return make_interactions(table)[0]
+
+
+def lateness(part: int) -> int:
+    return Part.TRAIN if part == Part.HISTORY else part
+
+
+def slow_queries(interactions: Interactions, split: Split, asked: int, cut: bool) -> list[tuple[Any, ...]]:
+    """(user, bound, targets, history) of every query, cold ones as None."""
+    known = {Part.TRAIN, Part.HISTORY} | ({Part.VALIDATION} if asked == Part.TEST else set())
+    targets = defaultdict(list)
+    for edge, part in enumerate(split.part):
+        if part == asked:
+            targets[int(interactions.user_index[edge])].append(edge)
+    found: list[tuple[Any, ...]] = []
+    for user in sorted(targets):
+        first = min(edge for edges in targets.values() for edge in edges) if cut else targets[user][0]
+        bound = first if cut else int(interactions.unit_start[first])
+        history = [
+            edge
+            for edge in range(bound)
+            if interactions.user_index[edge] == user and int(split.part[edge]) in known
+        ]
+        if history:
+            found.append((user, bound, targets[user], interactions.product_index[history].tolist()))
+    return found
+
+
+def fast_queries(queries: Queries) -> list[tuple[Any, ...]]:
+    return [
+        (
+            int(queries.user_index[row]),
+            int(queries.bound[row]),
+            queries.target_edges[slice(*queries.target_offsets[row : row + 2])].tolist(),
+            queries.history_products[slice(*queries.history_offsets[row : row + 2])].tolist(),
+        )
+        for row in range(len(queries))
+    ]
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(0, 10_000),
+    st.sampled_from(PROTOCOLS),
+    st.integers(6, 60),
+    st.integers(2, 20),
+    st.integers(1, 12),
+    st.integers(0, 3),
+)
+def test_a_split_of_any_data_keeps_its_promises(
+    seed: int, protocol: str, num_reviews: int, num_users: int, num_days: int, split_seed: int
+) -> None:
+    table = random_table(
+        seed, num_reviews=num_reviews, num_users=num_users, num_days=num_days, num_bodies=1 + num_reviews // 3
+    )
+    interactions, _ = make_interactions(table)
+    try:
+        split = split_reviews(interactions, settings_of(protocol), split_seed)
+    except InputError:
+        assume(False)
+    cut = protocol == "global_time"
+    # No unit is divided.
+    assert (split.part == split.part[interactions.unit_start]).all()
+    # The questions are those of a slow reading of the rules.
+    for asked, queries in ((Part.VALIDATION, split.validation), (Part.TEST, split.test)):
+        expected = slow_queries(interactions, split, asked, cut)
+        assert fast_queries(queries) == expected
+        asking = np.unique(interactions.user_index[split.part == asked])
+        assert queries.num_cold == len(asking) - len(expected)
+        assert queries.num_cold == 0 or cut
+        assert (queries.target_products == interactions.product_index[queries.target_edges]).all()
+        assert (queries.user_index[1:] > queries.user_index[:-1]).all()
+    # A text that may be read stands nowhere later.
+    for edge in np.flatnonzero(split.text_visible & (interactions.body_index >= 0)):
+        same = interactions.body_index == interactions.body_index[edge]
+        assert max(map(lateness, split.part[same])) == lateness(split.part[edge])
+    # And only such texts are hidden.
+    for edge in np.flatnonzero(~split.text_visible):
+        same = interactions.body_index == interactions.body_index[edge]
+        assert max(map(lateness, split.part[same])) > lateness(split.part[edge])
+    assert split.train_edges.tolist() == [edge for edge, part in enumerate(split.part) if part == Part.TRAIN]
+
+
+def test_leave_last_out_takes_the_last_two_units_of_users_with_three() -> None:
+    interactions = users_reviews([1, 2, 3, 4], [5, 6], [7])
+    split = split_reviews(interactions, settings_of("leave_last_out"), 0)
+    assert split.part.tolist() == [Part.TRAIN, Part.TRAIN, Part.VALIDATION, Part.TEST] + [Part.TRAIN] * 3
+    assert fast_queries(split.validation) == [(0, 2, [2], [0, 1])]
+    assert fast_queries(split.test) == [(0, 3, [3], [0, 1, 2])]
+
+
+def test_leave_last_out_counts_units_and_not_reviews() -> None:
+    # Three reviews of user 0 are one unit: too few units to test; user 1's last unit has two reviews.
+    interactions = users_reviews([1, 1, 1, 2], [3, 4, 5, 5], body=np.array([0, 0, 0, 1, 2, 3, 4, 4]))
+    split = split_reviews(interactions, settings_of("leave_last_out"), 0)
+    assert split.part.tolist() == [Part.TRAIN] * 5 + [Part.VALIDATION] + [Part.TEST] * 2
+    assert fast_queries(split.test) == [(1, 6, [6, 7], [4, 5])]
+
+
+def test_the_history_of_a_test_question_ends_before_its_whole_unit() -> None:
+    interactions = users_reviews([1, 2, 3, 3], body=np.array([0, 1, 2, 2]))
+    split = split_reviews(interactions, settings_of("leave_last_out"), 0)
+    assert split.test.bound.tolist() == [2]
+
+
+def test_random_split_never_trains_on_its_held_out_users() -> None:
+    table = random_table(1, num_reviews=400, num_users=60, num_days=300)
+    interactions, _ = make_interactions(table)
+    split = split_reviews(interactions, settings_of("random_split", 0.1), 3)
+    roles = {user: set(split.part[interactions.user_index == user].tolist()) for user in range(60)}
+    able = [user for user in roles if len(np.unique(interactions.unit_start[interactions.user_index == user])) >= 2]
+    for part in HELD_OUT:
+        users = [user for user, parts in roles.items() if part in parts]
+        assert len(users) == round(0.1 * len(able))
+        assert all(roles[user] == {part, Part.HISTORY} for user in users)
+    assert all(parts in ({Part.TRAIN}, set()) for parts in roles.values() if not parts & HELD_OUT)
+    assert len(split.test) == round(0.1 * len(able))
+
+
+def test_random_split_depends_on_the_seed_and_the_others_do_not() -> None:
+    interactions, _ = make_interactions(random_table(2, num_reviews=200, num_users=30))
+    for protocol in PROTOCOLS:
+        parts = [split_reviews(interactions, settings_of(protocol), seed).part.tolist() for seed in (0, 0, 1, 2)]
+        assert parts[0] == parts[1]
+        assert (len({str(part) for part in parts}) == 3) == (protocol == "random_split")
+
+
+def test_global_time_cuts_between_moments_and_asks_only_those_it_knows() -> None:
+    # 20 reviews; the shares would cut inside day 5 and inside day 8.
+    interactions = users_reviews([1, 2, 3, 4, 5, 5, 5, 8, 8, 8, 9], [1, 2, 4, 5, 6, 7, 8, 9], [8])
+    split = split_reviews(interactions, settings_of("global_time"), 0)
+    of_day = defaultdict(set)
+    for day, part in zip(interactions.timestamp // 86_400_000, split.part, strict=True):
+        of_day[int(day)].add(int(part))
+    assert all(len(parts) == 1 for parts in of_day.values())
+    in_order = [min(of_day[day]) for day in sorted(of_day)]
+    assert in_order == sorted(in_order)
+    assert set(in_order) == {Part.TRAIN, Part.VALIDATION, Part.TEST}
+    first = {part: int(np.flatnonzero(split.part == part)[0]) for part in HELD_OUT}
+    assert set(split.validation.bound) == {first[Part.VALIDATION]}
+    assert set(split.test.bound) == {first[Part.TEST]}
+    assert split.test.user_index.tolist() == [0, 1]
+    assert split.test.num_cold == 1  # user 2 first appears in the test part
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_split_that_leaves_a_part_empty_is_refused(protocol: str) -> None:
+    one_each = users_reviews(*([3] for _ in range(50)))
+    with pytest.raises(InputError, match="leaves no"):
+        split_reviews(one_each, settings_of(protocol), 0)
+
+
+def test_global_time_without_anyone_known_is_refused() -> None:
+    strangers = users_reviews(*([day] for day in range(50)))
+    with pytest.raises(InputError, match="nobody"):
+        split_reviews(strangers, settings_of("global_time"), 0)
+
+
+def test_global_time_needs_times() -> None:
+    sequences = users_reviews([0, 1, 2, 3], [0, 1, 2], has_time=False)
+    with pytest.raises(InputError, match="needs times"):
+        split_reviews(sequences, settings_of("global_time"), 0)
+
+
+def test_a_text_is_read_only_in_the_latest_part_that_it_stands_in() -> None:
+    part = np.array([Part.TRAIN, Part.HISTORY, Part.TEST, Part.TRAIN, Part.HISTORY, Part.VALIDATION, Part.TEST], "uint8")
+    body = np.array([0, 0, 0, 1, 1, 2, 2], dtype=np.int32)
+    assert hide_straddling_texts(part, body).tolist() == [False, False, True, True, True, False, True]
+    assert hide_straddling_texts(part, np.full(7, -1, dtype=np.int32)).all()
+    assert len(hide_straddling_texts(part[:0], body[:0])) == 0
