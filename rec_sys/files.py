@@ -56,22 +56,25 @@ def atomic_file(path: Path, bytes_needed: int | None = None) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: Path, bytes_needed: int | None = None) -> Iterator[Path]:
+def atomic_folder(path: Path, bytes_needed: int | None = None, beside: Path | None = None) -> Iterator[Path]:
     """Yields an empty folder to fill; it becomes `path`, replacing what stood there, when the block ends well.
 
     Args:
         path: The folder to write; missing parent folders are made.
         bytes_needed: Expected size of its files together, named when the disk is full.
+        beside: The path whose sibling is filled, on the same file system; `path` itself where none is given. For a
+            parent folder that somebody watches, who would take the unfinished sibling for a finished one.
 
     Raises:
         InputError: The disk is full or the parent folder cannot be written to.
     """
+    beside = beside or path
     with _explained(path.parent, may_not_write=True):
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists() and _aside(path).exists():
-            _aside(path).replace(path)
-        _sweep(path)
-        sibling = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_SUFFIX, dir=path.parent))
+        if not path.exists() and _aside(beside).exists():
+            _aside(beside).replace(path)
+        _sweep(beside)
+        sibling = Path(tempfile.mkdtemp(prefix=f".{beside.name}.", suffix=_SUFFIX, dir=beside.parent))
     handle = os.open(sibling, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
     try:
@@ -81,7 +84,7 @@ def atomic_folder(path: Path, bytes_needed: int | None = None) -> Iterator[Path]
                 _synchronise(file)
         with _explained(path.parent, may_not_write=True):
             sibling.chmod(0o777 & ~_umask())
-            _take_place(sibling, path)
+            _take_place(sibling, path, _aside(beside))
             _synchronise(path.parent)
     finally:
         shutil.rmtree(sibling, ignore_errors=True)
@@ -182,16 +185,16 @@ def _sweep(path: Path) -> None:
                 os.close(handle)
 
 
-def _take_place(sibling: Path, path: Path) -> None:
+def _take_place(sibling: Path, path: Path, aside: Path) -> None:
     if not path.is_dir():
         sibling.replace(path)
     elif not _exchange(sibling, path):
         # No atomic exchange on this file system: the old folder steps aside for an instant. A kill in that instant
         # is mended by the next writer, who puts it back.
-        shutil.rmtree(_aside(path), ignore_errors=True)
-        path.replace(_aside(path))
+        shutil.rmtree(aside, ignore_errors=True)
+        path.replace(aside)
         sibling.replace(path)
-        shutil.rmtree(_aside(path), ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _aside(path: Path) -> Path:

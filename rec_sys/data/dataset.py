@@ -15,7 +15,7 @@ class DatasetSummary(BaseModel):
 
     name: str
     fingerprint: str = Field(description="sha256 over the inputs' contents and the settings that shape the result.")
-    rows_read: int
+    rows_read: int = Field(description="Reviews, merged duplicates and rows set aside, together.")
     duplicates_merged: int
     rows_set_aside: int
     metadata_rows_read: int = 0

@@ -13,6 +13,7 @@ FORMAT_VERSION: Final = 1  # raised when preparation itself changes what it writ
 # Where a file is does not shape the result; its content does.
 _PLACES: Final = {"reviews_path", "metadata_path", "path", "reviews_download", "metadata_download", "use_metadata"}
 _CHUNK: Final = 1 << 20
+_WORTH_REMEMBERING: Final = 1 << 20  # bytes
 _SETTLED_SECONDS: Final = 2.0  # a file changed within its clock's tick could change again unseen
 
 
@@ -40,6 +41,8 @@ def file_sha256(path: Path, cache: Path | None = None) -> str:
         cache: A JSON file of known hashes; a file of equal path, size and change time is not read again.
     """
     status = path.stat()
+    if status.st_size < _WORTH_REMEMBERING:
+        cache = None
     key, state = str(path.absolute()), [status.st_size, status.st_mtime_ns]
     known = _read_cache(cache)
     if known.get(key, [])[:2] == state:

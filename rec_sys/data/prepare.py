@@ -1,9 +1,11 @@
 """Prepares a data set: raw files become validated, time-ordered Parquet, and nothing is lost without being named."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
@@ -24,6 +26,10 @@ _BYTES_NEEDED_A_BYTE: Final = 5
 def prepare(data: DataSettings, output_dir: Path) -> PreparedDataset:
     """Prepares a data set, or finds it prepared.
 
+    Bad rows are set aside with their reason. Exact duplicates - same user, product, time, rating and body - are merged
+    into the first of them in the file, though headline, style or votes may differ: a shop repeats one review for every
+    variant of one purchase.
+
     Args:
         data: The settings of the data set.
         output_dir: The result goes to `data/<name>-<12 hex digits of the fingerprint>` below it, downloads to `raw`.
@@ -38,7 +44,7 @@ def prepare(data: DataSettings, output_dir: Path) -> PreparedDataset:
     home = writable_folder(output_dir / "data")
     fingerprint = data_fingerprint(data, source.files, home / ".hashes.json")
     folder = home / f"{data.name}-{fingerprint[:12]}"
-    with FileLock(home / f".{data.name}.lock"):
+    with _alone(home / f".{data.name}.lock", data.name):
         found = _finished(folder, fingerprint)
         if found is not None:
             _say(f"{data.name} is already prepared: inputs and settings are unchanged")
@@ -48,6 +54,21 @@ def prepare(data: DataSettings, output_dir: Path) -> PreparedDataset:
             fill_folder(source, data, fingerprint, unfinished, _left_quarantine(home, data))
         _left_quarantine(home, data).unlink(missing_ok=True)
     return PreparedDataset(folder)
+
+
+@contextmanager
+def _alone(lock_file: Path, name: str) -> Iterator[None]:
+    """Waits for other processes that prepare the same data set, whose result can then be used."""
+    lock = FileLock(lock_file)
+    try:
+        lock.acquire(timeout=1)
+    except Timeout:
+        _say(f"another process is preparing {name}; waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _finished(folder: Path, fingerprint: str) -> PreparedDataset | None:

@@ -16,7 +16,7 @@ from rec_sys.data.products import product_table
 from rec_sys.data.readers.batches import PRODUCT_FACTS_SCHEMA, QUARANTINE_SCHEMA, Batch, Source
 from rec_sys.data.time_order import Parts, write_in_time_order
 from rec_sys.files import atomic_file
-from rec_sys.settings import DataSettings
+from rec_sys.settings import DataSettings, TableData
 
 _SCRATCH: Final = "unsorted"
 
@@ -61,25 +61,29 @@ def fill_folder(source: Source, data: DataSettings, fingerprint: str, folder: Pa
     for file in scratch.iterdir():
         file.unlink()
     scratch.rmdir()
+    summary = _summary(source, data, fingerprint, reviews, metadata, merged, folder)
+    (folder / PreparedFile.SUMMARY).write_text(summary.model_dump_json(indent=2) + "\n")
+
+
+def _summary(
+    source: Source, data: DataSettings, fingerprint: str, reviews: _Read, metadata: _Read, merged: int, folder: Path
+) -> DatasetSummary:
     reasons = Counter(reviews.set_aside[QuarantineColumn.REASON].to_list())
     reasons += Counter(f"metadata: {reason}" for reason in metadata.set_aside[QuarantineColumn.REASON].to_list())
-    summary = DatasetSummary.model_validate(
-        {
-            "name": data.name,
-            "fingerprint": fingerprint,
-            "rows_read": reviews.num_rows,
-            "duplicates_merged": merged,
-            "rows_set_aside": reviews.set_aside.height,
-            "metadata_rows_read": metadata.num_rows,
-            "metadata_rows_set_aside": metadata.set_aside.height,
-            "reasons": dict(reasons.most_common()),
-            "has_time": source.has_time,
-            "has_rating": ReviewColumn.RATING in reviews.filled,
-            "has_text": bool(reviews.filled & {ReviewColumn.TITLE, ReviewColumn.TEXT}),
-            **_counted(folder),
-        }
-    )
-    (folder / PreparedFile.SUMMARY).write_text(summary.model_dump_json(indent=2) + "\n")
+    figures = {
+        "name": data.name,
+        "fingerprint": fingerprint,
+        "rows_read": reviews.num_rows,
+        "duplicates_merged": merged,
+        "rows_set_aside": reviews.set_aside.height,
+        "metadata_rows_read": metadata.num_rows,
+        "metadata_rows_set_aside": metadata.set_aside.height,
+        "reasons": dict(reasons.most_common()),
+        "has_time": source.has_time,
+        "has_rating": ReviewColumn.RATING in reviews.filled,
+        "has_text": bool(reviews.filled & {ReviewColumn.TITLE, ReviewColumn.TEXT}),
+    }
+    return DatasetSummary.model_validate(figures | _counted(folder))
 
 
 def _read(batches: Iterator[Batch], scratch: Path, what: str) -> _Read:
@@ -116,11 +120,12 @@ def _refuse_too_many_bad(found: _Read, data: DataSettings, left_quarantine: Path
     first = found.set_aside.row(0, named=True)
     reasons = Counter(found.set_aside[QuarantineColumn.REASON].to_list()).most_common()
     counted = ", ".join(f"{count:,} {reason}" for reason, count in reasons)
+    unit = f" (data.timestamp_unit={data.timestamp_unit}?)" if isinstance(data, TableData) and "time" in counted else ""
     raise InputError(
         f"{num_bad:,} of {found.num_records:,} rows are bad, more than data.max_bad_share="
         f"{data.max_bad_share:g} allows: {counted}",
         where=f"{first[QuarantineColumn.FILE]}, first at line {first[QuarantineColumn.LINE]}",
-        remedy=f"see them in {left_quarantine}; mend the file or raise data.max_bad_share (here {share:.4g})",
+        remedy=f"see them in {left_quarantine}; mend the file{unit} or raise data.max_bad_share (here {share:.4g})",
     )
 
 

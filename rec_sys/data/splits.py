@@ -1,6 +1,6 @@
 """Which review is for what: training, validation, test, and the questions that the held-out reviews ask."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,9 @@ import polars as pl
 from rec_sys.contracts import InputError, Part
 from rec_sys.data.interactions import BoolArray, IntArray, Interactions, SmallIntArray
 from rec_sys.settings import EvaluationSettings
+
+
+_BY_TIME = ("global_time", "time_folds", "next_days")  # everybody is asked at one moment, the part's first
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Queries:
         history_offsets: int64 `[num_queries + 1]`, into the history.
         history_products: int32 `[history_length]`, products of the user's visible earlier reviews.
         num_cold: Users who had to be left out because nothing is known of them before the bound.
+        history_edges: int64 `[history_length]`, the reviews of `history_products`.
     """
 
     user_index: SmallIntArray
@@ -34,6 +38,7 @@ class Queries:
     history_offsets: IntArray
     history_products: SmallIntArray
     num_cold: int
+    history_edges: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.user_index)
@@ -49,12 +54,14 @@ class Split:
             that no text is read on one side and asked about on the other.
         validation: Questions whose history is the train part (and HISTORY).
         test: Questions whose history is the train and the validation part (and HISTORY).
+        cold_test: The test questions of users of whom nothing is known before; their histories are empty.
     """
 
     part: npt.NDArray[np.uint8]
     text_visible: BoolArray
     validation: Queries
     test: Queries
+    cold_test: Queries
 
     @property
     def train_edges(self) -> IntArray:
@@ -68,7 +75,7 @@ class Split:
         moved |= (self.part == Part.HISTORY) & np.isin(interactions.user_index, users)
         part = np.where(moved, Part.TRAIN, self.part).astype(np.uint8)
         visible = hide_straddling_texts(part, interactions.body_index)
-        return Split(part=part, text_visible=visible, validation=self.validation, test=self.test)
+        return replace(self, part=part, text_visible=visible)
 
 
 def split_reviews(interactions: Interactions, settings: EvaluationSettings, seed: int) -> Split:
@@ -77,7 +84,13 @@ def split_reviews(interactions: Interactions, settings: EvaluationSettings, seed
     Raises:
         InputError: The split leaves nothing to learn from or nothing to test.
     """
-    protocols = {"leave_last_out": _leave_last_out, "random_split": _hold_out_users, "global_time": _cut_time}
+    protocols = {
+        "leave_last_out": _leave_last_out,
+        "random_split": _hold_out_users,
+        "global_time": _cut_time,
+        "time_folds": _cut_windows,
+        "next_days": _cut_windows,
+    }
     part = protocols[settings.protocol](interactions, settings, seed)
     for number, name in ((Part.TRAIN, "train"), (Part.VALIDATION, "validation"), (Part.TEST, "test")):
         if not (part == number).any():
@@ -86,11 +99,14 @@ def split_reviews(interactions: Interactions, settings: EvaluationSettings, seed
                 f" ({interactions.num_reviews:,} reviews of {interactions.num_users:,} users)",
                 where="setting evaluation.protocol",
                 remedy="leave_last_out needs users with three reviews, random_split users with two and some dozens of"
-                " users, global_time reviews at several moments; choose another or bring more data",
+                " users, global_time reviews at several moments, time_folds and next_days reviews before, in and between"
+                " their windows; choose another or bring more data",
             )
-    cut = settings.protocol == "global_time"
+    cut = settings.protocol in _BY_TIME
+    known = (Part.TRAIN, Part.VALIDATION, Part.HISTORY)
     validation = _queries(interactions, part, Part.VALIDATION, (Part.TRAIN, Part.HISTORY), cut)
-    test = _queries(interactions, part, Part.TEST, (Part.TRAIN, Part.VALIDATION, Part.HISTORY), cut)
+    test = _queries(interactions, part, Part.TEST, known, cut)
+    cold_test = _queries(interactions, part, Part.TEST, known, cut, cold=True)
     for queries, name in ((validation, "validation"), (test, "test")):
         if not len(queries):
             raise InputError(
@@ -98,7 +114,7 @@ def split_reviews(interactions: Interactions, settings: EvaluationSettings, seed
                 where="setting evaluation.protocol",
                 remedy="choose evaluation=leave_last_out or evaluation=random_split, or bring more data",
             )
-    return Split(part, hide_straddling_texts(part, interactions.body_index), validation, test)
+    return Split(part, hide_straddling_texts(part, interactions.body_index), validation, test, cold_test)
 
 
 def _unit_ranks(interactions: Interactions) -> pl.DataFrame:
@@ -140,12 +156,7 @@ def _hold_out_users(interactions: Interactions, settings: EvaluationSettings, se
 
 def _cut_time(interactions: Interactions, settings: EvaluationSettings, seed: int) -> npt.NDArray[np.uint8]:
     """Two moments cut all reviews into train, validation and test; reviews of one moment stay together."""
-    if not interactions.has_time:
-        raise InputError(
-            "a split by time needs times, and this data set has only an order within each user",
-            where="setting evaluation.protocol=global_time",
-            remedy="choose evaluation=leave_last_out or evaluation=random_split",
-        )
+    _refuse_timeless(interactions, settings)
     when = interactions.timestamp  # sorted
     count = interactions.num_reviews
     first_validation, first_test = (
@@ -156,6 +167,38 @@ def _cut_time(interactions: Interactions, settings: EvaluationSettings, seed: in
     part[when >= first_validation] = Part.VALIDATION
     part[when >= first_test] = Part.TEST
     return part
+
+
+def _cut_windows(interactions: Interactions, settings: EvaluationSettings, seed: int) -> npt.NDArray[np.uint8]:
+    """A window of whole days is for test, the one before it for validation, all before that for training.
+
+    With `next_days` the test window is the newest one; `time_folds` has several, one after the other.
+    """
+    import pandas as pd
+    from rectools import Columns
+    from rectools.dataset import Interactions as Table
+    from rectools.model_selection import TimeRangeSplitter
+
+    _refuse_timeless(interactions, settings)
+    folds, fold = (settings.num_folds, settings.fold) if settings.protocol == "time_folds" else (1, 0)
+    when = pd.to_datetime(interactions.timestamp, unit="ms")
+    table = Table(pd.DataFrame({Columns.User: 0, Columns.Item: 0, Columns.Weight: 1.0, Columns.Datetime: when}))
+    # One window more than there are folds: the oldest one only validates.
+    borders = TimeRangeSplitter(f"{settings.window_days}D", n_splits=folds + 1).get_test_fold_borders(table)
+    part = np.full(interactions.num_reviews, Part.TRAIN, dtype=np.uint8)
+    for number, (begin, end) in ((Part.VALIDATION, borders[fold]), (Part.TEST, borders[fold + 1])):
+        part[(when >= begin) & (when < end)] = number
+    part[when >= borders[fold + 1][1]] = Part.LATER
+    return part
+
+
+def _refuse_timeless(interactions: Interactions, settings: EvaluationSettings) -> None:
+    if not interactions.has_time:
+        raise InputError(
+            "a split by time needs times, and this data set has only an order within each user",
+            where=f"setting evaluation.protocol={settings.protocol}",
+            remedy="choose evaluation=leave_last_out or evaluation=random_split",
+        )
 
 
 def hide_straddling_texts(part: npt.NDArray[np.uint8], body_index: SmallIntArray) -> BoolArray:
@@ -171,8 +214,14 @@ def hide_straddling_texts(part: npt.NDArray[np.uint8], body_index: SmallIntArray
 
 
 def _queries(
-    interactions: Interactions, part: npt.NDArray[np.uint8], asked: int, known: tuple[int, ...], cut: bool
+    interactions: Interactions,
+    part: npt.NDArray[np.uint8],
+    asked: int,
+    known: tuple[int, ...],
+    cut: bool,
+    cold: bool = False,
 ) -> Queries:
+    """The questions of a part; of the users with a history, or of those without one."""
     target_edges = np.flatnonzero(part == asked)
     # By user, then by time: the order in which the offsets below count.
     target_edges = target_edges[np.argsort(interactions.user_index[target_edges], kind="stable")]
@@ -187,17 +236,18 @@ def _queries(
     history_count = np.bincount(place[interactions.user_index[history]], minlength=len(users))
     target_count = np.diff(np.append(first, len(target_edges)))
 
-    warm = history_count > 0
-    keep_target = np.repeat(warm, target_count)
+    chosen = (history_count > 0) != cold
+    keep_target = np.repeat(chosen, target_count)
     return Queries(
-        user_index=users[warm].astype(np.int32),
-        bound=bound[warm].astype(np.int64),
-        target_offsets=_offsets(target_count[warm]),
+        user_index=users[chosen].astype(np.int32),
+        bound=bound[chosen].astype(np.int64),
+        target_offsets=_offsets(target_count[chosen]),
         target_products=interactions.product_index[target_edges[keep_target]],
         target_edges=target_edges[keep_target],
-        history_offsets=_offsets(history_count[warm]),
-        history_products=interactions.product_index[history],
-        num_cold=int((~warm).sum()),
+        history_offsets=_offsets(history_count[chosen]),
+        history_products=interactions.product_index[np.empty(0, dtype=np.int64) if cold else history],
+        num_cold=int((history_count == 0).sum()),
+        history_edges=np.empty(0, dtype=np.int64) if cold else history,
     )
 
 

@@ -41,7 +41,7 @@ def first_bytes(path: Path) -> bytes:
             head = file.read(16)
     except (FileNotFoundError, NotADirectoryError) as error:
         near = [child.name for child in path.parent.iterdir()] if path.parent.is_dir() else []
-        found = difflib.get_close_matches(path.name, near, n=1)
+        found = difflib.get_close_matches(path.name, near, n=1, cutoff=0.75)
         remedy = f"did you mean {path.parent / found[0]}?" if found else "check the path"
         raise InputError("the file does not exist", where=str(path), remedy=remedy) from error
     except OSError as error:

@@ -106,6 +106,7 @@ def _array_records(stream: io.BufferedReader, path: Path) -> Iterator[Record]:
         start = between.end() if between else position
         try:
             if buffer[start : start + 1] == "]":
+                _refuse_more(buffer[start + 1 :] + text.read(_CHUNK), path)
                 return
             _, end = decoder.raw_decode(buffer, start)
         except (json.JSONDecodeError, RecursionError) as error:
@@ -123,6 +124,15 @@ def _array_records(stream: io.BufferedReader, path: Path) -> Iterator[Record]:
         yield Record(buffer[start:end].replace("\n", " ").replace("\r", " ").encode(), line)
         line += buffer.count("\n", start, end)
         position = end
+
+
+def _refuse_more(after: str, path: Path) -> None:
+    if after.strip():
+        raise InputError(
+            f"something follows the JSON array: {after.strip()[:40]!r}",
+            where=str(path),
+            remedy="put all objects into one array, or write one object a line",
+        )
 
 
 def _refuse_endless(size: int, path: Path, line: int) -> None:

@@ -13,6 +13,7 @@ from rec_sys.data.readers.records import read_records, set_aside, shown_fields
 
 USER: Final = "user"
 ITEMS: Final = "items"
+_USER: Final = pl.col(USER).str.strip_chars()
 _SCHEMA: Final[dict[str, pl.DataType]] = {USER: pl.String(), ITEMS: pl.List(pl.String())}
 
 
@@ -34,27 +35,28 @@ def read_sequences(path: Path) -> Iterator[Batch]:
                 where=f"{path}, line {record.line}: {shown_fields(record)}",
                 remedy='each line needs {"user": ..., "items": [...]}; reviews are read with another data= setting',
             )
-        user, items = pl.col(USER).str.strip_chars(), pl.col(ITEMS)
-        nameless = items.list.eval(pl.element().is_null() | (pl.element().str.strip_chars() == "")).list.any()
-        repeated = user.is_in(pl.Series(list(seen), dtype=pl.String).implode()) | ~user.is_first_distinct()
-        reason = (
-            pl.when(user.is_null() | (user == ""))
-            .then(pl.lit("user id is missing"))
-            .when(items.is_null() | (items.list.len() == 0))
-            .then(pl.lit("items are missing"))
-            .when(nameless)
-            .then(pl.lit("product id is missing"))
-            .when(repeated)
-            .then(pl.lit("the user has an earlier line"))
-        )
-        reasoned = frame.with_columns(reason.alias("reason"))
+        reasoned = frame.with_columns(_reason(seen).alias("reason"))
         bad = reasoned.filter(pl.col("reason").is_not_null()).select("position", "reason")
-        good = reasoned.filter(pl.col("reason").is_null()).select(user, items)
+        good = reasoned.filter(pl.col("reason").is_null()).select(_USER, ITEMS)
         seen.update(good[USER].to_list())
-        reasons = parsed.broken | dict(bad.iter_rows())
         reviews = _as_reviews(good, next_row)
         next_row += reviews.height
+        reasons = parsed.broken | dict(bad.iter_rows())
         yield Batch(reviews, set_aside(path, batch, reasons), len(batch.records))
+
+
+def _reason(seen: set[str]) -> pl.Expr:
+    """Why a line is no sequence; null where it is one."""
+    items = pl.col(ITEMS)
+    nameless = items.list.eval(pl.element().is_null() | (pl.element().str.strip_chars() == "")).list.any()
+    repeated = _USER.is_in(pl.Series(list(seen), dtype=pl.String).implode()) | ~_USER.is_first_distinct()
+    faults = [
+        (_USER.is_null() | (_USER == ""), "user id is missing"),
+        (items.is_null() | (items.list.len() == 0), "items are missing"),
+        (nameless, "product id is missing"),
+        (repeated, "the user has an earlier line"),
+    ]
+    return pl.coalesce(*(pl.when(is_so).then(pl.lit(reason)) for is_so, reason in faults))
 
 
 def _as_reviews(sequences: pl.DataFrame, first_row: int) -> pl.DataFrame:

@@ -75,7 +75,11 @@ def _read_csv(path: Path, columns: dict[str, str], setting: str) -> Iterator[Tab
     with open_raw(path) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
         try:
-            delimiter, header = _header(text.readline(), columns)
+            first_line = text.readline()
+            if first_line.lstrip().startswith(("{", "[")):
+                remedy = "read it with the data= setting of its schema, such as data=instruments_2018 or data=sequences"
+                raise InputError("this is JSON and no table", where=str(path), remedy=remedy)
+            delimiter, header = _header(first_line, columns)
             _check_columns(path, columns, header, setting)
             yield from _csv_batches(path, text, delimiter, header, columns)
         except UnicodeDecodeError as error:

@@ -10,13 +10,14 @@ from rec_sys.contracts import MILLISECONDS_A_DAY, ProductColumn
 from rec_sys.data.sample.grammar import Draws, Grammar
 from rec_sys.data.sample.randomness import Floats, Integers, RandomStream
 from rec_sys.data.sample.vocabulary import Family, Kind, Vocabulary
+from rec_sys.data.sample.voice import tidy
 
 START: Final = 1_546_300_800_000  # 2019-01-01 UTC, milliseconds
 END: Final = 1_672_531_200_000  # 2023-01-01 UTC, milliseconds
 NEUTRAL: Final = -1  # the style of a product that suits any music
 
 _LATE_DAYS = 120  # what is released within this time of the end is cold: hardly anybody reviewed it
-_LEVEL_WORDS = ("student", "well-made", "professional", "boutique")
+_LEVEL_WORDS = ("entry-level", "well-made", "professional", "boutique")
 
 
 @dataclass(frozen=True)
@@ -222,19 +223,17 @@ def _features(product: Product, family: Family, draws: Draws) -> list[str]:
 
 
 def _description(product: Product, vocabulary: Vocabulary, grammar: Grammar, draws: Draws) -> str:
-    roles = product.kind.roles or tuple(
-        name for name, role in vocabulary.roles.items() if role.wants.get(product.family, 0.0) >= 0.3
-    )
+    wants = {name: role.wants.get(product.family, 0.0) for name, role in vocabulary.roles.items()}
+    roles = product.kind.roles or tuple(name for name in wants if wants[name] >= 0.5 * max(wants.values()))
     facts = {
         "brand": product.brand,
         "model": product.model,
-        "level_word": _LEVEL_WORDS[product.tier],
-        "kind_word": product.noun,
-        "role_word": draws.pick(vocabulary.roles[draws.pick(roles)].play) if roles else "all",
+        "a_kind": f"{'' if product.plural else 'a '}{_LEVEL_WORDS[product.tier]} {product.noun}",
+        "role_word": vocabulary.roles[draws.pick(roles)].play[0],
     }
     if product.style is None:
         text = grammar.expand("description_plain", facts, draws)
     else:
         facts["selling"] = draws.pick(vocabulary.genres[product.style].selling)
         text = grammar.expand("description", facts, draws)
-    return f"{text} {grammar.expand('description_tail', facts, draws)}".strip()
+    return tidy(f"{text} {grammar.expand('description_tail', facts, draws)}")

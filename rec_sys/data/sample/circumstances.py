@@ -106,6 +106,8 @@ def _product_facts(product: Product) -> dict[str, str]:
         "one": "ones" if many else "one",
         "price": f"${product.price:.0f}",
     }
+    if product.tier >= 2:
+        facts["high_price"] = facts["price"]
     if product.kind.spec:
         facts["spec"] = product.kind.spec
     return facts
@@ -113,7 +115,8 @@ def _product_facts(product: Product) -> dict[str, str]:
 
 def _wish(family: Family, kind: Kind) -> str:
     """How somebody speaks of a kind of product they do not have yet."""
-    if kind.noun and not kind.nouns and not kind.plural_noun:
-        return f"a [good|decent|nice] {kind.noun}"
-    words = kind.nouns or family.nouns
-    return f"{words}, {kind.spec} [maybe|probably]" if kind.spec else f"[some|good|new] {words}"
+    if kind.plural_noun or (family.plural_noun and not kind.noun):
+        words = kind.nouns or family.nouns
+        return f"{words}, {kind.spec} [maybe|probably]" if kind.spec else f"[some|good|new] {words}"
+    one = family.nouns.removesuffix("es" if family.nouns.endswith("sses") else "s")
+    return f"a [good|decent|nice] {kind.noun or one}"

@@ -12,6 +12,13 @@ from rec_sys.data.sample.vocabulary import Aspect, Kind
 _SUBJECT: Final = re.compile(
     r"(the|it|they|i|i've|my|you|we|these|those|this|that|there|there's|one|two|every|everything|a|no|all)\b", re.I
 )
+# Complaints about something that broke: too much for a good review, and the only ones that come "within a week".
+_FAILURE: Final = re.compile(
+    r"\b(died|dead|quit|broke|broken|snapped|cracked?|burning|silent|junk|joke|fail(ed|ing)?|useless|disaster|terrible"
+    r"|came (apart|off|loose|bent)|fell (off|out)|ripped|tore|split|peel(ed|ing)|stripped|blood|nightmare|will not"
+    r"|won't|unravell(ed|ing)|crash(es)?|rusted|popped|gave out|went out|cut out|lost)\b"
+)
+_PERIOD: Final = re.compile(r"\b(days?|weeks?|months?|minutes?|hours?|first|second|third|time|arrival|box)\b")
 _KIND: Final = ""  # the name of the aspect that is special about a kind of product
 _NOISE: Final = 2.4  # how far reviewers of one product differ in what strikes them; its qualities deviate by 1
 
@@ -35,18 +42,26 @@ class Opinions:
     def __init__(self, strengths: Sequence[Opinion], weaknesses: Sequence[Opinion]) -> None:
         self._sides = (("good", "tag", list(strengths)), ("bad", "tag_bad", list(weaknesses)))
 
+    def copy(self) -> "Opinions":
+        """The same opinions, to be used up on their own."""
+        (_, _, strengths), (_, _, weaknesses) = self._sides
+        return Opinions(strengths, weaknesses)
+
     def offer(self, facts: Facts) -> None:
         """Put the next clauses among the facts: `good`, `good2`, `tag` and the like for praise, `bad` ... for the rest.
 
-        `good_full` is there where the clause can follow an "and"; `tag` is the aspect it speaks of.
+        `good_full` is there where the clause can follow an "and", `bad_fail` where it can follow "within a week"; `tag`
+        is the aspect it speaks of.
         """
         for clause, tag, opinions in self._sides:
-            for name in (clause, f"{clause}_full", f"{clause}2", tag, f"{tag}_is"):
+            for name in (clause, f"{clause}_full", f"{clause}_fail", f"{clause}2", tag, f"{tag}_is"):
                 facts.pop(name, None)
             if opinions:
                 facts[clause] = opinions[0].clause
                 if _SUBJECT.match(opinions[0].clause):
                     facts[f"{clause}_full"] = opinions[0].clause
+                    if _FAILURE.search(opinions[0].clause) and not _PERIOD.search(opinions[0].clause):
+                        facts[f"{clause}_fail"] = opinions[0].clause
                 if opinions[0].aspect != _KIND:
                     facts[tag] = opinions[0].aspect
                     facts[f"{tag}_is"] = "are" if _is_plural(opinions[0].aspect) else "is"
@@ -57,7 +72,8 @@ class Opinions:
     def withdraw(self, facts: Facts) -> None:
         """Forget the clauses that were said since the offer."""
         for clause, tag, opinions in self._sides:
-            count = 2 if f"{clause}2" in facts.used else 1 if facts.used & {clause, f"{clause}_full", tag} else 0
+            first = {clause, f"{clause}_full", f"{clause}_fail", tag}
+            count = 2 if f"{clause}2" in facts.used else 1 if facts.used & first else 0
             del opinions[:count]
 
 
@@ -90,6 +106,8 @@ def form_opinions(
     num_weak = {5: min(1, most), 4: min(1, most), 3: len(ranked) // 2}.get(stars, max(1, most))
     weaknesses = [Opinion(gripe, good.aspect) for _, good, gripe in ranked[:num_weak]]
     strengths = [good for _, good, _ in reversed(ranked[num_weak:])]
+    if stars >= 4:
+        weaknesses = [opinion for opinion in weaknesses if not _FAILURE.search(opinion.clause)]
     same = {_KIND, kind.about}  # both names of one thing: keep the side that fits the stars
     if any(o.aspect in same for o in weaknesses) and any(o.aspect in same for o in strengths):
         if stars >= 3:

@@ -85,7 +85,7 @@ class Personas:
         population = self._population
         if stage + 1 == MAX_STAGES or population.stage_start[user, stage + 1] == NEVER:
             return ()
-        if population.stage_start[user, stage + 1] - time > _TEASER_DAYS * MILLISECONDS_A_DAY:
+        if not 0 < population.stage_start[user, stage + 1] - time <= _TEASER_DAYS * MILLISECONDS_A_DAY:
             return ()
         return self._roles[int(population.stage_role[user, stage + 1])].teasers
 

@@ -35,7 +35,7 @@ def draw_voice(draws: Draws, verbosity: float) -> Voice:
         exclaims=0.6 if draws.chance(0.12) else 0.05,
         trails_off=0.4 if draws.chance(0.06) else 0.0,
         emoji=0.35 if draws.chance(0.05) else 0.003,
-        typos=0.5 if sloppy else 0.03,
+        typos=0.3 if sloppy else 0.02,
         verbosity=verbosity,
     )
 

@@ -20,7 +20,7 @@ _MOODS: Final = {1: "bad", 2: "poor", 3: "mixed", 4: "good", 5: "great"}
 _LENGTHS: Final = (-1.0, 0.05, 1.0)  # cuts of the wish to write: tiny, short, middling, long
 _CONTENT: Final = ("open", "praise", "gripe", "contrast", "suits")  # a text makes at least one of these moves
 _CONNECTIVE: Final = re.compile(
-    r"(also|plus|and|that said|to be fair|on the other hand|worse|on top of that|then)\b,? ?", re.I
+    r"^(also|plus|and|that said|to be fair|on the other hand|worse|on top of that|then)\b,? ?", re.I
 )  # nobody begins with these
 
 
@@ -53,8 +53,10 @@ class ReviewWriter:
             Headline and body; null where the user left one out.
         """
         writer, facts = self._facts(occasion, draws)
-        headline = _Draft(self._grammar, facts, self._opinions(occasion, draws), draws).headline(occasion.stars)
-        draft = _Draft(self._grammar, facts, self._opinions(occasion, draws), draws)
+        opinions = self._opinions(occasion, draws)
+        # A headline sums up what the body then says, so it does not use the body's opinions up.
+        headline = _Draft(self._grammar, facts, opinions.copy(), draws).headline(occasion.stars)
+        draft = _Draft(self._grammar, facts, opinions, draws)
         length = bisect(_LENGTHS, 0.75 * voice.verbosity + 1.3 * (draws.uniform() + draws.uniform() - 1))
         body = draft.tiny(occasion.stars) if length == 0 else self._moves(occasion, writer, length, draft)
         body = in_voice(tidy(body), voice, occasion.stars, draws)
@@ -74,7 +76,9 @@ class ReviewWriter:
         if coming:
             facts["coming"] = draws.pick(coming)
         if occasion.is_arrival:
-            facts["earlier_instrument"] = self._personas.instrument(occasion.user, max(occasion.stage - 1, 0))
+            earlier = self._personas.instrument(occasion.user, max(occasion.stage - 1, 0))
+            if earlier.split()[-1] != person["instrument"].split()[-1]:  # nobody moves from guitar to lead guitar
+                facts["earlier_instrument"] = earlier
         return writer, facts
 
     def _opinions(self, occasion: Occasion, draws: Draws) -> Opinions:
@@ -99,7 +103,7 @@ class ReviewWriter:
             if not sentence and move.move in ("better", "worse"):
                 sentence = draft.say(f"{move.move}_plain")
             if not said:
-                sentence = _CONNECTIVE.sub("", sentence) if _CONNECTIVE.match(sentence) else sentence
+                sentence = _CONNECTIVE.sub("", sentence, count=1)
             if sentence:
                 said.append(sentence)
                 has_content |= move.move.startswith(_CONTENT)

@@ -104,7 +104,14 @@ def test_an_unfinished_folder_is_prepared_anew(reviews_path: Path, tmp_path: Pat
     assert prepare(_amazon(reviews_path), tmp_path).reviews().height == 19
 
 
-def test_the_hash_of_a_large_file_is_remembered_until_it_changes(tmp_path: Path) -> None:
+def test_the_hash_of_a_large_file_is_remembered_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = _written(tmp_path / "small", "content")
+    os.utime(small, (1, 1))
+    file_sha256(small, tmp_path / "hashes.json")
+    assert not (tmp_path / "hashes.json").exists()
+    monkeypatch.setattr("rec_sys.data.fingerprint._WORTH_REMEMBERING", 0)
     path, cache = _written(tmp_path / "x", "content"), tmp_path / "hashes.json"
     file_sha256(path, cache)
     assert not cache.exists(), "a file written this instant could change again unseen"
@@ -165,6 +172,16 @@ def test_a_refused_file_leaves_nothing(tmp_path: Path, content: str) -> None:
         prepare(_amazon(path), tmp_path / "out")
     home = tmp_path / "out" / "data"
     assert not home.exists() or _left(home) == []
+
+
+def test_a_time_in_another_unit_is_guessed_in_the_message(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("u,p,t\na,x,1400000000000\n")
+    columns = {"user_id": "u", "asin": "p", "timestamp": "t"}
+    data = TableData.model_validate({"name": "toy", "reader": "table", "reviews_path": path, "columns": columns})
+    with pytest.raises(InputError, match="time is in the future") as caught:
+        prepare(data, tmp_path)
+    assert "data.timestamp_unit=s" in caught.value.remedy
 
 
 def test_a_failing_run_keeps_what_another_prepared(reviews_path: Path, tmp_path: Path) -> None:

@@ -66,6 +66,13 @@ def test_a_broken_array_is_refused_with_its_line(tmp_path: Path, text: str, line
     assert caught.value.where == f"{path}, line {line}"
 
 
+def test_what_follows_an_array_is_not_dropped_in_silence(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text('[{"a": 1}]\n[{"a": 2}]\n')
+    with pytest.raises(InputError, match="something follows the JSON array"):
+        list(read_records(path))
+
+
 def test_batches_are_bounded_and_count_rows_from_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records_module, "BATCH_ROWS", 4)
     path = tmp_path / "x.json"

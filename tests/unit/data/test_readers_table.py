@@ -177,6 +177,11 @@ def test_another_encoding_is_refused(tmp_path: Path) -> None:
     assert caught.value.where == f"{path}, line 2"
 
 
+def test_json_is_no_table(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="JSON and no table"):
+        _read(_csv(tmp_path / "x.json", header='{"user": 1}\n'))
+
+
 def test_a_table_without_rows_is_empty(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="file is empty"):
         _read(_csv(tmp_path / "x.csv"))

@@ -29,7 +29,7 @@ def test_hardly_any_text_stands_twice(sample: Sample) -> None:
     bodies = Counter(sample.reviews["text"].drop_nulls())
     repeated = {body: count for body, count in bodies.items() if count > 1}
     assert sum(repeated.values()) < 0.05 * bodies.total()
-    assert all(len(body.split()) < 20 for body in repeated)
+    assert all(len(body.split()) < 30 for body in repeated)
     assert max(repeated.values()) < 15
 
 
@@ -61,6 +61,15 @@ def test_no_trace_of_the_grammar_is_left(sample: Sample) -> None:
     assert [text for text in texts if traces.search(text)] == []
 
 
+def test_nobody_begins_with_a_connective_and_everybody_keeps_the_later_ones(sample: Sample) -> None:
+    texts = sample.reviews["text"].drop_nulls().str.to_lowercase()
+    assert not texts.str.contains("^(also|plus|and|then|to be fair),? ").any()
+    assert texts.str.contains(r"[.!] (also|plus|and)\b").sum() > 50
+    recorded = texts.filter(texts.str.contains("stick it in front of"))
+    assert recorded.len() > 3
+    assert recorded.str.contains("(cab|snare) and hit record").mean() > 0.8  # type: ignore[operator]
+
+
 def test_a_few_texts_leave_ascii(sample: Sample) -> None:
     foreign = sum(not text.isascii() for text in sample.reviews["text"].drop_nulls())
     assert 20 < foreign < 600
@@ -88,7 +97,8 @@ def test_texts_speak_of_the_features_of_the_family(spoken: pl.DataFrame, words: 
 
 def test_words_follow_the_stars(spoken: pl.DataFrame) -> None:
     def stars_where(pattern: str) -> float:
-        return float(spoken.filter(pl.col("words").str.contains(pattern))["rating"].to_numpy().mean())
+        stars: list[float] = spoken.filter(pl.col("words").str.contains(pattern))["rating"].to_list()
+        return sum(stars) / len(stars)
 
     assert stars_where("highly recommend|thrilled|can't fault|worth every penny") > 4.8
     assert stars_where("returned|junk|refund|lesson learned|stay away") < 1.7
@@ -119,10 +129,10 @@ def test_texts_tell_what_comes_next(sample: Sample) -> None:
     for family in load_vocabulary().families.values():
         is_bought = following["category"] == family.categories[-1]
         for kind in family.kinds:
-            if kind.noun and not kind.nouns:
+            if kind.noun:
                 is_wished = following["text"].str.contains(rf"(?i)\ba (good|decent|nice) {kind.noun}\b")
                 wishes += int(is_wished.sum())
                 granted += int((is_wished & is_bought).sum())
-                by_chance += float(is_wished.sum() * is_bought.mean())  # type: ignore[operator]
+                by_chance += int(is_wished.sum()) * int(is_bought.sum()) / len(is_bought)
     assert wishes > 50
     assert granted > 3 * by_chance

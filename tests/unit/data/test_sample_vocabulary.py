@@ -33,8 +33,8 @@ FACTS = {
     *("duration", "later", "wished", "fit", "trait", "other_music", "right_music", "wrong_music"),
     *("owned", "is_owned", "pair", "purpose", "use", "coming", "earlier_instrument", "says", "instrument"),
     *("music", "band", "place", "months", "years", "age", "kid", "kid_age", "kid_or_i", "kid_s"),
-    *("good", "good_full", "good2", "tag", "tag_is", "bad", "bad_full", "bad2", "tag_bad", "tag_bad_is"),
-    *("level_word", "kind_word", "role_word", "selling"),
+    *("good", "good_full", "good2", "tag", "tag_is", "bad", "bad_full", "bad_fail", "bad2", "tag_bad", "tag_bad_is"),
+    *("high_price", "a_kind", "role_word", "selling"),
 }
 
 
