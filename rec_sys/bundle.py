@@ -38,6 +38,8 @@ class BundleManifest(BaseModel):
     num_products: int
     dim: int
     temperature: float = Field(description="A dense score is the cosine divided by this.")
+    memory_weight: float = Field(0.0, description="What the memory's sum is multiplied by before it is added.")
+    memory_recency: float = Field(1.0, description="Weight of a review in that sum against the next newer one.")
     user_reviews: int = Field(description="The newest reviews of a user that the user tower reads.")
     product_reviews: int = Field(description="The newest reviews of a product that the product tower reads.")
     has_time: bool = Field(description="False: ages are unknown to the towers.")
@@ -76,6 +78,8 @@ class BundleContents:
     product_reviews: int
     has_time: bool
     memory: dict[str, npt.NDArray[Any]] | None = None
+    memory_weight: float = 0.0
+    memory_recency: float = 1.0
     towers: dict[str, bytes] = field(default_factory=dict)
     pictures: tuple[Path, ...] = ()
 
@@ -107,6 +111,8 @@ def write_bundle(folder: Path, contents: BundleContents) -> BundleManifest:
             num_products=contents.products.height,
             dim=contents.product_vectors[ProductVector.OUTPUT].shape[1],
             temperature=contents.temperature,
+            memory_weight=contents.memory_weight,
+            memory_recency=contents.memory_recency,
             user_reviews=contents.user_reviews,
             product_reviews=contents.product_reviews,
             has_time=contents.has_time,
@@ -148,6 +154,11 @@ class Bundle:
                     remedy="copy the bundle again, or train again",
                 )
 
+    @property
+    def identity(self) -> str:
+        """Names the bundle by its content: what was made from it carries this, so that parts can be matched."""
+        return hashlib.sha256((self.folder / BundleFile.MANIFEST).read_bytes()).hexdigest()[:16]
+
     def weights(self) -> dict[str, npt.NDArray[Any]]:
         """The model's state, by parameter name."""
         return load_file(self.folder / BundleFile.WEIGHTS)
@@ -187,6 +198,28 @@ class Bundle:
     def tower(self, name: str) -> Path:
         """The path of an exported tower."""
         return self.folder / BundleFile.TOWERS / name
+
+
+def find_bundle(folder: Path | None, output_dir: Path) -> Bundle:
+    """The bundle that a command is given, or the newest that training has left.
+
+    Args:
+        folder: The bundle; None for the newest.
+        output_dir: Where training wrote.
+
+    Raises:
+        InputError: There is none, or it cannot be read.
+    """
+    if folder is not None:
+        return Bundle(folder)
+    bundles = [Bundle(path.parent) for path in (output_dir / "bundles").glob(f"*/{BundleFile.MANIFEST}")]
+    if not bundles:
+        raise InputError(
+            "there is no bundle yet",
+            where=str((output_dir / "bundles").absolute()),
+            remedy="run rec_sys.train.train first, or give a bundle's path with bundle=...",
+        )
+    return max(bundles, key=lambda bundle: (bundle.manifest.created, bundle.folder.name))
 
 
 def hash_code() -> str:

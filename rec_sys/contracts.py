@@ -144,6 +144,46 @@ class TextEncoderTensor:
     VECTOR: Final = "vector"  # float32 [batch, 384], unit length
 
 
+class ServedModel:
+    """Models in Triton's repository; each is a folder of numbered versions."""
+
+    USER_TOWER: Final = "user_tower"  # TowerFile.USER
+    PRODUCT_TOWER: Final = "product_tower"  # TowerFile.PRODUCT
+    TEXT_ENCODER: Final = "text_encoder"  # TextEncoderTensor
+
+
+class ServedParameter:
+    """Parameters in the config.pbtxt of a served model; every value is a text."""
+
+    LENGTHS: Final = "lengths"  # "8,16,32,64": what requests are padded to, since only equal shapes share a batch
+    READS: Final = "reads"  # "50": the newest reviews, or first tokens, that the model reads; others change nothing
+    IDENTITY: Final = "identity_of_version_"  # and the version's number: the bundle or encoder that it came from
+
+
+class IndexVector:
+    """Named vectors of a point in the product index; a point is a product."""
+
+    GRAPH: Final = "graph"  # float32 [dim], unit length, compared by dot product: ProductVector.OUTPUT
+    MEMORY: Final = "memory"  # sparse, the product's column of the memory: dimension i = the product reviewed
+    TEXT: Final = "text"  # float32 [384], cosine: ProductVector.TEXT; absent where missing
+
+
+class PayloadField:
+    """What the product index knows of a product beside its vectors; null where missing."""
+
+    ASIN: Final = "asin"  # str
+    PRODUCT_INDEX: Final = "product_index"  # int; null where the product was added after training
+    TITLE: Final = "title"  # str
+    BRAND: Final = "brand"  # str
+    CATEGORIES: Final = "categories"  # list[str], from the widest to the narrowest
+    PRICE: Final = "price"  # float, in the data's currency
+    RATING_MEAN: Final = "rating_mean"  # float, stars
+    REVIEW_COUNT: Final = "review_count"  # int
+    FIRST_REVIEW: Final = "first_review"  # int, a review's timestamp
+    LAST_REVIEW: Final = "last_review"  # int
+    UPSERTED: Final = "upserted"  # true for a product written after its version was published; absent otherwise
+
+
 class Part:
     """What a review is for under a split."""
 
@@ -151,6 +191,7 @@ class Part:
     VALIDATION: Final = 1
     TEST: Final = 2
     HISTORY: Final = 3  # earlier reviews of held-out users: read as their history, never trained on
+    LATER: Final = 4  # written after the test part's window: used for nothing
 
 
 TEXT_DIM: Final = 384  # all-MiniLM-L6-v2's output width

@@ -38,6 +38,10 @@ from rec_sys.settings_errors import (
 )
 from rec_sys.settings_request import Request
 
+# Threads of torch that spin while they wait bring a busy machine to a halt: an epoch of a second took two minutes
+# beside other work. It must be said before torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 CONFIG_DIR: Final = Path(__file__).resolve().parent.parent / "config"
 _FAILED: Final = 1
 _REFUSED: Final = 2

@@ -1,12 +1,10 @@
-"""The pydantic mirror of config/: every setting with its range and the sentence that says what it does.
+"""The pydantic mirror of config/; longer than most, because every setting stands here with its range and its reason."""
 
-Longer than most modules because a setting must stand in one place with its range and its reason.
-"""
-
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 
 class Section(BaseModel):
@@ -131,8 +129,28 @@ class GraphSettings(Section):
     tie_break: Literal["hash", "file"] = Field("hash", description="Order of reviews with equal time.")
 
 
+class MemorySettings(Section):
+    """The co-review memory: a sparse linear model between products."""
+
+    l2: tuple[float, ...] = Field((30.0, 100.0, 300.0), min_length=1, description="Validation chooses one.")
+    candidates: int = Field(100, ge=1, le=1000, description="Products that a product is predicted from.")
+    weights: tuple[float, ...] = Field(
+        (0, 5, 10, 20, 40, 60, 80, 120, 160, 200, 300, 500),
+        min_length=1,
+        description="Of the memory against the tower's logits; validation chooses one.",
+    )
+    neighbours: int = Field(100, ge=1, le=1000, description="Weights kept a product.")
+    recency: float = Field(0.9, gt=0, le=1, description="Weight of a review against the next newer one.")
+    directed: float = Field(0.5, ge=0, description="Weight of the part that knows the order; 0 = leave it out.")
+    past: float = Field(0.5, gt=0, lt=1, description="Decay of the history a step back, in fitting that part.")
+    future: float = Field(0.3, gt=0, lt=1, description="Decay of the future a step ahead.")
+
+
 class ModelSettings(Section):
-    """The towers and their two objectives."""
+    """The towers, the memory, and the two objectives."""
+
+    memory: Literal["co_review", "none"] = Field("co_review", description="none: the towers rank alone.")
+    co_review: MemorySettings = MemorySettings()
 
     convolution: Literal["transformer_conv", "gat"] = "transformer_conv"
     dim: int = Field(128, ge=8, le=1024, description="Width of the user and product vectors.")
@@ -180,12 +198,21 @@ class TrainerSettings(Section):
 class EvaluationSettings(Section):
     """The split and what is measured on it."""
 
-    protocol: Literal["leave_last_out", "random_split", "global_time"] = "leave_last_out"
+    protocol: Literal["leave_last_out", "random_split", "global_time", "time_folds", "next_days"] = "leave_last_out"
     validation_fraction: float = Field(0.1, gt=0, lt=0.5, description="Users (random) or time (global) for validation.")
     test_fraction: float = Field(0.1, gt=0, lt=0.5)
+    window_days: int = Field(60, ge=1, description="time_folds, next_days: length of a window; the one before validates.")
+    num_folds: int = Field(4, ge=1, le=50, description="time_folds: windows, one after the other up to the newest day.")
+    fold: int = Field(0, ge=0, description="time_folds: which window is for test, counted from the oldest.")
     ks: tuple[int, ...] = Field((5, 10, 20), min_length=1)
     refit: bool = Field(False, description="Train once more on train + validation, for as many epochs as were best.")
     query_batch: int = Field(1024, ge=1, description="Users scored at once.")
+
+    @model_validator(mode="after")
+    def _fold_exists(self) -> "EvaluationSettings":
+        if self.fold >= self.num_folds:
+            raise ValueError(f"evaluation.fold={self.fold} must be below evaluation.num_folds={self.num_folds}")
+        return self
 
     @model_validator(mode="after")
     def _ten_is_measured(self) -> "EvaluationSettings":
@@ -201,6 +228,110 @@ class TrackingSettings(Section):
     experiment: str = "rec_sys"
     uri: str | None = Field(None, description="Empty: a SQLite file in output_dir.")
     system_metrics: bool = True
+
+
+class TritonSettings(Section):
+    """Triton's server on this machine: where it listens and what it serves."""
+
+    model_repository: Path = Field(
+        Path("triton_utils/model_repository"), description="rec_sys.modules.model_export fills it."
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="The address to listen at; 0.0.0.0 = every one.")
+    grpc_port: int = Field(8001, ge=0, le=65535, description="0 = any free one; the same holds for the others.")
+    http_port: int = Field(8000, ge=0, le=65535)
+    metrics_port: int = Field(8002, ge=0, le=65535)
+    poll_seconds: int = Field(2, ge=0, description="Looks for newly published versions this often; 0 = never.")
+    start_timeout_seconds: float = Field(120.0, gt=0, description="Time to load every model.")
+    stop_timeout_seconds: float = Field(10.0, gt=0, description="Time to finish what is under way.")
+    log_path: Path | None = Field(None, description="The server's log; empty: one that is gone when the server is.")
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> "TritonSettings":
+        ports = [port for port in (self.grpc_port, self.http_port, self.metrics_port) if port]
+        if len(ports) != len(set(ports)):
+            raise ValueError("triton.grpc_port, triton.http_port and triton.metrics_port must differ")
+        return self
+
+
+class ExportSettings(Section):
+    """How the towers and the text encoder are published for Triton."""
+
+    towers: Literal["bundle", "weights"] = Field(
+        "bundle", description="bundle: the files training wrote; weights: exported anew from the bundle's weights."
+    )
+    check: Literal["triton", "onnxruntime"] = Field(
+        "triton",
+        description="What must agree with torch before anything is published: also Triton, or only onnxruntime.",
+    )
+    lengths: tuple[int, ...] = Field(
+        (8, 16, 32, 64),
+        min_length=1,
+        description="Reviews that a history is padded to; doubled on where it can be longer.",
+    )
+    token_lengths: tuple[int, ...] = Field(
+        (16, 32, 64, 128, 256), min_length=1, description="The same for the tokens of a text."
+    )
+    max_batch_size: int = Field(64, ge=1, le=4096, description="Most rows that Triton computes at once.")
+    queue_delay_microseconds: int = Field(100, ge=0, description="How long a request waits for others to join.")
+    max_queue_size: int = Field(1024, ge=0, description="Requests waiting beyond this are refused; 0 = none is.")
+    kept_versions: int = Field(2, ge=1, description="Versions that are served and kept, the newest first.")
+    device: Literal["cpu", "gpu"] = "cpu"
+    tower_instances: int = Field(1, ge=1, description="Copies of each tower that work at once.")
+    text_instances: int = Field(1, ge=1, description="The same for the text encoder.")
+    tower_threads: int = Field(1, ge=0, description="Threads of one copy on a CPU; 0 = every core.")
+    text_threads: int = Field(0, ge=0, description="The same for the text encoder.")
+
+    @field_validator("lengths", "token_lengths")
+    @classmethod
+    def _lengths_rise(cls, lengths: tuple[int, ...]) -> tuple[int, ...]:
+        if lengths[0] < 1 or any(later <= earlier for earlier, later in pairwise(lengths)):
+            raise ValueError("lengths must be positive and rise")
+        return lengths
+
+
+class IndexCommon(Section):
+    """What both back ends of the product index have."""
+
+    candidates: int = Field(
+        100, ge=1, le=10_000, description="Products fetched beyond the page, by vector and by memory, before both sum."
+    )
+    exact_below: int = Field(
+        50_000, ge=0, description="Catalogues up to this size are searched whole, larger ones by an HNSW graph."
+    )
+    hnsw_links: int = Field(16, ge=4, le=128, description="Links of a product in that graph (m).")
+    hnsw_build_width: int = Field(128, ge=4, le=4096, description="Products weighed while it is built (ef_construct).")
+    hnsw_search_width: int = Field(256, ge=16, le=4096, description="Products weighed in a search (ef).")
+    batch_bytes: int = Field(4_000_000, ge=10_000, le=5_000_000, description="Largest upload at once.")
+    check_queries: int = Field(64, ge=1, le=10_000, description="Asked of a new version before it is served.")
+    min_recall: float = Field(
+        0.99, ge=0, le=1, description="Share of the exact ten best that those answers must hold on average."
+    )
+    progress: bool = True
+
+
+class EdgeIndex(IndexCommon):
+    """Qdrant Edge inside this process, on a folder of versions."""
+
+    backend: Literal["edge"]
+    folder: Path = Field(Path("outputs/index"), description="Readers need to write there too, to open it.")
+    lock_timeout: float = Field(30.0, ge=0, description="Seconds to wait for another writer of the folder.")
+
+
+class ServerIndex(IndexCommon):
+    """A Qdrant server."""
+
+    backend: Literal["server"]
+    url: str = Field("http://localhost:6333", pattern=r"^https?://")
+    api_key: str | None = Field(None, repr=False, description="Taken from QDRANT_API_KEY unless given.")
+    collection: str = Field(
+        "products", pattern=r"^[A-Za-z0-9_.-]+$", description="The alias that is served; versions are named after it."
+    )
+    timeout: int = Field(10, ge=1, description="Seconds to wait for an answer.")
+    upload_attempts: int = Field(6, ge=1, le=100, description="Tries of a batch, ever longer apart, before giving up.")
+    build_timeout: float = Field(3600.0, gt=0, description="Seconds the server may take to index what was uploaded.")
+
+
+IndexSettings = Annotated[EdgeIndex | ServerIndex, Field(discriminator="backend")]
 
 
 class Settings(Section):

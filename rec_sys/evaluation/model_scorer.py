@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rec_sys.data.interactions import FloatArray
 from rec_sys.data.splits import Queries
+from rec_sys.evaluation.fusion import Fusion
 from rec_sys.evaluation.ranking import RankingResult, evaluate_ranking
 from rec_sys.evaluation.rating import rating_metrics
 from rec_sys.graph.blocks import BlockBuilder
@@ -40,12 +41,16 @@ class ModelScorer:
         model: The model; it is put into evaluation mode.
         builder: Sees the part's history on the user side and train edges on the product side.
         queries: The part's queries.
+        fusion: The memory that is added to the tower's logits; None = the tower ranks alone.
     """
 
-    def __init__(self, model: ReviewGraphModel, builder: BlockBuilder, queries: Queries) -> None:
+    def __init__(
+        self, model: ReviewGraphModel, builder: BlockBuilder, queries: Queries, fusion: Fusion | None = None
+    ) -> None:
         self.model = model.eval()
         self.builder = builder
         self.queries = queries
+        self.fusion = fusion
         self.device = model.rating_mean.device
         self.products = encode_catalogue(model, builder)
 
@@ -61,7 +66,7 @@ class ModelScorer:
         """Logits of all products: float32 `[len(rows), num_products]`."""
         users, _ = self.encode_users(rows)
         scores: FloatArray = self.model.rank(users, self.products).float().cpu().numpy()
-        return scores
+        return scores if self.fusion is None else scores + self.fusion.score(self.queries, rows)
 
     @torch.inference_mode()
     def score_targets(self, rows: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
@@ -103,7 +108,11 @@ def encode_catalogue(model: ReviewGraphModel, builder: BlockBuilder) -> Tensor:
 
 
 def evaluate_model(
-    model: ReviewGraphModel, builder: BlockBuilder, queries: Queries, settings: EvaluationSettings
+    model: ReviewGraphModel,
+    builder: BlockBuilder,
+    queries: Queries,
+    settings: EvaluationSettings,
+    fusion: Fusion | None = None,
 ) -> PartResult:
     """Measures a model on a part: ranking over all products, ratings of the held-out reviews, and the losses.
 
@@ -112,8 +121,9 @@ def evaluate_model(
         builder: As for `ModelScorer`.
         queries: The part's queries.
         settings: Which cut-offs, and how many queries at once.
+        fusion: The memory, which takes part in the ranking; the losses are the towers' own.
     """
-    scorer = ModelScorer(model, builder, queries)
+    scorer = ModelScorer(model, builder, queries, fusion)
     ranking = evaluate_ranking(
         scorer.score, queries, builder.graph.interactions.num_products, settings.ks, settings.query_batch
     )

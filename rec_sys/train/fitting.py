@@ -74,15 +74,19 @@ def fit(
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    watched = WATCHED if epochs is None else None
-    keep = ModelCheckpoint(checkpoints, "best", monitor=watched, mode="max", save_top_k=1, save_last=True)
+    # Lightning's own save_last skips the epochs that are not better; without a figure to watch, each replaces the last.
+    newest = ModelCheckpoint(checkpoints, "last", save_top_k=1, enable_version_counter=False)
     last = checkpoints / "last.ckpt"
     resume_from = last if last.is_file() else None
     if resume_from is not None:
         say(f"resume: an interrupted run of the same settings left {last}")
-    callbacks: list[Callback] = [keep, EpochReport(say, tracker)]
+    callbacks: list[Callback] = [EpochReport(say, tracker)]
     if epochs is None:
         callbacks.append(EarlyStopping(WATCHED, mode="max", patience=settings.trainer.patience))
+        callbacks.append(
+            ModelCheckpoint(checkpoints, "best", WATCHED, mode="max", save_top_k=1, enable_version_counter=False)
+        )
+    callbacks.append(newest)  # behind the best, so that it knows of it
     show = settings.trainer.progress and sys.stderr.isatty()
     if show:
         callbacks.append(TQDMProgressBar(leave=False))
@@ -101,7 +105,7 @@ def fit(
     )
     if resume_from is None or not _has_stopped(resume_from):
         trainer.fit(learner, ckpt_path=resume_from)
-    wanted = last if epochs is not None else _best_checkpoint(last)
+    wanted = last if epochs is not None else checkpoints / "best.ckpt"
     checkpoint = torch.load(wanted, map_location="cpu", weights_only=False)
     learner.load_state_dict(checkpoint["state_dict"])
     learner.history = torch.load(last, map_location="cpu", weights_only=False)["history"]
@@ -110,20 +114,12 @@ def fit(
 
 def _has_stopped(checkpoint: Path) -> bool:
     """Whether training had ended when the checkpoint was written, so that going on would add an epoch too many."""
-    for name, state in _callback_states(checkpoint).items():
-        if name.startswith("EarlyStopping"):
-            return bool(state["wait_count"] >= state["patience"])
-    return False
-
-
-def _best_checkpoint(last: Path) -> Path:
-    states = (state for name, state in _callback_states(last).items() if name.startswith("ModelCheckpoint"))
-    return last.parent / Path(next(states)["best_model_path"]).name
-
-
-def _callback_states(checkpoint: Path) -> dict[str, Any]:
     states: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=False)["callbacks"]
-    return states
+    return any(
+        bool(state["wait_count"] >= state["patience"])
+        for name, state in states.items()
+        if name.startswith("EarlyStopping")
+    )
 
 
 def choose_devices(settings: TrainerSettings) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from rec_sys.bundle import BundleContents, write_bundle
 from rec_sys.contracts import HistoryColumn, ProductVector, ReviewColumn
 from rec_sys.data.dataset import PreparedDataset, embedded_review_text
 from rec_sys.data.splits import Queries, Split
+from rec_sys.evaluation.fusion import Fusion
 from rec_sys.evaluation.model_scorer import PartResult, encode_catalogue
 from rec_sys.evaluation.peers.popular import PopularPeer
 from rec_sys.evaluation.peers.rating_baseline import RATING_BASELINES, RatingBaseline
@@ -20,8 +21,8 @@ from rec_sys.evaluation.ranking import evaluate_ranking
 from rec_sys.evaluation.rating import rating_metrics
 from rec_sys.graph.blocks import BlockBuilder
 from rec_sys.graph.review_graph import ReviewGraph
-from rec_sys.modules.model_export import export_towers
 from rec_sys.modules.review_graph_model import ReviewGraphModel
+from rec_sys.modules.tower_export import export_towers
 from rec_sys.settings import EvaluationSettings, Settings
 from rec_sys.train.pictures import draw_learning_curves, draw_product_map, draw_ranking_metrics
 
@@ -140,6 +141,7 @@ def write_results(
     graph: ReviewGraph,
     dataset: PreparedDataset,
     vectors: dict[str, np.ndarray],
+    fusion: Fusion | None,
     metrics: dict[str, Any],
     pictures: tuple[Path, ...],
     settings: Settings,
@@ -162,6 +164,9 @@ def write_results(
         histories=list_histories(graph, dataset),
         history_text=graph.text_vectors,
         temperature=settings.model.temperature,
+        memory=fusion.memory.tensors() if fusion else None,
+        memory_weight=fusion.weight if fusion else 0.0,
+        memory_recency=settings.model.co_review.recency,
         user_reviews=settings.graph.user_reviews,
         product_reviews=settings.graph.product_reviews,
         has_time=dataset.summary.has_time,

@@ -7,13 +7,13 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from rich.console import Console
 
-from rec_sys.contracts import Part
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.data.prepare import prepare
 from rec_sys.data.splits import Split, split_reviews
@@ -22,9 +22,7 @@ from rec_sys.settings import Settings
 from rec_sys.train.run_folder import RunFolder, is_first_process
 
 if TYPE_CHECKING:
-    from rec_sys.graph.blocks import BlockBuilder
     from rec_sys.graph.review_graph import ReviewGraph
-    from rec_sys.modules.review_graph_model import ReviewGraphModel
     from rec_sys.train.lightning_module import ReviewGraphLearner
     from rec_sys.train.tracking import Tracker
 
@@ -37,7 +35,6 @@ _LIBRARY_NOISE = (
     r".*Checkpoint directory .* exists and is not empty.*",
     r".*barrier\(\): using the device under current context.*",
 )
-_STATISTICS_SAMPLE = 20_000  # text vectors that mean and scale are computed from
 
 
 def run(settings: Settings) -> None:
@@ -86,6 +83,7 @@ def _learn(
         warnings.filterwarnings("ignore", message=message)
     from rec_sys.evaluation.model_scorer import evaluate_model
     from rec_sys.train import results
+    from rec_sys.train.assembly import choose_memory, make_builders, make_model, remember
     from rec_sys.train.fitting import fit, limit_threads
     from rec_sys.train.lightning_module import ReviewGraphLearner, best_epoch
     from rec_sys.train.tracking import Tracker
@@ -105,17 +103,21 @@ def _learn(
 
         learner, is_first = learn(split, folder.checkpoints, None)
         history, final = learner.history, learner
+        known = learner.builders["validation"]
+        chosen = choose_memory(learner.model, known, split, settings, say) if is_first else None
+        fusion = final_fusion = chosen[0] if chosen else None
         if settings.evaluation.refit:
             epochs = best_epoch(history) + 1
             say(f"refit: {epochs} epochs on train + validation")
             final, is_first = learn(split.train_on_validation(graph.interactions), folder.checkpoints / "refit", epochs)
+            if chosen:
+                final_fusion = replace(chosen[0], memory=remember(graph, final.split, settings, chosen[1]))
         if not is_first:
             return None
         say("evaluate: the best weights on validation and test")
-        validation = evaluate_model(
-            learner.model, learner.builders["validation"], split.validation, settings.evaluation
-        )
-        test = evaluate_model(final.model, final.builders["test"], split.test, settings.evaluation)
+        measure = partial(evaluate_model, settings=settings.evaluation)
+        validation = measure(learner.model, known, split.validation, fusion=fusion)
+        test = measure(final.model, final.builders["test"], split.test, fusion=final_fusion)
         metrics = results.gather_metrics(
             validation, test, *results.measure_peers(graph, final.split, settings.evaluation)
         )
@@ -123,7 +125,7 @@ def _learn(
         pictures = results.draw_pictures(folder.path / "pictures", history, metrics, vectors["output"], dataset)
         say("export: towers to ONNX")
         bundle = results.write_results(
-            final.model, graph, dataset, vectors, metrics, pictures, settings, folder.name, text_encoder
+            final.model, graph, dataset, vectors, final_fusion, metrics, pictures, settings, folder.name, text_encoder
         )
         log_results(tracker, metrics, bundle, pictures)
     folder.clear()
@@ -141,51 +143,6 @@ def log_results(tracker: "Tracker", metrics: dict[str, Any], bundle: Path, pictu
     tracker.log_folder(bundle, "bundle")
     for picture in pictures:
         tracker.log_picture(picture)
-
-
-def make_builders(graph: "ReviewGraph", split: Split, settings: Settings) -> "dict[str, BlockBuilder]":
-    """What may be read when: histories grow from train to test, products are read from the train part alone."""
-    from rec_sys.graph.blocks import BlockBuilder, fit_rating_offsets
-    from rec_sys.graph.sampler import TemporalSampler
-
-    train = split.part == Part.TRAIN
-    known = train | (split.part == Part.HISTORY)
-    histories = {"train": train, "validation": known, "test": known | (split.part == Part.VALIDATION)}
-    offsets = fit_rating_offsets(graph, split.train_edges, settings.model.offset_pseudo_counts)
-    return {
-        name: BlockBuilder(
-            TemporalSampler(graph, user_side=history, product_side=train),
-            split.text_visible,
-            offsets,
-            settings.graph.user_reviews,
-            settings.graph.product_reviews,
-        )
-        for name, history in histories.items()
-    }
-
-
-def make_model(
-    graph: "ReviewGraph", split: Split, train_builder: "BlockBuilder", settings: Settings
-) -> "ReviewGraphModel":
-    """A fresh model, seeded, with the statistics of the train part."""
-    import torch
-
-    from rec_sys.modules.review_graph_model import ReviewGraphModel
-
-    torch.manual_seed(settings.seed)
-    model = ReviewGraphModel(graph.interactions.num_products, settings.model, settings.graph)
-    edges = split.train_edges[split.text_visible[split.train_edges]]
-    rows = graph.text_row[edges]
-    rows = rows[rows >= 0]
-    if len(rows) > _STATISTICS_SAMPLE:
-        rows = np.random.default_rng(settings.seed).choice(rows, _STATISTICS_SAMPLE, replace=False)
-    product_text = np.array(graph.product_text_vectors)
-    model.fit_statistics(
-        torch.from_numpy(np.asarray(graph.text_vectors[np.sort(rows)])),
-        torch.from_numpy(product_text[np.any(product_text, axis=1)]),
-        train_builder.offsets,
-    )
-    return model
 
 
 def _timed_speech() -> Callable[[str], None]:

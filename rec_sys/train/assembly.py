@@ -1,0 +1,107 @@
+"""Puts the parts of a training run together: what may be read when, the fresh model, and the memory beside it."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from rec_sys.contracts import Part
+from rec_sys.data.splits import Split
+from rec_sys.evaluation.fusion import Fusion, choose_fusion
+from rec_sys.evaluation.model_scorer import ModelScorer
+from rec_sys.graph.blocks import BlockBuilder, fit_rating_offsets
+from rec_sys.graph.review_graph import ReviewGraph
+from rec_sys.graph.sampler import TemporalSampler
+from rec_sys.modules.memory import CoReviewMemory, fit_memory
+from rec_sys.modules.review_graph_model import ReviewGraphModel
+from rec_sys.settings import Settings
+
+_STATISTICS_SAMPLE = 20_000  # text vectors that mean and scale are computed from
+
+
+def make_builders(graph: ReviewGraph, split: Split, settings: Settings) -> dict[str, BlockBuilder]:
+    """What may be read when: histories grow from train to test, products are read from the train part alone."""
+    train = split.part == Part.TRAIN
+    known = train | (split.part == Part.HISTORY)
+    histories = {"train": train, "validation": known, "test": known | (split.part == Part.VALIDATION)}
+    offsets = fit_rating_offsets(graph, split.train_edges, settings.model.offset_pseudo_counts)
+    return {
+        name: BlockBuilder(
+            TemporalSampler(graph, user_side=history, product_side=train),
+            split.text_visible,
+            offsets,
+            settings.graph.user_reviews,
+            settings.graph.product_reviews,
+        )
+        for name, history in histories.items()
+    }
+
+
+def make_model(graph: ReviewGraph, split: Split, train_builder: BlockBuilder, settings: Settings) -> ReviewGraphModel:
+    """A fresh model, seeded, with the statistics of the train part."""
+    torch.manual_seed(settings.seed)
+    model = ReviewGraphModel(graph.interactions.num_products, settings.model, settings.graph)
+    edges = split.train_edges[split.text_visible[split.train_edges]]
+    rows = graph.text_row[edges]
+    rows = rows[rows >= 0]
+    if len(rows) > _STATISTICS_SAMPLE:
+        rows = np.random.default_rng(settings.seed).choice(rows, _STATISTICS_SAMPLE, replace=False)
+    product_text = np.array(graph.product_text_vectors)
+    model.fit_statistics(
+        torch.from_numpy(np.asarray(graph.text_vectors[np.sort(rows)])),
+        torch.from_numpy(product_text[np.any(product_text, axis=1)]),
+        train_builder.offsets,
+    )
+    return model
+
+
+def remember(graph: ReviewGraph, split: Split, settings: Settings, l2: float) -> CoReviewMemory:
+    """The co-review memory of a split's train part."""
+    columns, edges = graph.interactions, split.train_edges
+    return fit_memory(
+        columns.user_index[edges],
+        columns.product_index[edges],
+        columns.num_users,
+        columns.num_products,
+        settings.model.co_review,
+        l2,
+    )
+
+
+def choose_memory(
+    model: ReviewGraphModel,
+    builder: BlockBuilder,
+    split: Split,
+    settings: Settings,
+    say: Callable[[str], None],
+) -> tuple[Fusion, float] | None:
+    """Fits memories on the train part and lets the validation part choose one and its weight.
+
+    Args:
+        model: The trained towers.
+        builder: Sees the validation part's history.
+        split: The split.
+        settings: All settings.
+        say: Takes a line for the user.
+
+    Returns:
+        The fusion and its ridge strength; None where the model has no memory.
+    """
+    if settings.model.memory == "none":
+        return None
+    wanted = settings.model.co_review
+    memories = {l2: remember(builder.graph, split, settings, l2) for l2 in wanted.l2}
+    l2, fusion, figures = choose_fusion(
+        ModelScorer(model, builder, split.validation).score,
+        split.validation,
+        memories,
+        wanted.weights,
+        wanted.recency,
+        settings.graph.user_reviews,
+        settings.evaluation.query_batch,
+    )
+    say(
+        f"memory: validation chose l2 {l2:g} and weight {fusion.weight:g} of {len(figures)} choices,"
+        f" ndcg_at_10_masked {figures[f'{l2:g}/{fusion.weight:g}']:.4f}"
+    )
+    return fusion, l2
