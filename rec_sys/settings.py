@@ -182,7 +182,7 @@ class TrainerSettings(Section):
     batch_size: int = Field(256, ge=1, description="Reviews predicted a step.")
     learning_rate: float = Field(2e-3, gt=0, le=1)
     weight_decay: float = Field(0.01, ge=0)
-    num_candidates: int = Field(0, ge=0, description="Products in the softmax; 0 = all, else sampled with logQ.")
+    num_candidates: int = Field(0, ge=0, description="Products drawn beside the batch's targets, with logQ; 0 = all.")
     gradient_clip: float = Field(1.0, gt=0)
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int | Literal["auto"] = "auto"
@@ -273,7 +273,6 @@ class ExportSettings(Section):
     )
     max_batch_size: int = Field(64, ge=1, le=4096, description="Most rows that Triton computes at once.")
     queue_delay_microseconds: int = Field(100, ge=0, description="How long a request waits for others to join.")
-    max_queue_size: int = Field(1024, ge=0, description="Requests waiting beyond this are refused; 0 = none is.")
     kept_versions: int = Field(2, ge=1, description="Versions that are served and kept, the newest first.")
     device: Literal["cpu", "gpu"] = "cpu"
     tower_instances: int = Field(1, ge=1, description="Copies of each tower that work at once.")

