@@ -164,10 +164,9 @@ def _solve_locally(
         safe = np.where(present, chosen, 0)
         rows = np.broadcast_to(safe[:, :, None], (*safe.shape, safe.shape[1]))
         columns = np.broadcast_to(safe[:, None, :], rows.shape)
-        square = np.asarray(gram[rows.ravel(), columns.ravel()]).reshape(rows.shape)
-        square = torch.from_numpy(square * (present[:, :, None] & present[:, None, :]))
-        square = square + l2 * torch.eye(safe.shape[1])
-        factor = torch.linalg.cholesky(square)
+        counted = np.asarray(gram[rows.ravel(), columns.ravel()]).reshape(rows.shape)
+        square = torch.from_numpy(counted * (present[:, :, None] & present[:, None, :]))
+        factor = torch.linalg.cholesky(square + l2 * torch.eye(safe.shape[1]))
         solved = torch.cholesky_solve(torch.from_numpy(right[start : start + _SOLVED_AT_ONCE, :, None]), factor)
         solution[start : start + _SOLVED_AT_ONCE] = solved[..., 0].numpy() * present
     present = index >= 0
