@@ -1,0 +1,199 @@
+"""From a bundle to Triton's repository: nothing is published before torch, onnxruntime and Triton agree."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from rec_sys.bundle import Bundle
+from rec_sys.contracts import InputError, ServedModel, TextEncoderTensor, TowerFile
+from rec_sys.modules.bundled_model import load_model
+from rec_sys.modules.tower_export import INPUTS, OUTPUTS, export_modules, export_towers
+from rec_sys.modules.tower_parity import (
+    ParityCase,
+    ParityError,
+    answer,
+    answer_by_onnxruntime,
+    example_inputs,
+    open_session,
+    parity_cases,
+    refuse_difference,
+)
+from rec_sys.settings import ExportSettings, TextSettings, TritonSettings
+from rec_sys.text.encoder import TextEncoder
+from triton_utils.client import TritonClient
+from triton_utils.connection import TritonError
+from triton_utils.model_config import text_options, tower_options
+from triton_utils.repository import Candidate, ModelRepository, Published
+from triton_utils.server import TritonServer
+
+Say = Callable[[str], None]
+Answers = list[npt.NDArray[np.float32]]
+Inputs = Mapping[str, npt.NDArray[Any]]
+
+_NAMES: Final = {TowerFile.USER: ServedModel.USER_TOWER, TowerFile.PRODUCT: ServedModel.PRODUCT_TOWER}
+_PARITY_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True)
+class Question:
+    """One request of the parity check, with the answers that Triton must give too."""
+
+    model: str
+    case: ParityCase
+    inputs: Inputs
+    outputs: tuple[str, ...]
+    expected: Answers
+
+
+def publish_bundle(
+    bundle: Bundle, export: ExportSettings, triton: TritonSettings, text_dir: Path, say: Say
+) -> list[Published]:
+    """Publishes both towers and, where the bundle's texts have an encoder, the text encoder.
+
+    Args:
+        bundle: What training handed on.
+        export: How it is published.
+        triton: Whose repository, and how a server is started for the check.
+        text_dir: Where exported text encoders are kept.
+        say: Takes lines about the progress.
+
+    Raises:
+        InputError: A part is missing, does not fit, or differs from torch; the repository is left as it was.
+    """
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="model-export-")))
+        model = load_model(bundle)
+        manifest = bundle.manifest
+        reads = {TowerFile.USER: manifest.user_reviews, TowerFile.PRODUCT: manifest.product_reviews}
+        if export.towers == "weights":
+            say("export: towers to ONNX, anew")
+            for file, content in export_towers(model, manifest.user_reviews, manifest.product_reviews).items():
+                (scratch / file).write_bytes(content)
+        candidates = [
+            Candidate(
+                name=name,
+                onnx=scratch / file if export.towers == "weights" else _tower_of(bundle, file),
+                identity=bundle.identity,
+                options=tower_options(export, reads[file]),
+            )
+            for file, name in _NAMES.items()
+        ]
+        encoder = _encoder_of(bundle, export, text_dir)
+        try:
+            say("check: torch = onnxruntime")
+            modules = export_modules(model, manifest.product_reviews)
+            questions = [
+                question
+                for candidate, (file, module) in zip(candidates, modules.items(), strict=True)
+                for question in _compare_tower(candidate, file, module, model.settings.dim)
+            ]
+            if encoder is not None:
+                candidates.append(encoder)
+                questions += _ask_encoder(encoder, model_path=encoder.onnx)
+            if export.check == "triton":
+                say("check: torch = Triton")
+                difference = _compare_with_triton(candidates, questions, triton, scratch / "repository")
+                say(f"check: {len(questions)} requests, the largest difference is {difference:.1e}")
+        except (ParityError, TritonError) as error:
+            raise InputError(
+                f"nothing is published: {error}",
+                where=str(bundle.folder),
+                remedy="export the towers anew with export.towers=weights; if they differ still, train again",
+            ) from error
+        repository = ModelRepository(triton.model_repository)
+        return [repository.publish(candidate) for candidate in candidates]
+
+
+def _tower_of(bundle: Bundle, file: str) -> Path:
+    path = bundle.tower(file)
+    if not path.is_file():
+        raise InputError(
+            "the bundle has no exported tower",
+            where=str(path),
+            remedy="export it from the bundle's weights with export.towers=weights",
+        )
+    return path
+
+
+def _encoder_of(bundle: Bundle, export: ExportSettings, text_dir: Path) -> Candidate | None:
+    """The encoder that made the bundle's text vectors; None where they have none or come from elsewhere."""
+    settings = TextSettings.model_validate(bundle.settings()["text"])
+    if settings.source != "encoder":
+        return None
+    encoder = TextEncoder(settings.model_copy(update={"device": "cpu"}), text_dir)
+    if encoder.encoder_id != bundle.manifest.text_encoder:
+        raise InputError(
+            f"the bundle's texts were read by the encoder {bundle.manifest.text_encoder}, here is {encoder.encoder_id}",
+            where=str(bundle.folder),
+            remedy="bring the weights that it was trained with, or train again",
+        )
+    return Candidate(
+        name=ServedModel.TEXT_ENCODER,
+        onnx=encoder.export(),
+        identity=encoder.encoder_id,
+        options=text_options(export, settings.max_tokens),
+    )
+
+
+def _compare_tower(candidate: Candidate, file: str, module: nn.Module, dim: int) -> list[Question]:
+    """Asks torch and onnxruntime every case of every length, and one length that requests must be padded from."""
+    session = open_session(candidate.onnx.read_bytes())
+    lengths = candidate.options.lengths
+    questions = []
+    for case in parity_cases((max(1, lengths[0] - 3), *lengths)):
+        inputs = example_inputs(INPUTS[file], case, dim)
+        expected = answer(module, inputs)
+        refuse_difference(candidate.name, case, "onnxruntime", expected, answer_by_onnxruntime(session, inputs))
+        questions.append(Question(candidate.name, case, inputs, OUTPUTS[file], expected))
+    return questions
+
+
+def _ask_encoder(candidate: Candidate, model_path: Path) -> list[Question]:
+    """What onnxruntime says to some token ids; that it agrees with torch was checked when it was exported."""
+    session = open_session(model_path.read_bytes())
+    lengths = [length for length in candidate.options.lengths if length <= candidate.options.reads]
+    random = np.random.default_rng(0)
+    questions = []
+    # Few rows where they are long: the check is not to take longer than the publishing.
+    for case in (ParityCase(1, lengths[-1]), ParityCase(3, lengths[len(lengths) // 2]), ParityCase(64, lengths[0])):
+        count = random.integers(2, case.length + 1, size=case.batch)
+        count[0] = case.length
+        mask = (np.arange(case.length) < count[:, None]).astype(np.int64)
+        inputs = {
+            TextEncoderTensor.INPUT_IDS: random.integers(1000, 20_000, mask.shape) * mask,
+            TextEncoderTensor.ATTENTION_MASK: mask,
+        }
+        expected = answer_by_onnxruntime(session, inputs)
+        questions.append(Question(candidate.name, case, inputs, (TextEncoderTensor.VECTOR,), expected))
+    return questions
+
+
+def _compare_with_triton(
+    candidates: list[Candidate], questions: list[Question], triton: TritonSettings, folder: Path
+) -> float:
+    """Serves the candidates from a repository of their own and asks every question; the largest difference."""
+    for candidate in candidates:
+        ModelRepository(folder).publish(candidate)
+    own = {"model_repository": folder, "host": "127.0.0.1", "poll_seconds": 0, "log_path": None}
+    ports = {"grpc_port": 0, "http_port": 0, "metrics_port": 0}
+
+    async def ask_all(url: str) -> float:
+        largest = 0.0
+        async with TritonClient(url, deadline_seconds=_PARITY_SECONDS) as client:
+            for question in questions:
+                found = await client.infer(question.model, question.inputs, outputs=question.outputs)
+                answers = [found[name] for name in question.outputs]
+                difference = refuse_difference(question.model, question.case, "Triton", question.expected, answers)
+                largest = max(largest, difference)
+        return largest
+
+    with TritonServer(triton.model_copy(update=own | ports)) as server:
+        return asyncio.run(ask_all(server.endpoints.grpc))

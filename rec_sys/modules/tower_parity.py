@@ -1,0 +1,131 @@
+"""Every form of a tower must give the same answers: what is asked of each, and how far they may differ."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import torch
+from torch import nn
+
+from rec_sys.contracts import TEXT_DIM, TowerTensor
+from rec_sys.graph.blocks import NUM_ACTIVITIES
+
+Arrays = dict[str, npt.NDArray[np.float32]]
+
+TOLERANCE: Final = 1e-4
+PARITY_BATCHES: Final = (1, 3, 64)
+
+
+class ParityError(RuntimeError):
+    """Two forms of a tower do not give the same answers."""
+
+
+@dataclass(frozen=True)
+class ParityCase:
+    """One request that every form of a tower must answer alike.
+
+    Attributes:
+        batch: Rows.
+        length: Reviews a row, padding included.
+        empty: No row has any review; otherwise the first is full and the last of several is empty.
+        texts: Some texts are missing; otherwise all are.
+    """
+
+    batch: int
+    length: int
+    empty: bool = False
+    texts: bool = True
+
+
+def parity_cases(lengths: Iterable[int]) -> Iterator[ParityCase]:
+    """Every length with 1, 3 and 64 rows, with and without reviews and texts."""
+    for length, batch in product(lengths, PARITY_BATCHES):
+        yield ParityCase(batch, length)
+        yield ParityCase(batch, length, empty=True)
+        yield ParityCase(batch, length, texts=False)
+
+
+def example_inputs(names: Iterable[str], case: ParityCase, dim: int) -> Arrays:
+    """Random inputs of a tower: float32 arrays by their names, with missing ratings and padding.
+
+    Args:
+        names: Its inputs, in their order; see `TowerTensor`.
+        case: What the request is like.
+        dim: Width of the vectors.
+    """
+    batch, length = case.batch, case.length
+    random = np.random.default_rng(batch * 1000 + length)
+    count = random.integers(0, length + 1, size=batch)
+    count[-1] = 0
+    count[0] = length
+    if case.empty:
+        count[:] = 0
+    mask = (np.arange(length) < count[:, None]).astype(np.float32)
+    has_text = (random.random((batch, length)) < 0.7 * case.texts) * mask
+    has_product_text = random.random(batch) < 0.7 * case.texts
+    values = {
+        TowerTensor.PRODUCT_INPUTS: random.normal(size=(batch, length, dim)) * 0.3,
+        TowerTensor.REVIEW_TEXT: random.normal(size=(batch, length, TEXT_DIM)) * 0.05 * has_text[..., None],
+        TowerTensor.HAS_TEXT: has_text,
+        TowerTensor.RATING: random.integers(0, 6, size=(batch, length)) * mask,
+        TowerTensor.AGE: np.where(random.random((batch, length)) < 0.2, -1, random.random((batch, length)) * 900),
+        TowerTensor.MASK: mask,
+        TowerTensor.PRODUCT_TEXT: random.normal(size=(batch, TEXT_DIM)) * 0.05 * has_product_text[:, None],
+        TowerTensor.HAS_PRODUCT_TEXT: has_product_text,
+        TowerTensor.ACTIVITY: random.normal(size=(batch, NUM_ACTIVITIES)),
+    }
+    return {name: np.asarray(values[name], dtype=np.float32) for name in names}
+
+
+def answer(tower: nn.Module, inputs: Arrays) -> list[npt.NDArray[np.float32]]:
+    """What torch says: the tower's outputs in their order."""
+    with torch.inference_mode():
+        return [output.numpy() for output in tower(*map(torch.from_numpy, inputs.values()))]
+
+
+def answer_by_onnxruntime(
+    session: onnxruntime.InferenceSession, inputs: Mapping[str, npt.NDArray[Any]]
+) -> list[npt.NDArray[np.float32]]:
+    """What onnxruntime says.
+
+    Raises:
+        ParityError: It cannot answer.
+    """
+    try:
+        answers: list[npt.NDArray[np.float32]] = session.run(None, dict(inputs))
+    except Exception as error:  # onnxruntime's errors have no base of their own
+        raise ParityError(f"onnxruntime cannot answer: {error}") from error
+    return answers
+
+
+def open_session(model: bytes) -> onnxruntime.InferenceSession:
+    """An ONNX model on the CPU, on one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4  # what goes wrong is raised
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def refuse_difference(
+    tower: str,
+    case: ParityCase,
+    other: str,
+    expected: Sequence[npt.NDArray[Any]],
+    found: Sequence[npt.NDArray[Any]],
+) -> float:
+    """The largest difference between two answers.
+
+    Raises:
+        ParityError: It is larger than `TOLERANCE`, or no number.
+    """
+    differences = [float(np.abs(wanted - given).max()) for wanted, given in zip(expected, found, strict=True)]
+    # NaN compares false with everything.
+    if not all(difference <= TOLERANCE for difference in differences):
+        raise ParityError(
+            f"{tower}: {other} differs from torch by {np.max(differences):.2e}, allowed is {TOLERANCE:g} ({case})"
+        )
+    return max(differences)
