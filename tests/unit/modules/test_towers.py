@@ -11,8 +11,8 @@ from torch import Tensor
 
 from rec_sys.contracts import TEXT_DIM
 from rec_sys.graph.blocks import BlockBuilder, Edges
-from rec_sys.modules.model_export import ProductTowerExport, UserTowerExport
 from rec_sys.modules.review_graph_model import ReviewGraphModel
+from rec_sys.modules.tower_export import ProductTowerExport, UserTowerExport
 from tests.review_graphs import make_builder, make_graph, random_table, small_graph_settings, small_model_settings
 
 CONVOLUTIONS = ["transformer_conv", "gat"]

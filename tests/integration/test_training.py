@@ -1,0 +1,177 @@
+"""Small real trainings: what is learnt, that it repeats, and that every kind of data trains."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from rec_sys.bundle import Bundle
+from rec_sys.contracts import InputError, ProductVector, TowerFile
+from rec_sys.modules.review_graph_model import ReviewGraphModel
+from rec_sys.settings import Settings
+from rec_sys.train import results
+from tests.training_runs import NUM_PRODUCTS, NUM_REVIEWS, train_here, write_sequences, write_table
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    return write_table(tmp_path_factory.mktemp("table"))
+
+
+@pytest.fixture
+def no_towers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The export takes longer than these trainings, and has tests of its own."""
+    monkeypatch.setattr(results, "export_towers", lambda *_: {})
+
+
+RATING_FIGURES = {"rmse", "mae", "auc", "f1", "accuracy", "balanced_accuracy", "rating_loss"}
+
+
+def test_a_training_learns_the_taste_and_leaves_a_whole_bundle(
+    tmp_path: Path, table: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = train_here(capsys, tmp_path, *table, "trainer.max_epochs=6")
+    test, popular = run.metrics["test"], run.metrics["peers"]["popular"]
+    assert test["ndcg_at_10_masked"] > 1.5 * popular["ndcg_at_10_masked"]
+    assert test["rmse"] < run.metrics["peers"]["rating_mean"]["rmse"]
+    assert RATING_FIGURES <= set(test)
+    bundle = run.bundle
+    assert bundle.folder.parent == tmp_path / "bundles"
+    assert {path.name for path in (bundle.folder / "towers").iterdir()} == {TowerFile.USER, TowerFile.PRODUCT}
+    assert len(list((bundle.folder / "pictures").glob("*.png"))) == 3
+    assert bundle.products().height == bundle.manifest.num_products == NUM_PRODUCTS
+    assert bundle.histories().height == NUM_REVIEWS
+
+    # The weights are the model: it can be put together again, and gives the vectors that lie beside them.
+    settings = Settings.model_validate(bundle.settings())
+    model = ReviewGraphModel(NUM_PRODUCTS, settings.model, settings.graph)
+    model.load_state_dict({name: torch.from_numpy(value) for name, value in bundle.weights().items()})
+    vectors = bundle.product_vectors()
+    np.testing.assert_allclose(np.linalg.norm(vectors[ProductVector.OUTPUT], axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(vectors[ProductVector.RATING_OFFSET], model.product_offset.numpy())
+    no_text = torch.zeros(NUM_PRODUCTS, 384), torch.zeros(NUM_PRODUCTS)
+    inputs = model.product_tower.read_inputs(torch.arange(NUM_PRODUCTS), *no_text)
+    np.testing.assert_allclose(vectors[ProductVector.INPUT], inputs.detach().numpy(), atol=1e-6)
+
+    # Nothing is left to go on from, and nothing half-written.
+    assert not list(tmp_path.rglob("*.ckpt"))
+    assert not list(tmp_path.rglob("*.unfinished"))
+
+
+@pytest.mark.usefixtures("no_towers")
+def test_one_seed_gives_equal_metrics_and_another_seed_others(
+    tmp_path: Path, table: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, other = (
+        train_here(capsys, tmp_path / name, *table, f"seed={seed}") for name, seed in (("a", 5), ("b", 5), ("c", 6))
+    )
+    assert first.metrics == second.metrics
+    assert first.epochs == second.epochs
+    for name, value in first.bundle.weights().items():
+        np.testing.assert_array_equal(value, second.bundle.weights()[name])
+    assert first.metrics["test"] != other.metrics["test"]
+
+
+@pytest.mark.usefixtures("no_towers")
+def test_early_stopping_brings_the_best_epoch_back(
+    tmp_path: Path, table: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fast = ("trainer.max_epochs=30", "trainer.patience=3", "trainer.learning_rate=0.03", "model.dropout=0")
+    run = train_here(capsys, tmp_path, *table, *fast)
+    figures = [figure for _, figure in run.epochs]
+    best = int(np.argmax(figures))
+    assert len(figures) == best + 1 + 3 < 30
+    assert figures[-1] < figures[best]
+    assert run.metrics["validation"]["ndcg_at_10_masked"] == pytest.approx(figures[best], abs=5e-5)
+
+
+@pytest.mark.usefixtures("no_towers")
+def test_a_refit_trains_on_validation_for_as_many_epochs_as_were_best(
+    tmp_path: Path, table: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rec_sys.train import fitting
+
+    fitted: list[tuple[int | None, int, int]] = []
+    real = fitting.fit
+
+    def watch(learner: Any, *arguments: Any) -> bool:
+        is_first = real(learner, *arguments)
+        fitted.append((arguments[-1], len(learner.split.train_edges), learner.trainer.current_epoch))
+        return is_first
+
+    monkeypatch.setattr(fitting, "fit", watch)
+    fast = ("trainer.max_epochs=5", "trainer.patience=2", "trainer.learning_rate=0.03", "evaluation.refit=true")
+    run = train_here(capsys, tmp_path, *table, *fast)
+    figures = [figure for _, figure in run.epochs[: fitted[0][2]]]
+    best = int(np.argmax(figures)) + 1
+    (_, train, _), (asked, more, trained) = fitted
+    assert (asked, trained) == (best, best)
+    assert more == train + 48  # one validation review of each user
+    # Validation is measured by the first model, which has not learnt it.
+    assert run.metrics["validation"]["ndcg_at_10_masked"] == pytest.approx(max(figures), abs=5e-5)
+
+
+@pytest.mark.usefixtures("no_towers")
+@pytest.mark.parametrize("protocol", ["random_split", "global_time"])
+def test_the_other_protocols_train(
+    tmp_path: Path, table: tuple[str, ...], capsys: pytest.CaptureFixture[str], protocol: str
+) -> None:
+    run = train_here(capsys, tmp_path, *table, f"evaluation={protocol}", "model=gat", "trainer.max_epochs=2")
+    asked = run.metrics["test"]["num_queries"]
+    assert asked == 5 if protocol == "random_split" else 20 < asked <= 42
+    assert RATING_FIGURES <= set(run.metrics["test"])
+
+
+@pytest.mark.usefixtures("no_towers")
+def test_sequences_train_without_text_stars_and_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = train_here(capsys, tmp_path, *write_sequences(tmp_path), "trainer.max_epochs=6", "trainer.learning_rate=0.02")
+    assert not RATING_FIGURES & set(run.metrics["test"])
+    assert set(run.metrics["peers"]) == {"popular"}
+    assert run.metrics["test"]["ndcg_at_10_masked"] > 1.5 * run.metrics["peers"]["popular"]["ndcg_at_10_masked"]
+    assert not run.bundle.manifest.has_time
+    assert len(run.bundle.history_text()) == 0
+    with pytest.raises(InputError, match="needs times"):
+        train_here(capsys, tmp_path, *write_sequences(tmp_path), "evaluation=global_time")
+
+
+MISSING = {
+    "ratings": ("data.columns.rating=null",),
+    "texts": ("text=none", "data.columns.text=null", "~text.vectors_path"),
+    "times": ("data.columns.timestamp=null",),
+    "ids": ("model.product_ids=false",),
+    "product reviews": ("graph.product_reviews=0",),
+    "ranking": ("model.ranking_weight=0",),
+    "most candidates": ("trainer.num_candidates=5",),
+}
+
+
+@pytest.mark.usefixtures("no_towers")
+@pytest.mark.parametrize("missing", MISSING)
+def test_what_is_missing_is_done_without(
+    tmp_path: Path, table: tuple[str, ...], capsys: pytest.CaptureFixture[str], missing: str
+) -> None:
+    overrides = [one for one in (*table, *MISSING[missing]) if not one.startswith("~")]
+    if missing == "texts":
+        overrides = [one for one in overrides if not one.startswith("text.vectors_path") and one != "text=given"]
+    run = train_here(capsys, tmp_path, *overrides, "trainer.max_epochs=2")
+    assert (RATING_FIGURES & set(run.metrics["test"]) == set()) == (missing == "ratings")
+    assert 0 < run.metrics["test"]["ndcg_at_10"] <= 1
+    assert run.bundle.manifest.has_time == (missing != "times")
+    losses = [float(line.split("train loss ")[1].split(",")[0]) for line in run.said.splitlines() if "train loss" in line]
+    assert losses[1] < losses[0]
+
+
+def test_every_user_with_one_review_is_refused_before_anything_is_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ["user_id,asin,rating,timestamp,text"] + [f"u{row},p{row % 7},5,{1_400_000_000 + row},good {row}" for row in range(40)]
+    (tmp_path / "reviews.csv").write_text("\n".join(lines))
+    with pytest.raises(InputError, match="leaves no validation reviews"):
+        train_here(
+            capsys, tmp_path, "data=table", f"data.reviews_path={tmp_path / 'reviews.csv'}", "text=none"
+        )  # fmt: skip
+    assert not list(tmp_path.rglob("bundles"))
+
+
