@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from rec_sys.graph.blocks import NUM_ACTIVITIES
 from rec_sys.modules.review_attention import ReviewAttention
-from rec_sys.modules.review_features import PlaceEncoder, ReviewEncoder, TextProjection
+from rec_sys.modules.review_features import PlaceEncoder, TextProjection
 from rec_sys.settings import GraphSettings, ModelSettings
 
 

@@ -1,0 +1,170 @@
+"""Triton's process: it starts, stops with us, dies and comes back, and says why where it cannot."""
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rec_sys.contracts import InputError
+from rec_sys.settings import TritonSettings
+from tests.served_models import candidate, expected_sums, some_entries, write_lookup, write_sums
+from tests.triton_servers import children_of, is_running, needs_core, until
+from triton_utils.client import TritonClient
+from triton_utils.connection import TritonUnavailable
+from triton_utils.repository import ModelRepository
+from triton_utils.server import TritonServer, choose_ports
+
+pytestmark = needs_core
+REPOSITORY = Path(__file__).resolve().parents[2]
+FREE = {"grpc_port": 0, "http_port": 0, "metrics_port": 0}
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    repository = ModelRepository(tmp_path / "models")
+    repository.publish(candidate(write_sums(tmp_path / "sums.onnx"), lengths=[8]))
+    return repository.folder
+
+
+def settings(models: Path, **changes: Any) -> TritonSettings:
+    return TritonSettings.model_validate(FREE | {"model_repository": models, "stop_timeout_seconds": 3} | changes)
+
+
+class Command:
+    """`python -m triton_utils.server`, as a user starts it."""
+
+    def __init__(self, models: Path, folder: Path) -> None:
+        arguments = [f"triton.{name}={value}" for name, value in FREE.items()]
+        self.errors = folder / "errors.txt"
+        with self.errors.open("w") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "triton_utils.server", f"triton.model_repository={models}", *arguments],
+                cwd=REPOSITORY,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+        self.said = []
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.said.append(line.strip())
+            if line == "ready\n":
+                break
+        [self.triton] = children_of(self.process.pid)
+        self.stubs = children_of(self.triton)
+
+
+@contextmanager
+def command(models: Path, folder: Path) -> Iterator[Command]:
+    started = Command(models, folder)
+    try:
+        yield started
+    finally:
+        for process_id in (started.process.pid, started.triton):
+            if is_running(process_id):
+                os.kill(process_id, signal.SIGKILL)
+        started.process.wait(20)
+        assert started.process.stdout
+        started.process.stdout.close()
+
+
+def everything_ended(started: Command) -> bool:
+    return not any(map(is_running, [started.process.pid, started.triton, *started.stubs]))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_the_command_serves_until_a_signal_comes(
+    models: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    with command(models, tmp_path) as started:
+        assert started.said[0] == "model: sums, version 1"
+        assert re.fullmatch(r"grpc: 127\.0\.0\.1:\d+", started.said[1])
+        assert re.fullmatch(r"http: http://127\.0\.0\.1:\d+", started.said[2])
+        assert re.fullmatch(r"metrics: http://127\.0\.0\.1:\d+/metrics", started.said[3])
+        assert started.stubs
+        started.process.send_signal(number)
+        assert started.process.wait(30) == code
+        assert until(lambda: everything_ended(started))
+
+
+def test_nothing_is_left_when_the_command_is_killed(models: Path, tmp_path: Path) -> None:
+    with command(models, tmp_path) as started:
+        started.process.kill()
+        started.process.wait(20)
+        assert until(lambda: everything_ended(started))
+
+
+def test_the_command_ends_when_triton_dies_and_says_how(models: Path, tmp_path: Path) -> None:
+    with command(models, tmp_path) as started:
+        os.kill(started.triton, signal.SIGKILL)
+        assert started.process.wait(30) == 2
+        assert until(lambda: everything_ended(started))
+        message = started.errors.read_text()
+    assert message.startswith("error: Triton ended while it was serving (ended by signal 9 (SIGKILL))")
+
+
+def test_a_client_lives_through_the_death_of_its_server(models: Path) -> None:
+    inputs = some_entries(1, 8)
+    ports = choose_ports(settings(models))
+    named = settings(models, grpc_port=ports.grpc, http_port=ports.http, metrics_port=ports.metrics)
+
+    async def ask() -> dict[str, np.ndarray]:
+        async with TritonClient(f"127.0.0.1:{ports.grpc}", deadline_seconds=2, attempts=2) as client:
+            assert not await client.is_ready()
+            with TritonServer(named) as server:
+                assert await client.is_ready()
+                await client.infer("sums", inputs)
+                assert server.process_id is not None
+                os.kill(server.process_id, signal.SIGKILL)
+                assert until(lambda: not server.is_alive())
+                assert not await client.is_ready()
+                with pytest.raises(TritonUnavailable, match="unavailable for sums"):
+                    await client.infer("sums", inputs)
+            with TritonServer(named):
+                for _ in range(50):
+                    if await client.is_ready():
+                        break
+                    await asyncio.sleep(0.1)
+                return await client.infer("sums", inputs)
+
+    np.testing.assert_allclose(asyncio.run(ask())["total"], expected_sums(inputs)["total"], atol=1e-5)
+
+
+def test_a_model_that_cannot_be_loaded_is_named(models: Path, tmp_path: Path) -> None:
+    shutil.copy(write_lookup(tmp_path / "lookup.onnx"), models / "sums" / "1" / "model.onnx")
+    server = TritonServer(settings(models, log_path=tmp_path / "logs" / "triton.log"))
+    with pytest.raises(InputError, match="Triton ended before it was ready") as caught, server:
+        pytest.fail("it started")
+    assert "has the inputs ['ids'], its config.pbtxt ['entries', 'flag', 'mask']" in caught.value.what
+    assert caught.value.where == str(tmp_path / "logs" / "triton.log")
+    assert "config.pbtxt" in (tmp_path / "logs" / "triton.log").read_text()
+    assert not server.is_alive()
+
+
+def test_a_gpu_that_is_not_there_is_named(tmp_path: Path) -> None:
+    repository = ModelRepository(tmp_path / "models")
+    repository.publish(candidate(write_sums(tmp_path / "sums.onnx"), lengths=[8], device="gpu"))
+    with (
+        pytest.raises(InputError, match="Triton ended before it was ready") as caught,
+        TritonServer(settings(repository.folder)),
+    ):
+        pytest.fail("it started")
+    assert "GPU" in caught.value.what
+
+
+def test_too_little_time_to_start_is_said_and_leaves_nothing_behind(models: Path) -> None:
+    server = TritonServer(settings(models, start_timeout_seconds=0.001))
+    with pytest.raises(InputError, match=r"not ready after 0\.001 seconds"), server:
+        pytest.fail("it started")
+    assert not server.is_alive()
+    assert children_of(os.getpid()) == []
