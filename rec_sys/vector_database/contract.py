@@ -1,0 +1,250 @@
+"""What every product index promises, whichever engine holds it: questions in, the model's own ranking out.
+
+An index holds versions, each made from one bundle; one of them is served. The score of a product for a user is
+
+    cos(user, product) / temperature + sum over the user's reviews of weight(review) * memory[product reviewed, product]
+
+and the answers come in its order. A question about similar products or about a text is ranked by cosine.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from rec_sys.contracts import InputError
+
+
+class IndexUnavailableError(InputError):
+    """The index cannot answer now: the server is down, or nothing has been published."""
+
+
+class IndexVersion(BaseModel):
+    """A published version: every answer names the one that it comes from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(description="Unique in the index; later bundles sort later.")
+    bundle: str = Field(description="The bundle's identity: the towers that are asked must come from the same.")
+    created: str = Field(description="When the bundle was written; UTC, ISO 8601.")
+    num_products: int = Field(description="Products published, without those upserted since.")
+    dim: int
+    temperature: float = Field(description="The cosine is divided by this.")
+    text_encoder: str = Field(description="The encoder that texts must be asked with; none / given where unknown.")
+    has_memory: bool
+    exact: bool = Field(description="True: searches look at every product; false: they follow a graph.")
+
+
+@dataclass(frozen=True, eq=False)
+class UserTaste:
+    """A user.
+
+    Attributes:
+        vector: float32 `[dim]`, unit length.
+        review_weights: What each review weighs in the memory, by the index of the product reviewed; the sum where a
+            product was reviewed twice.
+    """
+
+    vector: npt.NDArray[np.float32]
+    review_weights: Mapping[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SimilarTo:
+    """A product, to find others like it.
+
+    Attributes:
+        asin: The product; it is not among its own answers.
+        by: `graph` compares what reviews made of the products, `text` compares their texts.
+    """
+
+    asin: str
+    by: Literal["graph", "text"] = "graph"
+
+
+@dataclass(frozen=True, eq=False)
+class TextMeaning:
+    """A text, to find products whose text means the like.
+
+    Attributes:
+        vector: float32 `[384]`, from the version's text encoder.
+    """
+
+    vector: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ProductFilter:
+    """Which products may be answered; what is left empty does not limit.
+
+    Attributes:
+        not_seen: Products to leave out, by asin; unknown ones do no harm.
+        categories_any: At least one of these.
+        categories_all: Each of these.
+        brands: One of these.
+        min_price: In the data's currency; with a bound on the price, products without one are left out.
+        max_price: Likewise.
+        min_rating: Mean stars; products without ratings are left out.
+    """
+
+    not_seen: Collection[str] = ()
+    categories_any: Collection[str] = ()
+    categories_all: Collection[str] = ()
+    brands: Collection[str] = ()
+    min_price: float | None = None
+    max_price: float | None = None
+    min_rating: float | None = None
+
+
+@dataclass(frozen=True)
+class Diversity:
+    """Maximal marginal relevance (Carbonell and Goldstein 1998) over the best products.
+
+    The memory has its say in which products are candidates; among these, the order weighs the cosine to the question
+    against the cosine to the products already chosen. Scores stay the model's own.
+
+    Attributes:
+        strength: 0 = by cosine alone, 1 = as unlike each other as can be.
+        candidates: Best products to choose from; pages end there.
+    """
+
+    strength: float = 0.5
+    candidates: int = 100
+
+
+@dataclass(frozen=True)
+class ProductQuery:
+    """A question.
+
+    Attributes:
+        by: What to rank by.
+        filter: What may be answered.
+        limit: Most products.
+        offset: Products to skip, for later pages.
+        diversity: None for the plain ranking.
+    """
+
+    by: UserTaste | SimilarTo | TextMeaning
+    filter: ProductFilter = ProductFilter()
+    limit: int = 10
+    offset: int = 0
+    diversity: Diversity | None = None
+
+
+@dataclass(frozen=True)
+class ProductDetails:
+    """What the index knows of a product, see `contracts.PayloadField`."""
+
+    asin: str
+    product_index: int | None = None
+    title: str | None = None
+    brand: str | None = None
+    categories: tuple[str, ...] = ()
+    price: float | None = None
+    rating_mean: float | None = None
+    review_count: int = 0
+    first_review: int | None = None
+    last_review: int | None = None
+
+
+@dataclass(frozen=True)
+class ProductHit:
+    """A product in an answer.
+
+    Attributes:
+        product: What is known of it.
+        score: The model's own for a user; a cosine otherwise.
+        memory_score: The memory's part in it.
+    """
+
+    product: ProductDetails
+    score: float
+    memory_score: float = 0.0
+
+
+@dataclass(frozen=True)
+class ProductAnswer:
+    """Products, the best first, all from one version."""
+
+    version: IndexVersion
+    hits: tuple[ProductHit, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class NewProduct:
+    """A product to add to the served version, or to replace there.
+
+    Attributes:
+        details: What is known of it; an index left out is kept from the product replaced.
+        vector: float32 `[dim]`, unit length, from the product tower.
+        text: float32 `[384]`; None where it has no text.
+        memory: What a review of each product adds to this one's score, by product index.
+    """
+
+    details: ProductDetails
+    vector: npt.NDArray[np.float32]
+    text: npt.NDArray[np.float32] | None = None
+    memory: Mapping[int, float] = field(default_factory=dict)
+
+
+class ProductIndex(ABC):
+    """Asks the served version; safe to share between threads."""
+
+    @abstractmethod
+    def version(self) -> IndexVersion:
+        """The version served now.
+
+        Raises:
+            IndexUnavailableError: There is none, or it cannot be reached.
+        """
+
+    @abstractmethod
+    def search_many(self, queries: Sequence[ProductQuery]) -> list[ProductAnswer]:
+        """Answers several questions, all from one version.
+
+        Raises:
+            InputError: A vector has another width than the version's or is not finite, a product is unknown, or a
+                limit is out of range.
+            IndexUnavailableError: As in `version`.
+        """
+
+    def search(self, query: ProductQuery) -> ProductAnswer:
+        """Answers a question; raises as `search_many`."""
+        return self.search_many([query])[0]
+
+    @abstractmethod
+    def find(self, asins: Sequence[str]) -> dict[str, ProductDetails]:
+        """What is known of products, by asin; unknown ones are left out.
+
+        Raises:
+            IndexUnavailableError: As in `version`.
+        """
+
+    @abstractmethod
+    def upsert(self, products: Sequence[NewProduct]) -> IndexVersion:
+        """Adds products to the served version, or replaces them; the next question sees them.
+
+        They stay until another bundle is published. Others' scores do not change: what reviews of a new product say
+        is learnt by the next training.
+
+        Returns:
+            The version that is served with them.
+
+        Raises:
+            InputError: A vector has another width than the version's, is not finite or not of unit length.
+            IndexUnavailableError: As in `version`.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Lets go of files and connections."""
+
+    def __enter__(self) -> "ProductIndex":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()

@@ -1,0 +1,84 @@
+"""Puts a bundle's products into the index: `uv run -m rec_sys.vector_database.create_vectorbase`.
+
+`action=rollback` serves the version before, `action=status` says what is served.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from rich.console import Console
+
+from rec_sys.bundle import Bundle, find_bundle
+from rec_sys.entry import run_entry
+from rec_sys.settings import IndexSettings, Section
+from rec_sys.vector_database.catalogue import read_catalogue
+from rec_sys.vector_database.contract import IndexVersion
+from rec_sys.vector_database.opening import open_publisher
+from rec_sys.vector_database.publication import IndexPublisher
+
+
+class CreateVectorbaseSettings(Section):
+    """Everything config/create_vectorbase.yaml composes."""
+
+    output_dir: Path = Path("outputs")
+    bundle: Path | None = Field(None, description="A bundle's folder; empty: the newest in output_dir.")
+    action: Literal["publish", "rollback", "status"] = Field(
+        "publish", description="rollback: serve the version before; status: say what is served."
+    )
+    index: IndexSettings
+
+
+def run(settings: CreateVectorbaseSettings) -> None:
+    """Does what is asked; the last line printed says which version is served."""
+    say = _timed_speech()
+    publisher = open_publisher(settings.index, say)
+    if settings.action == "publish":
+        version = publish(find_bundle(settings.bundle, settings.output_dir), publisher, say)
+    elif settings.action == "rollback":
+        version = publisher.rollback()
+        say(f"rolled back to {version.name}, made from bundle {version.bundle}")
+    else:
+        status = publisher.status()
+        if status.served is None:
+            print(f"index: {publisher.place} serves nothing yet")
+            return
+        version = status.served
+        say(
+            f"{version.num_products:,} products of bundle {version.bundle}, written {version.created};"
+            f" a rollback goes to {status.previous or 'nothing'}"
+        )
+    print(f"index: {publisher.place} serves {version.name}")
+
+
+def publish(bundle: Bundle, publisher: IndexPublisher, say: Callable[[str], None]) -> IndexVersion:
+    """Serves a bundle's products; raises as `IndexPublisher.publish` and `read_catalogue`."""
+    verified = Bundle(bundle.folder, verify=True)
+    catalogue = read_catalogue(verified)
+    entries = "no memory" if catalogue.memory is None else f"a memory of {catalogue.memory.nnz:,} weights"
+    say(f"bundle: {len(catalogue):,} products, {entries} in {bundle.folder}")
+    publication = publisher.publish(catalogue)
+    if not publication.is_new:
+        say("this bundle is served already; nothing was written")
+        return publication.version
+    say(f"served: {publication.version.name}; a rollback goes to {publication.replaced or 'nothing'}")
+    if publication.dropped:
+        say(f"dropped: {', '.join(publication.dropped)}")
+    return publication.version
+
+
+def _timed_speech() -> Callable[[str], None]:
+    """Lines for the user, each with the seconds since the start."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    began = time.perf_counter()
+
+    def say(line: str) -> None:
+        console.print(f"[{time.perf_counter() - began:6.1f} s] {line}", markup=False)
+
+    return say
+
+
+if __name__ == "__main__":
+    run_entry(run, CreateVectorbaseSettings, "create_vectorbase")

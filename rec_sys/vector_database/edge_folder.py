@@ -1,0 +1,146 @@
+"""The folder of an Edge index: versions side by side, and the link that says which one is served.
+
+    index/
+      current -> versions/20260102-030405-0a1b2c3d
+      versions/20260102-030405-0a1b2c3d/     version.json, shard/, previous -> ../20260101-...
+      .lock                                  held by whoever writes
+
+The link is replaced in one step, so that a reader finds the old version or the new one. Each version remembers the
+one that it took over from; that is where a rollback goes.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from filelock import FileLock, Timeout
+
+from rec_sys.contracts import InputError
+from rec_sys.files import writable_folder
+from rec_sys.vector_database.contract import IndexUnavailableError
+from rec_sys.vector_database.edge_version import VERSION_FILE, EdgeVersion, UnreadableVersionError, drop_version
+
+_CURRENT: Final = "current"
+_PREVIOUS: Final = "previous"
+_OPENING_ATTEMPTS: Final = 5  # a version would have to be replaced and dropped during each of them
+_SECONDS_BETWEEN: Final = 0.05
+
+
+class EdgeFolder:
+    """Paths and links; see the module.
+
+    Args:
+        root: The index.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.versions = self.root / "versions"
+
+    def served(self) -> str | None:
+        """The name of the version served; None before the first."""
+        return _target(self.root / _CURRENT)
+
+    def previous(self, name: str) -> str | None:
+        """The whole version that this one took over from; None where there is none any more."""
+        before = _target(self.path(name) / _PREVIOUS)
+        return before if before is not None and self.is_whole(before) else None
+
+    def path(self, name: str) -> Path:
+        """A version's folder."""
+        return self.versions / name
+
+    def is_whole(self, name: str) -> bool:
+        """Whether a version was written to its end."""
+        return (self.path(name) / VERSION_FILE).is_file()
+
+    def open_served(self) -> EdgeVersion:
+        """Opens the version served.
+
+        Raises:
+            IndexUnavailableError: There is none, or it is damaged.
+        """
+        for attempt in range(_OPENING_ATTEMPTS):
+            name = self.served()
+            if name is None:
+                raise IndexUnavailableError(
+                    "the index is empty",
+                    where=str(self.root),
+                    remedy="run rec_sys.vector_database.create_vectorbase first, or set index.folder",
+                )
+            try:
+                return EdgeVersion.open(self.path(name))
+            except UnreadableVersionError as error:
+                # Between reading the link and opening, the version may have been replaced and dropped.
+                if attempt + 1 == _OPENING_ATTEMPTS or (self.served() == name and self.is_whole(name)):
+                    raise IndexUnavailableError(
+                        f"the version served cannot be opened: {error}",
+                        where=str(self.path(name)),
+                        remedy="publish again, or go back with action=rollback",
+                    ) from error
+                time.sleep(_SECONDS_BETWEEN)
+        raise AssertionError("the loop returns or raises")
+
+    def switch(self, name: str, previous: str | None) -> None:
+        """Serves a version; `previous` is the one that a rollback goes to."""
+        if previous is not None and previous != name:
+            _link(self.path(name) / _PREVIOUS, Path("..") / previous)
+        _link(self.root / _CURRENT, Path(self.versions.name) / name)
+
+    def drop(self, name: str) -> None:
+        """Removes a version; who has it open goes on reading it."""
+        drop_version(self.path(name))
+
+    def drop_all_but(self, kept: set[str]) -> list[str]:
+        """Removes other versions and what killed writers left; the names of the whole ones that are gone."""
+        dropped = []
+        for folder in sorted(self.versions.iterdir()):
+            if folder.name not in kept:
+                dropped += [folder.name] if self.is_whole(folder.name) else []
+                drop_version(folder)
+        return dropped
+
+    @contextmanager
+    def locked(self, timeout: float) -> Iterator[None]:
+        """Lets one writer at a time in; the lock goes with its process.
+
+        Raises:
+            InputError: Another one is at work for longer than `timeout` seconds, or the folder cannot be written to.
+        """
+        writable_folder(self.versions)
+        lock = FileLock(self.root / ".lock")
+        try:
+            lock.acquire(timeout=timeout)
+        except Timeout as error:
+            raise InputError(
+                "another process is writing to the index",
+                where=str(self.root),
+                remedy="wait for it, or give this one a folder of its own with index.folder=...",
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _target(link: Path) -> str | None:
+    try:
+        return Path(os.readlink(link)).name
+    except FileNotFoundError:
+        return None
+
+
+def _link(link: Path, target: Path) -> None:
+    """Makes a link or turns it to another target, in one step."""
+    waiting = link.with_name(f".{link.name}.new")
+    waiting.unlink(missing_ok=True)
+    waiting.symlink_to(target)
+    waiting.replace(link)
+    handle = os.open(link.parent, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

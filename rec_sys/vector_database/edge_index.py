@@ -1,0 +1,157 @@
+"""The product index in this process: Qdrant Edge on a folder of versions."""
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+from rec_sys.files import atomic_folder
+from rec_sys.settings import EdgeIndex
+from rec_sys.vector_database.catalogue import Catalogue, point_id
+from rec_sys.vector_database.contract import (
+    IndexVersion,
+    NewProduct,
+    ProductAnswer,
+    ProductDetails,
+    ProductIndex,
+    ProductQuery,
+)
+from rec_sys.vector_database.edge_folder import EdgeFolder
+from rec_sys.vector_database.edge_version import (
+    EdgeVersion,
+    UnreadableVersionError,
+    copy_version,
+    read_version,
+    write_version,
+)
+from rec_sys.vector_database.publication import Check, IndexPublisher, next_revision
+from rec_sys.vector_database.searching import answer, details_of
+from rec_sys.vector_database.upload import UploadProgress, all_rows, new_points
+
+
+class EdgeProductIndex(ProductIndex):
+    """Asks the version that the folder's link points to.
+
+    The link is read at every request. Another process may turn it at any time: requests under way end on the version
+    that they began with, which stays open, and usable, until the last of them is done; the next request opens the
+    new one.
+
+    Args:
+        settings: The index.
+    """
+
+    def __init__(self, settings: EdgeIndex) -> None:
+        self._settings = settings
+        self._folder = EdgeFolder(settings.folder)
+        self._opening = threading.Lock()
+        self._reader: EdgeVersion | None = None
+
+    def version(self) -> IndexVersion:
+        """See `ProductIndex`."""
+        return self._current().version
+
+    def search_many(self, queries: Sequence[ProductQuery]) -> list[ProductAnswer]:
+        """See `ProductIndex`."""
+        return answer(self._current(), queries, self._settings)
+
+    def find(self, asins: Sequence[str]) -> dict[str, ProductDetails]:
+        """See `ProductIndex`."""
+        return _find(self._current(), asins)
+
+    def upsert(self, products: Sequence[NewProduct]) -> IndexVersion:
+        """See `ProductIndex`. The served version's folder is copied, not rebuilt, and the copy is served.
+
+        Other processes may be reading the folder itself.
+        """
+        with self._folder.locked(self._settings.lock_timeout):
+            served = self._current()
+            points = new_points(products, served.version, _find(served, [product.details.asin for product in products]))
+            old = served.version.name
+            version = served.version.model_copy(update={"name": next_revision(old)})
+            with atomic_folder(self._folder.path(version.name)) as building:
+                copy_version(self._folder.path(old), building)
+                write_version(building, version)
+                revision = EdgeVersion.open(building)
+                revision.write(points)
+                revision.close()
+            previous = self._folder.previous(old)
+            self._folder.switch(version.name, previous)
+            self._folder.drop(old)
+        return self.version()
+
+    def close(self) -> None:
+        """See `ProductIndex`."""
+        self._reader = None  # requests under way keep it open until they end
+
+    def _current(self) -> EdgeVersion:
+        reader, served = self._reader, self._folder.served()
+        if reader is not None and reader.version.name == served:
+            return reader
+        with self._opening:
+            if self._reader is None or self._reader.version.name != self._folder.served():
+                self._reader = self._folder.open_served()
+            return self._reader
+
+
+class EdgePublisher(IndexPublisher):
+    """Writes versions into the folder.
+
+    Args:
+        settings: The index.
+        say: Tells the user.
+    """
+
+    def __init__(self, settings: EdgeIndex, say: Callable[[str], None]) -> None:
+        super().__init__(settings, say)
+        self._settings = settings
+        self._folder = EdgeFolder(settings.folder)
+
+    @property
+    def place(self) -> str:
+        """Where the index is, for messages."""
+        return str(self._folder.root)
+
+    def _exclusive(self) -> AbstractContextManager[None]:
+        return self._folder.locked(self._settings.lock_timeout)
+
+    def _served(self) -> str | None:
+        return self._folder.served()
+
+    def _previous(self, served: str) -> str | None:
+        return self._folder.previous(served)
+
+    def _is_sound(self, served: str) -> bool:
+        try:
+            EdgeVersion.open(self._folder.path(served))
+        except UnreadableVersionError:
+            return False
+        return True
+
+    def _describe(self, name: str) -> IndexVersion:
+        return read_version(self._folder.path(name))
+
+    def _build(self, catalogue: Catalogue, version: IndexVersion, check: Check) -> None:
+        rows = all_rows(catalogue)
+        with atomic_folder(self._folder.path(version.name)) as building:
+            writer = EdgeVersion.create(building, version, self._settings)
+            with UploadProgress(len(rows), self._settings.progress, self._say) as progress:
+                for batch in catalogue.batches(rows, self._settings.batch_bytes):
+                    writer.write(catalogue.points(batch))
+                    progress.advance(len(batch))
+            writer.build()
+            writer.close()
+            write_version(building, version)
+            # Opened once before anybody serves it: Edge puts its files in order when it opens them.
+            reader = EdgeVersion.open(building)
+            check(reader)
+            reader.close()
+
+    def _switch(self, name: str, previous: str | None) -> None:
+        self._folder.switch(name, previous)
+
+    def _drop_all_but(self, kept: set[str]) -> list[str]:
+        return self._folder.drop_all_but(kept)
+
+
+def _find(reader: EdgeVersion, asins: Sequence[str]) -> dict[str, ProductDetails]:
+    found = [details_of(point.payload) for point in reader.retrieve([point_id(asin) for asin in asins])]
+    return {details.asin: details for details in found}

@@ -1,0 +1,176 @@
+"""One version of the index as a folder that Qdrant Edge reads and writes.
+
+A folder is written once, by one process, and only read once it is served. Edge's write-ahead log is off: with it a
+folder could be opened by a single process, and a folder that is not whole is never served anyway.
+"""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from qdrant_edge import (
+    CountRequest,
+    Distance,
+    EdgeConfig,
+    EdgeOptimizersConfig,
+    EdgeShard,
+    EdgeSparseVectorParams,
+    EdgeVectorParams,
+    HnswIndexConfig,
+    PayloadSchemaType,
+    Point,
+    SparseVector,
+    UpdateOperation,
+)
+
+from rec_sys.contracts import TEXT_DIM, IndexVector
+from rec_sys.settings import EdgeIndex
+from rec_sys.vector_database.catalogue import INDEXED_FIELDS, NO_GRAPH, NO_LINKS_BY_PAYLOAD, IndexPoint
+from rec_sys.vector_database.contract import IndexVersion
+from rec_sys.vector_database.edge_queries import diverse_request, search_request
+from rec_sys.vector_database.searching import DiversePlan, SearchPlan, StoredPoint
+
+VERSION_FILE: Final = "version.json"  # written last and removed first: a folder with it is whole
+_SHARD: Final = "shard"
+_KINDS: Final = {
+    "keyword": PayloadSchemaType.Keyword,
+    "integer": PayloadSchemaType.Integer,
+    "float": PayloadSchemaType.Float,
+}
+_SMALLEST_INDEXED: Final = 1  # kB: everything published moves into one segment that is laid out for reading
+# Edge holds the interpreter's lock while it searches, so that searches of one process take turns whatever it is given;
+# with one thread they took half the time of several, and a fifth in the worst case (10,000 products).
+_SEARCH_THREADS: Final = 1
+_FULL_SCAN: Final = 10_000  # kB: where a filter leaves less than this, HNSW is not asked
+
+
+class UnreadableVersionError(Exception):
+    """A version's folder is gone or damaged."""
+
+
+class EdgeVersion:
+    """A version, held open; may be shared between threads.
+
+    Args:
+        version: What it is.
+        shard: Edge's own object.
+    """
+
+    def __init__(self, version: IndexVersion, shard: EdgeShard) -> None:
+        self._version, self._shard = version, shard
+
+    @classmethod
+    def create(cls, folder: Path, version: IndexVersion, settings: EdgeIndex) -> "EdgeVersion":
+        """An empty version in a new folder."""
+        (folder / _SHARD).mkdir()
+        config = EdgeConfig(
+            vectors={
+                IndexVector.GRAPH: EdgeVectorParams(version.dim, Distance.Dot),
+                IndexVector.TEXT: EdgeVectorParams(TEXT_DIM, Distance.Cosine),
+            },
+            sparse_vectors={IndexVector.MEMORY: EdgeSparseVectorParams()},
+            hnsw_config=HnswIndexConfig(
+                m=NO_GRAPH if version.exact else settings.hnsw_links,
+                ef_construct=settings.hnsw_build_width,
+                full_scan_threshold=_FULL_SCAN,
+                payload_m=NO_LINKS_BY_PAYLOAD,
+            ),
+            optimizers=EdgeOptimizersConfig(indexing_threshold=_SMALLEST_INDEXED, default_segment_number=1),
+            wal_enabled=False,
+            max_search_threads=_SEARCH_THREADS,
+        )
+        shard = EdgeShard.create(str(folder / _SHARD), config)
+        for field, kind in INDEXED_FIELDS.items():
+            shard.update(UpdateOperation.create_field_index(field, _KINDS[kind]))
+        return cls(version, shard)
+
+    @classmethod
+    def open(cls, folder: Path) -> "EdgeVersion":
+        """The version in a folder.
+
+        Raises:
+            UnreadableVersionError: The folder is gone or damaged.
+        """
+        try:
+            return cls(read_version(folder), EdgeShard.load(str(folder / _SHARD)))
+        except Exception as error:  # Edge raises nothing more specific
+            raise UnreadableVersionError(str(error)) from error
+        except BaseException as error:
+            if type(error).__name__ == "PanicException":  # what a truncated file makes of Edge; it has no public name
+                raise UnreadableVersionError(str(error)) from error
+            raise
+
+    @property
+    def version(self) -> IndexVersion:
+        """What is held."""
+        return self._version
+
+    def write(self, points: Sequence[IndexPoint]) -> None:
+        """Adds points or replaces them."""
+        self._shard.update(UpdateOperation.upsert_points([_edge_point(point) for point in points]))
+
+    def build(self) -> None:
+        """Lays everything written out for reading."""
+        self._shard.optimize()
+
+    def close(self) -> None:
+        """Writes everything to disk and lets go of it."""
+        self._shard.flush()
+        self._shard.close()
+
+    def query(self, plans: Sequence[SearchPlan]) -> list[list[StoredPoint]]:
+        """Runs searches; the memory comes back with plans that use it."""
+        # One by one: Edge's batch takes as long, and nothing else in the process moves before all of it is done.
+        return [[_stored(point) for point in self._shard.query(search_request(plan))] for plan in plans]
+
+    def diversify(self, plan: DiversePlan) -> list[UUID]:
+        """Runs a plan; the points in their new order."""
+        return [UUID(str(point.id)) for point in self._shard.query(diverse_request(plan))]
+
+    def retrieve(self, points: Sequence[UUID], vectors: Sequence[str] = ()) -> list[StoredPoint]:
+        """Reads points, with the dense vectors named; unknown ones are left out."""
+        return [_stored(record) for record in self._shard.retrieve(list(points), True, list(vectors) or False)]
+
+    def count(self) -> int:
+        """Points held."""
+        return self._shard.count(CountRequest(exact=True))
+
+
+def read_version(folder: Path) -> IndexVersion:
+    """What a version's folder says that it is."""
+    return IndexVersion.model_validate_json((folder / VERSION_FILE).read_text())
+
+
+def write_version(folder: Path, version: IndexVersion) -> None:
+    """Says that a folder is a whole version."""
+    (folder / VERSION_FILE).write_text(version.model_dump_json(indent=2))
+
+
+def copy_version(source: Path, target: Path) -> None:
+    """Copies a version's points into an empty folder, to be written to there."""
+    shutil.copytree(source / _SHARD, target / _SHARD)
+
+
+def drop_version(folder: Path) -> None:
+    """Removes a version, or what a killed process left of one."""
+    (folder / VERSION_FILE).unlink(missing_ok=True)
+    shutil.rmtree(folder)
+
+
+def _edge_point(point: IndexPoint) -> Point:
+    vectors: dict[str, Any] = {IndexVector.GRAPH: point.vector}
+    if point.text is not None:
+        vectors[IndexVector.TEXT] = point.text
+    if point.memory is not None:
+        vectors[IndexVector.MEMORY] = SparseVector(*point.memory)
+    return Point(point.id, vectors, point.payload)
+
+
+def _stored(point: Any) -> StoredPoint:
+    """A scored point or a record, which share all but the score."""
+    vectors = point.vector or {}
+    sparse = vectors.pop(IndexVector.MEMORY, None)
+    memory = {} if sparse is None else dict(zip(sparse.indices, sparse.values, strict=True))
+    return StoredPoint(point.id, getattr(point, "score", 0.0), point.payload or {}, vectors, memory)

@@ -1,0 +1,288 @@
+"""From a question to an answer, the same way for both back ends: each only has to run a plan on one version."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, assert_never
+from uuid import UUID
+
+import numpy as np
+
+from rec_sys.contracts import TEXT_DIM, IndexVector, InputError, PayloadField
+from rec_sys.settings import IndexCommon
+from rec_sys.vector_database.catalogue import FloatArray, point_id
+from rec_sys.vector_database.contract import (
+    IndexVersion,
+    ProductAnswer,
+    ProductDetails,
+    ProductFilter,
+    ProductHit,
+    ProductQuery,
+    SimilarTo,
+    TextMeaning,
+    UserTaste,
+)
+
+
+class VersionGoneError(Exception):
+    """The version was dropped while it was being asked; another one is served by now."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPlan:
+    """One search, ready to be put into a back end's own words.
+
+    With a memory, the `candidates` best products by vector and by memory are fetched, both scores are computed for
+    all of these, and the sums are ranked: every score is exact, and a product is only missed where it is among
+    neither.
+
+    Attributes:
+        name: The dense vector to search by, see `contracts.IndexVector`.
+        vector: `[dim]`, scaled so that its dot product (its cosine, by text) is the score.
+        memory: Dimensions and weights of the memory's query; None to leave it out.
+        filter: What may be answered, but for `not_seen`.
+        excluded: Points to leave out.
+        limit: Most products.
+        offset: Products to skip.
+        candidates: Products fetched of each kind; all of these may be needed for the page.
+        search_width: HNSW's ef; None for an exact search.
+    """
+
+    name: str
+    vector: list[float]
+    memory: tuple[list[int], list[float]] | None
+    filter: ProductFilter
+    excluded: frozenset[UUID]
+    limit: int
+    offset: int
+    candidates: int
+    search_width: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DiversePlan:
+    """Orders some products by maximal marginal relevance.
+
+    Attributes:
+        name: The dense vector to compare by.
+        vector: `[dim]`, unit length.
+        strength: 0 = by relevance alone, 1 = by diversity alone.
+        points: The products.
+        limit: Most products.
+    """
+
+    name: str
+    vector: list[float]
+    strength: float
+    points: frozenset[UUID]
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPoint:
+    """A point as it comes back.
+
+    Attributes:
+        id: The point.
+        score: As the search counts it; 0 where nothing was searched.
+        payload: See `contracts.PayloadField`.
+        vectors: Dense vectors asked for.
+        memory: The memory's weights by dimension, where they were asked for.
+    """
+
+    id: UUID
+    score: float
+    payload: Mapping[str, Any]
+    vectors: Mapping[str, list[float]]
+    memory: Mapping[int, float]
+
+
+class VersionReader(Protocol):
+    """One version of an index, held by a back end; each method may raise `VersionGoneError`."""
+
+    @property
+    def version(self) -> IndexVersion:
+        """What is held."""
+
+    def query(self, plans: Sequence[SearchPlan]) -> list[list[StoredPoint]]:
+        """Runs searches; the memory comes back with plans that use it."""
+
+    def diversify(self, plan: DiversePlan) -> list[UUID]:
+        """Runs a plan; the points in their new order."""
+
+    def retrieve(self, points: Sequence[UUID], vectors: Sequence[str] = ()) -> list[StoredPoint]:
+        """Reads points, with the dense vectors named; unknown ones are left out."""
+
+    def count(self) -> int:
+        """Points held."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A query with everything looked up."""
+
+    query: ProductQuery
+    name: str
+    vector: FloatArray
+    scale: float
+    memory: tuple[list[int], list[float]] | None
+    excluded: frozenset[UUID]
+
+    def plan(self, version: IndexVersion, settings: IndexCommon) -> SearchPlan:
+        diversity = self.query.diversity
+        limit, offset = (self.query.limit, self.query.offset) if diversity is None else (diversity.candidates, 0)
+        return SearchPlan(
+            name=self.name,
+            vector=(self.vector * np.float32(self.scale)).tolist(),
+            memory=self.memory,
+            filter=self.query.filter,
+            excluded=self.excluded,
+            limit=limit,
+            offset=offset,
+            candidates=settings.candidates + limit + offset,
+            search_width=None if version.exact else settings.hnsw_search_width,
+        )
+
+
+def answer(reader: VersionReader, queries: Sequence[ProductQuery], settings: IndexCommon) -> list[ProductAnswer]:
+    """Answers questions from one version; raises as `ProductIndex.search_many`."""
+    for query in queries:
+        check_query(query)
+    version = reader.version
+    sought = _sought_products(reader, queries)
+    questions = [_ask(query, version, sought) for query in queries]
+    found = reader.query([question.plan(version, settings) for question in questions])
+    answers = []
+    for question, points in zip(questions, found, strict=True):
+        if question.query.diversity is not None:
+            points = _diversify(reader, question, points)
+        answers.append(ProductAnswer(version, tuple(_hit(point, question.memory) for point in points)))
+    return answers
+
+
+def check_query(query: ProductQuery) -> None:
+    """Refuses what cannot be meant.
+
+    Raises:
+        InputError: A bound is out of range; the field is named.
+    """
+
+    def refuse(what: str, where: str, remedy: str) -> InputError:
+        return InputError(what, where=where, remedy=remedy)
+
+    if query.limit < 1:
+        raise refuse(f"limit is {query.limit}", "limit", "ask for at least one product")
+    if query.offset < 0:
+        raise refuse(f"offset is {query.offset}", "offset", "start at 0 or later")
+    low, high = query.filter.min_price, query.filter.max_price
+    if low is not None and high is not None and low > high:
+        raise refuse(f"no price is from {low} to {high}", "filter: min_price, max_price", "swap the two")
+    if query.diversity is None:
+        return
+    if not 0 <= query.diversity.strength <= 1:
+        raise refuse(f"strength is {query.diversity.strength}", "diversity: strength", "give it from 0 to 1")
+    if query.offset + query.limit > query.diversity.candidates:
+        raise refuse(
+            f"the page ends at product {query.offset + query.limit}, and {query.diversity.candidates} are diversified",
+            "offset, limit",
+            "raise the diversity's candidates for all pages alike, or ask without diversity",
+        )
+
+
+def check_vector(vector: FloatArray, dim: int, what: str) -> FloatArray:
+    """A vector as float32.
+
+    Raises:
+        InputError: It has another width or is not finite.
+    """
+    if vector.shape != (dim,):
+        raise InputError(
+            f"{what} has shape {list(vector.shape)}, the index holds vectors of width {dim}",
+            where=what,
+            remedy="take the vector from the bundle that the index was made from",
+        )
+    if not np.isfinite(vector).all():
+        raise InputError(
+            f"{what} holds a number that is not finite", where=what, remedy="look at what it was computed from"
+        )
+    return vector.astype(np.float32, copy=False)
+
+
+def details_of(payload: Mapping[str, Any]) -> ProductDetails:
+    """A payload in the contract's words."""
+    return ProductDetails(
+        asin=payload[PayloadField.ASIN],
+        product_index=payload.get(PayloadField.PRODUCT_INDEX),
+        title=payload.get(PayloadField.TITLE),
+        brand=payload.get(PayloadField.BRAND),
+        categories=tuple(payload.get(PayloadField.CATEGORIES) or ()),
+        price=payload.get(PayloadField.PRICE),
+        rating_mean=payload.get(PayloadField.RATING_MEAN),
+        review_count=payload.get(PayloadField.REVIEW_COUNT) or 0,
+        first_review=payload.get(PayloadField.FIRST_REVIEW),
+        last_review=payload.get(PayloadField.LAST_REVIEW),
+    )
+
+
+def _sought_products(reader: VersionReader, queries: Sequence[ProductQuery]) -> dict[UUID, StoredPoint]:
+    points = {point_id(query.by.asin) for query in queries if isinstance(query.by, SimilarTo)}
+    if not points:
+        return {}
+    return {point.id: point for point in reader.retrieve(list(points), (IndexVector.GRAPH, IndexVector.TEXT))}
+
+
+def _ask(query: ProductQuery, version: IndexVersion, sought: Mapping[UUID, StoredPoint]) -> _Question:
+    excluded = frozenset(point_id(asin) for asin in query.filter.not_seen)
+    by = query.by
+    if isinstance(by, UserTaste):
+        vector = check_vector(by.vector, version.dim, "the user vector")
+        memory = _check_memory(by.review_weights, version) if version.has_memory and by.review_weights else None
+        return _Question(query, IndexVector.GRAPH, vector, 1 / version.temperature, memory, excluded)
+    if isinstance(by, TextMeaning):
+        vector = check_vector(by.vector, TEXT_DIM, "the text vector")
+        return _Question(query, IndexVector.TEXT, vector, 1.0, None, excluded)
+    if isinstance(by, SimilarTo):
+        name = {"graph": IndexVector.GRAPH, "text": IndexVector.TEXT}[by.by]
+        point = sought.get(point_id(by.asin))
+        if point is None:
+            raise InputError(
+                f"there is no product {by.asin}", where=f"index version {version.name}", remedy="check the asin"
+            )
+        if name not in point.vectors:
+            raise InputError(
+                f"product {by.asin} has no text", where=f"index version {version.name}", remedy="compare by graph"
+            )
+        vector = np.asarray(point.vectors[name], dtype=np.float32)
+        return _Question(query, name, vector, 1.0, None, excluded | {point.id})
+    assert_never(by)
+
+
+def _check_memory(weights: Mapping[int, float], version: IndexVersion) -> tuple[list[int], list[float]]:
+    products, values = list(weights), [float(value) for value in weights.values()]
+    if min(products) < 0 or max(products) >= version.num_products:
+        raise InputError(
+            f"a review is of product index {max(products, key=abs)}, the index holds {version.num_products} products",
+            where="the review weights",
+            remedy="take the product indices from the bundle that the index was made from",
+        )
+    if not np.isfinite(values).all():
+        raise InputError("a review's weight is not finite", where="the review weights", remedy="leave it out")
+    return products, values
+
+
+def _diversify(reader: VersionReader, question: _Question, points: list[StoredPoint]) -> list[StoredPoint]:
+    query, diversity = question.query, question.query.diversity
+    if diversity is None or not points:
+        return points
+    by_id = {point.id: point for point in points}
+    end = query.offset + query.limit
+    plan = DiversePlan(question.name, question.vector.tolist(), diversity.strength, frozenset(by_id), end)
+    # A product that was upserted between the two steps may have lost its place.
+    order = [by_id[point] for point in reader.diversify(plan) if point in by_id]
+    return order[query.offset : end]
+
+
+def _hit(point: StoredPoint, memory: tuple[list[int], list[float]] | None) -> ProductHit:
+    remembered = 0.0
+    if memory is not None and point.memory:
+        remembered = sum(value * point.memory.get(product, 0.0) for product, value in zip(*memory, strict=True))
+    return ProductHit(details_of(point.payload), point.score, remembered)

@@ -1,0 +1,101 @@
+"""The product index on a Qdrant server."""
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from qdrant_client import QdrantClient
+
+from rec_sys.settings import ServerIndex
+from rec_sys.vector_database.catalogue import point_id
+from rec_sys.vector_database.contract import (
+    IndexUnavailableError,
+    IndexVersion,
+    NewProduct,
+    ProductAnswer,
+    ProductDetails,
+    ProductIndex,
+    ProductQuery,
+)
+from rec_sys.vector_database.searching import VersionGoneError, answer, details_of
+from rec_sys.vector_database.server_version import ServerNames, ServerVersion, describe_collection, read_aliases
+from rec_sys.vector_database.upload import new_points
+
+Result = TypeVar("Result")
+
+_ATTEMPTS: Final = 5  # a version would have to be replaced and dropped during each of them
+
+
+class ServerProductIndex(ProductIndex):
+    """Asks the collection that the alias points to when a request begins; the request ends on that one.
+
+    Args:
+        settings: The index.
+        client: The server.
+    """
+
+    def __init__(self, settings: ServerIndex, client: QdrantClient) -> None:
+        self._settings, self._client = settings, client
+        self._names = ServerNames(settings)
+        self._known: dict[str, IndexVersion] = {}  # by collection; what a version is never changes
+
+    def version(self) -> IndexVersion:
+        """See `ProductIndex`."""
+        return self._with_served(lambda reader: reader.version)
+
+    def search_many(self, queries: Sequence[ProductQuery]) -> list[ProductAnswer]:
+        """See `ProductIndex`."""
+        return self._with_served(lambda reader: answer(reader, queries, self._settings))
+
+    def find(self, asins: Sequence[str]) -> dict[str, ProductDetails]:
+        """See `ProductIndex`."""
+        return self._with_served(lambda reader: _find(reader, asins))
+
+    def upsert(self, products: Sequence[NewProduct]) -> IndexVersion:
+        """See `ProductIndex`. The collection served is written to; its version keeps its name."""
+
+        def write(reader: ServerVersion) -> IndexVersion:
+            known = _find(reader, [product.details.asin for product in products])
+            reader.write(new_points(products, reader.version, known))
+            return reader.version
+
+        for _ in range(_ATTEMPTS):
+            written = self._with_served(write)
+            if self.version().name == written.name:
+                return written
+        raise self._restless()
+
+    def close(self) -> None:
+        """See `ProductIndex`."""
+        self._client.close()
+
+    def _with_served(self, ask: Callable[[ServerVersion], Result]) -> Result:
+        for _ in range(_ATTEMPTS):
+            try:
+                return ask(self._open())
+            except VersionGoneError:
+                continue  # it was replaced and dropped since the alias was read
+        raise self._restless()
+
+    def _open(self) -> ServerVersion:
+        collection = read_aliases(self._client, self._settings).get(self._names.served)
+        if collection is None:
+            raise IndexUnavailableError(
+                f"the index is empty: there is no alias {self._names.served}",
+                where=self._settings.url,
+                remedy="run rec_sys.vector_database.create_vectorbase index=server first, or set index.collection",
+            )
+        version = self._known.get(collection)
+        if version is None:
+            version = describe_collection(self._client, self._settings, collection)
+            self._known = {collection: version}
+        return ServerVersion(version, self._client, self._settings)
+
+    def _restless(self) -> IndexUnavailableError:
+        return IndexUnavailableError(
+            "versions are replaced faster than they can be asked", where=self._settings.url, remedy="ask again"
+        )
+
+
+def _find(reader: ServerVersion, asins: Sequence[str]) -> dict[str, ProductDetails]:
+    found = [details_of(point.payload) for point in reader.retrieve([point_id(asin) for asin in asins])]
+    return {details.asin: details for details in found}
