@@ -84,7 +84,9 @@ class TableData(DataCommon):
     metadata_path: Path | None = None
     columns: ReviewColumnMap
     product_columns: ProductColumnMap | None = None
-    timestamp_unit: Literal["s", "ms", "us", "iso"] = Field("s", description="Unit of a numeric time; iso = a date text.")
+    timestamp_unit: Literal["s", "ms", "us", "iso"] = Field(
+        "s", description="Unit of a numeric time; iso = a date text."
+    )
     category_separator: str = Field("|", min_length=1)
 
 
@@ -157,7 +159,9 @@ class ModelSettings(Section):
     num_heads: int = Field(2, ge=1, le=16)
     dropout: float = Field(0.3, ge=0, lt=1)
     product_ids: bool = Field(True, description="Learned vectors a product, beside its text and reviews.")
-    id_dropout: float = Field(0.1, ge=0, lt=1, description="Share of products whose learned vector is hidden in a step.")
+    id_dropout: float = Field(
+        0.1, ge=0, lt=1, description="Share of products whose learned vector is hidden in a step."
+    )
     temperature: float = Field(0.07, gt=0, le=1, description="Divides the cosine in the softmax.")
     ranking_weight: float = Field(1.0, ge=0)
     rating_weight: float = Field(0.1, ge=0)
@@ -201,7 +205,9 @@ class EvaluationSettings(Section):
     protocol: Literal["leave_last_out", "random_split", "global_time", "time_folds", "next_days"] = "leave_last_out"
     validation_fraction: float = Field(0.1, gt=0, lt=0.5, description="Users (random) or time (global) for validation.")
     test_fraction: float = Field(0.1, gt=0, lt=0.5)
-    window_days: int = Field(60, ge=1, description="time_folds, next_days: length of a window; the one before validates.")
+    window_days: int = Field(
+        60, ge=1, description="time_folds, next_days: length of a window; the one before validates."
+    )
     num_folds: int = Field(4, ge=1, le=50, description="time_folds: windows, one after the other up to the newest day.")
     fold: int = Field(0, ge=0, description="time_folds: which window is for test, counted from the oldest.")
     ks: tuple[int, ...] = Field((5, 10, 20), min_length=1)
@@ -338,7 +344,9 @@ class Settings(Section):
 
     seed: int = Field(0, ge=0, lt=2**31)
     output_dir: Path = Path("outputs")
-    run_dir: Path | None = Field(None, description="Folder of this run; empty: one under output_dir, named by settings.")
+    run_dir: Path | None = Field(
+        None, description="Folder of this run; empty: one under output_dir, named by settings."
+    )
     data: DataSettings
     text: TextSettings
     graph: GraphSettings

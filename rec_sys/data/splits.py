@@ -10,7 +10,6 @@ from rec_sys.contracts import InputError, Part
 from rec_sys.data.interactions import BoolArray, IntArray, Interactions, SmallIntArray
 from rec_sys.settings import EvaluationSettings
 
-
 _BY_TIME = ("global_time", "time_folds", "next_days")  # everybody is asked at one moment, the part's first
 
 
@@ -99,8 +98,8 @@ def split_reviews(interactions: Interactions, settings: EvaluationSettings, seed
                 f" ({interactions.num_reviews:,} reviews of {interactions.num_users:,} users)",
                 where="setting evaluation.protocol",
                 remedy="leave_last_out needs users with three reviews, random_split users with two and some dozens of"
-                " users, global_time reviews at several moments, time_folds and next_days reviews before, in and between"
-                " their windows; choose another or bring more data",
+                " users, global_time reviews at several moments, time_folds and next_days reviews in and before"
+                " each window; choose another or bring more data",
             )
     cut = settings.protocol in _BY_TIME
     known = (Part.TRAIN, Part.VALIDATION, Part.HISTORY)

@@ -97,7 +97,7 @@ class ModelScorer:
 
 @torch.inference_mode()
 def encode_catalogue(model: ReviewGraphModel, builder: BlockBuilder) -> Tensor:
-    """Hidden states of all products from every review that the builder's product side may read: `[num_products, dim]`."""
+    """Hidden states of all products, float `[num_products, dim]`, from every review that the builder may read."""
     columns = builder.graph.interactions
     pieces = []
     for start in range(0, columns.num_products, PRODUCT_CHUNK):

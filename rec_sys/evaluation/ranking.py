@@ -22,17 +22,19 @@ class RankingResult:
     """Ranking metrics with what it takes to compare two models fairly.
 
     Attributes:
-        metrics: `recall_at_{k}`, `ndcg_at_{k}`, `mrr_at_{k}`, the same with `_masked`, `coverage_at_{k}` (share of
-            the catalogue that stands in some masked list) and `num_queries`.
+        metrics: `recall_at_{k}`, `ndcg_at_{k}`, `map_at_{k}`, `mrr_at_{k}`, `precision_at_{k}`, the same with
+            `_masked`, `coverage_at_{k}` (share of the catalogue that stands in some masked list) and `num_queries`.
         standard_error: Of each metric that is a mean over queries; empty with fewer than two queries.
         per_query: One row a query: `query`, `user_index` and the metrics, for paired tests.
         top_products: `[num_queries, max k]` int32, the masked lists, best first; `NO_PRODUCT` where too few are left.
+        targets: One row a target: `query`, `product_index`, `rank` and `rank_masked` (inf where it is masked away).
     """
 
     metrics: dict[str, float]
     standard_error: dict[str, float]
     per_query: pl.DataFrame
     top_products: npt.NDArray[np.int32]
+    targets: pl.DataFrame
 
 
 def evaluate_ranking(
@@ -72,51 +74,92 @@ def evaluate_ranking(
         scores = score(rows)
         if scores.shape != (len(rows), num_products):
             raise ValueError(f"scores have shape {scores.shape}, expected {(len(rows), num_products)}")
-        targets = slice(*np.searchsorted(target_queries, [start, start + len(rows)]))
+        asked = slice(*np.searchsorted(target_queries, [start, start + len(rows)]))
         history = slice(*np.searchsorted(history_queries, [start, start + len(rows)]))
         history_rows = history_queries[history] - start
-        unmasked[targets], masked[targets] = rank_targets(
+        unmasked[asked], masked[asked] = rank_targets(
             scores,
-            target_queries[targets] - start,
-            target_products[targets],
+            target_queries[asked] - start,
+            target_products[asked],
             history_rows,
             history_products[history],
         )
         lists[rows] = rank_products(scores, max(ks), history_rows, history_products[history])
 
-    per_query = pl.DataFrame({"query": np.arange(num_queries), "user_index": np.asarray(queries.user_index)})
-    per_query = per_query.with_columns(
-        *_metrics_of_ranks(target_queries, target_products, unmasked, ks, suffix=""),
-        *_metrics_of_ranks(target_queries, target_products, masked, ks, suffix="_masked"),
+    targets = pl.DataFrame(
+        {"query": target_queries, "product_index": target_products, "rank": unmasked, "rank_masked": masked}
     )
-    return _summarise(per_query, lists, num_products, ks)
+    users = pl.Series("user_index", np.asarray(queries.user_index))
+    return summarise(metrics_of_targets(targets, ks).insert_column(1, users), lists, num_products, ks, targets)
 
 
-def _metrics_of_ranks(
-    target_queries: IntArray, target_products: IntArray, ranks: FloatArray, ks: Sequence[int], suffix: str
-) -> list[pl.Series]:
-    """RecTools' Recall, NDCG and MRR of each query; its recommendation table is replaced by the targets' ranks."""
+def metrics_of_targets(targets: pl.DataFrame, ks: Sequence[int]) -> pl.DataFrame:
+    """The metrics of each query, by RecTools; its table of recommendations is replaced by the targets' ranks.
+
+    Args:
+        targets: As in `RankingResult`; targets that are left out do not count, neither as hits nor as missed.
+        ks: Lengths of the lists.
+
+    Returns:
+        `query`, ascending, and the metrics of `RankingResult` that are means over queries.
+    """
     import pandas as pd
     from rectools import Columns
-    from rectools.metrics import MRR, NDCG, Recall
+    from rectools.metrics import MRR, NDCG, Precision, Recall
     from rectools.metrics.classification import calc_confusions
 
-    merged = pd.DataFrame({Columns.User: target_queries, Columns.Item: target_products, Columns.Rank: ranks})
-    series = []
-    for k in ks:
-        values = {
-            "recall": Recall(k=k).calc_per_user_from_confusion_df(calc_confusions(merged, k)),
-            "ndcg": NDCG(k=k, divide_by_achievable=True).calc_per_user_from_merged(merged),
-            "mrr": MRR(k=k).calc_per_user_from_merged(merged),
-        }
-        for name, per_query in values.items():
-            series.append(pl.Series(f"{name}_at_{k}{suffix}", per_query.sort_index().to_numpy(dtype=np.float64)))
-    return series
+    found = pl.DataFrame({"query": targets["query"].unique().sort()})
+    for column, suffix in (("rank", ""), ("rank_masked", "_masked")):
+        ranks = targets[column].to_numpy()
+        merged = pd.DataFrame(
+            {
+                Columns.User: targets["query"].to_numpy(),
+                Columns.Item: targets["product_index"].to_numpy(),
+                Columns.Rank: ranks,
+            }
+        )
+        for k in ks:
+            confusions = calc_confusions(merged, k)
+            values = {
+                "recall": Recall(k=k).calc_per_user_from_confusion_df(confusions).sort_index(),
+                "ndcg": NDCG(k=k, divide_by_achievable=True).calc_per_user_from_merged(merged).sort_index(),
+                "map": _average_precision(targets["query"].to_numpy(), ranks, k),
+                "mrr": MRR(k=k).calc_per_user_from_merged(merged).sort_index(),
+                "precision": Precision(k=k).calc_per_user_from_confusion_df(confusions).sort_index(),
+            }
+            found = found.with_columns(
+                pl.Series(f"{name}_at_{k}{suffix}", np.asarray(of_query, dtype=np.float64))
+                for name, of_query in values.items()
+            )
+    return found
 
 
-def _summarise(
-    per_query: pl.DataFrame, lists: npt.NDArray[np.int32], num_products: int, ks: Sequence[int]
+def _average_precision(queries: IntArray, ranks: FloatArray, k: int) -> npt.NDArray[np.float64]:
+    """The sum over a query's hits of (hits up to here / rank), divided by its number of targets.
+
+    RecTools' MAP needs whole ranks that no two targets share; with mean ranks they can be halves, and equal. Where
+    they are whole and different, the two agree.
+
+    Returns:
+        One value for each distinct query, in ascending order.
+    """
+    order = np.lexsort((ranks, queries))
+    queries, ranks = queries[order], ranks[order]
+    _, first, count = np.unique(queries, return_index=True, return_counts=True)
+    place = np.arange(len(queries)) - np.repeat(first, count) + 1
+    precision = np.where(ranks <= k, place / ranks, 0.0)
+    sums: npt.NDArray[np.float64] = np.add.reduceat(precision, first)
+    return sums / count
+
+
+def summarise(
+    per_query: pl.DataFrame,
+    lists: npt.NDArray[np.int32],
+    num_products: int,
+    ks: Sequence[int],
+    targets: pl.DataFrame,
 ) -> RankingResult:
+    """Means and standard errors of what was found query by query; the arguments are as in `RankingResult`."""
     names = per_query.columns[2:]
     values = per_query.select(names).to_numpy()  # [num_queries, num_metrics]
     metrics = dict(zip(names, values.mean(axis=0).tolist(), strict=True))
@@ -128,7 +171,7 @@ def _summarise(
     if len(values) > 1:
         error = values.std(axis=0, ddof=1) / np.sqrt(len(values))
         standard_error = dict(zip(names, error.tolist(), strict=True))
-    return RankingResult(metrics, standard_error, per_query, lists)
+    return RankingResult(metrics, standard_error, per_query, lists, targets)
 
 
 def _flatten(offsets: IntArray, products: IntArray) -> tuple[IntArray, IntArray]:

@@ -51,6 +51,33 @@ def rating_metrics(
     return {name: float(value) for name, value in measured.items()}
 
 
+def mean_rank_correlation(
+    user_index: npt.NDArray[np.integer], predicted: npt.NDArray[np.floating], stars: npt.NDArray[np.floating]
+) -> tuple[float, npt.NDArray[np.float64]]:
+    """Whether a user's own reviews are put in the right order: Spearman's rank correlation, user by user.
+
+    Args:
+        user_index: `[num_reviews]`, who gave the stars.
+        predicted: `[num_reviews]`.
+        stars: `[num_reviews]`.
+
+    Returns:
+        The mean over the users with at least two different ratings (equal predictions for them count 0), and the
+        value of each of these users; NaN and nothing where there is no such user.
+    """
+    from scipy.stats import spearmanr
+
+    order = np.argsort(user_index, kind="stable")
+    bounds = np.flatnonzero(np.diff(user_index[order])) + 1
+    values = []
+    for rows in np.split(order, bounds):
+        if len(rows) > 1 and np.ptp(stars[rows]) > 0:
+            flat = np.ptp(predicted[rows]) == 0
+            values.append(0.0 if flat else float(spearmanr(predicted[rows], stars[rows]).statistic))
+    found = np.array(values, dtype=np.float64)
+    return (float(found.mean()) if len(found) else float("nan")), found
+
+
 def explain_missing_metrics(stars: npt.NDArray[np.floating]) -> dict[str, str]:
     """Which metrics these stars leave undefined, and why; empty when none."""
     liked = np.count_nonzero(stars > POSITIVE_ABOVE)

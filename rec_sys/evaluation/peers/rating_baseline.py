@@ -23,7 +23,7 @@ class RatingBaseline:
 
     def __init__(self, kind: RatingBaselineKind, pseudo_counts: float = 5.0) -> None:
         self.name: str = kind
-        self._pseudo_counts = pseudo_counts
+        self.pseudo_counts = pseudo_counts
 
     def fit(
         self,
@@ -58,10 +58,15 @@ class RatingBaseline:
         stars = self._mean + self._product_offset[product_index] + self._user_offset[user_index]
         return np.asarray(stars, dtype=np.float32)
 
+    @property
+    def num_parameters(self) -> int:
+        """The mean, and the offsets that are not 0."""
+        return 1 + int(np.count_nonzero(self._product_offset)) + int(np.count_nonzero(self._user_offset))
+
     def _shrunken_mean(
         self, index: npt.NDArray[np.integer], values: npt.NDArray[np.float64], size: int
     ) -> npt.NDArray[np.float64]:
-        weight = np.bincount(index, minlength=size) + self._pseudo_counts
+        weight = np.bincount(index, minlength=size) + self.pseudo_counts
         total = np.bincount(index, weights=values, minlength=size)
         offset = np.zeros(size)  # stays 0 where there are neither reviews nor pseudo-counts
         np.divide(total, weight, out=offset, where=weight > 0)

@@ -1,0 +1,1 @@
+"""The benchmark as a page: one HTML file with everything in it."""
