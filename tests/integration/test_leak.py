@@ -23,8 +23,8 @@ from rec_sys.graph.review_graph import ReviewGraph
 from rec_sys.graph.sampler import TemporalSampler, edges_before
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.settings import EvaluationSettings, Settings
-from rec_sys.train.batches import TrainingBatch, TrainingBatches
 from rec_sys.train.assembly import make_builders
+from rec_sys.train.batches import TrainingBatch, TrainingBatches
 from tests.review_graphs import ReviewTable, make_graph, random_table, small_graph_settings, small_model_settings
 
 NUM_USERS, NUM_PRODUCTS, NUM_DAYS = 9, 11, 40
@@ -309,5 +309,3 @@ def test_no_text_of_real_reviews_is_read_on_one_side_and_asked_about_on_the_othe
         assert (split.part == split.part[interactions.unit_start]).all()
     assert num_straddling > 0  # so that this test can fail
     assert (interactions.unit_start != np.arange(len(body))).any()
-
-

@@ -97,5 +97,3 @@ def test_a_run_killed_after_its_training_does_not_train_an_epoch_more(
     undisturbed = train_here(capsys, tmp_path, *table, *overrides)
     assert undisturbed.metrics == resumed.metrics
     assert len(undisturbed.epochs) >= 2
-
-

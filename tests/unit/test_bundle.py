@@ -88,7 +88,9 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
 
 def test_a_model_without_memory_and_text_has_a_bundle_too(tmp_path: Path) -> None:
     nothing = np.zeros((0, 384), dtype=np.float16)
-    write_bundle(tmp_path / "bundle", some_contents(tmp_path, memory=None, history_text=nothing, towers={}, pictures=()))
+    write_bundle(
+        tmp_path / "bundle", some_contents(tmp_path, memory=None, history_text=nothing, towers={}, pictures=())
+    )
     bundle = Bundle(tmp_path / "bundle", verify=True)
     assert bundle.memory() is None
     assert bundle.history_text().shape == (0, 384)
@@ -172,7 +174,9 @@ bundle.write_bundle(Path(sys.argv[1]), contents)
 def test_a_killed_write_leaves_the_old_bundle_and_the_next_sweeps_up(tmp_path: Path) -> None:
     folder = tmp_path / "bundles" / "bundle"
     first = write_bundle(folder, some_contents(tmp_path))
-    writer = subprocess.Popen([sys.executable, "-c", KILLED_WHILE_WRITING, str(folder)], cwd=ROOT, stdout=subprocess.PIPE)
+    writer = subprocess.Popen(
+        [sys.executable, "-c", KILLED_WHILE_WRITING, str(folder)], cwd=ROOT, stdout=subprocess.PIPE
+    )
     assert writer.stdout is not None
     assert writer.stdout.readline() == b"writing\n"
     os.kill(writer.pid, signal.SIGKILL)

@@ -55,9 +55,7 @@ def slow_queries(interactions: Interactions, split: Split, asked: int, cut: bool
         first = min(edge for edges in targets.values() for edge in edges) if cut else targets[user][0]
         bound = first if cut else int(interactions.unit_start[first])
         history = [
-            edge
-            for edge in range(bound)
-            if interactions.user_index[edge] == user and int(split.part[edge]) in known
+            edge for edge in range(bound) if interactions.user_index[edge] == user and int(split.part[edge]) in known
         ]
         if history:
             found.append((user, bound, targets[user], interactions.product_index[history].tolist()))
@@ -201,7 +199,9 @@ def test_global_time_needs_times() -> None:
 
 
 def test_a_text_is_read_only_in_the_latest_part_that_it_stands_in() -> None:
-    part = np.array([Part.TRAIN, Part.HISTORY, Part.TEST, Part.TRAIN, Part.HISTORY, Part.VALIDATION, Part.TEST], "uint8")
+    part = np.array(
+        [Part.TRAIN, Part.HISTORY, Part.TEST, Part.TRAIN, Part.HISTORY, Part.VALIDATION, Part.TEST], "uint8"
+    )
     body = np.array([0, 0, 0, 1, 1, 2, 2], dtype=np.int32)
     assert hide_straddling_texts(part, body).tolist() == [False, False, True, True, True, False, True]
     assert hide_straddling_texts(part, np.full(7, -1, dtype=np.int32)).all()

@@ -70,7 +70,9 @@ def test_user_blocks_hold_the_newest_reviews_of_each_history(seed: int, asks: bo
             hidden = asks and columns.body_index[edge] == asked[query]
             assert_edge(builder, block.edges, block.reviews, place, edge, newest_first[0], hidden)
             place += 1
-        known = columns.rating[newest_first] - builder.offsets.mean - product_offset[columns.product_index[newest_first]]
+        known = (
+            columns.rating[newest_first] - builder.offsets.mean - product_offset[columns.product_index[newest_first]]
+        )
         known = known[~np.isnan(known)]
         assert block.user_offset[query] == pytest.approx(known.sum() / (len(known) + 5), abs=1e-6)
     assert len(block.edges.row) == len(block.edges.age) == len(block.product_of_edge) == place
