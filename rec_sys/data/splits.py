@@ -203,9 +203,10 @@ def _refuse_timeless(interactions: Interactions, settings: EvaluationSettings) -
 def hide_straddling_texts(part: npt.NDArray[np.uint8], body_index: SmallIntArray) -> BoolArray:
     """bool `[num_reviews]`: whether a review's text may be read.
 
-    A text that stands on several rows is read only in the latest part that it stands in.
+    A text that stands on several rows is read only in the latest part that it stands in. What is used for nothing
+    (LATER) hides nothing: that a text will return is the future.
     """
-    lateness = np.where(part == Part.HISTORY, Part.TRAIN, part)
+    lateness = np.where(np.isin(part, (Part.HISTORY, Part.LATER)), Part.TRAIN, part)
     latest = np.zeros(int(body_index.max(initial=-1)) + 2, dtype=np.uint8)
     np.maximum.at(latest, body_index, lateness)  # index -1 (no text) is the last place, read by nobody
     visible: BoolArray = (body_index < 0) | (lateness == latest[body_index])

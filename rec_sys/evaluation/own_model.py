@@ -81,7 +81,8 @@ def ask_bundle(
     for rows in batches:
         scorer.score(rows)
     measured.recommend_seconds = time.perf_counter() - began
-    guessed, given = (torch.cat(parts).numpy() for parts in zip(*(scorer.score_targets(rows)[1:] for rows in batches)))
+    rated_parts = [scorer.score_targets(rows)[1:] for rows in batches]
+    guessed, given = (torch.cat(column).numpy() for column in zip(*rated_parts, strict=True))
     rated = ~np.isnan(given)
     if rated.any():
         authors = np.repeat(queries.user_index, np.diff(queries.target_offsets))

@@ -23,14 +23,12 @@ FloatArray = npt.NDArray[np.float32]
 
 UNIT_TOLERANCE: Final = 1e-3  # how far a vector's length may be from one
 # Payload fields that filters look at, and how the engines are to index them.
-INDEXED_FIELDS: Final[dict[str, Literal["keyword", "integer", "float"]]] = {
+INDEXED_FIELDS: Final[dict[str, Literal["keyword", "float"]]] = {
     PayloadField.ASIN: "keyword",
     PayloadField.BRAND: "keyword",
     PayloadField.CATEGORIES: "keyword",
     PayloadField.PRICE: "float",
     PayloadField.RATING_MEAN: "float",
-    PayloadField.REVIEW_COUNT: "integer",
-    PayloadField.LAST_REVIEW: "integer",
 }
 NO_GRAPH: Final = 0  # HNSW's m for versions that are searched whole
 # HNSW can keep further links among the products of each category, brand or price range. They made the building of
@@ -171,6 +169,12 @@ def read_catalogue(bundle: Bundle) -> Catalogue:
         products, vectors, memory = bundle.products(), bundle.product_vectors(), bundle.memory()
     except (OSError, pl.exceptions.PolarsError, SafetensorError) as error:
         raise _damaged(bundle, BundleFile.PRODUCTS, f"cannot be read ({error})") from error
+    for file, tensors, names in (
+        (BundleFile.PRODUCT_VECTORS, vectors, (ProductVector.OUTPUT, ProductVector.TEXT)),
+        (BundleFile.MEMORY, memory, (MemoryTensor.OFFSETS, MemoryTensor.NEIGHBOURS, MemoryTensor.WEIGHTS)),
+    ):
+        if tensors is not None and not tensors.keys() >= set(names):
+            raise _damaged(bundle, file, f"tensors named {', '.join(names)} are expected")
     manifest = bundle.manifest
     shape = (products.height, manifest.dim)
     graph, text = vectors[ProductVector.OUTPUT], vectors[ProductVector.TEXT]

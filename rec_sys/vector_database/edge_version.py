@@ -36,7 +36,6 @@ VERSION_FILE: Final = "version.json"  # written last and removed first: a folder
 _SHARD: Final = "shard"
 _KINDS: Final = {
     "keyword": PayloadSchemaType.Keyword,
-    "integer": PayloadSchemaType.Integer,
     "float": PayloadSchemaType.Float,
 }
 _SMALLEST_INDEXED: Final = 1  # kB: everything published moves into one segment that is laid out for reading

@@ -36,7 +36,6 @@ Result = TypeVar("Result")
 
 _KINDS: Final = {
     "keyword": models.PayloadSchemaType.KEYWORD,
-    "integer": models.PayloadSchemaType.INTEGER,
     "float": models.PayloadSchemaType.FLOAT,
 }
 _PAGE: Final = 10_000  # ids read at once

@@ -14,14 +14,15 @@ from rec_sys.data.splits import Queries, Split, hide_straddling_texts, split_rev
 from rec_sys.settings import EvaluationSettings
 from tests.review_graphs import ReviewTable, make_interactions, random_table
 
-PROTOCOLS = ["leave_last_out", "random_split", "global_time"]
+BY_TIME = ["global_time", "time_folds", "next_days"]
+PROTOCOLS = ["leave_last_out", "random_split", *BY_TIME]
 HELD_OUT = {Part.VALIDATION, Part.TEST}
 
 
 def settings_of(protocol: str, fraction: float = 0.25) -> EvaluationSettings:
-    return EvaluationSettings.model_validate(
-        {"protocol": protocol, "validation_fraction": fraction, "test_fraction": fraction}
-    )
+    windows = {"window_days": 2, "num_folds": 3, "fold": 1}
+    fractions = {"validation_fraction": fraction, "test_fraction": fraction}
+    return EvaluationSettings.model_validate({"protocol": protocol} | windows | fractions)
 
 
 def users_reviews(*days_of_users: list[int], **changes: Any) -> Interactions:
@@ -40,11 +41,12 @@ def users_reviews(*days_of_users: list[int], **changes: Any) -> Interactions:
 
 
 def lateness(part: int) -> int:
-    return Part.TRAIN if part == Part.HISTORY else part
+    """Reviews that are never asked about hide nothing."""
+    return Part.TRAIN if part in (Part.HISTORY, Part.LATER) else part
 
 
 def slow_queries(interactions: Interactions, split: Split, asked: int, cut: bool) -> list[tuple[Any, ...]]:
-    """(user, bound, targets, history) of every query, cold ones as None."""
+    """(user, bound, targets, history) of everybody who can be asked."""
     known = {Part.TRAIN, Part.HISTORY} | ({Part.VALIDATION} if asked == Part.TEST else set())
     targets = defaultdict(list)
     for edge, part in enumerate(split.part):
@@ -57,8 +59,7 @@ def slow_queries(interactions: Interactions, split: Split, asked: int, cut: bool
         history = [
             edge for edge in range(bound) if interactions.user_index[edge] == user and int(split.part[edge]) in known
         ]
-        if history:
-            found.append((user, bound, targets[user], interactions.product_index[history].tolist()))
+        found.append((user, bound, targets[user], interactions.product_index[history].tolist()))
     return found
 
 
@@ -74,7 +75,7 @@ def fast_queries(queries: Queries) -> list[tuple[Any, ...]]:
     ]
 
 
-@settings(max_examples=60)
+@settings(max_examples=80)
 @given(
     st.integers(0, 10_000),
     st.sampled_from(PROTOCOLS),
@@ -94,16 +95,18 @@ def test_a_split_of_any_data_keeps_its_promises(
         split = split_reviews(interactions, settings_of(protocol), split_seed)
     except InputError:
         assume(False)
-    cut = protocol == "global_time"
+    cut = protocol in BY_TIME
     # No unit is divided.
     assert (split.part == split.part[interactions.unit_start]).all()
     # The questions are those of a slow reading of the rules.
     for asked, queries in ((Part.VALIDATION, split.validation), (Part.TEST, split.test)):
-        expected = slow_queries(interactions, split, asked, cut)
-        assert fast_queries(queries) == expected
-        asking = np.unique(interactions.user_index[split.part == asked])
-        assert queries.num_cold == len(asking) - len(expected)
+        asking = slow_queries(interactions, split, asked, cut)
+        assert fast_queries(queries) == [one for one in asking if one[3]]
+        assert queries.num_cold == len(asking) - len(queries)
         assert queries.num_cold == 0 or cut
+        assert (interactions.product_index[queries.history_edges] == queries.history_products).all()
+        if asked == Part.TEST:
+            assert fast_queries(split.cold_test) == [one for one in asking if not one[3]]
         assert (queries.target_products == interactions.product_index[queries.target_edges]).all()
         assert (queries.user_index[1:] > queries.user_index[:-1]).all()
     # A text that may be read stands nowhere later.
@@ -177,6 +180,50 @@ def test_global_time_cuts_between_moments_and_asks_only_those_it_knows() -> None
     assert set(split.test.bound) == {first[Part.TEST]}
     assert split.test.user_index.tolist() == [0, 1]
     assert split.test.num_cold == 1  # user 2 first appears in the test part
+    assert fast_queries(split.cold_test) == [(2, first[Part.TEST], [first[Part.TEST] + 4], [])]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "fold", "first_test_day"), [("time_folds", 0, 6), ("time_folds", 2, 10), ("next_days", 0, 10)]
+)
+def test_windows_of_days_follow_one_another_up_to_the_newest_day(protocol: str, fold: int, first_test_day: int) -> None:
+    interactions = users_reviews(list(range(12)), list(range(0, 12, 2)))  # windows of two days; day 11 is the newest
+    split = split_reviews(interactions, settings_of(protocol).model_copy(update={"fold": fold}), 0)
+    day = interactions.timestamp // 86_400_000
+    expected = np.select(
+        [day < first_test_day - 2, day < first_test_day, day < first_test_day + 2],
+        [Part.TRAIN, Part.VALIDATION, Part.TEST],
+        Part.LATER,
+    )
+    assert split.part.tolist() == expected.tolist()
+
+
+def test_a_text_that_returns_after_the_test_window_hides_nothing_before_it() -> None:
+    # What is never asked about is the future: it must not even be noticed.
+    days = list(range(12))
+    alone = users_reviews(days, days)
+    returned = users_reviews(days, days, body=np.array([*range(23), 2]))
+    chosen = settings_of("time_folds")
+    assert split_reviews(alone, chosen, 0).text_visible.all()
+    split = split_reviews(returned, chosen, 0)
+    assert split.part[-1] == Part.LATER
+    assert split.text_visible[split.part != Part.LATER].all()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_refit_moves_the_validation_part_into_train_and_leaves_the_test_part_alone(protocol: str) -> None:
+    table = random_table(3, num_reviews=150, num_users=30, num_days=20, num_bodies=40)
+    interactions, _ = make_interactions(table)
+    split = split_reviews(interactions, settings_of(protocol), 0)
+    refit = split.train_on_validation(interactions)
+    assert not (refit.part == Part.VALIDATION).any()
+    for part in (Part.TEST, Part.LATER):
+        np.testing.assert_array_equal(refit.part == part, split.part == part)
+    assert set(split.train_edges) | set(np.flatnonzero(split.part == Part.VALIDATION)) <= set(refit.train_edges)
+    # The history that is left belongs to users who are asked in the test.
+    assert set(interactions.user_index[refit.part == Part.HISTORY]) <= set(split.test.user_index)
+    assert refit.test is split.test
+    np.testing.assert_array_equal(refit.text_visible, hide_straddling_texts(refit.part, interactions.body_index))
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -188,14 +235,16 @@ def test_a_split_that_leaves_a_part_empty_is_refused(protocol: str) -> None:
 
 def test_global_time_without_anyone_known_is_refused() -> None:
     strangers = users_reviews(*([day] for day in range(50)))
-    with pytest.raises(InputError, match="nobody"):
-        split_reviews(strangers, settings_of("global_time"), 0)
+    for protocol in BY_TIME:
+        with pytest.raises(InputError, match="nobody"):
+            split_reviews(strangers, settings_of(protocol), 0)
 
 
 def test_global_time_needs_times() -> None:
     sequences = users_reviews([0, 1, 2, 3], [0, 1, 2], has_time=False)
-    with pytest.raises(InputError, match="needs times"):
-        split_reviews(sequences, settings_of("global_time"), 0)
+    for protocol in BY_TIME:
+        with pytest.raises(InputError, match="needs times"):
+            split_reviews(sequences, settings_of(protocol), 0)
 
 
 def test_a_text_is_read_only_in_the_latest_part_that_it_stands_in() -> None:

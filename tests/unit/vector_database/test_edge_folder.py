@@ -1,0 +1,74 @@
+"""Which version is served is one link; what is around it may be torn at any point."""
+
+from pathlib import Path
+
+import pytest
+
+from rec_sys.contracts import InputError
+from rec_sys.vector_database.contract import IndexUnavailableError
+from rec_sys.vector_database.edge_folder import EdgeFolder
+from rec_sys.vector_database.edge_version import VERSION_FILE
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> EdgeFolder:
+    folder = EdgeFolder(tmp_path / "index")
+    for name in ("1", "2", "3"):
+        folder.path(name).mkdir(parents=True)
+        (folder.path(name) / VERSION_FILE).write_text("{}")
+    return folder
+
+
+def test_nothing_is_served_before_the_first_version(tmp_path: Path) -> None:
+    folder = EdgeFolder(tmp_path / "index")
+    assert folder.served() is None
+    with pytest.raises(IndexUnavailableError, match="the index is empty"):
+        folder.open_served()
+
+
+def test_the_version_before_is_remembered_by_the_one_after(folder: EdgeFolder) -> None:
+    folder.switch("1", None)
+    folder.switch("2", "1")
+    assert (folder.served(), folder.previous("2"), folder.previous("1")) == ("2", "1", None)
+
+
+def test_a_rollback_leads_nowhere_once_the_version_before_is_gone(folder: EdgeFolder) -> None:
+    folder.switch("2", "1")
+    folder.drop("1")
+    assert folder.previous("2") is None
+
+
+def test_what_is_not_kept_is_dropped_and_leftovers_are_not_counted(folder: EdgeFolder) -> None:
+    (folder.versions / ".4.abc.unfinished").mkdir()
+    (folder.path("0")).mkdir()
+    assert folder.drop_all_but({"3"}) == ["1", "2"]
+    assert [path.name for path in folder.versions.iterdir()] == ["3"]
+
+
+def test_the_index_may_be_moved(folder: EdgeFolder, tmp_path: Path) -> None:
+    folder.switch("2", "1")
+    folder.root.rename(tmp_path / "elsewhere")
+    moved = EdgeFolder(tmp_path / "elsewhere")
+    assert (moved.served(), moved.previous("2"), moved.is_whole("2")) == ("2", "1", True)
+
+
+def test_a_switch_that_was_cut_off_is_made_good_by_the_next(folder: EdgeFolder) -> None:
+    folder.switch("1", None)
+    (folder.root / ".current.new").symlink_to("versions/2")
+    folder.switch("3", "1")
+    assert folder.served() == "3"
+    assert not (folder.root / ".current.new").is_symlink()
+
+
+def test_a_second_writer_is_told_so(folder: EdgeFolder) -> None:
+    with folder.locked(0), pytest.raises(InputError, match="another process is writing"), folder.locked(0):
+        pass
+    with folder.locked(0):
+        pass
+
+
+def test_a_version_that_cannot_be_opened_is_named(folder: EdgeFolder) -> None:
+    folder.switch("2", "1")
+    with pytest.raises(IndexUnavailableError, match="cannot be opened") as refused:
+        folder.open_served()
+    assert refused.value.where == str(folder.path("2"))

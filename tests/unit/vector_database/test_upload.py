@@ -1,0 +1,78 @@
+"""Products that are upserted are checked as a bundle's are; progress is told."""
+
+import numpy as np
+import pytest
+
+from rec_sys.contracts import TEXT_DIM, InputError, PayloadField
+from rec_sys.vector_database import upload
+from rec_sys.vector_database.contract import IndexVersion, NewProduct, ProductDetails
+from rec_sys.vector_database.upload import UploadProgress, new_points
+
+VERSION = IndexVersion(
+    name="v",
+    bundle="b",
+    created="2026-01-01T00:00:00+00:00",
+    num_products=5,
+    dim=2,
+    temperature=0.5,
+    text_encoder="none",
+    has_memory=True,
+    exact=True,
+)
+UNIT = np.array([0.6, 0.8], dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("product", "words"),
+    [
+        (NewProduct(ProductDetails("a"), np.ones(3, dtype=np.float32)), "the vector of product a has shape"),
+        (NewProduct(ProductDetails("a"), UNIT * np.nan), "the vector of product a holds a number"),
+        (NewProduct(ProductDetails("a"), 2 * UNIT), "the vector of product a has length 2"),
+        (NewProduct(ProductDetails("a"), UNIT, text=UNIT), "the text of product a has shape"),
+        (NewProduct(ProductDetails("a"), UNIT, memory={5: 1.0}), "the memory of product a"),
+        (NewProduct(ProductDetails("a"), UNIT, memory={-1: 1.0}), "the memory of product a"),
+        (NewProduct(ProductDetails("a"), UNIT, memory={1: float("nan")}), "the memory of product a"),
+    ],
+)
+def test_a_product_that_does_not_fit_is_refused_by_name(product: NewProduct, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        new_points([product], VERSION, {})
+
+
+def test_an_upserted_product_is_marked_and_keeps_the_index_of_the_one_it_replaces() -> None:
+    known = {"a": ProductDetails("a", product_index=3, title="old")}
+    details = ProductDetails("a", title="new", categories=("x", "y"))
+    first, second = new_points(
+        [NewProduct(details, UNIT, memory={1: 0.5}), NewProduct(ProductDetails("b"), UNIT)], VERSION, known
+    )
+    assert first.payload[PayloadField.PRODUCT_INDEX] == 3
+    assert first.payload[PayloadField.TITLE] == "new"
+    assert first.payload[PayloadField.CATEGORIES] == ["x", "y"]
+    assert first.memory == ([1], [0.5])
+    assert second.payload[PayloadField.PRODUCT_INDEX] is None
+    assert second.memory is None
+    assert first.payload[PayloadField.UPSERTED] is second.payload[PayloadField.UPSERTED] is True
+
+
+def test_a_text_of_zeros_is_no_text() -> None:
+    (point,) = new_points([NewProduct(ProductDetails("a"), UNIT, text=np.zeros(TEXT_DIM, np.float32))], VERSION, {})
+    assert point.text is None
+
+
+def test_progress_is_told_every_ten_seconds_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 4.0, 11.0, 15.0, 30.0])
+    monkeypatch.setattr(upload.time, "monotonic", lambda: next(clock))
+    said: list[str] = []
+    with UploadProgress(4_000, True, said.append) as progress:
+        for _ in range(4):
+            progress.advance(1_000)
+    assert said == ["2,000 of 4,000 products written, about 11 s left"]
+
+
+def test_progress_that_is_not_wanted_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 40.0])
+    monkeypatch.setattr(upload.time, "monotonic", lambda: next(clock))
+    said: list[str] = []
+    with UploadProgress(4_000, False, said.append) as progress:
+        progress.advance(1_000)
+    assert said == []
