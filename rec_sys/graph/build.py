@@ -103,7 +103,7 @@ def _open_given_vectors(path: Path) -> npt.NDArray[np.float16]:
         vectors: npt.NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise InputError("the file of text vectors is missing", where=str(path), remedy="give its path") from error
-    except ValueError as error:
+    except (ValueError, EOFError) as error:  # the latter where it is empty
         raise InputError(
             f"this is no .npy file: {error}", where=str(path), remedy="write it with numpy.save"
         ) from error

@@ -17,7 +17,7 @@ from rec_sys.contracts import TEXT_DIM
 from rec_sys.data.interactions import IntArray, Interactions, SmallIntArray
 from rec_sys.files import atomic_folder
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # of the files, and of the rules that order the edges
 
 
 @dataclass(frozen=True)
