@@ -169,8 +169,10 @@ def test_a_gpu_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_too_little_time_to_start_is_said_and_leaves_nothing_behind(models: Path) -> None:
+    # Other tests may have left this process a child of theirs, such as multiprocessing's resource tracker.
+    before = set(children_of(os.getpid()))
     server = TritonServer(settings(models, start_timeout_seconds=0.001))
     with pytest.raises(InputError, match=r"not ready after 0\.001 seconds"), server:
         pytest.fail("it started")
     assert not server.is_alive()
-    assert children_of(os.getpid()) == []
+    assert set(children_of(os.getpid())) <= before
