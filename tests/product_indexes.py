@@ -1,6 +1,7 @@
 """Small catalogues and the indexes that hold them, for the tests of the product index."""
 
 import os
+import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -39,6 +40,14 @@ BACK_ENDS = ("edge", "in_memory", "server")
 DIM, NEIGHBOURS = 32, 12
 
 
+@contextmanager
+def quick_folder() -> Iterator[Path]:
+    """An empty folder, in memory where the system has such: an index is written with hundreds of small syncs."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="rec_sys-", dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        yield Path(folder)
+
+
 @dataclass
 class OpenIndex:
     """An index that a test may write and ask."""
@@ -57,14 +66,15 @@ def make_catalogue(folder: Path, num_products: int = 300, seed: int = 0, **other
 
 
 @contextmanager
-def open_back_end(name: str, folder: Path, **settings: float | bool) -> Iterator[OpenIndex]:
+def open_back_end(name: str, **settings: float | bool) -> Iterator[OpenIndex]:
     """An empty index of a back end; `settings` replace the fields of its section."""
     said: list[str] = []
     chosen: dict[str, object] = {"check_queries": 16, "progress": False, **settings}
     if name == "edge":
-        edge = EdgeIndex.model_validate({"backend": "edge", "folder": folder / "index", **chosen})
-        with EdgeProductIndex(edge) as index:
-            yield OpenIndex(EdgePublisher(edge, said.append), index, said)
+        with quick_folder() as folder:
+            edge = EdgeIndex.model_validate({"backend": "edge", "folder": folder / "index", **chosen})
+            with EdgeProductIndex(edge) as index:
+                yield OpenIndex(EdgePublisher(edge, said.append), index, said)
         return
     if name == "server" and SERVER_VARIABLE not in os.environ:
         pytest.skip(f"a Qdrant server: set {SERVER_VARIABLE} to the address of one that may be written to")

@@ -129,7 +129,8 @@ def measure_size(
         rows = _measure(product_index, EdgePublisher(edge, say), "Qdrant Edge", catalogue, kinds, float("inf"))
     if what.in_memory:
         common = index.model_dump(exclude={"backend", "folder", "lock_timeout"})
-        server = ServerIndex(backend="server", **common)
+        # A question takes it seconds, and its answers are compared below.
+        server = ServerIndex(backend="server", **common | {"check_queries": 1})
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # it says that payload indexes and large sizes are no use
             client = QdrantClient(":memory:")

@@ -104,11 +104,11 @@ class ProductFilter:
 class Diversity:
     """Maximal marginal relevance (Carbonell and Goldstein 1998) over the best products.
 
-    The memory has its say in which products are candidates; among these, the order weighs the cosine to the question
-    against the cosine to the products already chosen. Scores stay the model's own.
+    The order weighs a product's score, on the scale of a cosine, against its cosine to the products already chosen.
+    Scores stay the model's own.
 
     Attributes:
-        strength: 0 = by cosine alone, 1 = as unlike each other as can be.
+        strength: 0 = by score alone, 1 = as unlike each other as can be.
         candidates: Best products to choose from; pages end there.
     """
 

@@ -20,7 +20,7 @@ from qdrant_edge import (
 )
 
 from rec_sys.contracts import IndexVector, PayloadField
-from rec_sys.vector_database.searching import DiversePlan, SearchPlan
+from rec_sys.vector_database.plans import DiversePlan, SearchPlan
 
 # Scores of the first and the second prefetch; a product without any memory is only in the first.
 _SUM: Final = Formula(
@@ -40,6 +40,7 @@ def search_request(plan: SearchPlan) -> QueryRequest:
             filter=allowed,
             params=search,
             with_payload=True,
+            with_vector=plan.vectors or False,
         )
     by_memory = Query.Nearest(SparseVector(*plan.memory), IndexVector.MEMORY)
     candidates = [
@@ -57,7 +58,7 @@ def search_request(plan: SearchPlan) -> QueryRequest:
             Prefetch(limit=both, query=by_memory, prefetches=candidates),
         ],
         with_payload=True,
-        with_vector=[IndexVector.MEMORY],
+        with_vector=plan.vectors,
     )
 
 

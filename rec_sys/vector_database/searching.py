@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, assert_never
+from typing import Any, assert_never
 from uuid import UUID
 
 import numpy as np
@@ -14,106 +14,14 @@ from rec_sys.vector_database.contract import (
     IndexVersion,
     ProductAnswer,
     ProductDetails,
-    ProductFilter,
     ProductHit,
     ProductQuery,
     SimilarTo,
     TextMeaning,
     UserTaste,
 )
-
-
-class VersionGoneError(Exception):
-    """The version was dropped while it was being asked; another one is served by now."""
-
-
-@dataclass(frozen=True, slots=True)
-class SearchPlan:
-    """One search, ready to be put into a back end's own words.
-
-    With a memory, the `candidates` best products by vector and by memory are fetched, both scores are computed for
-    all of these, and the sums are ranked: every score is exact, and a product is only missed where it is among
-    neither.
-
-    Attributes:
-        name: The dense vector to search by, see `contracts.IndexVector`.
-        vector: `[dim]`, scaled so that its dot product (its cosine, by text) is the score.
-        memory: Dimensions and weights of the memory's query; None to leave it out.
-        filter: What may be answered, but for `not_seen`.
-        excluded: Points to leave out.
-        limit: Most products.
-        offset: Products to skip.
-        candidates: Products fetched of each kind; all of these may be needed for the page.
-        search_width: HNSW's ef; None for an exact search.
-    """
-
-    name: str
-    vector: list[float]
-    memory: tuple[list[int], list[float]] | None
-    filter: ProductFilter
-    excluded: frozenset[UUID]
-    limit: int
-    offset: int
-    candidates: int
-    search_width: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class DiversePlan:
-    """Orders some products by maximal marginal relevance.
-
-    Attributes:
-        name: The dense vector to compare by.
-        vector: `[dim]`, unit length.
-        strength: 0 = by relevance alone, 1 = by diversity alone.
-        points: The products.
-        limit: Most products.
-    """
-
-    name: str
-    vector: list[float]
-    strength: float
-    points: frozenset[UUID]
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPoint:
-    """A point as it comes back.
-
-    Attributes:
-        id: The point.
-        score: As the search counts it; 0 where nothing was searched.
-        payload: See `contracts.PayloadField`.
-        vectors: Dense vectors asked for.
-        memory: The memory's weights by dimension, where they were asked for.
-    """
-
-    id: UUID
-    score: float
-    payload: Mapping[str, Any]
-    vectors: Mapping[str, list[float]]
-    memory: Mapping[int, float]
-
-
-class VersionReader(Protocol):
-    """One version of an index, held by a back end; each method may raise `VersionGoneError`."""
-
-    @property
-    def version(self) -> IndexVersion:
-        """What is held."""
-
-    def query(self, plans: Sequence[SearchPlan]) -> list[list[StoredPoint]]:
-        """Runs searches; the memory comes back with plans that use it."""
-
-    def diversify(self, plan: DiversePlan) -> list[UUID]:
-        """Runs a plan; the points in their new order."""
-
-    def retrieve(self, points: Sequence[UUID], vectors: Sequence[str] = ()) -> list[StoredPoint]:
-        """Reads points, with the dense vectors named; unknown ones are left out."""
-
-    def count(self) -> int:
-        """Points held."""
+from rec_sys.vector_database.diversity import order_diversely
+from rec_sys.vector_database.plans import DiversePlan, SearchPlan, StoredPoint, VersionReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +48,7 @@ class _Question:
             offset=offset,
             candidates=settings.candidates + limit + offset,
             search_width=None if version.exact else settings.hnsw_search_width,
+            with_vector=diversity is not None and self.memory is not None,
         )
 
 
@@ -273,11 +182,15 @@ def _diversify(reader: VersionReader, question: _Question, points: list[StoredPo
     query, diversity = question.query, question.query.diversity
     if diversity is None or not points:
         return points
-    by_id = {point.id: point for point in points}
     end = query.offset + query.limit
-    plan = DiversePlan(question.name, question.vector.tolist(), diversity.strength, frozenset(by_id), end)
-    # A product that was upserted between the two steps may have lost its place.
-    order = [by_id[point] for point in reader.diversify(plan) if point in by_id]
+    if question.memory is not None:
+        relevance = np.array([point.score for point in points], dtype=np.float32) / np.float32(question.scale)
+        vectors = np.array([point.vectors[question.name] for point in points], dtype=np.float32)
+        order = [points[row] for row in order_diversely(relevance, vectors, diversity.strength, end)]
+    else:
+        by_id = {point.id: point for point in points}
+        plan = DiversePlan(question.name, question.vector.tolist(), diversity.strength, frozenset(by_id), end)
+        order = [by_id[point] for point in reader.diversify(plan)]
     return order[query.offset : end]
 
 

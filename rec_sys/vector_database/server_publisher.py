@@ -12,7 +12,7 @@ from typing import Final, ParamSpec, TypeVar
 
 import numpy as np
 from qdrant_client import QdrantClient, models
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
 from rec_sys.contracts import TEXT_DIM, IndexVector, InputError, PayloadField
 from rec_sys.settings import ServerIndex
@@ -25,8 +25,8 @@ from rec_sys.vector_database.catalogue import (
     point_id,
 )
 from rec_sys.vector_database.contract import IndexUnavailableError, IndexVersion
+from rec_sys.vector_database.plans import VersionGoneError
 from rec_sys.vector_database.publication import Check, IndexPublisher
-from rec_sys.vector_database.searching import VersionGoneError
 from rec_sys.vector_database.server_connection import explained
 from rec_sys.vector_database.server_version import ServerNames, ServerVersion, describe_collection, read_aliases
 from rec_sys.vector_database.upload import UploadProgress
@@ -197,7 +197,7 @@ class ServerPublisher(IndexPublisher):
 
         return Retrying(
             stop=stop_after_attempt(self._settings.upload_attempts),
-            wait=wait_exponential_jitter(initial=_FIRST_WAIT, max=_LONGEST_WAIT, jitter=_FIRST_WAIT),
+            wait=wait_exponential(multiplier=_FIRST_WAIT, max=_LONGEST_WAIT) + wait_random(0, _FIRST_WAIT),
             retry=retry_if_exception(lambda error: isinstance(error, IndexUnavailableError)),
             before_sleep=tell,
             reraise=True,

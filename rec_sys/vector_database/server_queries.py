@@ -5,7 +5,7 @@ from typing import Final
 from qdrant_client import models
 
 from rec_sys.contracts import IndexVector, PayloadField
-from rec_sys.vector_database.searching import DiversePlan, SearchPlan
+from rec_sys.vector_database.plans import DiversePlan, SearchPlan
 
 # Scores of the first and the second prefetch; a product without any memory is only in the first.
 _SUM: Final = models.FormulaQuery(
@@ -26,6 +26,7 @@ def search_request(plan: SearchPlan) -> models.QueryRequest:
             limit=plan.limit,
             offset=plan.offset,
             with_payload=True,
+            with_vector=plan.vectors or False,
         )
     dimensions, weights = plan.memory
     by_memory = models.SparseVector(indices=dimensions, values=weights)
@@ -50,7 +51,7 @@ def search_request(plan: SearchPlan) -> models.QueryRequest:
         limit=plan.limit,
         offset=plan.offset,
         with_payload=True,
-        with_vector=[IndexVector.MEMORY],
+        with_vector=plan.vectors,
     )
 
 

@@ -11,7 +11,8 @@ from rec_sys.settings import IndexCommon
 from rec_sys.vector_database.catalogue import Catalogue
 from rec_sys.vector_database.contract import ProductAnswer, ProductFilter, ProductQuery, UserTaste
 from rec_sys.vector_database.exact import ExactRanking
-from rec_sys.vector_database.searching import VersionReader, answer
+from rec_sys.vector_database.plans import VersionReader
+from rec_sys.vector_database.searching import answer
 
 TOP: Final = 10  # products asked for
 SCORE_TOLERANCE: Final = 1e-4  # of the score's size, at least 1; float32 sums of some hundred terms are off by 1e-6

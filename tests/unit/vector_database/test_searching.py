@@ -18,10 +18,12 @@ from rec_sys.vector_database.contract import (
     TextMeaning,
     UserTaste,
 )
-from rec_sys.vector_database.searching import DiversePlan, SearchPlan, StoredPoint, answer
+from rec_sys.vector_database.plans import DiversePlan, SearchPlan, StoredPoint
+from rec_sys.vector_database.searching import answer
 
 SETTINGS = EdgeIndex(backend="edge")
 VECTOR = np.array([0.6, 0.8], dtype=np.float32)
+GRAPH = {IndexVector.GRAPH: [0.6, 0.8]}
 
 
 class Recorder:
@@ -44,14 +46,14 @@ class Recorder:
 
     def query(self, plans: Sequence[SearchPlan]) -> list[list[StoredPoint]]:
         self.plans += plans
-        return [[StoredPoint(point_id("a"), 1.5, {PayloadField.ASIN: "a"}, {}, {3: 2.0, 4: 9.0})] for _ in plans]
+        return [[StoredPoint(point_id("a"), 1.5, {PayloadField.ASIN: "a"}, GRAPH, {3: 2.0, 4: 9.0})] for _ in plans]
 
     def diversify(self, plan: DiversePlan) -> list[UUID]:
         self.diverse.append(plan)
-        return [*plan.points, point_id("came between")]
+        return [*plan.points]
 
     def retrieve(self, points: Sequence[UUID], vectors: Sequence[str] = ()) -> list[StoredPoint]:
-        known = StoredPoint(point_id("a"), 0.0, {PayloadField.ASIN: "a"}, {IndexVector.GRAPH: [0.6, 0.8]}, {})
+        known = StoredPoint(point_id("a"), 0.0, {PayloadField.ASIN: "a"}, GRAPH, {})
         return [known] if known.id in points else []
 
     def count(self) -> int:
@@ -128,14 +130,23 @@ def test_a_product_is_not_among_those_like_it() -> None:
     assert (plan.name, plan.vector, plan.excluded) == (IndexVector.GRAPH, pytest.approx([0.6, 0.8]), {point_id("a")})
 
 
-def test_diversity_reorders_the_best_products_and_keeps_their_scores() -> None:
+def test_what_one_vector_answers_is_diversified_by_qdrant_and_keeps_its_scores() -> None:
     recorder = Recorder()
-    query = ProductQuery(UserTaste(VECTOR, {3: 0.5}), limit=3, diversity=Diversity(0.3, candidates=40))
+    query = ProductQuery(UserTaste(VECTOR), limit=3, diversity=Diversity(0.3, candidates=40))
     (answered,) = answer(recorder, [query], SETTINGS)
-    assert (recorder.plans[0].limit, recorder.plans[0].offset) == (40, 0)
+    assert (recorder.plans[0].limit, recorder.plans[0].offset, recorder.plans[0].vectors) == (40, 0, [])
     assert (recorder.diverse[0].strength, recorder.diverse[0].limit) == (0.3, 3)
     assert recorder.diverse[0].vector == pytest.approx([0.6, 0.8])
     assert [(hit.product.asin, hit.score) for hit in answered.hits] == [("a", 1.5)]
+
+
+def test_with_a_memory_the_models_own_scores_are_diversified() -> None:
+    recorder = Recorder()
+    query = ProductQuery(UserTaste(VECTOR, {3: 0.5}), limit=3, diversity=Diversity(0.3, candidates=40))
+    (answered,) = answer(recorder, [query], SETTINGS)
+    assert recorder.plans[0].vectors == [IndexVector.MEMORY, IndexVector.GRAPH]
+    assert recorder.diverse == []
+    assert [(hit.product.asin, hit.score, hit.memory_score) for hit in answered.hits] == [("a", 1.5, 1.0)]
 
 
 def test_a_text_is_compared_with_texts() -> None:

@@ -1,0 +1,109 @@
+"""What a back end has to do: run plans on one version of the index. Everything else is the same for both."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+from uuid import UUID
+
+from rec_sys.contracts import IndexVector
+from rec_sys.vector_database.contract import IndexVersion, ProductFilter
+
+
+class VersionGoneError(Exception):
+    """The version was dropped while it was being asked; another one is served by now."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPlan:
+    """One search, ready to be put into a back end's own words.
+
+    With a memory, the `candidates` best products by vector and by memory are fetched, both scores are computed for
+    all of these, and the sums are ranked: every score is exact, and a product is only missed where it is among
+    neither.
+
+    Attributes:
+        name: The dense vector to search by, see `contracts.IndexVector`.
+        vector: `[dim]`, scaled so that its dot product (its cosine, by text) is the score.
+        memory: Dimensions and weights of the memory's query; None to leave it out.
+        filter: What may be answered, but for `not_seen`.
+        excluded: Points to leave out.
+        limit: Most products.
+        offset: Products to skip.
+        candidates: Products fetched of each kind; all of these may be needed for the page.
+        search_width: HNSW's ef; None for an exact search.
+        with_vector: Bring the dense vector of each product along.
+    """
+
+    name: str
+    vector: list[float]
+    memory: tuple[list[int], list[float]] | None
+    filter: ProductFilter
+    excluded: frozenset[UUID]
+    limit: int
+    offset: int
+    candidates: int
+    search_width: int | None
+    with_vector: bool
+
+    @property
+    def vectors(self) -> list[str]:
+        """The vectors to bring along, by name."""
+        return [IndexVector.MEMORY] * (self.memory is not None) + [self.name] * self.with_vector
+
+
+@dataclass(frozen=True, slots=True)
+class DiversePlan:
+    """Orders some products by Qdrant's maximal marginal relevance.
+
+    Attributes:
+        name: The dense vector to compare by.
+        vector: `[dim]`, unit length.
+        strength: 0 = by relevance alone, 1 = by diversity alone.
+        points: The products.
+        limit: Most products.
+    """
+
+    name: str
+    vector: list[float]
+    strength: float
+    points: frozenset[UUID]
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPoint:
+    """A point as it comes back.
+
+    Attributes:
+        id: The point.
+        score: As the search counts it; 0 where nothing was searched.
+        payload: See `contracts.PayloadField`.
+        vectors: Dense vectors asked for.
+        memory: The memory's weights by dimension, where they were asked for.
+    """
+
+    id: UUID
+    score: float
+    payload: Mapping[str, Any]
+    vectors: Mapping[str, list[float]]
+    memory: Mapping[int, float]
+
+
+class VersionReader(Protocol):
+    """One version of an index, held by a back end; each method may raise `VersionGoneError`."""
+
+    @property
+    def version(self) -> IndexVersion:
+        """What is held."""
+
+    def query(self, plans: Sequence[SearchPlan]) -> list[list[StoredPoint]]:
+        """Runs searches; the memory comes back with plans that use it."""
+
+    def diversify(self, plan: DiversePlan) -> list[UUID]:
+        """Runs a plan; the points in their new order."""
+
+    def retrieve(self, points: Sequence[UUID], vectors: Sequence[str] = ()) -> list[StoredPoint]:
+        """Reads points, with the dense vectors named; unknown ones are left out."""
+
+    def count(self) -> int:
+        """Points held."""

@@ -1,0 +1,145 @@
+"""The command as a user types it: what it prints, what it refuses, and with which exit code."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rec_sys.contracts import BundleFile, InputError
+from rec_sys.entry import compose_settings
+from rec_sys.settings import EdgeIndex, ServerIndex
+from rec_sys.vector_database.benchmark import REPORT, IndexBenchmarkSettings
+from rec_sys.vector_database.benchmark import run as run_benchmark
+from rec_sys.vector_database.contract import ProductQuery, UserTaste
+from rec_sys.vector_database.create_vectorbase import CreateVectorbaseSettings, run
+from rec_sys.vector_database.opening import open_index
+from tests.product_indexes import make_catalogue, quick_folder
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def output_dir() -> Iterator[Path]:
+    with quick_folder() as folder:
+        yield folder
+
+
+def settings_of(output_dir: Path, *arguments: str) -> CreateVectorbaseSettings:
+    overrides = (f"output_dir={output_dir}", "index.progress=false", *arguments)
+    return compose_settings(overrides, CreateVectorbaseSettings, "create_vectorbase")
+
+
+def test_the_newest_bundle_is_served_and_the_last_line_says_so(
+    output_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in range(2):
+        catalogue = make_catalogue(output_dir / "bundles" / f"run-{seed}", 60, seed=seed)
+    settings = settings_of(output_dir)
+    run(settings)
+    output = capsys.readouterr()
+    with open_index(settings.index) as index:
+        version = index.version()
+        answer = index.search(ProductQuery(UserTaste(catalogue.vectors[0])))
+    assert version.bundle == catalogue.identity
+    assert answer.hits[0].product.asin == catalogue.asins[0]
+    assert output.out == f"index: {output_dir / 'index'} serves {version.name}\n"
+    assert "checked: 60 products" in output.err
+
+
+def test_publishing_asking_and_going_back(output_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def served(*arguments: str) -> str:
+        run(settings_of(output_dir, *arguments))
+        return capsys.readouterr().out.split()[-1]
+
+    bundles = [output_dir / "bundles" / name for name in ("a", "b")]
+    for seed, bundle in enumerate(bundles):
+        make_catalogue(bundle, 60, seed=seed)
+    run(settings_of(output_dir, "action=status"))
+    assert "serves nothing yet" in capsys.readouterr().out
+    first, second = (served(f"bundle={bundle}") for bundle in bundles)
+    assert first != second
+    assert served(f"bundle={bundles[1]}") == served("action=status") == second
+    assert served("action=rollback") == served("action=status") == first
+    assert served(f"bundle={bundles[1]}") == second
+
+
+def test_a_server_is_chosen_by_its_address() -> None:
+    chosen = settings_of(Path("out"), "index=server", "index.url=https://qdrant.example:6333").index
+    assert isinstance(chosen, ServerIndex)
+    assert chosen.url == "https://qdrant.example:6333"
+    own = settings_of(Path("out")).index
+    assert isinstance(own, EdgeIndex)
+    assert own.folder == Path("out/index")
+
+
+def test_the_api_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QDRANT_API_KEY", "secret")
+    chosen = settings_of(Path("out"), "index=server").index
+    assert isinstance(chosen, ServerIndex)
+    assert chosen.api_key == "secret"
+    assert "secret" not in repr(chosen)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where", "what"),
+    [
+        (["bundle={bundles}/nowhere"], "{bundles}/nowhere", "there is no bundle"),
+        (["bundle={bundles}/damaged"], "{bundles}/damaged/product_vectors.safetensors", "missing or was changed"),
+        (
+            ["bundle={bundles}/sound", "index=server", "index.url=http://localhost:1", "index.upload_attempts=1"],
+            "http://localhost:1",
+            "the Qdrant server does not answer",
+        ),
+        (["action=rollback"], "{output_dir}/index", "there is no version to go back to"),
+        (["bundle=null", "output_dir={bundles}"], "{bundles}/bundles", "there is no bundle yet"),
+    ],
+)
+def test_bad_input_is_refused_where_it_stands(output_dir: Path, arguments: list[str], where: str, what: str) -> None:
+    bundles = output_dir / "bundles"
+    for name in ("sound", "damaged"):
+        make_catalogue(bundles / name, 60)
+    path = bundles / "damaged" / BundleFile.PRODUCT_VECTORS
+    path.write_bytes(path.read_bytes()[:-4] + b"\0\0\0\1")
+    names = {"bundles": bundles, "output_dir": output_dir}
+    with pytest.raises(InputError, match=what) as refused:
+        run(settings_of(output_dir, *(argument.format(**names) for argument in arguments)))
+    assert refused.value.where == where.format(**names)
+
+
+def test_a_refusal_is_one_message_and_exit_code_2(output_dir: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "rec_sys.vector_database.create_vectorbase", f"output_dir={output_dir}"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("error: there is no bundle yet\n")
+    assert "Traceback" not in result.stderr
+
+
+def test_the_benchmark_measures_both_back_ends(output_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = compose_settings(
+        (
+            *(f"output_dir={output_dir}", "measurement.sizes=[150]", "measurement.dim=16", "measurement.questions=12"),
+            *("measurement.in_memory_seconds=0.3", "index.check_queries=4", "index.progress=false"),
+        ),
+        IndexBenchmarkSettings,
+        "index_benchmark",
+    )
+    run_benchmark(settings)
+    report = json.loads((output_dir / "index_benchmark" / REPORT).read_text())
+    assert [(row["back_end"], row["products"]) for row in report] == [
+        *[("Qdrant Edge", 150)] * 4,
+        *[("client in memory", 150)] * 4,
+    ]
+    assert {row["recall"] for row in report} == {1.0}
+    assert all(0 < row["p50"] <= row["p99"] for row in report)
+    assert [path.name for path in (output_dir / "index_benchmark").iterdir()] == [REPORT]
+    assert capsys.readouterr().out.endswith(f"benchmark: {output_dir / 'index_benchmark' / REPORT}\n")

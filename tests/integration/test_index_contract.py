@@ -1,0 +1,330 @@
+"""What every product index promises, asked of each back end: Edge, in memory, and a real server where there is one."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rec_sys.contracts import InputError
+from rec_sys.vector_database.catalogue import Catalogue
+from rec_sys.vector_database.contract import (
+    Diversity,
+    IndexUnavailableError,
+    NewProduct,
+    ProductAnswer,
+    ProductDetails,
+    ProductFilter,
+    ProductIndex,
+    ProductQuery,
+    SimilarTo,
+    TextMeaning,
+    UserTaste,
+)
+from rec_sys.vector_database.exact import ExactRanking
+from rec_sys.vector_database.verification import compare, draw_users
+from tests.product_indexes import BACK_ENDS, OpenIndex, draw_questions, make_catalogue, new_product, open_back_end
+
+NUM_PRODUCTS = 300
+
+
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
+    return make_catalogue(tmp_path_factory.mktemp("bundle") / "a", NUM_PRODUCTS)
+
+
+@pytest.fixture(scope="module", params=BACK_ENDS)
+def served(request: pytest.FixtureRequest, catalogue: Catalogue) -> Iterator[OpenIndex]:
+    """An index that serves the catalogue; tests that use it only ask."""
+    with open_back_end(request.param) as opened:
+        opened.publisher.publish(catalogue)
+        yield opened
+
+
+@pytest.fixture
+def index(served: OpenIndex) -> ProductIndex:
+    return served.index
+
+
+@pytest.fixture(params=BACK_ENDS)
+def fresh(request: pytest.FixtureRequest) -> Iterator[OpenIndex]:
+    """An empty index."""
+    with open_back_end(request.param) as opened:
+        yield opened
+
+
+def asins(answer: ProductAnswer) -> list[str]:
+    return [hit.product.asin for hit in answer.hits]
+
+
+# ---- asking ----
+
+
+def test_answers_have_the_models_own_order_and_scores(index: ProductIndex, catalogue: Catalogue) -> None:
+    questions = draw_questions(catalogue, 60, seed=3)
+    agreement = compare(index.search_many(questions), questions, ExactRanking(catalogue))
+    assert agreement.recall == 1
+    assert agreement.worst_score_error < 1e-5
+
+
+def test_hits_come_best_first_each_product_once(index: ProductIndex, catalogue: Catalogue) -> None:
+    for answer in index.search_many(draw_users(catalogue, 10, seed=4)):
+        scores = [hit.score for hit in answer.hits]
+        assert len(scores) == 10
+        assert scores == sorted(scores, reverse=True)
+        assert len(set(asins(answer))) == 10
+
+
+def test_the_memory_has_its_part_in_the_scores(index: ProductIndex, catalogue: Catalogue) -> None:
+    exact = ExactRanking(catalogue)
+    parts = []
+    for user, answer in zip(users := draw_users(catalogue, 10, seed=5), index.search_many(users), strict=True):
+        assert isinstance(user.by, UserTaste)
+        alone = exact.scores(user.by.vector[None], [{}])[0]
+        for hit in answer.hits:
+            assert hit.product.product_index is not None
+            assert hit.score - hit.memory_score == pytest.approx(alone[hit.product.product_index], abs=1e-4)
+            parts.append(hit.memory_score)
+    assert max(parts) > 1
+
+
+def test_pages_join_to_the_whole_ranking(index: ProductIndex, catalogue: Catalogue) -> None:
+    (user,) = draw_users(catalogue, 1, seed=6)
+    whole = index.search(dataclasses.replace(user, limit=NUM_PRODUCTS))
+    pages = [index.search(dataclasses.replace(user, limit=70, offset=start)) for start in range(0, NUM_PRODUCTS, 70)]
+    assert [asin for page in pages for asin in asins(page)] == asins(whole)
+    assert len(whole.hits) == NUM_PRODUCTS - len(user.filter.not_seen)
+
+
+def test_a_page_behind_the_last_product_is_empty(index: ProductIndex, catalogue: Catalogue) -> None:
+    (user,) = draw_users(catalogue, 1, seed=7)
+    answer = index.search(dataclasses.replace(user, offset=NUM_PRODUCTS))
+    assert answer.hits == ()
+    assert answer.version == index.version()
+
+
+def test_a_filter_that_nothing_passes_leaves_nothing(index: ProductIndex, catalogue: Catalogue) -> None:
+    (user,) = draw_users(catalogue, 1, seed=8)
+    nothing = ProductFilter(brands=("nobody",))
+    assert index.search(dataclasses.replace(user, filter=nothing)).hits == ()
+    diverse = dataclasses.replace(user, filter=nothing, diversity=Diversity())
+    assert index.search(diverse).hits == ()
+
+
+def test_what_was_seen_is_not_answered_even_where_it_is_known_to_nobody(
+    index: ProductIndex, catalogue: Catalogue
+) -> None:
+    query = ProductQuery(UserTaste(catalogue.vectors[5]))
+    best = asins(index.search(query))
+    left_out = ProductFilter(not_seen=(*best[:5], "B-UNKNOWN", ""))
+    assert asins(index.search(dataclasses.replace(query, filter=left_out, limit=5))) == best[5:]
+
+
+def test_a_hit_brings_the_whole_product(index: ProductIndex, catalogue: Catalogue) -> None:
+    (hit,) = index.search(ProductQuery(UserTaste(catalogue.vectors[5]), limit=1)).hits
+    (row,) = catalogue.details.filter(asin=hit.product.asin).to_dicts()
+    assert hit.product == ProductDetails(**row | {"categories": tuple(row["categories"])})
+    assert index.find([hit.product.asin, "B-UNKNOWN"]) == {hit.product.asin: hit.product}
+
+
+def test_more_diversity_makes_the_products_less_alike(index: ProductIndex, catalogue: Catalogue) -> None:
+    def likeness(answer: ProductAnswer) -> float:
+        chosen = catalogue.vectors[[hit.product.product_index for hit in answer.hits]]
+        return float((chosen @ chosen.T).mean())
+
+    for user in draw_users(catalogue, 5, seed=9):
+        strengths = (None, Diversity(0.5, 60), Diversity(0.9, 60))
+        plain, some, much = index.search_many([dataclasses.replace(user, diversity=each) for each in strengths])
+        assert likeness(much) < likeness(some) < likeness(plain)
+        assert len(set(asins(much))) == 10
+
+
+def test_diverse_products_are_among_the_best_and_keep_their_scores(index: ProductIndex, catalogue: Catalogue) -> None:
+    for user in draw_users(catalogue, 5, seed=10):
+        best = index.search(dataclasses.replace(user, limit=40))
+        scores = {hit.product.asin: hit.score for hit in best.hits}
+        for hit in index.search(dataclasses.replace(user, diversity=Diversity(0.7, 40))).hits:
+            assert hit.score == pytest.approx(scores[hit.product.asin], abs=1e-4)
+
+
+def test_no_diversity_at_all_is_the_plain_ranking(index: ProductIndex, catalogue: Catalogue) -> None:
+    for question in draw_questions(catalogue, 12, seed=13):
+        plain = asins(index.search(question))
+        assert asins(index.search(dataclasses.replace(question, diversity=Diversity(0, 60)))) == plain
+
+
+def test_diverse_pages_join_to_the_whole(index: ProductIndex, catalogue: Catalogue) -> None:
+    (user,) = draw_users(catalogue, 1, seed=11)
+    diverse = dataclasses.replace(user, diversity=Diversity(0.5, 30))
+    whole = asins(index.search(dataclasses.replace(diverse, limit=30)))
+    pages = [asins(index.search(dataclasses.replace(diverse, limit=10, offset=start))) for start in (0, 10, 20)]
+    assert [asin for page in pages for asin in page] == whole
+
+
+def test_a_product_without_a_text_cannot_be_compared_by_it(index: ProductIndex, catalogue: Catalogue) -> None:
+    silent = catalogue.asins[int(np.flatnonzero(~catalogue.text.any(axis=1))[0])]
+    with pytest.raises(InputError, match=f"product {silent} has no text"):
+        index.search(ProductQuery(SimilarTo(silent, "text")))
+    assert silent not in asins(index.search(ProductQuery(TextMeaning(catalogue.text[0]), limit=NUM_PRODUCTS)))
+
+
+@pytest.mark.parametrize(
+    ("by", "words"),
+    [
+        (SimilarTo("B-UNKNOWN"), "there is no product B-UNKNOWN"),
+        (UserTaste(np.ones(31, dtype=np.float32)), "the index holds vectors of width 32"),
+        (UserTaste(np.full(32, np.nan, dtype=np.float32)), "not finite"),
+        (TextMeaning(np.ones(32, dtype=np.float32)), "the index holds vectors of width 384"),
+        (UserTaste(np.ones(32, dtype=np.float32), {NUM_PRODUCTS: 1.0}), f"the index holds {NUM_PRODUCTS} products"),
+    ],
+)
+def test_a_question_that_does_not_fit_is_refused(
+    index: ProductIndex, by: SimilarTo | UserTaste | TextMeaning, words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        index.search(ProductQuery(by))
+
+
+def test_no_questions_have_no_answers(index: ProductIndex) -> None:
+    assert index.search_many([]) == []
+
+
+# ---- writing ----
+
+
+def test_an_empty_index_says_what_to_run(fresh: OpenIndex) -> None:
+    with pytest.raises(IndexUnavailableError, match="the index is empty") as refused:
+        fresh.index.version()
+    assert "create_vectorbase" in refused.value.remedy
+    assert fresh.publisher.status().served is None
+    with pytest.raises(InputError, match="no version to go back to"):
+        fresh.publisher.rollback()
+
+
+def test_versions_take_over_from_each_other_and_back(fresh: OpenIndex, tmp_path: Path) -> None:
+    """The reader is opened once and asked after every step."""
+    first, second, third = (make_catalogue(tmp_path / str(seed), 60, seed=seed) for seed in range(3))
+    publisher, index = fresh.publisher, fresh.index
+
+    def served() -> str:
+        answer = index.search(ProductQuery(UserTaste(first.vectors[0])))
+        assert answer.version == index.version()
+        return answer.version.bundle
+
+    publications = []
+    for catalogue in (first, second, third):
+        publications.append(publisher.publish(catalogue))
+        assert served() == catalogue.identity
+    assert [publication.replaced for publication in publications] == [
+        None,
+        *(publication.version.name for publication in publications[:2]),
+    ]
+    assert publications[2].dropped == (publications[0].version.name,)
+
+    again = publisher.publish(third)
+    assert (again.is_new, again.version, again.dropped) == (False, publications[2].version, ())
+
+    assert publisher.status().previous == publications[1].version.name
+    assert publisher.rollback() == publications[1].version
+    assert served() == second.identity
+    with pytest.raises(InputError, match="no version to go back to"):
+        publisher.rollback()
+    assert served() == second.identity
+
+    assert publisher.publish(third).replaced == publications[1].version.name
+    assert served() == third.identity
+    assert publisher.rollback() == publications[1].version
+
+
+def test_an_upserted_product_is_found_at_once_and_can_be_replaced(fresh: OpenIndex, catalogue: Catalogue) -> None:
+    fresh.publisher.publish(catalogue)
+    index = fresh.index
+    user = UserTaste(np.eye(1, 32, dtype=np.float32)[0], {2: 1.0})
+    new = new_product("B-NEW", user.vector, title="New", categories=("Strings",), price=9.5, rating_mean=4.0)
+    before = index.search(ProductQuery(user, limit=NUM_PRODUCTS))
+
+    version = index.upsert([dataclasses.replace(new, memory={2: 30.0, 7: 1.0})])
+    answer = index.search(ProductQuery(user, limit=NUM_PRODUCTS + 1))
+    assert answer.version == version == index.version()
+    first, *others = answer.hits
+    assert (first.product, first.memory_score) == (new.details, pytest.approx(30.0))
+    assert first.score == pytest.approx(1 / catalogue.temperature + 30, rel=1e-5)
+    assert [hit.product.asin for hit in others] == asins(before)
+    assert asins(index.search(ProductQuery(user, ProductFilter(categories_any=["Strings"], max_price=9.5)))) == [
+        "B-NEW"
+    ]
+    assert asins(index.search(ProductQuery(TextMeaning(np.asarray(new.text)), limit=1))) == ["B-NEW"]
+
+    index.upsert([new_product("B-NEW", -user.vector, title="Newer")])
+    answer = index.search(ProductQuery(user, limit=NUM_PRODUCTS + 1))
+    assert (answer.hits[-1].product.asin, answer.hits[-1].product.title) == ("B-NEW", "Newer")
+    assert len(answer.hits) == NUM_PRODUCTS + 1
+
+
+def test_a_published_product_can_be_replaced_and_keeps_its_index(fresh: OpenIndex, catalogue: Catalogue) -> None:
+    fresh.publisher.publish(catalogue)
+    asin = catalogue.asins[7]
+    fresh.index.upsert([NewProduct(ProductDetails(asin, title="Renamed"), catalogue.vectors[8])])
+    assert fresh.index.find([asin])[asin] == ProductDetails(asin, product_index=7, title="Renamed")
+    like = fresh.index.search(ProductQuery(SimilarTo(asin), limit=1)).hits[0]
+    assert (like.product.product_index, like.score) == (8, pytest.approx(1, abs=1e-5))
+
+
+def test_upserted_products_go_with_the_next_bundle_and_not_before(
+    fresh: OpenIndex, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    publisher, index = fresh.publisher, fresh.index
+    publisher.publish(catalogue)
+    new = new_product("B-NEW", catalogue.vectors[0])
+    index.upsert([new])
+    assert not publisher.publish(catalogue).is_new
+    assert index.find(["B-NEW"])
+    other = make_catalogue(tmp_path / "other", 60, seed=1)
+    publisher.publish(other)
+    assert index.find(["B-NEW"]) == {}
+    publisher.rollback()
+    assert index.find(["B-NEW"])
+    publisher.publish(other)
+    index.upsert([new])
+    assert publisher.rollback().bundle == catalogue.identity
+
+
+def test_a_product_that_does_not_fit_is_not_upserted(fresh: OpenIndex, catalogue: Catalogue) -> None:
+    fresh.publisher.publish(catalogue)
+    good, bad = new_product("B-GOOD", catalogue.vectors[0]), new_product("B-BAD", np.ones(31))
+    with pytest.raises(InputError, match="the vector of product B-BAD"):
+        fresh.index.upsert([good, bad])
+    assert fresh.index.find(["B-GOOD", "B-BAD"]) == {}
+
+
+def test_a_version_that_fails_its_check_is_never_served(fresh: OpenIndex, catalogue: Catalogue, tmp_path: Path) -> None:
+    fresh.publisher.publish(catalogue)
+    # What is written is checked against the catalogue, so one that answers differently when it is asked must fail.
+    broken = dataclasses.replace(
+        make_catalogue(tmp_path / "other", 60, seed=1), details=catalogue.details[[*range(59), 58]]
+    )
+    with pytest.raises(InputError, match="the new version holds 59 products, the bundle 60"):
+        fresh.publisher.publish(broken)
+    assert fresh.index.version().bundle == catalogue.identity
+    assert fresh.publisher.publish(make_catalogue(tmp_path / "sound", 60, seed=2)).is_new
+
+
+def test_a_bundle_without_memory_or_text_can_be_served(fresh: OpenIndex, tmp_path: Path) -> None:
+    bare = make_catalogue(tmp_path / "bare", 60, neighbours=0, has_text=False)
+    fresh.publisher.publish(bare)
+    users = draw_users(bare, 10, seed=0)
+    assert compare(fresh.index.search_many(users), users, ExactRanking(bare)).recall == 1
+    assert fresh.index.search(ProductQuery(TextMeaning(np.ones(384, dtype=np.float32)))).hits == ()
+
+
+def test_a_catalogue_that_is_searched_by_graph_finds_the_same(fresh: OpenIndex, tmp_path: Path) -> None:
+    big = make_catalogue(tmp_path / "big", 600)
+    followed = fresh.publisher
+    followed._common = followed._common.model_copy(update={"exact_below": 100})
+    version = followed.publish(big).version
+    assert not version.exact
+    users = draw_users(big, 15, seed=1)
+    agreement = compare(fresh.index.search_many(users), users, ExactRanking(big))
+    assert agreement.recall >= 0.99
+    assert agreement.worst_score_error < 1e-5
