@@ -1,14 +1,17 @@
 """Starts the real Triton on this machine, without Docker: `uv run -m triton_utils.server`."""
 
 import http.client
+import os
 import socket
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Final, Self
+
+import psutil
 
 from rec_sys.contracts import InputError
 from rec_sys.entry import run_entry
@@ -22,6 +25,7 @@ _ATTEMPTS: Final = 3  # a port that was free when it was chosen may be taken whe
 _PORT_IS_TAKEN: Final = "already in use"
 _POLL_SECONDS: Final = 0.05
 _KILL_AFTER_SECONDS: Final = 5.0  # beyond the time that Triton gives itself to stop
+_SHARED_MEMORY: Final = Path("/dev/shm")
 _EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -101,6 +105,7 @@ class TritonServer:
             core.write_backends(scratch / "backends")
             log_path = (self._settings.log_path or scratch / "triton.log").absolute()
             writable_folder(log_path.parent)
+            stack.callback(_end_helpers, scratch)
             stack.callback(self._stop_process)
             ports = self._start_process(core, repository, scratch / "backends", log_path)
             self._cleanup = stack.pop_all()
@@ -193,6 +198,20 @@ class TritonServer:
         if self._process is not None:
             self._process.stop(self._settings.stop_timeout_seconds + _KILL_AFTER_SECONDS)
             self._process = None
+
+
+def _end_helpers(scratch: Path) -> None:
+    """Ends the backend's processes that a killed server has left, and frees their shared memory."""
+    for process in psutil.process_iter(["cmdline"]):
+        command = process.info["cmdline"] or []
+        if not command or not command[0].startswith(f"{scratch}{os.sep}"):
+            continue
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+            process.wait(_KILL_AFTER_SECONDS)
+        # The word behind the model names the memory that it shares with the server.
+        if len(command) > 2:
+            (_SHARED_MEMORY / Path(command[2]).name).unlink(missing_ok=True)
 
 
 def choose_ports(settings: TritonSettings) -> Ports:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +14,7 @@ from torch import nn
 from rec_sys.bundle import Bundle
 from rec_sys.contracts import InputError, ServedModel, TextEncoderTensor, TowerFile
 from rec_sys.modules.bundled_model import load_model
+from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.modules.tower_export import INPUTS, OUTPUTS, export_modules, export_towers
 from rec_sys.modules.tower_parity import (
     ParityCase,
@@ -30,7 +30,9 @@ from rec_sys.settings import ExportSettings, TextSettings, TritonSettings
 from rec_sys.text.encoder import TextEncoder
 from triton_utils.client import TritonClient
 from triton_utils.connection import TritonError
+from triton_utils.core import find_core
 from triton_utils.model_config import text_options, tower_options
+from triton_utils.onnx_signature import read_signature
 from triton_utils.repository import Candidate, ModelRepository, Published
 from triton_utils.server import TritonServer
 
@@ -68,39 +70,27 @@ def publish_bundle(
     Raises:
         InputError: A part is missing, does not fit, or differs from torch; the repository is left as it was.
     """
-    with ExitStack() as stack:
-        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="model-export-")))
+    if export.check == "triton":
+        _require_core()
+    with TemporaryDirectory(prefix="model-export-") as scratch:
         model = load_model(bundle)
-        manifest = bundle.manifest
-        reads = {TowerFile.USER: manifest.user_reviews, TowerFile.PRODUCT: manifest.product_reviews}
-        if export.towers == "weights":
-            say("export: towers to ONNX, anew")
-            for file, content in export_towers(model, manifest.user_reviews, manifest.product_reviews).items():
-                (scratch / file).write_bytes(content)
-        candidates = [
-            Candidate(
-                name=name,
-                onnx=scratch / file if export.towers == "weights" else _tower_of(bundle, file),
-                identity=bundle.identity,
-                options=tower_options(export, reads[file]),
-            )
-            for file, name in _NAMES.items()
-        ]
-        encoder = _encoder_of(bundle, export, text_dir)
         try:
+            towers = _towers_of(bundle, model, export, Path(scratch), say)
+            encoder = _encoder_of(bundle, export, text_dir)
+            candidates = [*towers.values(), *([encoder] if encoder else [])]
+            for candidate in candidates:
+                read_signature(candidate.onnx)
             say("check: torch = onnxruntime")
-            modules = export_modules(model, manifest.product_reviews)
+            modules = export_modules(model, bundle.manifest.product_reviews)
             questions = [
                 question
-                for candidate, (file, module) in zip(candidates, modules.items(), strict=True)
-                for question in _compare_tower(candidate, file, module, model.settings.dim)
+                for file, candidate in towers.items()
+                for question in _compare_tower(candidate, file, modules[file], model.settings.dim)
             ]
-            if encoder is not None:
-                candidates.append(encoder)
-                questions += _ask_encoder(encoder, model_path=encoder.onnx)
+            questions += _ask_encoder(encoder) if encoder else []
             if export.check == "triton":
                 say("check: torch = Triton")
-                difference = _compare_with_triton(candidates, questions, triton, scratch / "repository")
+                difference = _compare_with_triton(candidates, questions, triton, Path(scratch) / "repository")
                 say(f"check: {len(questions)} requests, the largest difference is {difference:.1e}")
         except (ParityError, TritonError) as error:
             raise InputError(
@@ -112,15 +102,38 @@ def publish_bundle(
         return [repository.publish(candidate) for candidate in candidates]
 
 
-def _tower_of(bundle: Bundle, file: str) -> Path:
-    path = bundle.tower(file)
-    if not path.is_file():
+def _require_core() -> None:
+    try:
+        find_core()
+    except InputError as error:
         raise InputError(
-            "the bundle has no exported tower",
-            where=str(path),
-            remedy="export it from the bundle's weights with export.towers=weights",
-        )
-    return path
+            error.what, where=error.where, remedy="publish without asking Triton first: export.check=onnxruntime"
+        ) from error
+
+
+def _towers_of(
+    bundle: Bundle, model: ReviewGraphModel, export: ExportSettings, scratch: Path, say: Say
+) -> dict[str, Candidate]:
+    """The towers by their file names: the bundle's own, or exported anew into a scratch folder."""
+    manifest = bundle.manifest
+    reads = {TowerFile.USER: manifest.user_reviews, TowerFile.PRODUCT: manifest.product_reviews}
+    paths = {file: bundle.tower(file) for file in _NAMES}
+    if export.towers == "weights":
+        say("export: towers to ONNX, anew")
+        for file, content in export_towers(model, manifest.user_reviews, manifest.product_reviews).items():
+            paths[file] = scratch / file
+            paths[file].write_bytes(content)
+    for path in paths.values():
+        if not path.is_file():
+            raise InputError(
+                "the bundle has no exported tower",
+                where=str(path),
+                remedy="export it from the bundle's weights with export.towers=weights",
+            )
+    return {
+        file: Candidate(name, paths[file], bundle.identity, tower_options(export, reads[file]))
+        for file, name in _NAMES.items()
+    }
 
 
 def _encoder_of(bundle: Bundle, export: ExportSettings, text_dir: Path) -> Candidate | None:
@@ -156,9 +169,9 @@ def _compare_tower(candidate: Candidate, file: str, module: nn.Module, dim: int)
     return questions
 
 
-def _ask_encoder(candidate: Candidate, model_path: Path) -> list[Question]:
+def _ask_encoder(candidate: Candidate) -> list[Question]:
     """What onnxruntime says to some token ids; that it agrees with torch was checked when it was exported."""
-    session = open_session(model_path.read_bytes())
+    session = open_session(candidate.onnx.read_bytes())
     lengths = [length for length in candidate.options.lengths if length <= candidate.options.reads]
     random = np.random.default_rng(0)
     questions = []

@@ -10,9 +10,11 @@ empty tensors.
 """
 
 import ctypes
+import faulthandler
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +30,8 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 _MODEL_FILE: Final = "model.onnx"
 _PROVIDERS: Final = {"CPU": "CPUExecutionProvider", "GPU": "CUDAExecutionProvider"}
+_WATCH_SECONDS: Final = 2.0
+_PATIENCE_SECONDS: Final = 20.0
 # The bytes must live as long as any capsule that bears them as its name.
 _CONSUMED: Final = ctypes.c_char_p(b"used_dltensor")
 _rename_capsule = ctypes.pythonapi.PyCapsule_SetName
@@ -46,6 +50,8 @@ class TritonPythonModel:
         Raises:
             TritonModelException: The file and the config do not fit, or the device cannot be used.
         """
+        self._unloading = threading.Event()
+        threading.Thread(target=_watch, args=(os.getppid(), self._unloading), daemon=True).start()
         config = json.loads(args["model_config"])
         path = Path(args["model_repository"], args["model_version"], config["default_model_filename"] or _MODEL_FILE)
         self._session = _open_session(path, config, args["model_instance_kind"], args["model_instance_device_id"])
@@ -73,6 +79,8 @@ class TritonPythonModel:
 
     def finalize(self) -> None:
         """Frees the session before the interpreter ends."""
+        self._unloading.set()
+        faulthandler.cancel_dump_traceback_later()
         del self._session
 
     def _run_together(self, batch: list[Arrays]) -> list[Arrays]:
@@ -92,6 +100,16 @@ class TritonPythonModel:
 
     def _run(self, inputs: Arrays) -> Arrays:
         return dict(zip(self._outputs, self._session.run(self._outputs, inputs), strict=True))
+
+
+def _watch(server: int, unloading: threading.Event) -> None:
+    """Ends this process some seconds after it has lost its server or hangs.
+
+    A server that is killed while it takes an answer leaves its helper waiting for ever with the interpreter locked,
+    so that no line of Python can end it. The timer needs no interpreter; only setting it anew does.
+    """
+    while os.getppid() == server and not unloading.wait(_WATCH_SECONDS):
+        faulthandler.dump_traceback_later(_PATIENCE_SECONDS, exit=True)
 
 
 def _open_session(path: Path, config: dict[str, Any], kind: str, device: str) -> onnxruntime.InferenceSession:
