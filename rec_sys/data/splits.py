@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from rec_sys.contracts import InputError, Part
+from rec_sys.contracts import MILLISECONDS_A_DAY, InputError, Part
 from rec_sys.data.interactions import BoolArray, IntArray, Interactions, SmallIntArray
 from rec_sys.settings import EvaluationSettings
 
@@ -171,23 +171,17 @@ def _cut_time(interactions: Interactions, settings: EvaluationSettings, seed: in
 def _cut_windows(interactions: Interactions, settings: EvaluationSettings, seed: int) -> npt.NDArray[np.uint8]:
     """A window of whole days is for test, the one before it for validation, all before that for training.
 
-    With `next_days` the test window is the newest one; `time_folds` has several, one after the other.
+    With `next_days` the test window is the newest one; `time_folds` has several, one after the other, as RecTools'
+    TimeRangeSplitter cuts them (whose package would import torch here).
     """
-    import pandas as pd
-    from rectools import Columns
-    from rectools.dataset import Interactions as Table
-    from rectools.model_selection import TimeRangeSplitter
-
     _refuse_timeless(interactions, settings)
     folds, fold = (settings.num_folds, settings.fold) if settings.protocol == "time_folds" else (1, 0)
-    when = pd.to_datetime(interactions.timestamp, unit="ms")
-    table = Table(pd.DataFrame({Columns.User: 0, Columns.Item: 0, Columns.Weight: 1.0, Columns.Datetime: when}))
-    # One window more than there are folds: the oldest one only validates.
-    borders = TimeRangeSplitter(f"{settings.window_days}D", n_splits=folds + 1).get_test_fold_borders(table)
+    when, width = interactions.timestamp, settings.window_days * MILLISECONDS_A_DAY
+    end = (int(when[-1]) // MILLISECONDS_A_DAY + 1) * MILLISECONDS_A_DAY - (folds - 1 - fold) * width
     part = np.full(interactions.num_reviews, Part.TRAIN, dtype=np.uint8)
-    for number, (begin, end) in ((Part.VALIDATION, borders[fold]), (Part.TEST, borders[fold + 1])):
-        part[(when >= begin) & (when < end)] = number
-    part[when >= borders[fold + 1][1]] = Part.LATER
+    part[when >= end - 2 * width] = Part.VALIDATION
+    part[when >= end - width] = Part.TEST
+    part[when >= end] = Part.LATER
     return part
 
 

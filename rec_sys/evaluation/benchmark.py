@@ -50,8 +50,8 @@ def run(settings: BenchmarkSettings) -> None:
     )
     with folder.locked():
         bench = Bench(dataset, settings, _training_overrides(), say)
-        bench.tune([row for row in plan if not row.unfit])
-        write_chosen(folder, bench.settings)
+        tuned = bench.tune([row for row in plan if not row.unfit])
+        write_chosen(folder, bench.settings, tuned)
         finished: list[FinishedRow] = []
         for planned in plan:
             finished.append(bench.finish(planned))
@@ -90,14 +90,14 @@ class Bench:
         name = f"{dataset.summary.name}-{dataset.summary.fingerprint[:12]}"
         self.store = RowStore(settings.output_dir.absolute() / "benchmark" / "rows" / name, dataset.summary.fingerprint)
 
-    def tune(self, plan: Sequence[PlannedRow]) -> None:
+    def tune(self, plan: Sequence[PlannedRow]) -> list[Tuned]:
         """Searches every model's settings where there is a budget; what is found is what the rows run.
 
         With time folds the first one that can be used is searched on: the later ones would know its future.
         """
+        found: list[Tuned] = []
         if not self.settings.tuning.enabled:
-            return
-        found = []
+            return found
         fold = min((row.fold for row in plan if row.fold is not None), default=None)
         for name in dict.fromkeys(row.name for row in plan):
             if not has_search(name):
@@ -114,6 +114,7 @@ class Bench:
             self.say(f"tuning: {name} {tuned.metric} {tuned.best:.4f} after {tuned.trials} trials: {tuned.values}")
         self.settings = apply_tuned(self.settings, found)
         self.overrides = [*self.overrides, *own_overrides(found)]
+        return found
 
     def finish(self, planned: PlannedRow) -> FinishedRow:
         """A row: from the store, or computed now."""

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from rec_sys.contracts import InputError
 from rec_sys.evaluation.benchmark_settings import OWN_MODEL, BenchmarkSettings
+from rec_sys.evaluation.tuning import Tuned
 from rec_sys.evaluation.uncertainty import compare_paired
 from rec_sys.files import atomic_file, writable_folder
 
@@ -20,8 +21,11 @@ RESULTS_FILE: Final = "results.json"
 TABLE_FILE: Final = "results.md"
 COMPARISONS_FILE: Final = "comparisons.json"
 CHOSEN_FILE: Final = "peer_settings.yaml"
+OWN_CHOSEN_FILE: Final = "experiment.yaml"
+TUNED_FILE: Final = "tuned.json"
 REPORT_FILE: Final = "report.html"
 _INCIDENTAL: Final = {"output_dir", "run_dir", "tracking"}
+_NOTED_SHARE: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -96,13 +100,23 @@ class ResultsFolder:
         return self.path / name
 
 
-def write_chosen(folder: ResultsFolder, settings: BenchmarkSettings) -> Path:
-    """Writes every peer's settings as a file that config/peer_settings takes as it is."""
+def write_chosen(folder: ResultsFolder, settings: BenchmarkSettings, found: Sequence[Tuned]) -> None:
+    """Writes every peer's settings, and what tuning chose for our own model, as files that config/ takes."""
     import yaml
 
     head = "# What the table ran. Copied to config/peer_settings/NAME.yaml, peer_settings=NAME runs it again.\n"
     content = yaml.safe_dump(settings.peer_settings.model_dump(mode="json"), sort_keys=False)
-    return folder.write_text(CHOSEN_FILE, head + content)
+    folder.write_text(CHOSEN_FILE, head + content)
+    own: dict[str, dict[str, Any]] = {}
+    for tuned in found:
+        if tuned.name == OWN_MODEL:
+            for section, key, value in tuned.own_values():
+                own.setdefault(section, {})[key] = value
+    if own:
+        head = "# @package _global_\n# Copied to config/experiment/NAME.yaml, experiment=NAME trains with it.\n"
+        folder.write_text(OWN_CHOSEN_FILE, head + yaml.safe_dump(own, sort_keys=False))
+    if found:
+        folder.write_json(TUNED_FILE, [tuned.model_dump() for tuned in found])
 
 
 def compare_rows(rows: Sequence[FinishedRow], k: int, seed: int) -> list[dict[str, Any]]:
@@ -148,7 +162,18 @@ def markdown_tables(rows: Sequence[dict[str, Any]], k: int) -> str:
         for row in rows
         if row["status"] != "done"
     ]
-    return "\n\n".join([*(table for table in tables if table), *(["\n".join(missing)] if missing else [])]) + "\n"
+    notes = [*stand_ins(rows), *missing]
+    return "\n\n".join([*(table for table in tables if table), *(["\n".join(notes)] if notes else [])]) + "\n"
+
+
+def stand_ins(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Which models left a tenth of the questions or more to popularity, having nothing to go by."""
+    return [
+        f"- {row['model']} ({row['fit_on']}) has nothing to go by for {row['popular_share']:.0%} of the questions:"
+        " popular products stand in"
+        for row in rows
+        if row.get("popular_share", 0.0) >= _NOTED_SHARE
+    ]
 
 
 def _table(rows: Sequence[dict[str, Any]], columns: tuple[str, ...]) -> str:

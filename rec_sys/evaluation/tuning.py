@@ -69,6 +69,11 @@ class Tuned(BaseModel):
     trials: int
     seconds: float
 
+    def own_values(self) -> list[tuple[str, str, Any]]:
+        """Of our own model's settings: section, key and value."""
+        places = [(name.split("__"), value) for name, value in self.values.items()]
+        return [(section, key, value) for (section, key), value in places]
+
 
 def has_search(name: str) -> bool:
     """Whether there is anything to choose for a model."""
@@ -173,8 +178,7 @@ def apply_tuned(settings: BenchmarkSettings, found: list[Tuned]) -> BenchmarkSet
     peers = settings.peer_settings
     for tuned in found:
         if tuned.name == OWN_MODEL:
-            for name, value in tuned.values.items():
-                section, key = name.split("__")
+            for section, key, value in tuned.own_values():
                 changed = getattr(settings, section).model_copy(update={key: value})
                 settings = settings.model_copy(update={section: changed})
         else:
@@ -187,4 +191,4 @@ def apply_tuned(settings: BenchmarkSettings, found: list[Tuned]) -> BenchmarkSet
 def own_overrides(found: list[Tuned]) -> list[str]:
     """What the searches chose for our own model, as arguments of the training command."""
     chosen = [tuned for tuned in found if tuned.name == OWN_MODEL]
-    return [f"{name.replace('__', '.')}={value}" for tuned in chosen for name, value in tuned.values.items()]
+    return [f"{section}.{key}={value}" for tuned in chosen for section, key, value in tuned.own_values()]

@@ -1,5 +1,6 @@
 """RecTools' transformers behind the peers' contract: SASRec, eSASRec, BERT4Rec and HSTU."""
 
+import warnings
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -90,22 +91,23 @@ class TransformerPeer(Peer):
 
         settings = self.settings
         seed_everything(self.seed, self.num_threads)
-        self._model = self._make_model(
-            {
-                "n_blocks": settings.num_layers,
-                "n_heads": settings.num_heads,
-                "n_factors": settings.dim,
-                "dropout_rate": settings.dropout,
-                "session_max_len": settings.length,
-                "lr": settings.learning_rate,
-                "batch_size": settings.batch_size,
-                "lightning_module_type": RealTargets,
-                "get_trainer_func": quiet_trainer,
-                "get_trainer_func_kwargs": {"epochs": settings.epochs},
-            }
-        )
+        arguments: dict[str, Any] = {
+            "n_blocks": settings.num_layers,
+            "n_heads": settings.num_heads,
+            "n_factors": settings.dim,
+            "dropout_rate": settings.dropout,
+            "session_max_len": settings.length,
+            "lr": settings.learning_rate,
+            "batch_size": settings.batch_size,
+            "lightning_module_type": RealTargets,
+            "get_trainer_func": quiet_trainer,
+            "get_trainer_func_kwargs": {"epochs": settings.epochs},
+        }
         table = _interactions(reviews.user_index, reviews.product_index, np.arange(len(reviews)))
-        self._model.fit(Dataset.construct(table))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pandas, Lightning and the library, of each other
+            self._model = self._make_model(arguments)
+            self._model.fit(Dataset.construct(table))
         known = np.asarray(self._model.data_preparator.get_known_item_ids(), dtype=np.int64)
         self._known_products = known
         self._in_network = np.zeros(reviews.num_products, dtype=np.bool_)
@@ -123,8 +125,6 @@ class TransformerPeer(Peer):
 
     def _vectors(self, histories: Histories) -> "tuple[torch.Tensor, torch.Tensor]":
         """Float `[num_histories, dim]` and `[num_known_products, dim]`."""
-        import warnings
-
         from rectools.dataset import Dataset
 
         preparator = self._model.data_preparator
@@ -132,7 +132,7 @@ class TransformerPeer(Peer):
         inside = self._in_network[histories.products]
         table = _interactions(rows[inside], histories.products[inside], np.arange(len(rows))[inside])
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pandas and the library, of each other
+            warnings.simplefilter("ignore")
             dataset = preparator.transform_dataset_u2i(Dataset.construct(table), np.arange(len(histories)))
         loader = preparator.get_dataloader_recommend(dataset, batch_size=256)
         users, products = self._model.lightning_model._get_user_item_embeddings(loader, "cpu")

@@ -5,6 +5,7 @@ from html import escape
 from typing import Any
 
 from rec_sys.evaluation.report.view import Model, View
+from rec_sys.evaluation.results import stand_ins
 
 _LOWER_IS_BETTER = ("rmse", "mae", "popularity", "loss", "ranking_loss", "rating_loss")
 
@@ -68,14 +69,14 @@ def band_table(models: Sequence[Model], k: int) -> str:
 
 
 def missing_list(view: View) -> str:
-    """Who could not be measured, and why."""
-    if not view.missing:
-        return ""
-    items = "".join(
+    """Who could not be measured, and why; and for whom popularity stood in."""
+    rows = [row for model in view.ranking for row in model.rows]
+    items = "".join(f"<li>{escape(note.removeprefix('- '))}</li>" for note in stand_ins(rows))
+    items += "".join(
         f"<li><b>{escape(row['model'])}</b>{_fold(row)} {escape(row['status'])}: {escape(row['reason'])}</li>"
         for row in view.missing
     )
-    return f"<ul class=missing>{items}</ul>"
+    return f"<ul class=missing>{items}</ul>" if items else ""
 
 
 def settings_list(models: Sequence[Model]) -> str:
