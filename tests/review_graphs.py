@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from rec_sys.contracts import MILLISECONDS_A_DAY, TEXT_DIM
 from rec_sys.data.interactions import Interactions
-from rec_sys.graph.blocks import BlockBuilder, fit_rating_offsets
+from rec_sys.graph.blocks import BlockBuilder, Edges, ProductBlock, UserBlock, fit_rating_offsets
 from rec_sys.graph.review_graph import ReviewGraph, assemble_graph
 from rec_sys.graph.sampler import TemporalSampler
 from rec_sys.settings import GraphSettings, ModelSettings
@@ -129,3 +131,17 @@ def small_model_settings(**changes: Any) -> ModelSettings:
 def small_graph_settings(**changes: Any) -> GraphSettings:
     """Reads as far as `make_builder` does."""
     return GraphSettings.model_validate({"user_reviews": 5, "product_reviews": 3} | changes)
+
+
+def pad_edges(edges: Edges, values: Tensor, num_rows: int, length: int) -> Tensor:
+    """Values of edges at `[row, distance]`, zero elsewhere: the form that the exported towers take."""
+    padded = torch.zeros(num_rows, length, *values.shape[1:], dtype=values.dtype)
+    padded[edges.row, edges.distance] = values
+    return padded
+
+
+def pad_reviews(block: UserBlock | ProductBlock, num_rows: int, length: int) -> list[Tensor]:
+    """Text, has_text, rating, age and mask of a block's edges, padded."""
+    edges, reviews = block.edges, block.reviews
+    of_edges = [reviews.text[edges.review].float(), reviews.has_text[edges.review], reviews.rating[edges.review]]
+    return [pad_edges(edges, one, num_rows, length) for one in (*of_edges, edges.age, torch.ones(len(edges.row)))]

@@ -17,13 +17,14 @@ from rec_sys.data.interactions import build_interactions
 from rec_sys.data.prepare import prepare
 from rec_sys.data.splits import split_reviews
 from rec_sys.entry import compose_settings
+from rec_sys.evaluation.fusion import Fusion
 from rec_sys.evaluation.model_scorer import ModelScorer
 from rec_sys.graph.blocks import BlockBuilder, RatingOffsets, fit_rating_offsets
 from rec_sys.graph.review_graph import ReviewGraph
 from rec_sys.graph.sampler import TemporalSampler, edges_before
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.settings import EvaluationSettings, Settings
-from rec_sys.train.assembly import make_builders
+from rec_sys.train.assembly import make_builders, remember
 from rec_sys.train.batches import TrainingBatch, TrainingBatches
 from tests.review_graphs import ReviewTable, make_graph, random_table, small_graph_settings, small_model_settings
 
@@ -53,6 +54,12 @@ def random_model(convolution: str) -> ReviewGraphModel:
 
 
 MODELS = {convolution: random_model(convolution) for convolution in CONVOLUTIONS}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """The tensors are tiny: several threads would mostly wait for each other."""
+    torch.set_num_threads(1)
 
 
 def plant_all(table: ReviewTable, reviews: list[dict[str, Any]], day: int) -> ReviewTable:
@@ -274,9 +281,10 @@ def test_what_was_reviewed_in_the_test_part_moves_no_test_score(
             split = split_reviews(graph.interactions, chosen.evaluation, 0)
             assert set(rows) == set(order[split.part == Part.TEST])
         builders = make_builders(graph, split, chosen)
+        memory = Fusion(remember(graph, split, chosen, l2=10.0), weight=5.0, recency=0.9, limit=5)
         for part, queries in (("validation", split.validation), ("test", split.test)):
-            model = MODELS["transformer_conv"]
-            scores.append(ModelScorer(model, builders[part], queries).score(np.arange(len(queries))))
+            scorer = ModelScorer(MODELS["transformer_conv"], builders[part], queries, memory)
+            scores.append(scorer.score(np.arange(len(queries))))
     np.testing.assert_array_equal(scores[0], scores[2])
     np.testing.assert_array_equal(scores[1], scores[3])
 

@@ -147,3 +147,17 @@ def test_a_parent_that_is_a_file_is_named(tmp_path: Path) -> None:
     assert str(tmp_path / "file") in caught.value.where
     with pytest.raises(InputError, match="cannot be written to"), atomic_file(tmp_path / "file" / "x" / "y"):
         pass
+
+
+def test_an_unfinished_folder_can_lie_where_nobody_watches(tmp_path: Path) -> None:
+    watched, beside = tmp_path / "models", tmp_path / "models.tower"
+    for content in ("first", "second"):
+        with atomic_folder(watched / "tower", beside=beside) as unfinished:
+            assert unfinished.parent == tmp_path
+            assert [path.name for path in watched.iterdir()] == ([] if content == "first" else ["tower"])
+            (unfinished / "file").write_text(content)
+    assert (watched / "tower" / "file").read_text() == "second"
+    with pytest.raises(RuntimeError), atomic_folder(watched / "tower", beside=beside):
+        raise RuntimeError("broke")
+    assert (watched / "tower" / "file").read_text() == "second"
+    assert [path.name for path in tmp_path.iterdir()] == ["models"]

@@ -1,5 +1,6 @@
 """Both towers over real blocks, in their sparse and their dense form."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -7,13 +8,20 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from rec_sys.contracts import TEXT_DIM
-from rec_sys.graph.blocks import BlockBuilder, Edges
+from rec_sys.graph.blocks import BlockBuilder
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.modules.tower_export import ProductTowerExport, UserTowerExport
-from tests.review_graphs import make_builder, make_graph, random_table, small_graph_settings, small_model_settings
+from tests.review_graphs import (
+    make_builder,
+    make_graph,
+    pad_edges,
+    pad_reviews,
+    random_table,
+    small_graph_settings,
+    small_model_settings,
+)
 
 CONVOLUTIONS = ["transformer_conv", "gat"]
 
@@ -32,35 +40,24 @@ def make_model(convolution: str = "transformer_conv", **changes: Any) -> ReviewG
     return model
 
 
+same_model = cache(make_model)  # for tests that only ask
+
+
 def some_builder(seed: int, product_text: bool = True) -> BlockBuilder:
     graph, _ = make_graph(random_table(seed, has_time=bool(seed % 2)), product_text=product_text)
     return make_builder(graph)
 
 
-def pad(edges: Edges, values: Tensor, num_rows: int, length: int) -> Tensor:
-    """Values of edges at `[row, distance]`, zero elsewhere."""
-    padded = torch.zeros(num_rows, length, *values.shape[1:], dtype=values.dtype)
-    padded[edges.row, edges.distance] = values
-    return padded
-
-
-def pad_reviews(block: Any, num_rows: int, length: int) -> list[Tensor]:
-    """Text, has_text, rating, age and mask as the exported towers take them."""
-    edges, reviews = block.edges, block.reviews
-    of_edges = [reviews.text[edges.review].float(), reviews.has_text[edges.review], reviews.rating[edges.review]]
-    return [pad(edges, one, num_rows, length) for one in (*of_edges, edges.age, torch.ones(len(edges.row)))]
-
-
 @settings(max_examples=20)
 @given(st.integers(0, 1000), st.sampled_from(CONVOLUTIONS), st.booleans())
 def test_the_exported_user_tower_is_the_trained_one(seed: int, convolution: str, product_text: bool) -> None:
-    builder, model = some_builder(seed, product_text), make_model(convolution)
+    builder, model = some_builder(seed, product_text), same_model(convolution)
     users = np.arange(builder.graph.interactions.num_users)  # the last has no review
     block = builder.build_users(users, np.random.default_rng(seed).integers(0, 61, len(users)))
     with torch.inference_mode():
         sparse = model.user_tower.to_ranking(model.encode_users(block))
         inputs = model.product_tower.read_inputs(block.products.index, block.products.text, block.products.has_text)
-        inputs = pad(block.edges, inputs[block.product_of_edge], len(users), 5)
+        inputs = pad_edges(block.edges, inputs[block.product_of_edge], len(users), 5)
         dense, weights = UserTowerExport(model)(inputs, *pad_reviews(block, len(users), 5))
     torch.testing.assert_close(sparse, dense, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(sparse.norm(dim=1), torch.ones(len(users)))
@@ -72,7 +69,7 @@ def test_the_exported_user_tower_is_the_trained_one(seed: int, convolution: str,
 @settings(max_examples=20)
 @given(st.integers(0, 1000), st.sampled_from(CONVOLUTIONS), st.integers(0, 60))
 def test_the_exported_product_tower_is_the_trained_one_without_ids(seed: int, convolution: str, before: int) -> None:
-    builder, model = some_builder(seed), make_model(convolution)
+    builder, model = some_builder(seed), same_model(convolution)
     block = builder.build_products(np.arange(11), before)
     with torch.inference_mode():
         hidden = model.encode_products(block, hide_ids=torch.ones(11, dtype=torch.bool))

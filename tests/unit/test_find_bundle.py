@@ -1,0 +1,65 @@
+"""The bundle that a command means, and the name that everything made from it carries."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from rec_sys.bundle import Bundle, BundleContents, find_bundle, write_bundle
+from rec_sys.contracts import BundleFile, InputError
+
+CONTENTS = BundleContents(
+    data_name="sample",
+    data_fingerprint="f",
+    text_encoder="none",
+    weights={"table": np.zeros((2, 2), dtype=np.float32)},
+    settings={},
+    products=pl.DataFrame({"asin": ["a", "b"]}),
+    product_vectors={"output": np.zeros((2, 2), dtype=np.float32)},
+    metrics={},
+    histories=pl.DataFrame(),
+    history_text=np.zeros((0, 384), dtype=np.float16),
+    temperature=0.07,
+    user_reviews=50,
+    product_reviews=16,
+    has_time=True,
+)
+
+
+def write(folder: Path, created: str) -> Path:
+    write_bundle(folder, CONTENTS)
+    path = folder / BundleFile.MANIFEST
+    manifest = Bundle(folder).manifest.model_copy(update={"created": created})
+    path.write_text(manifest.model_dump_json())
+    return folder
+
+
+def test_the_bundle_that_is_given_is_taken(tmp_path: Path) -> None:
+    write(tmp_path / "outputs" / "bundles" / "newer", "2030-01-01T00:00:00+00:00")
+    given = write(tmp_path / "elsewhere", "2020-01-01T00:00:00+00:00")
+    assert find_bundle(given, tmp_path / "outputs").folder == given
+    with pytest.raises(InputError, match="there is no bundle"):
+        find_bundle(tmp_path / "nothing", tmp_path / "outputs")
+
+
+def test_without_one_the_newest_is_taken_whatever_its_name(tmp_path: Path) -> None:
+    for name, created in (("c", "2026-01-02"), ("a", "2026-01-03"), ("b", "2026-01-01")):
+        write(tmp_path / "bundles" / name, f"{created}T00:00:00+00:00")
+    (tmp_path / "bundles" / "unfinished").mkdir()
+    assert find_bundle(None, tmp_path).folder == tmp_path / "bundles" / "a"
+
+
+def test_where_there_is_none_the_command_that_makes_one_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no bundle yet") as caught:
+        find_bundle(None, tmp_path)
+    assert "rec_sys.train.train" in caught.value.remedy
+
+
+def test_a_bundle_keeps_its_identity_when_it_is_moved_and_no_other_has_it(tmp_path: Path) -> None:
+    first = Bundle(write(tmp_path / "first", "2026-01-01T00:00:00+00:00")).identity
+    (tmp_path / "first").rename(tmp_path / "moved")
+    assert Bundle(tmp_path / "moved").identity == first
+    write_bundle(tmp_path / "second", replace(CONTENTS, weights={"table": np.ones((2, 2), dtype=np.float32)}))
+    assert Bundle(tmp_path / "second").identity != first
