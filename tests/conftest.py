@@ -10,9 +10,13 @@ from typing import Any
 
 import pytest
 
-_THREADS = str(min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+# The tests run in several processes at once, and the threads of all of them share the cores.
+_THREADS = str(max(1, min(4, _CORES // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))))
 # Before numpy, Polars or torch is imported: they read these once.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ[_name] = _THREADS
     os.environ.setdefault(_name, _THREADS)
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -20,6 +24,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 for _name in ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "HF_HUB_OFFLINE"):
     os.environ.setdefault(_name, "1")
 
+import filelock  # noqa: E402
 import hypothesis  # noqa: E402
 import numpy as np  # noqa: E402
 
@@ -105,11 +110,17 @@ def real_sequences(data_dir: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def text_cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the text encoder is exported to, once for all tests.
+    """Where the text encoder is exported to, once for all tests and all processes that run them.
 
     The variable names a folder that outlives the run, to save the export while working on the tests.
     """
+    from rec_sys.settings import TextSettings
+    from rec_sys.text.encoder import TextEncoder
+
     given = os.environ.get(CACHE_VARIABLE)
-    folder = Path(given) if given else tmp_path_factory.mktemp("text_encoder")
+    own = tmp_path_factory.getbasetemp()
+    folder = Path(given) if given else (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "text_encoder"
     folder.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(folder / ".lock"):
+        TextEncoder(TextSettings(device="cpu", num_threads=1), folder).encode(["exported by the first who asks"])
     return folder.resolve()
