@@ -1,5 +1,6 @@
 """Tables of the report, with a bar behind each figure so that the eye can run down a column."""
 
+import math
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -109,7 +110,8 @@ def _cell(model: Model, name: str, models: Sequence[Model]) -> str:
     best = min(values) if name.startswith(_LOWER_IS_BETTER) else max(values)
     share = value / max(values) if max(values) > 0 else 0.0
     error = model.errors.get(name)
-    shown = _number(value) + (f"<small> ± {_number(error)}</small>" if error is not None else "")
+    decimals = _decimals(values)
+    shown = f"{value:,.{decimals}f}" + (f"<small> ± {error:,.{decimals}f}</small>" if error is not None else "")
     kind = ' class="best"' if value == best and not name.startswith("popularity") else ""
     return f'<td{kind} data-value="{value}" style="--share:{max(0.0, share):.3f}">{shown}</td>'
 
@@ -139,7 +141,15 @@ def _count(value: float) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.4f}" if abs(value) < 10 else f"{value:,.1f}"
+    return f"{value:.{_decimals([value])}f}"
+
+
+def _decimals(values: Sequence[float]) -> int:
+    """How many a column takes: four, fewer for large figures, and for tiny ones three that are not zero."""
+    largest = max(map(abs, values))
+    if largest >= 10:
+        return 1
+    return 4 if largest >= 0.01 or largest == 0 else 2 - math.floor(math.log10(largest))
 
 
 def _fold(row: dict[str, Any]) -> str:
