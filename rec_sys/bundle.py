@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from rec_sys.contracts import BundleFile, InputError, ProductVector
 from rec_sys.files import atomic_folder
@@ -40,10 +40,17 @@ class BundleManifest(BaseModel):
     temperature: float = Field(description="A dense score is the cosine divided by this.")
     memory_weight: float = Field(0.0, description="What the memory's sum is multiplied by before it is added.")
     memory_recency: float = Field(1.0, description="Weight of a review in that sum against the next newer one.")
+    memory_burst: float = Field(0.0, description="How much more the reviews written about the newest one's day weigh.")
+    memory_burst_days: float = Field(7.0, description="Days in which that fades to a third.")
     user_reviews: int = Field(description="The newest reviews of a user that the user tower reads.")
     product_reviews: int = Field(description="The newest reviews of a product that the product tower reads.")
     has_time: bool = Field(description="False: ages are unknown to the towers.")
     files: dict[str, str] = Field(description="sha256 of every file, by its path in the bundle.")
+
+    def weigh_reviews(self, newer: npt.NDArray[np.integer], age: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """What reviews weigh in the memory; the arguments are those of `weigh_reviews`."""
+        shape = (self.memory_recency, self.memory_burst, self.memory_burst_days)
+        return np.float32(self.memory_weight) * weigh_reviews(newer, age, *shape)
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,7 @@ class BundleContents:
         metrics: `{"validation": {...}, "test": {...}, "peers": {...}}`.
         towers: ONNX files to copy, by name.
         pictures: PNG files to copy.
+        card: The model card, Markdown.
     """
 
     data_name: str
@@ -80,8 +88,11 @@ class BundleContents:
     memory: dict[str, npt.NDArray[Any]] | None = None
     memory_weight: float = 0.0
     memory_recency: float = 1.0
+    memory_burst: float = 0.0
+    memory_burst_days: float = 7.0
     towers: dict[str, bytes] = field(default_factory=dict)
     pictures: tuple[Path, ...] = ()
+    card: str = ""
 
 
 def write_bundle(folder: Path, contents: BundleContents) -> BundleManifest:
@@ -96,6 +107,8 @@ def write_bundle(folder: Path, contents: BundleContents) -> BundleManifest:
         np.save(building / BundleFile.HISTORY_TEXT, contents.history_text)
         _write_json(building / BundleFile.SETTINGS, contents.settings)
         _write_json(building / BundleFile.METRICS, contents.metrics)
+        if contents.card:
+            (building / BundleFile.CARD).write_text(contents.card)
         (building / BundleFile.TOWERS).mkdir()
         for name, model in contents.towers.items():
             (building / BundleFile.TOWERS / name).write_bytes(model)
@@ -113,6 +126,8 @@ def write_bundle(folder: Path, contents: BundleContents) -> BundleManifest:
             temperature=contents.temperature,
             memory_weight=contents.memory_weight,
             memory_recency=contents.memory_recency,
+            memory_burst=contents.memory_burst,
+            memory_burst_days=contents.memory_burst_days,
             user_reviews=contents.user_reviews,
             product_reviews=contents.product_reviews,
             has_time=contents.has_time,
@@ -222,6 +237,24 @@ def find_bundle(folder: Path | None, output_dir: Path) -> Bundle:
     return max(bundles, key=lambda bundle: (bundle.manifest.created, bundle.folder.name))
 
 
+def weigh_reviews(
+    newer: npt.NDArray[np.integer], age: npt.NDArray[np.floating], recency: float, burst: float, burst_days: float
+) -> npt.NDArray[np.float32]:
+    """How much the memory listens to each review of a history: recency^newer * (1 + burst * e^(-age / burst_days)).
+
+    Args:
+        newer: `[n]`, how many newer reviews the history has.
+        age: `[n]`, days before the history's newest review; negative where unknown.
+        recency: Weight of a review against the next newer one.
+        burst: How much more reviews of one sitting weigh: what is reviewed together was often bought together.
+        burst_days: Days in which that fades to a third.
+    """
+    weights = recency ** np.asarray(newer, dtype=np.float64)
+    if burst > 0:
+        weights = weights * np.where(age >= 0, 1 + burst * np.exp(-np.maximum(age, 0) / burst_days), 1.0)
+    return weights.astype(np.float32)
+
+
 def hash_code() -> str:
     """A hash over the package's source files: the code's version, with or without git."""
     root = Path(__file__).parent
@@ -250,7 +283,8 @@ def _read_manifest(path: Path) -> BundleManifest:
 
 def _save_tensors(tensors: dict[str, npt.NDArray[Any]], path: Path) -> None:
     # ascontiguousarray would make a vector of a single number.
-    save_file({name: np.asarray(value, order="C") for name, value in tensors.items()}, path)
+    # Not its own way to a file, which nobody but the user who trained could read.
+    path.write_bytes(save({name: np.asarray(value, order="C") for name, value in tensors.items()}))
 
 
 def _hash_files(folder: Path) -> dict[str, str]:

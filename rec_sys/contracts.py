@@ -81,6 +81,7 @@ class BundleFile:
     HISTORIES: Final = "histories.parquet"
     HISTORY_TEXT: Final = "history_text.npy"
     MEMORY: Final = "memory.safetensors"
+    CARD: Final = "MODEL_CARD.md"
 
 
 class HistoryColumn:
@@ -110,6 +111,13 @@ class MemoryTensor:
     OFFSETS: Final = "offsets"  # int64 [num_products + 1]
     NEIGHBOURS: Final = "neighbours"  # int32 [num_entries], product indices
     WEIGHTS: Final = "weights"  # float32 [num_entries]; row i, column j: what a review of i adds to the score of j
+
+
+class ModelWeight:
+    """Parameters in a bundle's `weights.safetensors` that serving reads beside the exported towers."""
+
+    # float32 [dim]: what the user tower reads of a product that training has not seen and whose text is not known
+    UNKNOWN_PRODUCT_INPUT: Final = "product_tower.input_text.missing"
 
 
 class TowerFile:

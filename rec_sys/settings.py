@@ -4,7 +4,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 
 class Section(BaseModel):
@@ -128,12 +128,18 @@ class GraphSettings(Section):
 
     user_reviews: int = Field(50, ge=1, le=512, description="L: the newest reviews a user vector attends over.")
     product_reviews: int = Field(16, ge=0, le=512, description="M: the newest reviews a product vector attends over.")
+    product_transitions: int = Field(
+        64, ge=1, le=4096, description="The newest transitions to and from other products that a product vector reads."
+    )
     tie_break: Literal["hash", "file"] = Field("hash", description="Order of reviews with equal time.")
 
 
 class MemorySettings(Section):
     """The co-review memory: a sparse linear model between products."""
 
+    method: Literal["ridge", "counts"] = Field(
+        "ridge", description="ridge: regressions; counts: weighted counts, for some thousand reviews."
+    )
     l2: tuple[float, ...] = Field((30.0, 100.0, 300.0), min_length=1, description="Validation chooses one.")
     candidates: int = Field(100, ge=1, le=1000, description="Products that a product is predicted from.")
     weights: tuple[float, ...] = Field(
@@ -146,6 +152,13 @@ class MemorySettings(Section):
     directed: float = Field(0.5, ge=0, description="Weight of the part that knows the order; 0 = leave it out.")
     past: float = Field(0.5, gt=0, lt=1, description="Decay of the history a step back, in fitting that part.")
     future: float = Field(0.3, gt=0, lt=1, description="Decay of the future a step ahead.")
+    burst: float = Field(
+        0.0, ge=0, description="How much more reviews of one sitting weigh: of a history's newest days, and as counts."
+    )
+    burst_days: float = Field(7.0, gt=0, description="Days in which that fades to a third.")
+    author_power: float = Field(0.5, ge=0, description="counts: a user of n reviews counts n to minus this.")
+    product_power: float = Field(0.25, ge=0, description="counts: the same for the product that was reviewed.")
+    text: float = Field(0.0, ge=0, description="counts: weight of the likeness of two products' reviews.")
 
 
 class ModelSettings(Section):
@@ -154,6 +167,7 @@ class ModelSettings(Section):
     memory: Literal["co_review", "none"] = Field("co_review", description="none: the towers rank alone.")
     co_review: MemorySettings = MemorySettings()
 
+    tower: Literal["attention", "none"] = Field("attention", description="none: the memory ranks alone.")
     convolution: Literal["transformer_conv", "gat"] = "transformer_conv"
     dim: int = Field(128, ge=8, le=1024, description="Width of the user and product vectors.")
     num_heads: int = Field(2, ge=1, le=16)
@@ -162,7 +176,13 @@ class ModelSettings(Section):
     id_dropout: float = Field(
         0.1, ge=0, lt=1, description="Share of products whose learned vector is hidden in a step."
     )
-    temperature: float = Field(0.07, gt=0, le=1, description="Divides the cosine in the softmax.")
+    product_hop: bool = Field(True, description="A product vector reads the products that followed or preceded it.")
+    reversal: float = Field(
+        0.33, ge=0, lt=1, description="Share of batches read backwards, where reviews are only an order of products."
+    )
+    mask_history: bool = Field(True, description="The products of a history do not compete in its softmax.")
+    temperature: float = Field(0.07, ge=0.01, le=1, description="Divides the cosine in the softmax.")
+    fit_temperature: bool = Field(False, description="Learn it, beginning there.")
     ranking_weight: float = Field(1.0, ge=0)
     rating_weight: float = Field(0.1, ge=0)
     rating_error: Literal["absolute", "squared"] = "squared"
@@ -175,6 +195,8 @@ class ModelSettings(Section):
             raise ValueError(f"model.dim={self.dim} must be a multiple of model.num_heads={self.num_heads}")
         if self.ranking_weight == 0 and self.rating_weight == 0:
             raise ValueError("model.ranking_weight and model.rating_weight are both 0: nothing to learn")
+        if self.tower == "none" and self.memory == "none":
+            raise ValueError("model.tower and model.memory are both none: nothing is left to rank by")
         return self
 
 
@@ -225,6 +247,35 @@ class EvaluationSettings(Section):
         if 10 not in self.ks or min(self.ks) < 1:
             raise ValueError("evaluation.ks needs 10 (training watches NDCG@10) and no number below 1")
         return self
+
+
+class AblationRow(Section):
+    """One line of the table."""
+
+    name: str = Field(min_length=1)
+    changes: tuple[str, ...] = Field((), description="As on the command line.")
+
+
+class AblationSettings(Section):
+    """Trainings with parts left out, beside the whole model."""
+
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0, 1, 2), min_length=1)
+    of: str | None = Field(None, description="The experiment whose settings every row starts from; empty = none.")
+    rows: tuple[AblationRow, ...] = Field((), description="The first is compared with; none = one usual training.")
+
+    @field_validator("seeds")
+    @classmethod
+    def _each_seed_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("a seed stands there twice")
+        return seeds
+
+    @field_validator("rows")
+    @classmethod
+    def _each_row_once(cls, rows: tuple[AblationRow, ...]) -> tuple[AblationRow, ...]:
+        if len({row.name for row in rows}) < len(rows):
+            raise ValueError("two rows have one name")
+        return rows
 
 
 class TrackingSettings(Section):
@@ -339,6 +390,70 @@ class ServerIndex(IndexCommon):
 IndexSettings = Annotated[EdgeIndex | ServerIndex, Field(discriminator="backend")]
 
 
+class InferenceSettings(Section):
+    """How reviews become recommendations."""
+
+    runtime: Literal["in_process", "triton"] = Field(
+        "in_process", description="Where the user tower and the text encoder run."
+    )
+    triton_url: str = Field("127.0.0.1:8001", pattern=r"^[^/]+:\d+$", description="host:port of Triton's gRPC.")
+    deadline_seconds: float = Field(5.0, gt=0, description="Longest time for a request to Triton, all tries together.")
+    attempts: int = Field(3, ge=1, le=20, description="Tries of a request that finds Triton unavailable.")
+    fallback: Literal["none", "in_process", "popular"] = Field(
+        "none",
+        description="Where Triton is away: the same towers in this process; where it or the index is: what is popular.",
+    )
+    retry_after_seconds: float = Field(2.0, ge=0, description="Told to those who are turned away.")
+    empty_history: Literal["tower", "popular"] = Field(
+        "tower", description="Whoever has no reviews gets the tower's answer for somebody unknown, or what is popular."
+    )
+    max_reviews: int = Field(1_000, ge=1, le=100_000, description="Most reviews of a request.")
+    max_text_characters: int = Field(20_000, ge=1, description="Longest headline and body of a review together.")
+    max_reasons: int = Field(3, ge=0, le=100, description="Reviews named with a recommendation.")
+    cached_texts: int = Field(50_000, ge=0, description="Text vectors kept, the latest used; 1.5 kB each.")
+    num_threads: int = Field(1, ge=0, description="Of the user tower in this process; 0 = every core.")
+
+
+class AccessToken(Section):
+    """A token that lets its bearer in."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="Who bears it; stands in the log in its place.")
+    token: str = Field(min_length=8, repr=False)
+    expires: AwareDatetime | None = Field(None, description="ISO 8601 with a zone; empty: never.")
+
+
+class ServingSettings(Section):
+    """The HTTP service: where it listens, whom it lets in, and how much it takes."""
+
+    host: str = Field("127.0.0.1", min_length=1, description="The address to listen at; 0.0.0.0 = every one.")
+    port: int = Field(8080, ge=0, le=65535, description="0 = any free one.")
+    token: str | None = Field(None, repr=False, description="Taken from GATEWAY_TOKEN unless given.")
+    tokens: tuple[AccessToken, ...] = Field((), description="More of them; without any, everybody is let in.")
+    max_body_bytes: int = Field(1_048_576, ge=1_000, description="Largest body of a request.")
+    max_in_progress: int = Field(256, ge=1, description="Requests at once; those beyond are told to come again.")
+    retry_after_seconds: int = Field(1, ge=1, description="What they are told.")
+    stop_timeout_seconds: int = Field(10, ge=1, description="Time to finish what is under way.")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = Field("json", description="A line of JSON for each event, or for people.")
+
+    @field_validator("token")
+    @classmethod
+    def _empty_is_none(cls, token: str | None) -> str | None:
+        # An environment variable that is set to nothing, as compose files do.
+        if not token:
+            return None
+        if len(token) < 8:
+            raise ValueError("a token has at least 8 characters")
+        return token
+
+    @model_validator(mode="after")
+    def _token_names_differ(self) -> "ServingSettings":
+        names = [token.name for token in self.tokens]
+        if len(names) != len(set(names)):
+            raise ValueError("serving.tokens must have different names")
+        return self
+
+
 class Settings(Section):
     """Everything config/config.yaml composes."""
 
@@ -354,3 +469,4 @@ class Settings(Section):
     trainer: TrainerSettings
     evaluation: EvaluationSettings
     tracking: TrackingSettings
+    ablation: AblationSettings = AblationSettings()

@@ -11,6 +11,7 @@ from torch import Tensor
 from rec_sys.contracts import MILLISECONDS_A_DAY, TEXT_DIM
 from rec_sys.data.interactions import Interactions
 from rec_sys.graph.blocks import BlockBuilder, Edges, ProductBlock, UserBlock, fit_rating_offsets
+from rec_sys.graph.product_hop import ProductHop
 from rec_sys.graph.review_graph import ReviewGraph, assemble_graph
 from rec_sys.graph.sampler import TemporalSampler
 from rec_sys.settings import GraphSettings, ModelSettings
@@ -114,13 +115,16 @@ def make_builder(
     user_limit: int = 5,
     product_limit: int = 3,
     pseudo_counts: float = 5.0,
+    transitions: int = 4,
 ) -> BlockBuilder:
-    """A builder whose rating offsets are fitted on what the product side sees."""
+    """A builder whose rating offsets and product hop are fitted on what the product side sees."""
     number = graph.interactions.num_reviews
     fitted = np.arange(number) if product_side is None else np.flatnonzero(product_side)
     sampler = TemporalSampler(graph, user_side, product_side)
     offsets = fit_rating_offsets(graph, fitted, pseudo_counts)
-    return BlockBuilder(sampler, text_visible, offsets, user_limit, product_limit)
+    visible = np.ones(graph.interactions.num_reviews, dtype=bool) if product_side is None else product_side
+    hop = ProductHop(graph, visible, transitions)
+    return BlockBuilder(sampler, text_visible, offsets, user_limit, product_limit, hop)
 
 
 def small_model_settings(**changes: Any) -> ModelSettings:

@@ -37,19 +37,24 @@ COLUMNS: Final = ReviewColumnMap(
     timestamp=ReviewColumn.TIMESTAMP,
     text=ReviewColumn.TEXT,
 )
+# Who, what and when alone.
+INTERACTION_COLUMNS: Final = ReviewColumnMap(
+    user_id=ReviewColumn.USER_ID, asin=ReviewColumn.ASIN, timestamp=ReviewColumn.TIMESTAMP
+)
 
 
-def write_synthetic_table(path: Path, num_reviews: int, seed: int) -> None:
+def write_synthetic_table(path: Path, num_reviews: int, seed: int, reviews_a_product: int = REVIEWS_A_PRODUCT) -> None:
     """Writes a Parquet table with the columns of `COLUMNS`; times are whole days in seconds, as Amazon's are.
 
     Args:
         path: The file to write.
         num_reviews: Rows, in no order of time.
         seed: Seeds everything.
+        reviews_a_product: How many a product has on average.
     """
     random = np.random.default_rng(seed)
     users = _drawn(random, num_reviews, max(1, num_reviews // REVIEWS_A_USER), _USER_EXPONENT)
-    products = _drawn(random, num_reviews, max(1, num_reviews // REVIEWS_A_PRODUCT), _PRODUCT_EXPONENT)
+    products = _drawn(random, num_reviews, max(1, num_reviews // reviews_a_product), _PRODUCT_EXPONENT)
     days = random.integers(_NUM_DAYS, size=num_reviews)
     stars = random.choice(np.arange(1.0, 6.0), size=num_reviews, p=_STAR_SHARES)
     frame = pl.DataFrame({"user": users, "product": products}).select(

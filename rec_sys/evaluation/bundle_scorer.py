@@ -4,9 +4,11 @@ import numpy as np
 
 from rec_sys.bundle import Bundle
 from rec_sys.contracts import MemoryTensor, Part
-from rec_sys.evaluation.fusion import Fusion
+from rec_sys.data.interactions import IntArray
+from rec_sys.evaluation.fusion import Burst, Fusion
 from rec_sys.evaluation.ground import Ground
 from rec_sys.graph.blocks import BlockBuilder, fit_rating_offsets
+from rec_sys.graph.product_hop import ProductHop
 from rec_sys.graph.review_graph import ReviewGraph
 from rec_sys.graph.sampler import TemporalSampler
 from rec_sys.modules.bundled_model import load_model
@@ -38,18 +40,28 @@ class BundledModel:
             product_side=part == Part.TRAIN,
         )
         self.model: ReviewGraphModel = load_model(bundle)
+        hop = None
+        if self.model.settings.product_hop:
+            hop = ProductHop(graph, part == Part.TRAIN, settings.graph.product_transitions)
         self.builder = BlockBuilder(
             sampler,
             ground.fitted.text_visible,
             fit_rating_offsets(graph, ground.fitted.train_edges, settings.model.offset_pseudo_counts),
             bundle.manifest.user_reviews,
             bundle.manifest.product_reviews,
+            hop,
         )
-        self.fusion = read_fusion(bundle)
+        columns = graph.interactions
+        self.fusion = read_fusion(bundle, columns.timestamp if columns.has_time else None)
 
 
-def read_fusion(bundle: Bundle) -> Fusion | None:
-    """The memory of a bundle and what it counts for; None where it has none."""
+def read_fusion(bundle: Bundle, timestamp: IntArray | None) -> Fusion | None:
+    """The memory of a bundle and what it counts for; None where it has none.
+
+    Args:
+        bundle: The bundle.
+        timestamp: int64 `[num_reviews]`, milliseconds, of every edge; None where the data has no time.
+    """
     from scipy.sparse import csr_matrix
 
     tensors = bundle.memory()
@@ -59,4 +71,5 @@ def read_fusion(bundle: Bundle) -> Fusion | None:
     size = bundle.manifest.num_products
     memory = CoReviewMemory(csr_matrix(rows, shape=(size, size)))
     manifest = bundle.manifest
-    return Fusion(memory, manifest.memory_weight, manifest.memory_recency, manifest.user_reviews)
+    burst = Burst(timestamp, manifest.memory_burst, manifest.memory_burst_days)
+    return Fusion(memory, manifest.memory_weight, manifest.memory_recency, manifest.user_reviews, burst)

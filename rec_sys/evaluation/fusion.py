@@ -6,12 +6,36 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rec_sys.data.interactions import FloatArray
+from rec_sys.contracts import MILLISECONDS_A_DAY
+from rec_sys.data.interactions import FloatArray, IntArray
 from rec_sys.data.splits import Queries
 from rec_sys.evaluation.ranks import rank_targets
 from rec_sys.modules.memory import CoReviewMemory, weigh_history
 
 Scorer = Callable[[npt.NDArray[np.int64]], FloatArray]
+
+
+@dataclass(frozen=True)
+class Burst:
+    """Reviews of one sitting weigh more than their place in the history says, see `bundle.weigh_reviews`.
+
+    Attributes:
+        timestamp: int64 `[num_reviews]`, milliseconds, of every edge; None where the data has no time.
+        more: How much more.
+        days: Days in which that fades to a third.
+    """
+
+    timestamp: IntArray | None
+    more: float
+    days: float
+
+    def ages(self, edges: IntArray, offsets: IntArray) -> FloatArray:
+        """Days before each history's newest review: float32 `[total]`, -1 where unknown."""
+        if self.timestamp is None or self.more == 0 or len(edges) == 0:
+            return np.full(len(edges), -1.0, dtype=np.float32)
+        when = np.asarray(self.timestamp)[edges]
+        newest = np.repeat(when[np.maximum(offsets[1:] - 1, 0)], np.diff(offsets))
+        return ((newest - when) / MILLISECONDS_A_DAY).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -23,26 +47,40 @@ class Fusion:
         weight: What its scores are multiplied by before they are added to the tower's logits.
         recency: Weight of a review against the next newer one.
         limit: Most reviews of a user that are read.
+        burst: How much more reviews of one sitting weigh; None = no more.
     """
 
     memory: CoReviewMemory
     weight: float
     recency: float
     limit: int
+    burst: Burst | None = None
 
     def score(self, queries: Queries, rows: npt.NDArray[np.int64]) -> FloatArray:
         """What the memory adds: float32 `[len(rows), num_products]`."""
-        return np.float32(self.weight) * recall(self.memory, queries, rows, self.recency, self.limit)
+        return np.float32(self.weight) * recall(self.memory, queries, rows, self.recency, self.limit, self.burst)
 
 
 def recall(
-    memory: CoReviewMemory, queries: Queries, rows: npt.NDArray[np.int64], recency: float, limit: int
+    memory: CoReviewMemory,
+    queries: Queries,
+    rows: npt.NDArray[np.int64],
+    recency: float,
+    limit: int,
+    burst: Burst | None = None,
 ) -> FloatArray:
     """The memory's own scores for some queries: float32 `[len(rows), num_products]`."""
     start, stop = queries.history_offsets[rows], queries.history_offsets[rows + 1]
     offsets = np.concatenate([[0], np.cumsum(stop - start)])
     place = np.arange(offsets[-1]) + np.repeat(start - offsets[:-1], stop - start)
-    weights = weigh_history(offsets, queries.history_products[place], memory.matrix.shape[0], recency, limit)
+    size = memory.matrix.shape[0]
+    if burst is None:
+        weights = weigh_history(offsets, queries.history_products[place], size, recency, limit)
+    else:
+        age = burst.ages(queries.history_edges[place], offsets)
+        weights = weigh_history(
+            offsets, queries.history_products[place], size, recency, limit, age, burst.more, burst.days
+        )
     return memory.score(weights)
 
 
@@ -54,6 +92,7 @@ def choose_fusion(
     recency: float,
     limit: int,
     query_batch: int,
+    burst: Burst | None = None,
 ) -> tuple[float, Fusion, dict[str, float]]:
     """The ridge strength and the weight with the best NDCG@10 on the validation queries, history masked.
 
@@ -65,6 +104,7 @@ def choose_fusion(
         recency: Weight of a review against the next newer one.
         limit: Most reviews of a user that are read.
         query_batch: Queries scored at once.
+        burst: How much more reviews of one sitting weigh; None = no more.
 
     Returns:
         The ridge strength, the fusion, and the mean NDCG@10 of every choice by `l2/weight`.
@@ -79,7 +119,7 @@ def choose_fusion(
         history_rows = np.repeat(np.arange(len(rows)), np.diff(queries.history_offsets[rows[0] : rows[-1] + 2]))
         ideal = np.cumsum(1 / np.log2(np.arange(2, 12)))[np.minimum(count, 10) - 1]
         for l2, memory in memories.items():
-            remembered = recall(memory, queries, rows, recency, limit)
+            remembered = recall(memory, queries, rows, recency, limit, burst)
             for weight in weights:
                 _, masked = rank_targets(
                     logits + np.float32(weight) * remembered,
@@ -92,7 +132,7 @@ def choose_fusion(
                 totals[l2, weight] += float((gain / ideal[target_rows]).sum())
     (l2, weight), _ = max(totals.items(), key=lambda item: (item[1], -item[0][1]))
     figures = {f"{key[0]:g}/{key[1]:g}": total / len(queries) for key, total in totals.items()}
-    return l2, Fusion(memories[l2], weight, recency, limit), figures
+    return l2, Fusion(memories[l2], weight, recency, limit, burst), figures
 
 
 def _batches(count: int, size: int) -> Iterator[npt.NDArray[np.int64]]:

@@ -1,9 +1,9 @@
-"""Blocks: the part of the graph that one batch reads, as tensors ready for message passing.
+"""Blocks: the part of the graph that one batch reads, as tensors (long: shapes and their builder belong together).
 
 A review that several questions share is read and encoded once; edges refer to it by row.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rec_sys.contracts import MILLISECONDS_A_DAY
 from rec_sys.data.interactions import BoolArray, FloatArray, IntArray, SmallIntArray
+from rec_sys.graph.product_hop import Neighbours, ProductHop
 from rec_sys.graph.review_graph import ReviewGraph
 from rec_sys.graph.sampler import TemporalSampler
 
@@ -23,7 +24,7 @@ class Reviews:
     """Distinct reviews of a block.
 
     Attributes:
-        text: float16 `[num_reviews, 384]`, zero where unread.
+        text: float16 `[num_reviews, 384]`, zero where unread; `[0, 384]` where the data has no text.
         has_text: float32 0/1 `[num_reviews]`.
         rating: float32 `[num_reviews]`, 0 where missing.
     """
@@ -39,7 +40,7 @@ class Products:
 
     Attributes:
         index: int64 `[num_rows]`.
-        text: float16 `[num_rows, 384]`.
+        text: float16 `[num_rows, 384]`; `[0, 384]` where no product of the data has a text.
         has_text: float32 0/1 `[num_rows]`.
     """
 
@@ -66,6 +67,29 @@ class Edges:
 
 
 @dataclass(frozen=True)
+class Hop:
+    """Weighted edges from neighbouring products to product rows, sorted both ways.
+
+    Attributes:
+        neighbours: The distinct neighbours.
+        offsets: int64 `[num_rows + 1]`, where each row's edges begin.
+        neighbour: int64 `[num_edges]`, row of `neighbours`.
+        weight: float32 `[num_edges]`.
+        back_offsets: int64 `[num_neighbours + 1]`, the same edges by neighbour, for the way back of the gradient.
+        back_row: int64 `[num_edges]`, product rows.
+        back_order: int64 `[num_edges]`, the edge at each place of that order.
+    """
+
+    neighbours: Products
+    offsets: Tensor
+    neighbour: Tensor
+    weight: Tensor
+    back_offsets: Tensor
+    back_row: Tensor
+    back_order: Tensor
+
+
+@dataclass(frozen=True)
 class UserBlock:
     """Histories of some queries.
 
@@ -76,6 +100,7 @@ class UserBlock:
         products: Distinct products of the histories.
         reviews: Distinct reviews of the histories.
         user_offset: float32 `[num_queries]`, how far above the products' mean this user rates.
+        backwards: The histories are read from the future: distance and age count away from the question as ever.
     """
 
     num_queries: int
@@ -84,6 +109,7 @@ class UserBlock:
     products: Products
     reviews: Reviews
     user_offset: Tensor
+    backwards: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,12 +123,14 @@ class ProductBlock:
             where products read no reviews.
         edges: Edges from `reviews` to `products`.
         reviews: Distinct reviews of the products.
+        hop: Edges from neighbouring products; None where the model has no hop.
     """
 
     products: Products
     activity: Tensor
     edges: Edges
     reviews: Reviews
+    hop: Hop | None = None
 
 
 @dataclass(frozen=True)
@@ -163,6 +191,7 @@ class BlockBuilder:
         offsets: Rating offsets fitted on train edges.
         user_limit: Most reviews of a user.
         product_limit: Most reviews of a product.
+        hop: Which products follow one another, in what the product side sees; None = products have no neighbours.
     """
 
     def __init__(
@@ -172,6 +201,7 @@ class BlockBuilder:
         offsets: RatingOffsets,
         user_limit: int,
         product_limit: int,
+        hop: ProductHop | None = None,
     ) -> None:
         self.graph = sampler.graph
         self.sampler = sampler
@@ -179,11 +209,18 @@ class BlockBuilder:
         self.offsets = offsets
         self.user_limit = user_limit
         self.product_limit = product_limit if self.graph.has_text or self.graph.has_rating else 0
+        self.hop = hop
+        self._whole_hop: Hop | None = None
         self._product_offset = offsets.of_products()
         self._product_has_text = np.any(self.graph.product_text_vectors, axis=1)
+        self._any_product_text = bool(self._product_has_text.any())
 
     def build_users(
-        self, users: npt.NDArray[np.integer], before: IntArray, asked_bodies: SmallIntArray | None = None
+        self,
+        users: npt.NDArray[np.integer],
+        before: IntArray,
+        asked_bodies: SmallIntArray | None = None,
+        backwards: bool = False,
     ) -> UserBlock:
         """The histories of some users.
 
@@ -192,8 +229,10 @@ class BlockBuilder:
             before: int64 `[num_queries]`, exclusive edge bounds.
             asked_bodies: int32 `[num_queries]`, text of the review that is being predicted: never read, wherever
                 else it stands in the history; None = nothing to hide.
+            backwards: The reviews *above* the bounds instead, the oldest of them nearest. For training alone.
         """
-        picked = self.sampler.last_reviews_of_users(users, before, self.user_limit)
+        read = self.sampler.next_reviews_of_users if backwards else self.sampler.last_reviews_of_users
+        picked = read(users, before, self.user_limit)
         row, distance = np.nonzero(picked >= 0)
         edge = picked[row, distance]
         columns = self.graph.interactions
@@ -215,10 +254,15 @@ class BlockBuilder:
             products=self._products(product.astype(np.int64)),
             reviews=self._reviews(distinct // 2, (distinct % 2).astype(bool)),
             user_offset=torch.from_numpy(offset.astype(np.float32)),
+            backwards=backwards,
         )
 
     def build_products(
-        self, products: IntArray, before: int, asked_bodies: SmallIntArray | None = None
+        self,
+        products: IntArray,
+        before: int,
+        asked_bodies: SmallIntArray | None = None,
+        hidden_users: npt.NDArray[np.integer] | None = None,
     ) -> ProductBlock:
         """Some products with their newest reviews before one edge.
 
@@ -226,6 +270,8 @@ class BlockBuilder:
             products: int64 `[num_rows]`.
             before: Exclusive edge bound.
             asked_bodies: int32 `[n]`, texts of the reviews that are being predicted: never read here.
+            hidden_users: int `[m]`, users whose transitions between products are not read, instead of a bound on
+                them; for batches that are no windows of time.
         """
         bounds = np.full(len(products), before, dtype=np.int64)
         picked = self.sampler.last_reviews_of_products(products, bounds, self.product_limit)
@@ -240,6 +286,32 @@ class BlockBuilder:
             activity=torch.from_numpy(self._activity(products, picked, before)),
             edges=self._edges(picked, row, distance, edge, review),
             reviews=self._reviews(distinct, hidden),
+            hop=self._hop(products, before, hidden_users),
+        )
+
+    def _hop(self, products: IntArray, before: int, hidden_users: npt.NDArray[np.integer] | None) -> Hop | None:
+        if self.hop is None:
+            return None
+        if hidden_users is None:
+            return self._connect(self.hop.read(products, before), len(products))
+        found = self.hop.read_without(hidden_users, products)
+        if len(products) < self.hop.num_products:
+            return self._connect(found, len(products))
+        # The same edges in every batch, only their weights differ.
+        self._whole_hop = self._whole_hop or self._connect(found, len(products))
+        return replace(self._whole_hop, weight=torch.from_numpy(found.weight))
+
+    def _connect(self, found: Neighbours, num_rows: int) -> Hop:
+        distinct, neighbour = np.unique(found.product, return_inverse=True)
+        order = np.argsort(neighbour, kind="stable")
+        return Hop(
+            neighbours=self._products(distinct),
+            offsets=torch.from_numpy(np.searchsorted(found.row, np.arange(num_rows + 1))),
+            neighbour=torch.from_numpy(neighbour),
+            weight=torch.from_numpy(found.weight),
+            back_offsets=torch.from_numpy(np.searchsorted(neighbour[order], np.arange(len(distinct) + 1))),
+            back_row=torch.from_numpy(found.row[order]),
+            back_order=torch.from_numpy(order),
         )
 
     def _activity(self, products: IntArray, picked: IntArray, before: int) -> FloatArray:
@@ -265,11 +337,11 @@ class BlockBuilder:
         age = np.full(len(edge), -1.0, dtype=np.float32)
         if columns.has_time and len(edge):
             newest = columns.timestamp[picked[row, 0]]
-            age = ((newest - columns.timestamp[edge]) / MILLISECONDS_A_DAY).astype(np.float32)
+            age = (np.abs(newest - columns.timestamp[edge]) / MILLISECONDS_A_DAY).astype(np.float32)
         return Edges(
-            row=torch.from_numpy(row),
+            row=torch.from_numpy(np.ascontiguousarray(row)),  # numpy's nonzero gives columns of one array
             review=torch.from_numpy(review),
-            distance=torch.from_numpy(distance),
+            distance=torch.from_numpy(np.ascontiguousarray(distance)),
             age=torch.from_numpy(age),
         )
 
@@ -278,8 +350,9 @@ class BlockBuilder:
         if self.text_visible is not None:
             text_row = np.where(self.text_visible[edge], text_row, -1)
         present = text_row >= 0
-        text = np.zeros((len(edge), self.graph.product_text_vectors.shape[1]), dtype=np.float16)
-        text[present] = self.graph.text_vectors[text_row[present]]
+        text = np.zeros((len(edge) * self.graph.has_text, self.graph.product_text_vectors.shape[1]), dtype=np.float16)
+        if self.graph.has_text:
+            text[present] = self.graph.text_vectors[text_row[present]]
         return Reviews(
             text=torch.from_numpy(text),
             has_text=torch.from_numpy(present.astype(np.float32)),
@@ -289,6 +362,6 @@ class BlockBuilder:
     def _products(self, index: IntArray) -> Products:
         return Products(
             index=torch.from_numpy(index),
-            text=torch.from_numpy(np.asarray(self.graph.product_text_vectors[index])),
+            text=torch.from_numpy(np.asarray(self.graph.product_text_vectors[index if self._any_product_text else []])),
             has_text=torch.from_numpy(self._product_has_text[index].astype(np.float32)),
         )

@@ -42,15 +42,24 @@ class TemporalSampler:
         """
         return _last_edges(self.by_user, users, before, limit)
 
+    def next_reviews_of_users(self, users: npt.NDArray[np.integer], after: IntArray, limit: int) -> IntArray:
+        """The oldest `limit` reviews of each user with an edge id above `after`: the history, read backwards.
+
+        Returns:
+            int64 `[num_rows, limit]`, oldest first, padded with -1.
+        """
+        start = self.by_user.offsets[users]
+        end = self.by_user.offsets[users + 1]
+        place = _first_not_below(self.by_user.edges, start, end, after + 1)[:, None] + np.arange(limit)
+        return _edges_at(self.by_user, place, place < end[:, None])
+
     def last_reviews_of_products(self, products: IntArray, before: IntArray, limit: int) -> IntArray:
         """The same for products: int64 `[num_rows, limit]`, newest first, padded with -1."""
         return _last_edges(self.by_product, products, before, limit)
 
     def count_reviews_of_products(self, products: IntArray, before: int) -> IntArray:
         """How many visible reviews each product has below one edge bound: int64 `[num_rows]`."""
-        start = self.by_product.offsets[products]
-        bounds = np.full(len(products), before, dtype=np.int64)
-        return _first_not_below(self.by_product.edges, start, self.by_product.offsets[products + 1], bounds) - start
+        return count_edges_before(self.by_product, products, before)
 
     def product_side_before(self, before: int) -> tuple[int, int]:
         """How many reviews the product side sees below one edge bound, and the last of them (-1: there is none).
@@ -69,11 +78,40 @@ def _narrow(whole: Adjacency, node_of_edge: SmallIntArray, visible: BoolArray | 
     return build_adjacency(node_of_edge, np.flatnonzero(visible), num_nodes)
 
 
-def _last_edges(adjacency: Adjacency, nodes: npt.NDArray[np.integer], before: IntArray, limit: int) -> IntArray:
+def count_edges_before(adjacency: Adjacency, nodes: npt.NDArray[np.integer], before: int) -> IntArray:
+    """How many edges below one bound each node has: int64 `[num_rows]`."""
+    start = adjacency.offsets[nodes]
+    bounds = np.full(len(nodes), before, dtype=np.int64)
+    count: IntArray = _first_not_below(adjacency.edges, start, adjacency.offsets[nodes + 1], bounds) - start
+    return count
+
+
+def take_ranges(adjacency: Adjacency, nodes: npt.NDArray[np.integer]) -> IntArray:
+    """All edges of some nodes, one node after the other: int64 `[num_edges]`."""
+    start, count = adjacency.offsets[nodes], adjacency.offsets[nodes + 1] - adjacency.offsets[nodes]
+    place = np.arange(count.sum()) + np.repeat(start - (np.cumsum(count) - count), count)
+    edges: IntArray = adjacency.edges[place]
+    return edges
+
+
+def last_places(adjacency: Adjacency, nodes: npt.NDArray[np.integer], before: IntArray, limit: int) -> IntArray:
+    """Where in `adjacency.edges` the newest edges below the rows' bounds stand.
+
+    Returns:
+        int64 `[num_rows, limit]`, newest first, padded with -1.
+    """
     start = adjacency.offsets[nodes]
     end = _first_not_below(adjacency.edges, start, adjacency.offsets[nodes + 1], before)
     place = end[:, None] - 1 - np.arange(limit)
-    found = place >= start[:, None]
+    return np.where(place >= start[:, None], place, -1)
+
+
+def _last_edges(adjacency: Adjacency, nodes: npt.NDArray[np.integer], before: IntArray, limit: int) -> IntArray:
+    place = last_places(adjacency, nodes, before, limit)
+    return _edges_at(adjacency, place, place >= 0)
+
+
+def _edges_at(adjacency: Adjacency, place: IntArray, found: BoolArray) -> IntArray:
     return np.where(found, adjacency.edges[np.where(found, place, 0)] if len(adjacency.edges) else -1, -1)
 
 

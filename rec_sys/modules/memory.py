@@ -21,6 +21,7 @@ import numpy.typing as npt
 import torch
 from scipy import sparse
 
+from rec_sys.bundle import weigh_reviews
 from rec_sys.contracts import MemoryTensor
 from rec_sys.data.interactions import IntArray
 from rec_sys.settings import MemorySettings
@@ -80,13 +81,20 @@ def fit_memory(
     if settings.directed > 0:
         past, future = count_by_gap(user_index, product_index, num_products, settings.past, settings.future)
         weights = weights + settings.directed * _solve_locally(past, future, settings.candidates, l2 / 2, itself=True)
-    return CoReviewMemory(_keep_strongest(weights.tocsc(), settings.neighbours))
+    return CoReviewMemory(keep_strongest(weights.tocsc(), settings.neighbours))
 
 
 def weigh_history(
-    offsets: IntArray, products: npt.NDArray[np.integer], num_products: int, recency: float, limit: int
+    offsets: IntArray,
+    products: npt.NDArray[np.integer],
+    num_products: int,
+    recency: float,
+    limit: int,
+    age: npt.NDArray[np.floating] | None = None,
+    burst: float = 0.0,
+    burst_days: float = 7.0,
 ) -> sparse.csr_matrix:
-    """Weights of histories: `recency` to the power of the number of newer reviews, for the newest `limit`.
+    """Weights of histories, see `bundle.weigh_reviews`, for the newest `limit` reviews.
 
     Args:
         offsets: int64 `[rows + 1]`.
@@ -94,6 +102,9 @@ def weigh_history(
         num_products: Size of the catalogue.
         recency: Weight of a review against the next newer one.
         limit: Most reviews that are read.
+        age: `[total]`, days before the row's newest review; None = unknown.
+        burst: How much more the reviews written about the newest one's day weigh.
+        burst_days: Days in which that fades to a third.
 
     Returns:
         float32 CSR `[rows, num_products]`; a product reviewed twice has the sum.
@@ -101,7 +112,8 @@ def weigh_history(
     row = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     newer = offsets[row + 1] - 1 - np.arange(len(products))
     read = newer < limit
-    weight = (recency ** newer[read]).astype(np.float32)
+    days = np.full(len(products), -1.0) if age is None else age
+    weight = weigh_reviews(newer[read], days[read], recency, burst, burst_days)
     return sparse.csr_matrix((weight, (row[read], products[read])), shape=(len(offsets) - 1, num_products))
 
 
@@ -195,7 +207,7 @@ def _choose_candidates(
     return index, right
 
 
-def _keep_strongest(weights: sparse.csc_matrix, limit: int) -> sparse.csr_matrix:
+def keep_strongest(weights: sparse.csc_matrix, limit: int) -> sparse.csr_matrix:
     """The `limit` largest weights of each column, by absolute value."""
     entries = weights.tocoo()
     order = np.lexsort((entries.row, -np.abs(entries.data), entries.col))

@@ -1,8 +1,9 @@
-r"""Attention message passing over reviews, in two forms that compute the same numbers.
+r"""Attention message passing over reviews, in three forms that compute the same numbers.
 
-`forward` is PyG's convolution over a bipartite edge list: no padding, used in training. `attend_densely` is the same
-attention over a padded `[batch, length, dim]` block with a mask: what ONNX and Triton can batch. On a graph whose
-destination nodes own their edges (a star a user, a star a product) the two are equal.
+`forward` is PyG's convolution over a bipartite edge list, without padding. `attend_by_parts` is the same for one
+shared query, many times faster: what training uses for users. `attend_densely` is the same attention over a padded
+`[batch, length, dim]` block with a mask: what ONNX and Triton can batch. On a graph whose destination nodes own their
+edges (a star a user, a star a product) all are equal.
 
 TransformerConv (Shi et al. 2021, eq. 3 and 4): :math:`\alpha = softmax(q^T (k + e) / \sqrt{d})`, message
 :math:`v + e`. GATv2Conv (Brody et al. 2022, eq. 7): :math:`\alpha = softmax(a^T LeakyReLU(W_l x_j + W_r x_i + W_e e))`,
@@ -10,12 +11,52 @@ message :math:`W_l x_j`; it has no edge features in its messages, so there a sou
 the product's vector plus the review's.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.nn import GATv2Conv, TransformerConv
+from torch_geometric.utils import softmax
+
+
+@dataclass(frozen=True)
+class EdgePart:
+    """Something that many edges share.
+
+    Attributes:
+        table: float `[num_rows, dim]`.
+        index: int64 `[num_edges]`, the edge's row; None where every edge has `amount` of every row.
+        amount: float `[num_edges, num_rows]`, given instead of `index`.
+    """
+
+    table: Tensor
+    index: Tensor | None = None
+    amount: Tensor | None = None
+
+    def spread(self, values: Tensor) -> Tensor:
+        """float `[num_rows, n]` -> float `[num_edges, n]`."""
+        if self.index is not None:
+            return values[self.index]
+        assert self.amount is not None
+        return self.amount @ values
+
+
+def sum_parts(parts: list[tuple[EdgePart, Tensor]], weights: Tensor, offsets: Tensor) -> Tensor:
+    """Weighted sums over each destination's edges, values float `[num_rows, n]` -> float `[num_destinations, n]`."""
+    total = torch.zeros((), device=weights.device)
+    for part, values in parts:
+        if part.index is not None:
+            total = total + functional.embedding_bag(
+                part.index, values.float(), offsets, mode="sum", per_sample_weights=weights, include_last_offset=True
+            )
+        else:
+            assert part.amount is not None
+            row = torch.repeat_interleave(torch.arange(len(offsets) - 1, device=weights.device), offsets.diff())
+            amount = torch.zeros(len(offsets) - 1, part.amount.shape[1], device=weights.device)
+            total = total + amount.index_add(0, row, weights.unsqueeze(-1) * part.amount) @ values.float()
+    return total
 
 
 class ReviewAttention(nn.Module):
@@ -64,6 +105,47 @@ class ReviewAttention(nn.Module):
         edge_index = torch.stack([source_of_edge, destination_of_edge])
         attended: Tensor = self.convolution((source, destination), edge_index, edge)
         return attended
+
+    @property
+    def shares_parts(self) -> bool:
+        """Whether keys and values are sums over the parts of an edge, so that `attend_by_parts` can be used."""
+        return isinstance(self.convolution, TransformerConv)
+
+    def attend_by_parts(
+        self, query: Tensor, source: EdgePart, parts: list[EdgePart], row: Tensor, num_rows: int
+    ) -> Tensor:
+        """`forward` for one query that all destinations share, without a row of `dim` numbers for any edge.
+
+        Keys and values are linear, so those of an edge are the sums of those of its parts, and each part is computed
+        once however many edges share it: the product, the review, the place.
+
+        Args:
+            query: float `[dim]`.
+            source: The edges' products.
+            parts: What else the edges carry.
+            row: int64 `[num_edges]`, destinations, ascending.
+            num_rows: Number of destinations.
+
+        Returns:
+            float `[num_rows, dim]`; zero for a destination without edges.
+        """
+        convolution = self.convolution
+        assert isinstance(convolution, TransformerConv)
+        asked = self._split(convolution.lin_query(query))  # [heads, width]
+        width = asked.shape[-1]
+        parts_of_edge = [(source, convolution.lin_key(source.table), convolution.lin_value(source.table))]
+        parts_of_edge += [(part, told, told) for part in parts for told in [convolution.lin_edge(part.table)]]
+        logits = torch.zeros(len(row), self.num_heads, device=row.device)
+        for part, key, _ in parts_of_edge:
+            logits = logits + part.spread((self._split(key) * asked).sum(dim=-1).float()) / width**0.5
+        weights = softmax(logits, row, num_nodes=num_rows)
+        offsets = torch.searchsorted(row, torch.arange(num_rows + 1, device=row.device))
+        pooled = [
+            sum_parts([(part, value[:, head * width : (head + 1) * width]) for part, _, value in parts_of_edge],
+                      weights[:, head], offsets)
+            for head in range(self.num_heads)
+        ]  # fmt: skip
+        return torch.cat(pooled, dim=-1)
 
     def attend_densely(self, source: Tensor, edge: Tensor, destination: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Attends over a padded block.

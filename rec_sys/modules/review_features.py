@@ -38,7 +38,9 @@ class TextProjection(nn.Module):
             self.scale.copy_(1 / (vectors - self.mean).square().mean().sqrt().clamp(min=1e-6))
 
     def forward(self, vectors: Tensor, present: Tensor) -> Tensor:
-        """float `[..., 384]`, float 0/1 `[...]` -> float `[..., dim]`."""
+        """float `[..., 384]` (or `[0, 384]` where none is present), float 0/1 `[...]` -> float `[..., dim]`."""
+        if vectors.shape[0] == 0:
+            return self.missing.expand(*present.shape, -1)
         projected: Tensor = self.linear((vectors.to(self.mean.dtype) - self.mean) * self.scale)
         seen = present.unsqueeze(-1)
         combined: Tensor = seen * projected + (1 - seen) * self.missing
@@ -96,8 +98,12 @@ class PlaceEncoder(nn.Module):
 
     def forward(self, distance: Tensor, age: Tensor) -> Tensor:
         """int64 `[...]` newer reviews, float `[...]` days (`MISSING_AGE` where unknown) -> float `[..., dim]`."""
+        place: Tensor = self.distance(distance) + self.age(self.describe_age(age))
+        return place
+
+    def describe_age(self, age: Tensor) -> Tensor:
+        """float `[...]` days -> float `[..., 3]`, zero where unknown."""
         known = (age >= 0).to(self.distance.weight.dtype)
         days = age.clamp(min=0).to(known.dtype)
         waves = torch.stack([torch.log1p(days) / 8, torch.exp(-days / 30), torch.exp(-days / 365)], dim=-1)
-        place: Tensor = self.distance(distance) + self.age(waves * known.unsqueeze(-1))
-        return place
+        return waves * known.unsqueeze(-1)

@@ -1,12 +1,18 @@
 """The model: both towers over blocks of the review graph, and what their vectors mean together."""
 
+import math
+from typing import Final
+
 import torch
 from torch import Tensor, nn
 
-from rec_sys.graph.blocks import Edges, ProductBlock, RatingOffsets, Reviews, UserBlock
+from rec_sys.graph.blocks import ProductBlock, RatingOffsets, Reviews, UserBlock
 from rec_sys.modules.review_features import ReviewEncoder
 from rec_sys.modules.towers import ProductTower, UserTower
 from rec_sys.settings import GraphSettings, ModelSettings
+
+_SILENT: Final = 1e9  # a temperature at which every cosine is nothing
+_MOST_SCALE: Final = math.log(100)  # of a cosine; a learned temperature stays above 0.01
 
 
 class ReviewGraphModel(nn.Module):
@@ -27,7 +33,12 @@ class ReviewGraphModel(nn.Module):
         self.review_encoder = ReviewEncoder(model.dim)
         self.user_tower = UserTower(model, graph)
         self.product_tower = ProductTower(num_products, model, graph)
-        self.rating_scale = nn.Parameter(torch.tensor(0.5))
+        # Without towers their vectors stay as they were drawn; they are kept from counting, and the rest is the same.
+        silent = model.tower == "none"
+        self.log_scale = nn.Parameter(
+            torch.tensor(-math.log(_SILENT if silent else model.temperature)), requires_grad=model.fit_temperature
+        )
+        self.rating_scale = nn.Parameter(torch.tensor(0.0 if silent else 0.5))
         self.register_buffer("rating_mean", torch.zeros(()))
         self.register_buffer("product_offset", torch.zeros(num_products))
 
@@ -52,11 +63,13 @@ class ReviewGraphModel(nn.Module):
         hidden: Tensor = self.user_tower(
             inputs,
             block.product_of_edge,
-            self._encode_reviews(block.reviews, edges),
+            self._encode_reviews(block.reviews),
+            edges.review,
             edges.distance,
             edges.age,
             edges.row,
             block.num_queries,
+            block.backwards,
         )
         return hidden
 
@@ -74,27 +87,43 @@ class ReviewGraphModel(nn.Module):
         index = products.index
         if hide_ids is not None:
             index = index.masked_fill(hide_ids, self.product_tower.num_products)
+        neighbours = None
+        if block.hop is not None and self.settings.product_hop:
+            near = block.hop.neighbours
+            inputs = self.product_tower.read_inputs(near.index, near.text, near.has_text)
+            neighbours = self.product_tower.sum_neighbours(inputs, block.hop)
         hidden: Tensor = self.product_tower(
             index,
             products.text,
             products.has_text,
             block.activity,
-            self._encode_reviews(block.reviews, edges),
+            self._encode_reviews(block.reviews)[edges.review],
             edges.distance,
             edges.age,
             edges.row,
+            neighbours,
         )
         return hidden
 
-    def _encode_reviews(self, reviews: Reviews, edges: Edges) -> Tensor:
+    def _encode_reviews(self, reviews: Reviews) -> Tensor:
         encoded: Tensor = self.review_encoder(reviews.text, reviews.has_text, reviews.rating)
-        return encoded[edges.review]
+        return encoded
+
+    @property
+    def temperature(self) -> float:
+        """What the cosine is divided by."""
+        return float((-self.log_scale.clamp(max=_MOST_SCALE)).exp())
+
+    def scale(self, users: Tensor, products: Tensor) -> tuple[Tensor, Tensor]:
+        """Vectors whose products are the logits: hidden `[b, dim]`, hidden `[p, dim]` -> the same shapes."""
+        # Scaling the small factor spares one pass over [b, p].
+        scaled = self.user_tower.to_ranking(users) * self.log_scale.clamp(max=_MOST_SCALE).exp()
+        return scaled, self.product_tower.to_ranking(products)
 
     def rank(self, users: Tensor, products: Tensor) -> Tensor:
         """Softmax logits, cosine over temperature: hidden `[b, dim]`, hidden `[p, dim]` -> float `[b, p]`."""
-        # Dividing the small factor spares one pass over [b, p].
-        scaled = self.user_tower.to_ranking(users) / self.settings.temperature
-        return scaled @ self.product_tower.to_ranking(products).T
+        scaled, units = self.scale(users, products)
+        return scaled @ units.T
 
     def rate(self, users: Tensor, products: Tensor, user_offset: Tensor, product_offset: Tensor) -> Tensor:
         """Predicted stars of user-product pairs.

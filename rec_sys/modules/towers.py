@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rec_sys.graph.blocks import NUM_ACTIVITIES
-from rec_sys.modules.review_attention import ReviewAttention
+from rec_sys.graph.blocks import NUM_ACTIVITIES, Hop
+from rec_sys.modules.neighbour_sum import NeighbourSum
+from rec_sys.modules.review_attention import EdgePart, ReviewAttention
 from rec_sys.modules.review_features import PlaceEncoder, TextProjection
 from rec_sys.settings import GraphSettings, ModelSettings
 
@@ -52,6 +53,7 @@ class UserTower(nn.Module):
         nn.init.eye_(self.newest.weight)
         self.dropout = nn.Dropout(model.dropout)
         self.feed_forward = FeedForward(model.dim, model.dropout)
+        self.backwards = nn.Parameter(torch.zeros(model.dim))
         self.rating_head = nn.Linear(model.dim, model.dim, bias=False)
 
     def forward(
@@ -59,35 +61,50 @@ class UserTower(nn.Module):
         product_inputs: Tensor,
         product_of_edge: Tensor,
         reviews: Tensor,
+        review_of_edge: Tensor,
         distance: Tensor,
         age: Tensor,
         query_of_edge: Tensor,
         num_queries: int,
+        backwards: bool = False,
     ) -> Tensor:
         """The hidden user state over an edge list.
 
         Args:
             product_inputs: float `[num_products, dim]`.
             product_of_edge: int64 `[num_edges]`.
-            reviews: float `[num_edges, dim]`, encoded reviews.
+            reviews: float `[num_reviews, dim]`, encoded reviews.
+            review_of_edge: int64 `[num_edges]`.
             distance: int64 `[num_edges]`, newer reviews of the same query; 0 = the newest.
             age: float `[num_edges]`, days.
-            query_of_edge: int64 `[num_edges]`.
+            query_of_edge: int64 `[num_edges]`, ascending.
             num_queries: Number of users asked for.
+            backwards: The edges come from the future of the question; for training alone.
 
         Returns:
             float `[num_queries, dim]`, not normalised.
         """
-        edge = self.dropout(reviews + self.place(distance, age))
-        destination = self.query.expand(num_queries, -1)
         source = self.dropout(product_inputs)
-        attended = self.attention(source, product_of_edge, edge, destination, query_of_edge)
+        reviews = self.dropout(reviews)
+        if self.attention.shares_parts:
+            parts = [EdgePart(reviews, review_of_edge), EdgePart(self.place.distance.weight, distance)]
+            if bool((age >= 0).any()):
+                parts.append(EdgePart(self.place.age.weight.T, amount=self.place.describe_age(age)))
+            attended = self.attention.attend_by_parts(
+                self.query, EdgePart(source, product_of_edge), parts, query_of_edge, num_queries
+            )
+        else:
+            edge = reviews[review_of_edge] + self.place(distance, age)
+            destination = self.query.expand(num_queries, -1)
+            attended = self.attention(source, product_of_edge, edge, destination, query_of_edge)
         newest = distance == 0
         first_source = torch.zeros_like(attended).index_add(
             0, query_of_edge[newest], source[product_of_edge[newest]].to(attended.dtype)
         )
         known = torch.zeros(num_queries, 1, device=attended.device, dtype=attended.dtype)
         known = known.index_fill(0, query_of_edge[newest], 1.0)
+        if backwards:
+            attended = attended + self.backwards
         return self._finish(attended, first_source, known)
 
     def read_densely(
@@ -153,6 +170,7 @@ class ProductTower(nn.Module):
         self.source = nn.Parameter(torch.randn(1, model.dim) * 0.1)
         self.query = nn.Parameter(torch.randn(model.dim) * 0.1)
         self.activity = nn.Linear(NUM_ACTIVITIES, model.dim, bias=False)
+        self.hop = nn.Parameter(torch.tensor(1.0), requires_grad=model.product_hop)
         self.dropout = nn.Dropout(model.dropout)
         self.rating_head = nn.Linear(model.dim, model.dim, bias=False)
 
@@ -171,6 +189,7 @@ class ProductTower(nn.Module):
         distance: Tensor,
         age: Tensor,
         product_of_edge: Tensor,
+        neighbours: Tensor | None = None,
     ) -> Tensor:
         """The hidden product state over an edge list.
 
@@ -183,17 +202,27 @@ class ProductTower(nn.Module):
             distance: int64 `[num_edges]`, newer reviews of the same product.
             age: float `[num_edges]`, days.
             product_of_edge: int64 `[num_edges]`, row of `products`.
+            neighbours: float `[num_rows, dim]`, weighted sums of the neighbours' inputs; None = there are none.
 
         Returns:
             float `[num_rows, dim]`, not normalised.
         """
         described = self._describe(products, text, has_text, activity)
+        if neighbours is not None:
+            # A product without a learned vector is placed as one that came later: it has followed nothing yet.
+            trained = (products != self.num_products).to(neighbours.dtype)
+            described = described + self.hop * trained.unsqueeze(-1) * neighbours
         edge = self.dropout(reviews + self.place(distance, age))
         source_of_edge = torch.zeros_like(product_of_edge)
         if len(edge) == 0:
             return described
         attended: Tensor = self.attention(self.source, source_of_edge, edge, described + self.query, product_of_edge)
         return described + attended
+
+    def sum_neighbours(self, inputs: Tensor, hop: Hop) -> Tensor:
+        """What a product's neighbours say: float `[num_neighbours, dim]` -> float `[num_rows, dim]`."""
+        summed: Tensor = NeighbourSum.apply(inputs, hop)
+        return summed
 
     def read_densely(
         self,

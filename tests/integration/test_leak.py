@@ -20,13 +20,21 @@ from rec_sys.entry import compose_settings
 from rec_sys.evaluation.fusion import Fusion
 from rec_sys.evaluation.model_scorer import ModelScorer
 from rec_sys.graph.blocks import BlockBuilder, RatingOffsets, fit_rating_offsets
-from rec_sys.graph.review_graph import ReviewGraph
+from rec_sys.graph.product_hop import ProductHop
+from rec_sys.graph.review_graph import ReviewGraph, assemble_graph
 from rec_sys.graph.sampler import TemporalSampler, edges_before
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.settings import EvaluationSettings, Settings
 from rec_sys.train.assembly import make_builders, remember
 from rec_sys.train.batches import TrainingBatch, TrainingBatches
-from tests.review_graphs import ReviewTable, make_graph, random_table, small_graph_settings, small_model_settings
+from tests.review_graphs import (
+    ReviewTable,
+    make_graph,
+    make_interactions,
+    random_table,
+    small_graph_settings,
+    small_model_settings,
+)
 
 NUM_USERS, NUM_PRODUCTS, NUM_DAYS = 9, 11, 40
 CONVOLUTIONS = ["transformer_conv", "gat"]
@@ -71,7 +79,10 @@ def plant_all(table: ReviewTable, reviews: list[dict[str, Any]], day: int) -> Re
 
 
 def make_builder(graph: ReviewGraph, offsets: RatingOffsets, readable: npt.NDArray[np.bool_]) -> BlockBuilder:
-    return BlockBuilder(TemporalSampler(graph, readable, readable), None, offsets, user_limit=5, product_limit=3)
+    hop = ProductHop(graph, readable, limit=100)
+    return BlockBuilder(
+        TemporalSampler(graph, readable, readable), None, offsets, user_limit=5, product_limit=3, hop=hop
+    )
 
 
 def readable_edges(graph: ReviewGraph, order: npt.NDArray[np.int64], table: ReviewTable) -> npt.NDArray[np.bool_]:
@@ -242,6 +253,38 @@ def test_the_predicted_text_is_read_nowhere_else(seed: int, row: int) -> None:
     assert_same_batches(batches[:1], batches[1:])
     for reviews in (batches[1].users.reviews, batches[1].products.reviews):
         assert not (reviews.text == 25).any()
+
+
+def bare_batch(table: ReviewTable, user: int) -> TrainingBatch:
+    """All reviews of one user as a batch, where reviews are an order of products and nothing else."""
+    nothing = np.full(len(table), np.nan, dtype=np.float32)
+    bare = replace(table, body=np.full(len(table), -1), rating=nothing, has_time=False)
+    graph = assemble_graph(make_interactions(bare)[0])
+    every = np.ones(len(table), dtype=bool)
+    builder = make_builder(graph, fit_rating_offsets(graph, np.arange(len(table)), 5.0), every)
+    edges = np.flatnonzero(graph.interactions.user_index == user)
+    options = {"batch_size": 100, "num_candidates": 0, "id_dropout": 0.0, "seed": 0, "epoch": 0}
+    (batch,) = TrainingBatches(builder, edges, **options)
+    return batch
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 1000), st.integers(0, NUM_USERS - 2))
+def test_no_product_vector_has_read_a_transition_that_is_being_predicted(seed: int, user: int) -> None:
+    """Whatever the asked user has reviewed in which order, the candidates are the same."""
+    table = random_table(seed)
+    assume((table.user == user).sum() > 1)
+    other = np.where(
+        table.user == user, np.random.default_rng(seed).integers(0, NUM_PRODUCTS, len(table)), table.product
+    )
+    found = []
+    for version in (table, replace(table, product=other)):
+        hop = bare_batch(version, user).products.hop
+        assert hop is not None
+        weights = torch.zeros(NUM_PRODUCTS, NUM_PRODUCTS)
+        row = torch.repeat_interleave(torch.arange(NUM_PRODUCTS), hop.offsets.diff())
+        found.append(weights.index_put_((row, hop.neighbours.index[hop.neighbour]), hop.weight, accumulate=True))
+    torch.testing.assert_close(*found)
 
 
 def all_settings(protocol: str) -> Settings:

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from rec_sys.bundle import FORMAT_VERSION, Bundle, BundleContents, hash_code, write_bundle
+from rec_sys.bundle import FORMAT_VERSION, Bundle, BundleContents, hash_code, weigh_reviews, write_bundle
 from rec_sys.contracts import BundleFile, HistoryColumn, InputError, MemoryTensor, ProductColumn, TowerFile
 
 ROOT = Path(__file__).parents[2]
@@ -84,6 +84,13 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
     assert bundle.tower(TowerFile.USER).read_bytes() == b"user"
     assert (bundle.folder / BundleFile.PICTURES / "learning_curves.png").read_bytes() == b"a picture"
     assert not list(bundle.folder.rglob("*.pkl"))
+
+
+def test_whoever_may_read_one_file_of_a_bundle_may_read_all(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "bundle", some_contents(tmp_path))
+    files = [path for path in (tmp_path / "bundle").rglob("*") if path.is_file()]
+    assert len(files) > 8
+    assert {path.stat().st_mode for path in files} == {(tmp_path / "bundle" / BundleFile.MANIFEST).stat().st_mode}
 
 
 def test_a_model_without_memory_and_text_has_a_bundle_too(tmp_path: Path) -> None:
@@ -206,3 +213,21 @@ def test_the_code_version_is_that_of_the_sources() -> None:
     assert hash_code() == hash_code()
     assert len(hash_code()) == 16
     int(hash_code(), 16)
+
+
+def test_the_memory_hears_newer_reviews_more_and_those_of_one_sitting_most(tmp_path: Path) -> None:
+    contents = some_contents(tmp_path, memory_weight=4.0, memory_recency=0.5, memory_burst=1.0, memory_burst_days=7.0)
+    manifest = write_bundle(tmp_path / "bundle", contents)
+    newer, age = np.arange(3), np.array([0.0, 7.0, -1.0])  # the last review has no time
+    expected = 4 * np.array([1 * 2, 0.5 * (1 + np.exp(-1)), 0.25])
+    np.testing.assert_allclose(manifest.weigh_reviews(newer, age), expected, rtol=1e-6)
+    np.testing.assert_allclose(weigh_reviews(newer, age, 0.5, 0.0, 7.0), [1, 0.5, 0.25], rtol=1e-6)
+
+
+def test_the_model_card_lies_in_the_bundle_and_is_covered_by_its_hashes(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "bundle", some_contents(tmp_path, card="# a card\n"))
+    path = tmp_path / "bundle" / BundleFile.CARD
+    assert path.read_text() == "# a card\n"
+    path.write_text("# another\n")
+    with pytest.raises(InputError, match="missing or was changed"):
+        Bundle(tmp_path / "bundle", verify=True)

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from rec_sys.contracts import MILLISECONDS_A_DAY
 from rec_sys.data.splits import Queries
-from rec_sys.evaluation.fusion import Fusion, choose_fusion
+from rec_sys.evaluation.fusion import Burst, Fusion, choose_fusion
 from rec_sys.evaluation.ranking import evaluate_ranking
 from rec_sys.modules.memory import CoReviewMemory, fit_memory
 from rec_sys.settings import MemorySettings
@@ -65,3 +66,33 @@ def test_a_memory_that_says_nothing_is_given_no_weight(queries: Queries, memorie
     _, fusion, _ = choose_fusion(lambda rows: logits[rows], queries, {1.0: silent}, (0.0, 10.0), 0.9, 3, 16)
 
     assert fusion.weight == 0.0
+
+
+def test_reviews_of_the_newest_day_weigh_more_than_their_place_says(memories: dict[float, CoReviewMemory]) -> None:
+    day = np.array([0, 95, 100, 100]) * MILLISECONDS_A_DAY
+    history = np.array([3, 5, 8], dtype=np.int32)
+    queries = Queries(
+        user_index=np.zeros(1, dtype=np.int32),
+        bound=np.array([3]),
+        target_offsets=np.array([0, 1]),
+        target_products=np.array([1], dtype=np.int32),
+        target_edges=np.array([3]),
+        history_offsets=np.array([0, 3]),
+        history_products=history,
+        num_cold=0,
+        history_edges=np.array([0, 1, 2]),
+    )
+    memory = memories[1.0]
+    rows = np.array([0])
+    expected = np.zeros(NUM_PRODUCTS)
+    weights = 0.5 ** np.array([2, 1, 0]) * (1 + 3 * np.exp(-np.array([100, 5, 0]) / 7))
+    for product, weight in zip(history, weights, strict=True):
+        expected += 2 * weight * memory.matrix.toarray()[product]
+
+    found = Fusion(memory, 2.0, 0.5, 10, Burst(day, 3.0, 7.0)).score(queries, rows)
+
+    np.testing.assert_allclose(found[0], expected, rtol=1e-5)
+    plain = Fusion(memory, 2.0, 0.5, 10).score(queries, rows)
+    np.testing.assert_array_equal(Fusion(memory, 2.0, 0.5, 10, Burst(None, 3.0, 7.0)).score(queries, rows), plain)
+    np.testing.assert_array_equal(Fusion(memory, 2.0, 0.5, 10, Burst(day, 0.0, 7.0)).score(queries, rows), plain)
+    assert not np.allclose(found, plain)

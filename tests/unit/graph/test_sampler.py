@@ -41,6 +41,10 @@ def test_it_finds_what_a_slow_search_finds(seed: int, num_reviews: int, limit: i
     assert found.shape == (12, limit)
     for row, (user, bound) in enumerate(zip(users, before, strict=True)):
         assert found[row].tolist() == slow_last(columns.user_index, user_side, user, bound, limit)
+    found = sampler.next_reviews_of_users(users, before, limit)
+    for row, (user, bound) in enumerate(zip(users, before, strict=True)):
+        later = [edge for edge in range(bound + 1, num_reviews) if columns.user_index[edge] == user and user_side[edge]]
+        assert found[row].tolist() == (later + [-1] * limit)[:limit]
     found = sampler.last_reviews_of_products(products, before, limit)
     for row, (product, bound) in enumerate(zip(products, before, strict=True)):
         assert found[row].tolist() == slow_last(columns.product_index, product_side, product, bound, limit)

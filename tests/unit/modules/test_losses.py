@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rec_sys.modules.losses import ranking_loss, rating_loss
+from rec_sys.modules import losses
+from rec_sys.modules.losses import ranking_loss, rating_loss, softmax_loss, softmax_precision
 
 
 @settings(max_examples=60)
@@ -69,6 +70,35 @@ def test_sampled_losses_with_logq_estimate_the_full_one() -> None:
     # The sum inside the logarithm is what the correction keeps unbiased.
     assert np.mean(np.exp(corrected)) == pytest.approx(np.exp(full), rel=0.05)
     assert np.mean(np.exp(plain)) < np.exp(full) / 2
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 10_000), st.integers(1, 20), st.booleans(), st.sampled_from([torch.float32, torch.bfloat16]))
+def test_the_chunked_softmax_is_the_plain_one(seed: int, batch: int, corrects: bool, precision: torch.dtype) -> None:
+    torch.manual_seed(seed)
+    users = (torch.nn.functional.normalize(torch.randn(batch, 8), dim=1) / 0.07).requires_grad_()
+    products = torch.nn.functional.normalize(torch.randn(9, 8), dim=1).requires_grad_()
+    target = torch.randint(0, 9, (batch,))
+    row = torch.randint(0, batch, (batch * 2,)).sort().values  # a pair may stand twice, and the target be in it
+    masked = (row, torch.randint(0, 9, (batch * 2,)))
+    log_sampled = torch.rand(9).log() if corrects else None
+    plain = ranking_loss(users @ products.T, target, masked, log_sampled)
+    expected = torch.autograd.grad(plain, (users, products))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(losses, "_CHUNK", 7)  # so that there are several
+        chunked = softmax_loss(users, products, target, masked, log_sampled, precision)
+    found = torch.autograd.grad(chunked * 3, (users, products))
+    loose = precision == torch.bfloat16
+    torch.testing.assert_close(chunked, plain, atol=0.06 if loose else 1e-5, rtol=0.02 if loose else 1e-5)
+    for one, other in zip(found, expected, strict=True):
+        scale = float(other.abs().max()) + 1e-3
+        torch.testing.assert_close(one / 3, other, atol=scale * (0.06 if loose else 1e-5), rtol=0)
+
+
+def test_a_small_catalogue_is_computed_in_full_precision() -> None:
+    assert softmax_precision(torch.device("cpu"), 500) == torch.float32
+    assert softmax_precision(torch.device("cuda"), 500) == torch.float32
+    assert softmax_precision(torch.device("cuda"), 10_000) == torch.bfloat16
 
 
 def test_rating_losses_are_means_over_the_rated() -> None:

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rec_sys.modules.review_attention import ReviewAttention
+from rec_sys.modules.review_attention import EdgePart, ReviewAttention
 
 CONVOLUTIONS = ["transformer_conv", "gat"]
 DIM = 12
@@ -82,3 +82,31 @@ def test_both_forms_have_the_same_gradients(convolution: str) -> None:
     of_dense = torch.autograd.grad(dense.square().sum(), parameters)
     for ours, theirs in zip(of_sparse, of_dense, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 10_000), st.lists(st.integers(0, 6), min_size=1, max_size=8), st.sampled_from([1, 2, 3]))
+def test_one_query_over_shared_parts_is_the_same_convolution(seed: int, lengths: list[int], num_heads: int) -> None:
+    torch.manual_seed(seed)
+    attention = ReviewAttention(DIM, num_heads, "transformer_conv").eval()
+    row = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
+    tables = [torch.randn(4, DIM, requires_grad=True) for _ in range(4)]
+    index = [torch.randint(0, 4, (len(row),)) for _ in range(3)]
+    amount = torch.randn(len(row), 4)
+    query = torch.randn(DIM, requires_grad=True)
+    source = EdgePart(tables[0], index[0])
+    parts = [EdgePart(tables[1], index[1]), EdgePart(tables[2], index[2]), EdgePart(tables[3], amount=amount)]
+    pooled = attention.attend_by_parts(query, source, parts, row, len(lengths))
+    edge = tables[1][index[1]] + tables[2][index[2]] + amount @ tables[3]
+    plain = attention(tables[0], index[0], edge, query.expand(len(lengths), -1), row)
+    torch.testing.assert_close(pooled, plain, atol=1e-5, rtol=1e-5)
+    assert (pooled[torch.tensor(lengths) == 0] == 0).all()
+    weights = [query, *tables, *(weight for weight in attention.parameters())]
+    upstream = torch.randn_like(plain)
+    found, expected = (
+        torch.autograd.grad(form, weights, upstream, allow_unused=True, retain_graph=True) for form in (pooled, plain)
+    )
+    for one, other in zip(found, expected, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None and other is not None:
+            torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)

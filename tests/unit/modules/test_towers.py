@@ -148,11 +148,12 @@ def test_an_empty_history_answers_with_the_learned_stranger() -> None:
 
 @pytest.mark.parametrize("convolution", CONVOLUTIONS)
 def test_every_part_of_the_model_learns_from_a_full_block(convolution: str) -> None:
-    model = make_model(convolution)
+    model = make_model(convolution, fit_temperature=True)
     builder = some_builder(1)
     users = builder.build_users(np.arange(9), np.full(9, 60))
     products = builder.build_products(np.arange(11), 60)
-    hidden, answers = model.encode_users(users), model.encode_products(products)
+    later = builder.build_users(np.arange(9), np.full(9, -1), backwards=True)
+    hidden, answers = model.encode_users(users) + model.encode_users(later), model.encode_products(products)
     stars = model.rate(hidden, answers[:9], users.user_offset, torch.zeros(9))
     (model.rank(hidden, answers).square().sum() + stars.square().sum()).backward()
     silent = [name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()]

@@ -1,0 +1,107 @@
+"""Which products follow one another in somebody's reviews: the edges of one hop between products.
+
+A hop's edge carries the id of the newer of its two reviews, and a product vector reads, like everything else, only
+edges before a bound. Where there is no time that could be a bound, the transitions of the users who are being asked
+about are left out instead: either way no vector has read the transition that is being predicted.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from rec_sys.data.interactions import BoolArray, FloatArray, IntArray
+from rec_sys.graph.review_graph import Adjacency, ReviewGraph, build_adjacency
+from rec_sys.graph.sampler import count_edges_before, last_places, take_ranges
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The neighbours of some products, by row.
+
+    Attributes:
+        row: int64 `[num_edges]`, ascending.
+        product: int64 `[num_edges]`, product index of the neighbour.
+        weight: float32 `[num_edges]`, 1 / sqrt(degree of the row's product * degree of the neighbour), both counted
+            in what may be read.
+    """
+
+    row: IntArray
+    product: IntArray
+    weight: FloatArray
+
+
+class ProductHop:
+    """The symmetric graph of products that follow one another, without self-loops.
+
+    Args:
+        graph: The graph.
+        visible: bool `[num_reviews]`, the reviews that may be read (the train part).
+        limit: Most transitions of a product that are read, the newest.
+    """
+
+    def __init__(self, graph: ReviewGraph, visible: BoolArray, limit: int) -> None:
+        columns = graph.interactions
+        edge = np.flatnonzero(visible)
+        edge = edge[np.argsort(columns.user_index[edge], kind="stable")]
+        older, newer = edge[:-1], edge[1:]
+        follows = columns.user_index[older] == columns.user_index[newer]
+        follows &= columns.product_index[older] != columns.product_index[newer]
+        older, newer = older[follows], newer[follows]
+        ends = [columns.product_index[side].astype(np.int64) for side in (older, newer)]
+        # Every transition is two half-edges: a product that reads, and the other that is read.
+        reader, other, bound = np.concatenate(ends), np.concatenate(ends[::-1]), np.tile(newer, 2)
+        order = np.lexsort((bound, reader))  # by product, then by time
+        offsets = np.searchsorted(reader[order], np.arange(columns.num_products + 1))
+        self.num_products = columns.num_products
+        self.limit = limit
+        self._by_product = Adjacency(offsets.astype(np.int64), bound[order])
+        self._reader, self._other = reader[order], other[order]
+        self._user = np.tile(columns.user_index[newer], 2)[order]
+        self._by_user = build_adjacency(self._user, np.arange(len(order)), columns.num_users)
+
+    def read(self, products: IntArray, before: int) -> Neighbours:
+        """The neighbours by transitions whose newer review has an edge id below `before`.
+
+        Args:
+            products: int64 `[num_rows]`.
+            before: Exclusive bound.
+        """
+        bounds = np.full(len(products), before, dtype=np.int64)
+        place = last_places(self._by_product, products, bounds, self.limit)
+        row, _ = np.nonzero(place >= 0)
+        other = self._other[place[place >= 0]]
+        distinct, back = np.unique(other, return_inverse=True)
+        degree = count_edges_before(self._by_product, distinct, before)[back]
+        own = count_edges_before(self._by_product, products, before)[row]
+        return Neighbours(row, other, (1 / np.sqrt(own * degree)).astype(np.float32))
+
+    def read_without(self, users: npt.NDArray[np.integer], products: IntArray) -> Neighbours:
+        """All neighbours, some users' transitions hidden: these weigh 0 and count in no degree.
+
+        They still take their place among the newest `limit`.
+
+        Args:
+            users: int `[n]`, whose transitions are hidden.
+            products: int64 `[num_rows]`, ascending.
+        """
+        row, place = self._whole if len(products) == self.num_products else self._newest(products)
+        unread = take_ranges(self._by_user, np.unique(users))
+        degree = np.diff(self._by_product.offsets)
+        np.subtract.at(degree, self._reader[unread], 1)
+        scale = (1 / np.sqrt(np.maximum(degree, 1))).astype(np.float32)
+        read = np.ones(len(self._other), dtype=np.float32)
+        read[unread] = 0
+        other = self._other[place]
+        return Neighbours(row, other, scale[products[row]] * scale[other] * read[place])
+
+    @cached_property
+    def _whole(self) -> tuple[IntArray, IntArray]:
+        return self._newest(np.arange(self.num_products, dtype=np.int64))
+
+    def _newest(self, products: IntArray) -> tuple[IntArray, IntArray]:
+        """Row and place of the newest half-edges of some products."""
+        bounds = np.full(len(products), np.iinfo(np.int64).max)
+        place = last_places(self._by_product, products, bounds, self.limit)
+        return np.nonzero(place >= 0)[0], place[place >= 0]
