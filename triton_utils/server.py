@@ -107,7 +107,8 @@ class TritonServer:
             writable_folder(log_path.parent)
             stack.callback(_end_helpers, scratch)
             stack.callback(self._stop_process)
-            ports = self._start_process(core, repository, scratch / "backends", log_path)
+            folder = _without_blanks(repository.folder, scratch / "models")
+            ports = self._start_process(core, folder, scratch / "backends", log_path)
             self._cleanup = stack.pop_all()
         host = _EVERY_ADDRESS.get(self._settings.host, self._settings.host)
         host = f"[{host}]" if ":" in host else host
@@ -138,10 +139,10 @@ class TritonServer:
         self._process.wait()
         raise self._explain("Triton ended while it was serving")
 
-    def _start_process(self, core: TritonCore, repository: ModelRepository, backends: Path, log_path: Path) -> Ports:
+    def _start_process(self, core: TritonCore, repository: Path, backends: Path, log_path: Path) -> Ports:
         for attempt in range(1, _ATTEMPTS + 1):
             ports = choose_ports(self._settings)
-            command = [str(core.program), *self._arguments(repository.folder, backends, ports)]
+            command = [str(core.program), *self._arguments(repository, backends, ports)]
             self._process = ServerProcess(command, core.environment(), log_path)
             if self._becomes_ready(ports):
                 return ports
@@ -212,6 +213,14 @@ def _end_helpers(scratch: Path) -> None:
         # The word behind the model names the memory that it shares with the server.
         if len(command) > 2:
             (_SHARED_MEMORY / Path(command[2]).name).unlink(missing_ok=True)
+
+
+def _without_blanks(repository: Path, link: Path) -> Path:
+    """A path to the repository that the backend's helpers can read: their command line is cut at every blank."""
+    if not any(character.isspace() for character in str(repository)):
+        return repository
+    link.symlink_to(repository)
+    return link
 
 
 def choose_ports(settings: TritonSettings) -> Ports:

@@ -1,8 +1,8 @@
 """How fast and how exact is the index? `uv run -m rec_sys.vector_database.benchmark`.
 
-Invented catalogues of several sizes are published to Qdrant Edge and to qdrant-client's in-memory mode, which is what
-a program without Edge would use, and asked in one run, one question after the other. The in-memory mode is slow, so
-it is given a time instead of a number of questions.
+Invented catalogues of several sizes, and a bundle's own where one is given, are published to Qdrant Edge and to
+qdrant-client's in-memory mode, which is what a program without Edge would use, and asked in one run, one question after
+the other. The in-memory mode is slow, so it is given a time instead of a number of questions.
 """
 
 import json
@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import numpy as np
+import polars as pl
 from pydantic import Field
 from qdrant_client import QdrantClient
 from rich.console import Console
 from rich.table import Table
 
 from rec_sys.bundle import Bundle
-from rec_sys.contracts import InputError
+from rec_sys.contracts import InputError, PayloadField
 from rec_sys.entry import run_entry
 from rec_sys.files import atomic_folder, writable_folder
 from rec_sys.settings import EdgeIndex, IndexSettings, Section, ServerIndex
@@ -39,12 +40,11 @@ from rec_sys.vector_database.exact import ExactRanking
 from rec_sys.vector_database.publication import IndexPublisher
 from rec_sys.vector_database.server_index import ServerProductIndex
 from rec_sys.vector_database.server_publisher import ServerPublisher
-from rec_sys.vector_database.synthetic_bundle import CATEGORIES, write_synthetic_bundle
+from rec_sys.vector_database.synthetic_bundle import write_synthetic_bundle
 from rec_sys.vector_database.verification import compare, draw_users
 
 REPORT: Final = "benchmark.json"
 _WARM_UP: Final = 2  # questions that are not counted
-_FILTER: Final = ProductFilter(categories_any=CATEGORIES[:4], min_price=10.0, max_price=100.0, min_rating=2.0)
 
 
 class MeasurementSettings(Section):
@@ -63,6 +63,7 @@ class IndexBenchmarkSettings(Section):
 
     seed: int = Field(0, ge=0, lt=2**31)
     output_dir: Path = Path("outputs")
+    bundle: Path | None = Field(None, description="A bundle whose products are measured first.")
     index: IndexSettings
     measurement: MeasurementSettings
 
@@ -99,6 +100,11 @@ def run(settings: IndexBenchmarkSettings) -> None:
     rows: list[Measurement] = []
     with atomic_folder(folder) as unfinished:
         scratch = unfinished / "scratch"
+        if settings.bundle is not None:
+            bundle = Bundle(settings.bundle, verify=True)
+            console.print(f"{bundle.manifest.num_products:,} products of {bundle.folder.name}", markup=False)
+            rows += measure_bundle(bundle, settings.measurement, index, scratch, settings.seed, say)
+            shutil.rmtree(scratch)
         for size in settings.measurement.sizes:
             console.print(f"{size:,} products")
             rows += measure_size(size, settings.measurement, index, scratch, settings.seed, say)
@@ -122,7 +128,14 @@ def measure_size(
         say: Tells the user.
     """
     write_synthetic_bundle(scratch / "bundle", size, what.dim, what.neighbours, seed)
-    catalogue = read_catalogue(Bundle(scratch / "bundle"))
+    return measure_bundle(Bundle(scratch / "bundle"), what, index, scratch, seed, say)
+
+
+def measure_bundle(
+    bundle: Bundle, what: MeasurementSettings, index: EdgeIndex, scratch: Path, seed: int, say: Callable[[str], None]
+) -> list[Measurement]:
+    """Both back ends on the products of a bundle; the arguments are those of `measure_size`."""
+    catalogue = read_catalogue(bundle)
     kinds = draw_questions(catalogue, what.questions, seed)
     edge = index.model_copy(update={"folder": scratch / "index"})
     with EdgeProductIndex(edge) as product_index:
@@ -145,17 +158,35 @@ def draw_questions(catalogue: Catalogue, count: int, seed: int) -> dict[str, lis
     """Questions of every kind, by what the kind is called."""
     users = draw_users(catalogue, count, seed + 1)
     generator = np.random.default_rng(seed)
-    told = np.flatnonzero(catalogue.text.any(axis=1))
-    texts = catalogue.text[generator.choice(told, count)]
     tastes = [query.by for query in users if isinstance(query.by, UserTaste)]
-    return {
+    kinds = {
         "taste and memory": users,
-        "the same, filtered": [
-            replace(query, filter=replace(_FILTER, not_seen=query.filter.not_seen)) for query in users
-        ],
         "taste alone": [replace(query, by=UserTaste(by.vector)) for query, by in zip(users, tastes, strict=True)],
-        "text": [ProductQuery(TextMeaning(vector)) for vector in texts],
     }
+    wanted = narrow_filter(catalogue)
+    if wanted is not None:
+        filtered = [replace(query, filter=replace(wanted, not_seen=query.filter.not_seen)) for query in users]
+        kinds["taste and memory, filtered"] = filtered
+    told = np.flatnonzero(catalogue.text.any(axis=1))
+    if len(told):
+        kinds["text"] = [ProductQuery(TextMeaning(vector)) for vector in catalogue.text[generator.choice(told, count)]]
+    return kinds
+
+
+def narrow_filter(catalogue: Catalogue) -> ProductFilter | None:
+    """A filter of everything that the catalogue has: categories, a price and a mean rating; None where it has none."""
+    details = catalogue.details
+    named = details[PayloadField.CATEGORIES].explode().drop_nulls().value_counts(sort=True)
+    partial = named.filter(pl.col("count") < 0.9 * len(catalogue))[PayloadField.CATEGORIES].to_list()
+    prices, ratings = details[PayloadField.PRICE].drop_nulls(), details[PayloadField.RATING_MEAN].drop_nulls()
+    if not partial and prices.is_empty() and ratings.is_empty():
+        return None
+    return ProductFilter(
+        categories_any=tuple(partial[:4]),
+        min_price=None if prices.is_empty() else float(np.quantile(prices, 0.1)),
+        max_price=None if prices.is_empty() else float(np.quantile(prices, 0.9)),
+        min_rating=None if ratings.is_empty() else float(np.quantile(ratings, 0.25)),
+    )
 
 
 def _measure(

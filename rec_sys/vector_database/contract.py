@@ -23,6 +23,10 @@ class IndexUnavailableError(InputError):
     """The index cannot answer now: the server is down, or nothing has been published."""
 
 
+class UnknownProductError(InputError):
+    """A question is about a product that the version does not hold."""
+
+
 class IndexVersion(BaseModel):
     """A published version: every answer names the one that it comes from."""
 
@@ -159,11 +163,13 @@ class ProductHit:
         product: What is known of it.
         score: The model's own for a user; a cosine otherwise.
         memory_score: The memory's part in it.
+        memory_of: That part by the product reviewed, as in `UserTaste.review_weights`; others add nothing.
     """
 
     product: ProductDetails
     score: float
     memory_score: float = 0.0
+    memory_of: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -207,8 +213,9 @@ class ProductIndex(ABC):
         """Answers several questions, all from one version.
 
         Raises:
-            InputError: A vector has another width than the version's or is not finite, a product is unknown, or a
+            InputError: A vector has another width than the version's or is not finite, a product has no text, or a
                 limit is out of range.
+            UnknownProductError: A product is unknown.
             IndexUnavailableError: As in `version`.
         """
 

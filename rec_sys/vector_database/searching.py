@@ -18,6 +18,7 @@ from rec_sys.vector_database.contract import (
     ProductQuery,
     SimilarTo,
     TextMeaning,
+    UnknownProductError,
     UserTaste,
 )
 from rec_sys.vector_database.diversity import order_diversely
@@ -153,7 +154,7 @@ def _ask(query: ProductQuery, version: IndexVersion, sought: Mapping[UUID, Store
         name = {"graph": IndexVector.GRAPH, "text": IndexVector.TEXT}[by.by]
         point = sought.get(point_id(by.asin))
         if point is None:
-            raise InputError(
+            raise UnknownProductError(
                 f"there is no product {by.asin}", where=f"index version {version.name}", remedy="check the asin"
             )
         if name not in point.vectors:
@@ -195,7 +196,8 @@ def _diversify(reader: VersionReader, question: _Question, points: list[StoredPo
 
 
 def _hit(point: StoredPoint, memory: tuple[list[int], list[float]] | None) -> ProductHit:
-    remembered = 0.0
-    if memory is not None and point.memory:
-        remembered = sum(value * point.memory.get(product, 0.0) for product, value in zip(*memory, strict=True))
-    return ProductHit(details_of(point.payload), point.score, remembered)
+    if memory is None or not point.memory:
+        return ProductHit(details_of(point.payload), point.score)
+    known = point.memory
+    parts = {product: value * known[product] for product, value in zip(*memory, strict=True) if product in known}
+    return ProductHit(details_of(point.payload), point.score, sum(parts.values()), parts)

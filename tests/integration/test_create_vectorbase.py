@@ -124,9 +124,13 @@ def test_a_refusal_is_one_message_and_exit_code_2(output_dir: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_the_benchmark_measures_both_back_ends(output_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_benchmark_measures_both_back_ends_and_a_bundle_that_is_given(
+    output_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_catalogue(output_dir / "given", 120, has_text=False)
     settings = compose_settings(
         (
+            f"bundle={output_dir / 'given'}",
             *(f"output_dir={output_dir}", "measurement.sizes=[150]", "measurement.dim=16", "measurement.questions=12"),
             *("measurement.in_memory_seconds=0.3", "index.check_queries=4", "index.progress=false"),
         ),
@@ -136,6 +140,9 @@ def test_the_benchmark_measures_both_back_ends(output_dir: Path, capsys: pytest.
     run_benchmark(settings)
     report = json.loads((output_dir / "index_benchmark" / REPORT).read_text())
     assert [(row["back_end"], row["products"]) for row in report] == [
+        # The bundle has no texts to ask by.
+        *[("Qdrant Edge", 120)] * 3,
+        *[("client in memory", 120)] * 3,
         *[("Qdrant Edge", 150)] * 4,
         *[("client in memory", 150)] * 4,
     ]

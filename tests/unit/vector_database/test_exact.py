@@ -101,3 +101,20 @@ def test_many_users_at_once_have_the_scores_of_each_alone(tmp_path: Path) -> Non
     together = exact.scores(catalogue.vectors[:5], weights)
     alone = [exact.scores(catalogue.vectors[[index]], [weights[index]])[0] for index in range(5)]
     assert together == pytest.approx(np.stack(alone), abs=1e-5)
+
+
+@pytest.mark.parametrize(("columns", "limit"), [(5, 9), (200, 3), (1_280, 10), (2_003, 10), (2_003, 1)])
+def test_the_best_of_many_are_those_of_a_full_sort(catalogue: Catalogue, columns: int, limit: int) -> None:
+    random = np.random.default_rng(columns)
+    scores = random.normal(size=(20, columns)).astype(np.float32)
+    scores[0, 3:] = -np.inf  # fewer than are asked for
+    scores[1] = 1  # all alike
+    scores[2, :] = np.arange(columns)
+    expected = np.sort(scores, axis=1)[:, ::-1][:, :limit]
+    not_seen = [np.array([columns - 1]) if row == 2 else np.zeros(0, dtype=np.int64) for row in range(20)]
+    expected[2] = np.append(np.arange(columns - 2, -1, -1), -np.inf)[: expected.shape[1]]
+    products, values = ExactRanking(catalogue).best(scores.copy(), limit, not_seen)
+    assert np.array_equal(values, expected)
+    assert all(len(set(row)) == len(row) for row in products.tolist())
+    unseen = np.isfinite(values[2])
+    assert np.array_equal(scores[2][products[2][unseen]], values[2][unseen])
