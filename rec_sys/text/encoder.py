@@ -17,7 +17,6 @@ from filelock import FileLock
 from rec_sys.contracts import TEXT_DIM, InputError, TextEncoderTensor
 from rec_sys.files import writable_folder
 from rec_sys.settings import TextSettings
-from rec_sys.text.export import EXPORT_VERSION, export_encoder
 from rec_sys.text.progress import say
 from rec_sys.text.tokens import TextTokenizer
 from rec_sys.text.weights import WeightFiles, locate_weights
@@ -39,6 +38,8 @@ def identify_encoder(settings: TextSettings) -> str:
 
 
 def _name_encoder(files: WeightFiles, settings: TextSettings) -> str:
+    from rec_sys.text.export import EXPORT_VERSION  # that module is of the side that has torch, so not at the top
+
     parts = (files.model_sha256, files.config_sha256, files.tokenizer_sha256, settings.precision, settings.max_tokens)
     digest = hashlib.sha256(" ".join(map(str, (EXPORT_VERSION, *parts))).encode()).hexdigest()
     return f"{settings.precision}-{settings.max_tokens}-{digest[:16]}"
@@ -145,6 +146,8 @@ class TextEncoder:
                         where=str(self.model_path),
                         remedy="copy this file from where the model was trained, or install the whole project",
                     )
+                from rec_sys.text.export import export_encoder
+
                 export_encoder(self._files, self._settings.precision, self.model_path)
         return self.model_path
 

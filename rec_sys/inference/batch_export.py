@@ -1,0 +1,263 @@
+"""Recommendations for a table of users: in parts that appear whole, so that the same command goes on where it ended."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from rec_sys.contracts import HistoryColumn, InputError
+from rec_sys.files import atomic_file, writable_folder
+from rec_sys.inference.parts import Parts
+from rec_sys.inference.served_bundle import ServedBundle
+from rec_sys.inference.user_reviews import UserReviews, memory_weights, tower_inputs
+from rec_sys.vector_database.catalogue import FloatArray, IntArray
+
+Say = Callable[[str], None]
+
+PART_USERS: Final = 4_096
+_BLOCK_USERS: Final = 512  # their scores of 100,000 products are 200 MB
+_MANIFEST: Final = "export.json"
+_UNKNOWN: Final = "unknown_users.parquet"
+_SECONDS_BETWEEN_LINES: Final = 5.0
+
+
+class ExportManifest(BaseModel):
+    """What an export is of; another one does not go on in its folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bundle: str
+    users: str
+    num_users: int
+    limit: int
+    max_reasons: int
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What an export came to.
+
+    Attributes:
+        users: Users in the table.
+        unknown: Those that the bundle does not know; they are listed in a file of their own.
+        parts: Files written, by this and by earlier runs.
+        seconds: Time of this run.
+        answered: Users answered by this run.
+    """
+
+    users: int
+    unknown: int
+    parts: int
+    seconds: float
+    answered: int
+
+
+async def export_users(parts: Parts, users: Path, folder: Path, limit: int, say: Say) -> ExportResult:
+    """Writes `part-00000.parquet` and so on, one row for each user and product.
+
+    The scores are computed for all products from the bundle that the index serves: for many users that is faster than
+    asking the index, and the ranking is the same. Products upserted since are not in it.
+
+    Args:
+        parts: The bundle and the towers.
+        users: A Parquet file with a column `user_id`.
+        folder: Where the parts go.
+        limit: Products a user.
+        say: Tells the user.
+
+    Raises:
+        InputError: The table cannot be read, or the folder holds another export.
+        ServingUnavailable: A part is away.
+    """
+    began = time.perf_counter()
+    served = await parts.served()
+    num_users = _count_users(users)
+    manifest = ExportManifest(
+        bundle=served.identity,
+        users=str(users.absolute()),
+        num_users=num_users,
+        limit=limit,
+        max_reasons=parts.settings.max_reasons,
+    )
+    _claim(folder, manifest)
+    starts = range(0, num_users, PART_USERS)
+    missing = [number for number in range(len(starts)) if not _part(folder, number).is_file()]
+    if len(missing) < len(starts):
+        say(f"goes on: {len(starts) - len(missing)} of {len(starts)} parts are there already")
+    said, answered = time.perf_counter(), 0
+    for number in missing:
+        given = _read_users(users, starts[number])
+        known = [user_id for user_id in given if user_id in served.users]
+        tables = [
+            await _answer(parts, served, known[start : start + _BLOCK_USERS], limit)
+            for start in range(0, len(known), _BLOCK_USERS)
+        ]
+        with atomic_file(_part(folder, number)) as path:
+            pl.concat(tables or [_empty()]).write_parquet(path)
+        answered += len(given)
+        if time.perf_counter() - said > _SECONDS_BETWEEN_LINES:
+            said = time.perf_counter()
+            say(f"{answered:,} users, {answered / (said - began):,.0f} a second")
+    unknown = _write_unknown(users, folder, served)
+    return ExportResult(num_users, unknown, len(starts), time.perf_counter() - began, answered)
+
+
+def _count_users(users: Path) -> int:
+    try:
+        schema = pl.scan_parquet(users).collect_schema()
+        if schema.get(HistoryColumn.USER_ID) != pl.String:
+            raise InputError(
+                f"there is no column {HistoryColumn.USER_ID} of texts",
+                where=str(users),
+                remedy=f"give a Parquet file with the column {HistoryColumn.USER_ID}",
+            )
+        return int(pl.scan_parquet(users).select(pl.len()).collect().item())
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise InputError(
+            f"this is no Parquet file: {str(error).partition(chr(10))[0]}",
+            where=str(users),
+            remedy=f"give one with the column {HistoryColumn.USER_ID}",
+        ) from error
+
+
+def _read_users(users: Path, start: int) -> list[str]:
+    column = pl.scan_parquet(users).select(HistoryColumn.USER_ID).slice(start, PART_USERS).collect().to_series()
+    return list(dict.fromkeys(column.drop_nulls().to_list()))
+
+
+def _claim(folder: Path, manifest: ExportManifest) -> None:
+    path = writable_folder(folder) / _MANIFEST
+    if path.is_file():
+        if json.loads(path.read_text()) != manifest.model_dump():
+            raise InputError(
+                "this folder holds an export of other users, another bundle or other settings",
+                where=str(folder.absolute()),
+                remedy="choose another folder with output=..., or remove this one",
+            )
+        return
+    with atomic_file(path) as unfinished:
+        unfinished.write_text(manifest.model_dump_json(indent=2))
+
+
+def _part(folder: Path, number: int) -> Path:
+    return folder / f"part-{number:05d}.parquet"
+
+
+async def _answer(parts: Parts, served: ServedBundle, user_ids: Sequence[str], limit: int) -> pl.DataFrame:
+    every = [served.users.rows(user_id) for user_id in user_ids]
+    users = [_known(rows[: served.manifest.user_reviews], served) for rows in every]
+    inputs = tower_inputs(users, [{}] * len(users), served)
+    (vectors, weights), _, _ = await parts.read_users(served, inputs)
+    in_memory = [memory_weights(user, served) for user in users]
+    scores = served.exact.scores(vectors, [summed for _, summed in in_memory])
+    seen = [served.users.product[rows] for rows in every]
+    products, best = served.exact.best(scores, limit, seen)
+    kept = np.isfinite(best)
+    row, place = np.nonzero(kept)
+    chosen, score = products[row, place], best[row, place]
+    dense = np.einsum("ij,ij->i", vectors[row], served.catalogue.vectors[chosen]) / served.catalogue.temperature
+    memory = score - dense
+    details = served.catalogue.details[chosen]
+    table = pl.DataFrame(
+        {
+            "user_id": pl.Series(user_ids, dtype=pl.String)[row],
+            "rank": (place + 1).astype(np.int32),
+            "asin": details["asin"],
+            "title": details["title"],
+            "score": score,
+            "source": pl.Series(np.where(memory > dense, "memory", "graph")),
+        }
+    )
+    reasons = _reasons(users, weights, [own for own, _ in in_memory], row, chosen, memory > dense, parts, served)
+    return table.with_columns(reasons)
+
+
+def _known(rows: IntArray, served: ServedBundle) -> UserReviews:
+    users = served.users
+    return UserReviews(rows, users.product[rows], users.rating[rows], users.timestamp[rows], (), {}, True, (), ())
+
+
+def _reasons(
+    users: list[UserReviews],
+    weights: FloatArray,
+    in_memory: list[FloatArray],
+    row: IntArray,
+    chosen: IntArray,
+    by_memory: npt.NDArray[np.bool_],
+    parts: Parts,
+    served: ServedBundle,
+) -> pl.Series:
+    """The reviews that matter most for each row of the answer, as `answers.recommend_hits` chooses them."""
+    counts = np.array([len(user) for user in users], dtype=np.int64)[row]
+    hit = np.repeat(np.arange(len(row)), counts)
+    place = np.arange(len(hit)) - np.repeat(np.cumsum(counts) - counts, counts)
+    offsets = np.cumsum([0, *(len(user) for user in users)])
+    flat = offsets[row[hit]] + place
+    origin = np.concatenate([user.origin for user in users])[flat]
+    product = np.concatenate([user.product for user in users])[flat]
+    attention = weights[row[hit], place]
+    memory = served.catalogue.memory
+    if memory is None or not len(hit):
+        share = np.zeros(len(hit), dtype=np.float32)
+    else:
+        share = np.concatenate(in_memory)[flat] * np.asarray(memory[product, chosen[hit]]).ravel()
+    order = np.lexsort((place, -np.where(by_memory[hit], share, attention), hit))
+    order = order[_rank_within(hit[order]) < parts.settings.max_reasons]
+    order = order[(share[order] > 0) | ~by_memory[hit[order]]]
+    listed = pl.DataFrame(
+        {
+            "hit": hit[order],
+            "asin": pl.Series(served.asins)[product[order]],
+            "snippet": served.users.snippet[origin[order]],
+            "weight": attention[order].astype(np.float32),
+            "memory": share[order].astype(np.float32),
+        }
+    )
+    grouped = listed.group_by("hit", maintain_order=True).agg(pl.struct(list(_REASON)).alias("reasons"))
+    every = pl.DataFrame({"hit": np.arange(len(row))}).join(grouped, on="hit", how="left", maintain_order="left")
+    return every["reasons"].cast(pl.List(pl.Struct(_REASON))).fill_null([])
+
+
+def _rank_within(group: IntArray) -> IntArray:
+    """0, 1, 2, ... within each run of equal numbers."""
+    first = np.searchsorted(group, group, side="left")
+    return np.arange(len(group)) - first
+
+
+_REASON: Final[dict[str, Any]] = {
+    "asin": pl.String,
+    "snippet": pl.String,
+    "weight": pl.Float32,
+    "memory": pl.Float32,
+}
+
+
+def _empty() -> pl.DataFrame:
+    return pl.DataFrame(
+        schema={
+            "user_id": pl.String,
+            "rank": pl.Int32,
+            "asin": pl.String,
+            "title": pl.String,
+            "score": pl.Float32,
+            "source": pl.String,
+            "reasons": pl.List(pl.Struct(_REASON)),
+        }
+    )
+
+
+def _write_unknown(users: Path, folder: Path, served: ServedBundle) -> int:
+    known = pl.DataFrame({HistoryColumn.USER_ID: list(served.users)}, schema={HistoryColumn.USER_ID: pl.String})
+    asked = pl.scan_parquet(users).select(HistoryColumn.USER_ID).drop_nulls().unique()
+    unknown = asked.join(known.lazy(), on=HistoryColumn.USER_ID, how="anti").sort(HistoryColumn.USER_ID).collect()
+    if unknown.height:
+        with atomic_file(folder / _UNKNOWN) as path:
+            unknown.write_parquet(path)
+    return unknown.height

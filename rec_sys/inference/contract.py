@@ -1,0 +1,266 @@
+"""What is asked of the recommender and what it answers; the service speaks the same words over HTTP."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from rec_sys.contracts import InputError
+from rec_sys.vector_database.contract import ProductFilter
+from rec_sys.vector_database.contract import UnknownProductError as UnknownProductError  # the service answers 404
+
+Source = Literal["graph", "memory", "popular", "text"]
+Basis = Literal["reviews", "no_reviews", "no_known_product"]
+Fallback = Literal["in_process", "popular"]
+Runtime = Literal["in_process", "triton"]
+Part = Literal["triton", "index", "bundle"]
+
+_LAST_TIMESTAMP: Final = 7_258_118_400_000  # the year 2200, in milliseconds
+_LONGEST_ID: Final = 256  # characters
+
+Message = TypeVar("Message", bound=BaseModel)
+
+
+class RequestError(InputError):
+    """The request cannot be meant; the service answers 422.
+
+    Attributes:
+        field: What is at fault, such as `reviews[3].rating`.
+    """
+
+    def __init__(self, what: str, *, field: str, remedy: str) -> None:
+        super().__init__(what, where=field, remedy=remedy)
+        self.field = field
+
+
+class UnknownUserError(InputError):
+    """Nothing is known of a user who sends no reviews either; the service answers 404."""
+
+
+class ServingUnavailable(InputError):
+    """A part that the answer needs is away, and no fallback is allowed; the service answers 503.
+
+    Attributes:
+        part: Which one.
+        retry_after: Seconds after which another try makes sense.
+    """
+
+    def __init__(self, what: str, *, part: Part, where: str, remedy: str, retry_after: float) -> None:
+        super().__init__(what, where=where, remedy=remedy)
+        self.part: Part = part
+        self.retry_after = retry_after
+
+
+class _Closed(BaseModel):
+    """Frozen, and closed to names that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _as_milliseconds(value: object) -> object:
+    """A date text of ISO 8601 as milliseconds; without a zone it is UTC."""
+    if not isinstance(value, str):
+        return value
+    moment = datetime.fromisoformat(value)
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+class Review(_Closed):
+    """What somebody wrote about a product; all but the product may be missing."""
+
+    asin: str = Field(min_length=1, max_length=_LONGEST_ID, description="The product reviewed.")
+    text: str | None = Field(None, description="What was written.")
+    title: str | None = Field(None, description="Its headline.")
+    rating: float | None = Field(None, ge=1, le=5, allow_inf_nan=False, description="Stars.")
+    timestamp: Annotated[int | None, BeforeValidator(_as_milliseconds)] = Field(
+        None,
+        ge=0,
+        le=_LAST_TIMESTAMP,
+        description="Milliseconds since 1970 UTC, or a date of ISO 8601. Reviews without one are taken for the newest,"
+        " in the order given.",
+    )
+
+
+class Wanted(_Closed):
+    """Which products may be answered; what is left out does not limit."""
+
+    not_seen: tuple[str, ...] = Field((), max_length=10_000, description="Products to leave out.")
+    categories_any: tuple[str, ...] = Field((), max_length=100, description="At least one of these.")
+    categories_all: tuple[str, ...] = Field((), max_length=100, description="Each of these.")
+    brands: tuple[str, ...] = Field((), max_length=100, description="One of these.")
+    min_price: float | None = Field(None, ge=0, allow_inf_nan=False, description="In the data's currency.")
+    max_price: float | None = Field(None, ge=0, allow_inf_nan=False, description="In the data's currency.")
+    min_rating: float | None = Field(None, ge=1, le=5, allow_inf_nan=False, description="Mean stars.")
+
+    @model_validator(mode="after")
+    def _prices_are_in_order(self) -> "Wanted":
+        if self.min_price is not None and self.max_price is not None and self.min_price > self.max_price:
+            raise ValueError(f"min_price {self.min_price} is above max_price {self.max_price}")
+        return self
+
+    def filter(self, seen: tuple[str, ...] = ()) -> ProductFilter:
+        """As the index takes it; `seen` is left out too."""
+        return ProductFilter(
+            not_seen=frozenset((*self.not_seen, *seen)),
+            categories_any=self.categories_any,
+            categories_all=self.categories_all,
+            brands=self.brands,
+            min_price=self.min_price,
+            max_price=self.max_price,
+            min_rating=self.min_rating,
+        )
+
+
+class Page(_Closed):
+    """Which part of a ranking is asked for, and of what."""
+
+    limit: int = Field(10, ge=1, le=100, description="Most products.")
+    offset: int = Field(0, ge=0, le=10_000, description="Products to skip, for later pages.")
+    wanted: Wanted = Wanted()
+    diversity: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="0 = by score alone, 1 = as unlike each other as can be; pages end at the best 200 then.",
+    )
+
+
+class RecommendationRequest(Page):
+    """A user, who is their reviews.
+
+    With a known `user_id` the reviews are added to those that the bundle has of this user; with an unknown one, or
+    none, they are all there is.
+    """
+
+    user_id: str | None = Field(None, min_length=1, max_length=_LONGEST_ID)
+    reviews: tuple[Review, ...] = Field((), description="What the user wrote.")
+    include_seen: bool = Field(False, description="Also answer products that the user has reviewed.")
+    explain: bool = Field(True, description="Give reasons.")
+
+
+class Reason(_Closed):
+    """A review that drew the attention, or that the memory knows something about."""
+
+    asin: str = Field(description="The product reviewed.")
+    title: str | None = Field(description="The product's title.")
+    snippet: str | None = Field(description="How the review begins.")
+    rating: float | None
+    timestamp: int | None = Field(description="Milliseconds since 1970 UTC; null where unknown.")
+    weight: float = Field(description="The review's share of the user tower's attention; those of a user sum to 1.")
+    memory: float = Field(description="What the co-review memory adds to this product's score for it.")
+
+
+class Recommendation(_Closed):
+    """A product in an answer."""
+
+    rank: int = Field(description="Counted from 1, pages before this one included.")
+    asin: str
+    title: str | None
+    brand: str | None
+    categories: tuple[str, ...]
+    price: float | None
+    rating_mean: float | None
+    review_count: int
+    score: float = Field(description="The model's score for a user; a cosine, or a count of reviews, otherwise.")
+    memory_score: float = Field(description="The memory's part in it.")
+    source: Source = Field(description="graph or memory: the larger part of the score; text: likeness of texts.")
+    reasons: tuple[Reason, ...] = ()
+
+
+class IgnoredReview(_Closed):
+    """A review, or the text of one, that the answer could not make use of."""
+
+    field: str = Field(description="Which one, such as `reviews[3]` or `reviews[3].text`.")
+    asin: str
+    reason: str
+
+
+class StepTimes(_Closed):
+    """Where the time of an answer went, in milliseconds; of users answered together, the time of all."""
+
+    text: float = Field(0.0, description="New texts to vectors.")
+    tower: float = Field(0.0, description="Reviews to user vectors.")
+    index: float = Field(0.0, description="Vectors to products.")
+    rest: float = Field(0.0, description="Everything else.")
+    total: float = 0.0
+
+
+class Versions(_Closed):
+    """What an answer was made with; all of it comes from one bundle."""
+
+    bundle: str = Field(description="The bundle's identity.")
+    index: str | None = Field(description="The version of the index; null where it was not asked.")
+    towers: str = Field(description="in_process, or triton and the version of the model asked.")
+    text_encoder: str = Field(description="The encoder's identity, or none / given.")
+
+
+class ProductsAnswer(_Closed):
+    """Products, the best first."""
+
+    products: tuple[Recommendation, ...]
+    fallback: Fallback | None = Field(None, description="What stood in for a part that was away.")
+    fallback_reason: str | None = Field(None, description="Which part that was, and why.")
+    versions: Versions
+    times: StepTimes
+
+
+class RecommendationAnswer(ProductsAnswer):
+    """A user's recommendations."""
+
+    user_id: str | None
+    known_user: bool = Field(description="Whether the bundle has reviews of this user.")
+    basis: Basis = Field(
+        description="reviews: the user's own; no_reviews: there are none, so the tower's vector for somebody unknown"
+        " or popularity answers; no_known_product: there are, but nothing of them could be read, likewise."
+    )
+    reviews_used: int = Field(description="Reviews that the towers read, the newest.")
+    ignored: tuple[IgnoredReview, ...] = ()
+
+
+class PartHealth(_Closed):
+    """Whether a part can be used now."""
+
+    part: Part
+    ready: bool
+    needed: bool = Field(description="Whether answers need it.")
+    detail: str = Field(description="Its version where it is ready, else what is wrong.")
+
+
+class Health(_Closed):
+    """Whether answers can be given."""
+
+    ready: bool
+    parts: tuple[PartHealth, ...]
+
+
+class ModelCard(_Closed):
+    """A model that takes part in answers."""
+
+    name: str = Field(description="user_tower, text_encoder, memory or product_index.")
+    version: str = Field(description="The version that answers now.")
+    identity: str = Field(description="The bundle or the encoder that it comes from.")
+    runtime: str = Field(description="in_process, triton, edge or server.")
+    details: dict[str, Any] = Field(description="Sizes and settings worth knowing.")
+
+
+def parse(message: type[Message], content: object) -> Message:
+    """Reads a message from what JSON or Parquet holds.
+
+    Raises:
+        RequestError: Naming the first field at fault, such as `reviews[3].rating`.
+    """
+    try:
+        return message.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        field = spell_field(first["loc"])
+        given = repr(first["input"])
+        remedy = f"it is {given}" if len(given) <= 80 else f"it begins with {given[:80]}"
+        raise RequestError(first["msg"], field=field or "the request", remedy=f"change it; {remedy}") from error
+
+
+def spell_field(location: tuple[int | str, ...]) -> str:
+    """A place in a message as one would write it: `("reviews", 3, "rating")` is `reviews[3].rating`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return text.removeprefix(".")

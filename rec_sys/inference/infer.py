@@ -1,0 +1,161 @@
+"""Recommendations on the command line: `uv run -m rec_sys.inference.infer user_id=...`.
+
+`reviews=FILE` answers for whoever wrote what stands in a JSON file, `users=FILE` for each user of a Parquet file.
+"""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from rich.console import Console
+from rich.table import Table
+
+from rec_sys.contracts import InputError
+from rec_sys.entry import run_entry
+from rec_sys.files import atomic_file
+from rec_sys.inference.batch_export import export_users
+from rec_sys.inference.contract import RecommendationAnswer, RecommendationRequest, parse
+from rec_sys.inference.parts import Parts
+from rec_sys.inference.recommender import Recommender
+from rec_sys.settings import IndexSettings, InferenceSettings, Section
+
+_SHOWN_SNIPPET = 60  # characters
+
+
+class InferSettings(Section):
+    """Everything config/infer.yaml composes."""
+
+    output_dir: Path = Path("outputs")
+    bundle: Path | None = Field(None, description="Empty: the one that the index was made from.")
+    user_id: str | None = Field(None, description="A user of the bundle.")
+    reviews: Path | None = Field(None, description="A JSON file: a list of reviews, or an object with reviews.")
+    users: Path | None = Field(None, description="A Parquet file with a column user_id: a batch export.")
+    limit: int = Field(10, ge=1, le=100, description="Products a user.")
+    format: Literal["table", "json"] = Field("table", description="Of an answer.")
+    output: Path | None = Field(None, description="Of an answer a file; of a batch export its folder.")
+    index: IndexSettings
+    inference: InferenceSettings
+
+
+def run(settings: InferSettings) -> None:
+    """Answers.
+
+    Raises:
+        InputError: Nobody is asked for, or the request cannot be answered.
+    """
+    if settings.users is not None:
+        if settings.user_id is not None or settings.reviews is not None:
+            raise InputError(
+                "a table of users and a single one are asked for",
+                where="settings users, user_id and reviews",
+                remedy="give users=..., or the others",
+            )
+        asyncio.run(_export(settings, settings.users))
+    elif settings.user_id is not None or settings.reviews is not None:
+        _show(asyncio.run(_recommend(settings, _read_request(settings))), settings)
+    else:
+        raise InputError(
+            "nobody is asked for",
+            where="settings user_id, reviews and users",
+            remedy="give user_id=ID, reviews=FILE (JSON), or users=FILE (Parquet)",
+        )
+
+
+def _read_request(settings: InferSettings) -> RecommendationRequest:
+    content: dict[str, object] = {}
+    if settings.reviews is not None:
+        try:
+            given = json.loads(settings.reviews.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"this cannot be read as JSON: {error}",
+                where=str(settings.reviews),
+                remedy='give a list such as [{"asin": "B0002E1G5C", "text": "...", "rating": 5}]',
+            ) from error
+        content = given if isinstance(given, dict) else {"reviews": given}
+    content = {"limit": settings.limit, **content}
+    if settings.user_id is not None:
+        content["user_id"] = settings.user_id
+    return parse(RecommendationRequest, content)
+
+
+async def _recommend(settings: InferSettings, request: RecommendationRequest) -> RecommendationAnswer:
+    async with Recommender(settings.index, settings.inference, settings.output_dir, settings.bundle) as recommender:
+        return await recommender.recommend(request)
+
+
+async def _export(settings: InferSettings, users: Path) -> None:
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    folder = settings.output or settings.output_dir / "recommendations" / users.stem
+    parts = Parts(settings.index, settings.inference, settings.output_dir, settings.bundle)
+    try:
+        result = await export_users(
+            parts, users, folder, settings.limit, lambda line: console.print(line, markup=False)
+        )
+    finally:
+        await parts.close()
+    if result.unknown:
+        print(f"unknown: {result.unknown:,} users, see {folder / 'unknown_users.parquet'}")
+    pace = f", {result.answered / result.seconds:,.0f} a second" if result.answered else ""
+    print(f"users: {result.users:,} in {result.parts} parts, {result.answered:,} of them now{pace}")
+    print(f"recommendations: {folder}")
+
+
+def _show(answer: RecommendationAnswer, settings: InferSettings) -> None:
+    text = answer.model_dump_json(indent=2)
+    if settings.output is not None:
+        with atomic_file(settings.output) as path:
+            path.write_text(text + "\n", encoding="utf-8")
+        print(f"recommendations: {settings.output}")
+    elif settings.format == "json":
+        sys.stdout.write(text + "\n")
+    else:
+        Console().print(answer_table(answer))
+        for line in _remarks(answer):
+            print(line)
+
+
+def answer_table(answer: RecommendationAnswer) -> Table:
+    """An answer for the terminal."""
+    who = answer.user_id or "the reviews given"
+    table = Table("", "product", "title", "score", "source", "because of", title=f"for {who}", title_justify="left")
+    for name in (0, 3):
+        table.columns[name].justify = "right"
+    for product in answer.products:
+        reasons = []
+        for reason in product.reasons:
+            words = (reason.snippet or "").replace("\n", " ")
+            words = f": {words[:_SHOWN_SNIPPET]}{'...' if len(words) > _SHOWN_SNIPPET else ''}" if words else ""
+            share = f"memory {reason.memory:+.2f}" if product.source == "memory" else f"attention {reason.weight:.2f}"
+            reasons.append(f"{share} {reason.title or reason.asin}{words}")
+        table.add_row(
+            str(product.rank),
+            product.asin,
+            product.title or "",
+            f"{product.score:.2f}",
+            product.source,
+            "\n".join(reasons),
+        )
+    return table
+
+
+def _remarks(answer: RecommendationAnswer) -> list[str]:
+    lines = [f"ignored: {ignored.field} ({ignored.asin}): {ignored.reason}" for ignored in answer.ignored]
+    if answer.fallback is not None:
+        lines.append(f"fallback: {answer.fallback}, because {answer.fallback_reason}")
+    if answer.basis != "reviews":
+        lines.append(f"basis: {answer.basis}")
+    times, versions = answer.times, answer.versions
+    lines.append(
+        f"reviews read: {answer.reviews_used}; bundle {versions.bundle}, index {versions.index},"
+        f" towers {versions.towers}"
+    )
+    steps = ", ".join(f"{step} {getattr(times, step):.1f}" for step in ("text", "tower", "index", "rest"))
+    return [*lines, f"milliseconds: {times.total:.1f} ({steps})"]
+
+
+if __name__ == "__main__":
+    run_entry(run, InferSettings, "infer")

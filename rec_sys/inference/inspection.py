@@ -1,0 +1,103 @@
+"""What can be said of the parts without a question: whether they are well, and which versions answer."""
+
+from typing import Any
+
+from rec_sys.contracts import TEXT_DIM, InputError, ServedModel
+from rec_sys.inference.contract import Health, ModelCard, Part, PartHealth, ServingUnavailable
+from rec_sys.inference.parts import Parts
+from rec_sys.inference.served_bundle import ServedBundle
+from rec_sys.vector_database.contract import IndexVersion
+
+
+async def examine(parts: Parts) -> Health:
+    """Whether answers can be given now; never raises."""
+    found: dict[Part, PartHealth] = {}
+    served = None
+    try:
+        version = await parts.version()
+        found["index"] = PartHealth(part="index", ready=True, needed=True, detail=version.name)
+        served = await parts.of_version(version)
+        found["bundle"] = PartHealth(part="bundle", ready=True, needed=True, detail=served.identity)
+    except InputError as error:
+        part: Part = error.part if isinstance(error, ServingUnavailable) else "bundle"
+        found[part] = PartHealth(part=part, ready=False, needed=True, detail=error.what)
+    if parts.triton is not None:
+        found["triton"] = await _examine_triton(parts, served)
+    return Health(
+        ready=all(health.ready or not health.needed for health in found.values()), parts=tuple(found.values())
+    )
+
+
+async def _examine_triton(parts: Parts, served: ServedBundle | None) -> PartHealth:
+    needed = parts.settings.fallback != "in_process"
+    triton = parts.triton
+    assert triton is not None
+    if not await triton.is_ready():
+        return PartHealth(part="triton", ready=False, needed=needed, detail=f"Triton at {triton.url} is not ready")
+    if served is None:
+        return PartHealth(part="triton", ready=True, needed=needed, detail="ready")
+    try:
+        version = await triton.version(ServedModel.USER_TOWER, served.identity)
+    except ServingUnavailable as error:
+        return PartHealth(part="triton", ready=False, needed=needed, detail=error.what)
+    return PartHealth(part="triton", ready=True, needed=needed, detail=f"user_tower, version {version}")
+
+
+async def describe_models(parts: Parts) -> tuple[ModelCard, ...]:
+    """What takes part in answers now; parts that are away are left out."""
+    try:
+        version = await parts.version()
+        served = await parts.of_version(version)
+    except InputError:
+        return ()
+    cards = [
+        await _model_card(parts, ServedModel.USER_TOWER, served.identity, _tower_details(served)),
+    ]
+    if served.text_settings.source == "encoder":
+        details = {"dim": TEXT_DIM, "max_tokens": served.text_settings.max_tokens}
+        cards.append(await _model_card(parts, ServedModel.TEXT_ENCODER, served.manifest.text_encoder, details))
+    return (*(card for card in cards if card is not None), *_index_cards(parts, served, version))
+
+
+async def _model_card(parts: Parts, name: str, identity: str, details: dict[str, Any]) -> ModelCard | None:
+    if parts.triton is None:
+        return ModelCard(name=name, version=identity, identity=identity, runtime="in_process", details=details)
+    try:
+        version = await parts.triton.version(name, identity)
+    except ServingUnavailable:
+        if parts.settings.fallback != "in_process":
+            return None
+        return ModelCard(name=name, version=identity, identity=identity, runtime="in_process", details=details)
+    return ModelCard(name=name, version=version, identity=identity, runtime="triton", details=details)
+
+
+def _tower_details(served: ServedBundle) -> dict[str, Any]:
+    manifest = served.manifest
+    return {
+        "dim": manifest.dim,
+        "temperature": manifest.temperature,
+        "user_reviews": manifest.user_reviews,
+        "data": manifest.data_name,
+        "created": manifest.created,
+        "known_users": len(served.users),
+    }
+
+
+def _index_cards(parts: Parts, served: ServedBundle, version: IndexVersion) -> list[ModelCard]:
+    runtime = parts.index_settings.backend
+    cards = []
+    memory = served.catalogue.memory
+    if memory is not None:
+        details = {
+            "weights": int(memory.nnz),
+            "weight": served.manifest.memory_weight,
+            "recency": served.manifest.memory_recency,
+        }
+        cards.append(
+            ModelCard(name="memory", version=version.name, identity=version.bundle, runtime=runtime, details=details)
+        )
+    about = version.model_dump(include={"num_products", "dim", "exact", "has_memory"})
+    cards.append(
+        ModelCard(name="product_index", version=version.name, identity=version.bundle, runtime=runtime, details=about)
+    )
+    return cards

@@ -1,0 +1,216 @@
+"""The recommender: from reviews to products with their reasons, by whichever towers and index the settings choose."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Literal, Self, TypeVar
+
+from rec_sys.contracts import InputError
+from rec_sys.inference.answers import list_hits, popular_products, to_query
+from rec_sys.inference.clock import StepClock, timed
+from rec_sys.inference.contract import (
+    Health,
+    ModelCard,
+    Page,
+    ProductsAnswer,
+    RecommendationAnswer,
+    RecommendationRequest,
+    RequestError,
+    ServingUnavailable,
+    Versions,
+)
+from rec_sys.inference.gathering import Gathering
+from rec_sys.inference.inspection import describe_models, examine
+from rec_sys.inference.parts import OtherBundleError, Parts
+from rec_sys.inference.served_bundle import ServedBundle
+from rec_sys.inference.user_blocks import PreparedUser, about_user, answer_users, prepare
+from rec_sys.inference.user_reviews import read_user
+from rec_sys.settings import IndexSettings, InferenceSettings
+from rec_sys.vector_database.contract import ProductAnswer, SimilarTo, TextMeaning, UnknownProductError
+
+Result = TypeVar("Result")
+
+_TRIES: Final = 5  # another bundle would have to be published during each of them
+_AT_ONCE: Final = 64  # users of a block
+# Blocks: one is with the index while another is with Triton; in one process they would only wait for each other.
+_SIDE_BY_SIDE: Final = {"in_process": 1, "triton": 2}
+
+
+class Recommender:
+    """Answers for one event loop; nothing is asked of Triton or the index before the first question.
+
+    Every answer comes from one bundle: the one that the index was made from. Where another version of the index is
+    published, the next answer comes from its bundle.
+
+    Args:
+        index: The index.
+        inference: How reviews become recommendations.
+        output_dir: Where training wrote its bundles, and where exported text encoders are kept.
+        bundle: The one bundle to serve; None for whichever the index was made from.
+    """
+
+    def __init__(
+        self, index: IndexSettings, inference: InferenceSettings, output_dir: Path, bundle: Path | None = None
+    ) -> None:
+        self._settings = inference
+        self._parts = Parts(index, inference, output_dir, bundle)
+
+        async def answer(users: Sequence[PreparedUser]) -> Sequence[RecommendationAnswer | Exception]:
+            return await answer_users(self._parts, users)
+
+        self._gathering = Gathering(answer, _AT_ONCE, _SIDE_BY_SIDE[inference.runtime])
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Lets go of connections and files."""
+        await self._parts.close()
+
+    async def warm_up(self) -> None:
+        """Opens the bundle, the tower and the encoder, so that the first answer is as quick as others.
+
+        Raises:
+            ServingUnavailable: A part is away.
+            InputError: The bundle has no tower, or its text encoder is not here.
+        """
+        await self.recommend(RecommendationRequest(limit=1))
+        served = await self._parts.served()
+        if served.text_settings.source == "encoder":
+            await self._parts.embed(["a first text"], served)
+
+    async def recommend(self, request: RecommendationRequest) -> RecommendationAnswer:
+        """Products for a user. Users that are asked for at the same time share the work.
+
+        Raises:
+            RequestError: The request cannot be meant; the field is named.
+            UnknownUserError: Nothing is known of the user, who sends no reviews either.
+            ServingUnavailable: A part is away and no fallback is allowed.
+        """
+        clock = StepClock()
+
+        async def ask(served: ServedBundle) -> RecommendationAnswer:
+            return await self._gathering.ask(await prepare(self._parts, request, served, clock))
+
+        try:
+            return await self._in_one_version(ask)
+        except ServingUnavailable as away:
+            if self._settings.fallback != "popular":
+                raise
+            return await self._answer_popular(request, clock, away)
+
+    async def recommend_many(self, requests: Sequence[RecommendationRequest]) -> list[RecommendationAnswer]:
+        """Products for each of several users, in their order; raises as `recommend`."""
+        return list(await asyncio.gather(*map(self.recommend, requests)))
+
+    async def similar(self, asin: str, page: Page, by: Literal["graph", "text"] = "graph") -> ProductsAnswer:
+        """Products like one: by what reviews made of them, or by their texts.
+
+        Raises:
+            UnknownProductError: The index does not hold it.
+            RequestError: It has no text, or the request cannot be meant.
+            ServingUnavailable: The index is away.
+        """
+        clock = StepClock()
+        query = to_query(SimilarTo(asin, by), page, page.wanted.filter())
+        try:
+            with timed("index", [clock]):
+                [found] = await self._parts.search([query])
+        except (UnknownProductError, ServingUnavailable):
+            raise
+        except InputError as error:
+            raise RequestError(error.what, field="by", remedy=error.remedy) from error
+        return _list_products(found, page, by, clock)
+
+    async def search(self, text: str, page: Page) -> ProductsAnswer:
+        """Products whose text means what this one does.
+
+        Raises:
+            RequestError: There is nothing to search for, or the model reads no text.
+            ServingUnavailable: The index, or Triton where it is needed, is away.
+        """
+        clock, longest = StepClock(), self._settings.max_text_characters
+        text = text.strip()
+        if not 1 <= len(text) <= longest:
+            raise RequestError(f"the text has {len(text):,} characters", field="q", remedy=f"give 1 to {longest:,}")
+
+        async def ask(served: ServedBundle) -> ProductsAnswer:
+            if served.text_settings.source != "encoder":
+                raise RequestError("this model reads no new texts", field="q", remedy="look for similar products")
+            with timed("text", [clock]):
+                [vector], stood_in = await self._parts.embed([text], served)
+            query = to_query(TextMeaning(vector), page, page.wanted.filter())
+            with timed("index", [clock]):
+                [found] = await self._parts.search([query], served)
+            return _list_products(found, page, "text", clock, stood_in)
+
+        return await self._in_one_version(ask)
+
+    async def health(self) -> Health:
+        """Whether answers can be given; never raises."""
+        return await examine(self._parts)
+
+    async def models(self) -> tuple[ModelCard, ...]:
+        """What takes part in answers now; parts that are away are left out."""
+        return await describe_models(self._parts)
+
+    async def _in_one_version(self, ask: Callable[[ServedBundle], Awaitable[Result]]) -> Result:
+        """Asks again where another bundle was published on the way."""
+        for _ in range(_TRIES):
+            served = await self._parts.served()
+            try:
+                return await ask(served)
+            except OtherBundleError:
+                continue
+        raise ServingUnavailable(
+            "bundles are published faster than they can be asked",
+            part="index",
+            where="the index",
+            remedy="ask again",
+            retry_after=self._settings.retry_after_seconds,
+        )
+
+    async def _answer_popular(
+        self, request: RecommendationRequest, clock: StepClock, away: ServingUnavailable
+    ) -> RecommendationAnswer:
+        try:
+            served = await self._parts.any_bundle()
+        except InputError:
+            raise away from None  # without any bundle nothing is known of popularity either
+        reviews = read_user(request, served, self._settings)
+        wanted = request.wanted.filter(() if request.include_seen else reviews.seen)
+        return RecommendationAnswer.model_construct(
+            **about_user(request, reviews),
+            products=popular_products(served, request, wanted),
+            fallback="popular",
+            fallback_reason=away.what,
+            versions=Versions(
+                bundle=served.identity, index=None, towers="none", text_encoder=served.manifest.text_encoder
+            ),
+            times=clock.times(),
+        )
+
+
+def _list_products(
+    found: ProductAnswer,
+    page: Page,
+    source: Literal["graph", "text"],
+    clock: StepClock,
+    stood_in: str | None = None,
+) -> ProductsAnswer:
+    version = found.version
+    return ProductsAnswer.model_construct(
+        products=list_hits(found, page, source),
+        fallback=None if stood_in is None else "in_process",
+        fallback_reason=stood_in,
+        versions=Versions.model_construct(
+            bundle=version.bundle, index=version.name, towers="none", text_encoder=version.text_encoder
+        ),
+        times=clock.times(),
+    )

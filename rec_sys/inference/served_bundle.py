@@ -1,0 +1,219 @@
+"""A bundle as answers need it: looked up by user and product, without anything of the training side."""
+
+import threading
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from rec_sys.bundle import Bundle, BundleManifest, find_bundle
+from rec_sys.contracts import (
+    BundleFile,
+    HistoryColumn,
+    InputError,
+    ModelWeight,
+    PayloadField,
+    ProductColumn,
+    ProductVector,
+    TowerFile,
+)
+from rec_sys.settings import TextSettings
+from rec_sys.vector_database.catalogue import Catalogue, FloatArray, IntArray, read_catalogue
+from rec_sys.vector_database.exact import ExactRanking
+
+_KEPT: Final = 2  # bundles: the one served and the one that a rollback goes to
+
+
+class KnownUsers:
+    """The reviews of the users that the bundle knows.
+
+    Args:
+        histories: See `contracts.HistoryColumn`.
+
+    Attributes:
+        product: int64 `[num_reviews]`, product indices; by user, then oldest first.
+        rating: float32 `[num_reviews]`, 0 where missing.
+        timestamp: int64 `[num_reviews]`.
+        text_row: int64 `[num_reviews]`, -1 where missing.
+        snippet: How each review begins; null where it has no text.
+    """
+
+    def __init__(self, histories: pl.DataFrame) -> None:
+        self.product: IntArray = histories[HistoryColumn.PRODUCT_INDEX].to_numpy().astype(np.int64)
+        self.rating: FloatArray = histories[HistoryColumn.RATING].fill_null(0).to_numpy().astype(np.float32)
+        self.timestamp: IntArray = histories[HistoryColumn.TIMESTAMP].to_numpy().astype(np.int64)
+        self.text_row: IntArray = histories[HistoryColumn.TEXT_ROW].to_numpy().astype(np.int64)
+        self.snippet = histories[HistoryColumn.SNIPPET]
+        runs = histories.select(pl.col(HistoryColumn.USER_ID).rle()).unnest(HistoryColumn.USER_ID)
+        ends = np.cumsum(runs["len"].to_numpy().astype(np.int64))
+        starts = ends - runs["len"].to_numpy().astype(np.int64)
+        self._rows = dict(zip(runs["value"].to_list(), zip(starts.tolist(), ends.tolist(), strict=True), strict=True))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __contains__(self, user_id: object) -> bool:
+        return user_id in self._rows
+
+    def rows(self, user_id: str) -> IntArray:
+        """A user's reviews, the newest first, as places in the columns; empty for an unknown user."""
+        start, end = self._rows.get(user_id, (0, 0))
+        return np.arange(end - 1, start - 1, -1, dtype=np.int64)
+
+
+class ServedBundle:
+    """What serving reads of a bundle.
+
+    Args:
+        bundle: The bundle.
+
+    Attributes:
+        identity: The bundle's.
+        manifest: The bundle's.
+        catalogue: The products as the index has them.
+        asins: By product index.
+        index_of: Product indices by asin.
+        inputs: float32 `[num_products + 1, dim]`, what the user tower reads of each product; the last row stands for
+            products that training has not seen.
+        reads_unknown: Whether that row is known.
+        users: Whose reviews the bundle has.
+
+    Raises:
+        InputError: Its parts are damaged or do not fit each other.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+        self.identity = bundle.identity
+        self.manifest: BundleManifest = bundle.manifest
+        self.catalogue: Catalogue = read_catalogue(bundle)
+        self.asins: list[str] = self.catalogue.asins
+        self.index_of = {asin: row for row, asin in enumerate(self.asins)}
+        inputs = bundle.product_vectors()[ProductVector.INPUT]
+        unknown = bundle.weights().get(ModelWeight.UNKNOWN_PRODUCT_INPUT)
+        self.reads_unknown = unknown is not None and unknown.shape == inputs.shape[1:]
+        last = unknown if self.reads_unknown else np.zeros(inputs.shape[1:], dtype=np.float32)
+        self.inputs: FloatArray = np.concatenate([inputs, np.asarray(last, dtype=np.float32)[None]])
+        self.users = KnownUsers(bundle.histories())
+
+    @property
+    def unknown_product(self) -> int:
+        """The row of `inputs` for products that training has not seen."""
+        return len(self.catalogue)
+
+    @cached_property
+    def history_text(self) -> npt.NDArray[np.float16]:
+        """float16 `[num_texts, 384]`, memory-mapped."""
+        return self._bundle.history_text()
+
+    @cached_property
+    def exact(self) -> ExactRanking:
+        """The model's scores of all products."""
+        return ExactRanking(self.catalogue)
+
+    @cached_property
+    def text_settings(self) -> TextSettings:
+        """How the bundle's texts were encoded."""
+        return TextSettings.model_validate(self._bundle.settings()["text"])
+
+    @cached_property
+    def by_popularity(self) -> IntArray:
+        """Product indices, the most reviewed first; int64 `[num_products]`."""
+        counts = self.catalogue.details[PayloadField.REVIEW_COUNT].to_numpy()
+        return np.argsort(-counts, kind="stable").astype(np.int64)
+
+    @cached_property
+    def _titles(self) -> list[str | None]:
+        return self.catalogue.details[ProductColumn.TITLE].to_list()
+
+    def title(self, product: int) -> str | None:
+        """A product's title; null where it has none or is unknown."""
+        return self._titles[product] if product < len(self._titles) else None
+
+    def user_tower(self) -> Path:
+        """The exported user tower.
+
+        Raises:
+            InputError: The bundle has none.
+        """
+        path = self._bundle.tower(TowerFile.USER)
+        if not path.is_file():
+            raise InputError(
+                "the bundle has no exported user tower",
+                where=str(path),
+                remedy="train again, or serve it through Triton from the bundle's weights (export.towers=weights)",
+            )
+        return path
+
+
+class BundleShelf:
+    """Finds the bundle that an index was made from and keeps the latest ones open.
+
+    Args:
+        output_dir: Where training wrote its bundles.
+        only: The one bundle to serve; None for whichever the index was made from.
+    """
+
+    def __init__(self, output_dir: Path, only: Path | None) -> None:
+        self._output_dir, self._only = output_dir, only
+        self._open: dict[str, ServedBundle] = {}
+        self._lock = threading.Lock()
+
+    def opened(self, identity: str) -> ServedBundle | None:
+        """A bundle that is open already; safe and quick in an event loop."""
+        return self._open.get(identity)
+
+    def open(self, identity: str) -> ServedBundle:
+        """The bundle of an identity; takes a second where it is not open yet.
+
+        Raises:
+            InputError: There is no such bundle here, or it is damaged.
+        """
+        with self._lock:
+            if identity not in self._open:
+                self._keep(ServedBundle(self._find(identity)))
+            return self._open[identity]
+
+    def any(self) -> ServedBundle:
+        """The bundle opened last; before the first, the one to serve or the newest there is.
+
+        Raises:
+            InputError: There is none, or it is damaged.
+        """
+        with self._lock:
+            if not self._open:
+                self._keep(ServedBundle(find_bundle(self._only, self._output_dir)))
+            return list(self._open.values())[-1]
+
+    def _keep(self, served: ServedBundle) -> None:
+        # A new dictionary: the event loop may be reading the old one.
+        kept = list(self._open.items())[-(_KEPT - 1) :]
+        self._open = dict([*kept, (served.identity, served)])
+
+    def _find(self, identity: str) -> Bundle:
+        if self._only is not None:
+            bundle = Bundle(self._only)
+            if bundle.identity == identity:
+                return bundle
+            raise InputError(
+                f"the index was made from bundle {identity}, and bundle {bundle.identity} is to be served",
+                where=str(self._only),
+                remedy="publish this bundle with rec_sys.vector_database.create_vectorbase, or leave bundle= out",
+            )
+        folder = self._output_dir / "bundles"
+        for path in sorted(folder.glob(f"*/{BundleFile.MANIFEST}"), reverse=True):
+            bundle = Bundle(path.parent)
+            if bundle.identity == identity:
+                return bundle
+        raise InputError(
+            f"the index was made from bundle {identity}, which is not here",
+            where=str(folder.absolute()),
+            remedy="copy it there, publish a bundle that is there, or set output_dir",
+        )

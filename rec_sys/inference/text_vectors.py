@@ -1,0 +1,159 @@
+"""Texts to vectors, each one once: what was read lately is remembered, wherever the encoder runs."""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from rec_sys.contracts import TEXT_DIM, InputError, ServedModel, TextEncoderTensor
+from rec_sys.inference.gathering import Gathering
+from rec_sys.inference.triton_models import TritonModels
+from rec_sys.text.encoder import TextEncoder, cut_batches
+from rec_sys.vector_database.catalogue import FloatArray
+
+_TEXTS_AT_ONCE: Final = 64
+_TOKENS_A_REQUEST: Final = 2_048  # padded; more texts of one answer are asked for side by side
+
+
+class TextRuntime(Protocol):
+    """Where the text encoder runs."""
+
+    async def encode(self, texts: Sequence[str]) -> FloatArray:
+        """float32 `[len(texts), 384]`."""
+
+
+class EncoderInProcess:
+    """The encoder in this process, on threads of its own.
+
+    Args:
+        encoder: The encoder.
+    """
+
+    def __init__(self, encoder: TextEncoder) -> None:
+        self._encoder = encoder
+
+    async def encode(self, texts: Sequence[str]) -> FloatArray:
+        """See `TextRuntime`."""
+        return await asyncio.to_thread(self._encoder.encode, texts)
+
+
+class EncoderInTriton:
+    """The encoder behind Triton; the texts become tokens here.
+
+    Args:
+        encoder: The encoder, for its tokens and its name.
+        models: Triton.
+    """
+
+    def __init__(self, encoder: TextEncoder, models: TritonModels) -> None:
+        self._encoder, self._models = encoder, models
+
+    async def encode(self, texts: Sequence[str]) -> FloatArray:
+        """See `TextRuntime`.
+
+        Raises:
+            ServingUnavailable: Triton is away, or does not serve this encoder.
+        """
+        tokenizer = self._encoder.tokenizer
+        lengths = tokenizer.count(texts)
+        order = np.argsort(-lengths, kind="stable")
+        batches = list(cut_batches(lengths, order, _TOKENS_A_REQUEST))
+
+        async def ask(positions: npt.NDArray[np.intp]) -> FloatArray:
+            token_ids, mask = tokenizer.pad([texts[position] for position in positions.tolist()])
+            found = await self._models.infer(
+                ServedModel.TEXT_ENCODER,
+                self._encoder.encoder_id,
+                {TextEncoderTensor.INPUT_IDS: token_ids, TextEncoderTensor.ATTENTION_MASK: mask},
+            )
+            vectors: FloatArray = found[TextEncoderTensor.VECTOR]
+            return vectors
+
+        vectors = np.empty((len(texts), TEXT_DIM), dtype=np.float32)
+        for positions, found in zip(batches, await asyncio.gather(*map(ask, batches)), strict=True):
+            vectors[positions] = found
+        return vectors
+
+
+class TextsTogether:
+    """Embeds the texts of users who ask at the same time together.
+
+    Args:
+        runtime: Where the encoder runs.
+    """
+
+    def __init__(self, runtime: TextRuntime) -> None:
+        async def encode(texts: Sequence[str]) -> list[FloatArray]:
+            return list(await runtime.encode(texts))
+
+        self._gathering = Gathering(encode, _TEXTS_AT_ONCE)
+
+    async def encode(self, texts: Sequence[str]) -> FloatArray:
+        """See `TextRuntime`."""
+        return np.stack(await asyncio.gather(*map(self._gathering.ask, texts)))
+
+
+class TextVectors:
+    """Remembers what was embedded lately.
+
+    Vectors are rounded to half precision, as training keeps them, so that a review counts the same whether the bundle
+    has it or it is sent.
+
+    Args:
+        capacity: Vectors kept.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._kept: OrderedDict[bytes, FloatArray] = OrderedDict()
+        self.hits = 0
+        self.misses = 0
+
+    async def encode(self, texts: Sequence[str], encoder_id: str, runtime: TextRuntime) -> list[FloatArray]:
+        """A float32 `[384]` for each text; equal texts are embedded once.
+
+        Args:
+            texts: The texts.
+            encoder_id: Names the vectors: another encoder's are others.
+            runtime: Embeds what is not remembered.
+        """
+        keys = [hashlib.blake2b(f"{encoder_id}\0{text}".encode("utf-8", "replace")).digest() for text in texts]
+        found = {key: vector for key in dict.fromkeys(keys) if (vector := self._recall(key)) is not None}
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
+        self.hits += len(texts) - len(missing)
+        self.misses += len(missing)
+        if missing:
+            vectors = await runtime.encode(list(missing.values()))
+            for key, vector in zip(missing, vectors, strict=True):
+                found[key] = vector.astype(np.float16).astype(np.float32)
+                self._remember(key, found[key])
+        return [found[key] for key in keys]
+
+    def _recall(self, key: bytes) -> FloatArray | None:
+        vector = self._kept.get(key)
+        if vector is not None:
+            self._kept.move_to_end(key)
+        return vector
+
+    def _remember(self, key: bytes, vector: FloatArray) -> None:
+        self._kept[key] = vector
+        while len(self._kept) > self._capacity:
+            self._kept.popitem(last=False)
+
+
+def refuse_other_encoder(encoder_id: str, wanted: str, where: str) -> None:
+    """Refuses an encoder whose vectors are not the bundle's.
+
+    Raises:
+        InputError: They are not.
+    """
+    if encoder_id != wanted:
+        raise InputError(
+            f"the bundle's texts were read by the encoder {wanted}, here is {encoder_id}",
+            where=where,
+            remedy="bring the weights that it was trained with, or train again",
+        )

@@ -1,0 +1,232 @@
+"""A user as the towers and the memory read them: their newest reviews, known and sent, in one order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from rec_sys.contracts import MILLISECONDS_A_DAY, TEXT_DIM, TowerTensor
+from rec_sys.inference.contract import IgnoredReview, RecommendationRequest, RequestError, Review, UnknownUserError
+from rec_sys.inference.served_bundle import ServedBundle
+from rec_sys.settings import InferenceSettings
+from rec_sys.vector_database.catalogue import FloatArray, IntArray
+
+SNIPPET_LENGTH: Final = 200  # characters, as training keeps of the known reviews
+_NO_TIME: Final = -1
+_NO_AGE: Final = -1.0
+
+
+@dataclass(frozen=True, eq=False)
+class UserReviews:
+    """The reviews of one user that can be used.
+
+    Attributes:
+        origin: int64 `[num_reads]`, newest first: a place in the bundle's histories, or -1 - i for the i-th sent.
+        product: int64 `[num_reads]`, rows of `ServedBundle.inputs`.
+        rating: float32 `[num_reads]`, 0 where missing.
+        timestamp: int64 `[num_reads]`, -1 where unknown.
+        sent: The reviews of the request.
+        texts: What is to be embedded, by place in `sent`.
+        known_user: Whether the bundle knows the user.
+        seen: Products to leave out, all reviews and not only the newest.
+        ignored: Reviews, or texts, that cannot be used.
+    """
+
+    origin: IntArray
+    product: IntArray
+    rating: FloatArray
+    timestamp: IntArray
+    sent: tuple[Review, ...]
+    texts: Mapping[int, str]
+    known_user: bool
+    seen: tuple[str, ...]
+    ignored: tuple[IgnoredReview, ...]
+
+    def __len__(self) -> int:
+        return len(self.origin)
+
+
+def read_user(request: RecommendationRequest, served: ServedBundle, limits: InferenceSettings) -> UserReviews:
+    """What there is of a user, and what of it can be used.
+
+    Raises:
+        RequestError: There are too many reviews, or one is too long; the field is named.
+        UnknownUserError: A user id that the bundle does not know, and no reviews.
+    """
+    _check_sizes(request.reviews, limits)
+    known = request.user_id is not None and request.user_id in served.users
+    if request.user_id is not None and not known and not request.reviews:
+        raise UnknownUserError(
+            f"there is no user {request.user_id}",
+            where=f"bundle {served.identity}",
+            remedy="send the user's reviews, or check the id",
+        )
+    users = served.users
+    rows = users.rows(request.user_id) if request.user_id is not None and known else np.zeros(0, dtype=np.int64)
+    everything = [served.asins[product] for product in users.product[rows]] + [
+        review.asin for review in request.reviews
+    ]
+    seen = tuple(dict.fromkeys(everything))
+    if request.reviews:
+        return _merge(request.reviews, rows, served, known, seen)
+    rows = rows[: served.manifest.user_reviews]
+    return UserReviews(rows, users.product[rows], users.rating[rows], users.timestamp[rows], (), {}, known, seen, ())
+
+
+def _merge(
+    reviews: tuple[Review, ...], rows: IntArray, served: ServedBundle, known: bool, seen: tuple[str, ...]
+) -> UserReviews:
+    """The newest of what is sent and what is known; `rows` are places in the histories, newest first."""
+    texts, unread = _texts_to_read(reviews, served)
+    product = np.array([served.index_of.get(review.asin, served.unknown_product) for review in reviews])
+    usable = np.array(
+        [row < served.unknown_product or (place in texts and served.reads_unknown) for place, row in enumerate(product)]
+    )
+    places = np.flatnonzero(usable)
+    stamps = [reviews[place].timestamp for place in places]
+    ratings = [reviews[place].rating for place in places]
+    # Newest first: what has no time is the newest, of those and of equals the last one sent.
+    users = served.users
+    origin = np.concatenate([-1 - places[::-1], rows])
+    timestamp = np.concatenate([_filled(stamps, _NO_TIME)[::-1], users.timestamp[rows]]).astype(np.int64)
+    age_order = np.where(timestamp < 0, np.iinfo(np.int64).min, -timestamp)
+    order = np.lexsort((np.arange(len(origin)), age_order))[: served.manifest.user_reviews]
+    read = origin[order]
+    return UserReviews(
+        origin=read,
+        product=np.concatenate([product[places][::-1], users.product[rows]]).astype(np.int64)[order],
+        rating=np.concatenate([_filled(ratings, 0.0)[::-1], users.rating[rows]]).astype(np.float32)[order],
+        timestamp=timestamp[order],
+        sent=reviews,
+        texts={place: texts[place] for place in (-1 - read[read < 0]).tolist() if place in texts},
+        known_user=known,
+        seen=seen,
+        ignored=_list_ignored(reviews, usable.tolist(), unread, served),
+    )
+
+
+def _list_ignored(
+    reviews: tuple[Review, ...], usable: list[bool], unread: str, served: ServedBundle
+) -> tuple[IgnoredReview, ...]:
+    """Reviews that cannot be used, and texts that this model does not read."""
+    why = "the product is not in the catalogue"
+    if served.reads_unknown:
+        why = f"{why}, and {unread or 'there is no text to go by'}"
+    ignored = []
+    for place, (review, used) in enumerate(zip(reviews, usable, strict=True)):
+        if not used:
+            ignored.append(IgnoredReview(field=f"reviews[{place}]", asin=review.asin, reason=why))
+        elif unread and join_text(review) is not None:
+            ignored.append(IgnoredReview(field=f"reviews[{place}].text", asin=review.asin, reason=unread))
+    return tuple(ignored)
+
+
+def join_text(review: Review) -> str | None:
+    """A review as training reads it: headline, then body; None where both are missing or blank."""
+    title, text = (review.title or "").strip(), (review.text or "").strip()
+    if title and text and title[-1] not in ".!?":
+        return f"{title}. {text}"
+    return f"{title} {text}".strip() or None
+
+
+def tower_inputs(
+    users: Sequence[UserReviews], texts: Sequence[Mapping[int, FloatArray]], served: ServedBundle
+) -> dict[str, FloatArray]:
+    """The user tower's inputs, see `contracts.TowerTensor`; at least one place a row, masked out where it is empty.
+
+    Args:
+        users: One row each.
+        texts: Vectors of the texts sent, by their place, for each user.
+        served: Where the reviews come from.
+    """
+    counts = np.array([len(user) for user in users], dtype=np.int64)
+    length = max(1, int(counts.max(initial=0)))
+    shape = (len(users), length)
+    row, place = np.nonzero(np.arange(length) < counts[:, None])
+
+    def spread(values: Sequence[IntArray] | Sequence[FloatArray], missing: float) -> FloatArray:
+        block = np.full(shape, missing, dtype=np.float32)
+        if len(row):
+            block[row, place] = np.concatenate(list(values))
+        return block
+
+    origin = np.concatenate([user.origin for user in users]) if len(users) else np.zeros(0, dtype=np.int64)
+    inputs = np.zeros((*shape, served.inputs.shape[1]), dtype=np.float32)
+    text = np.zeros((*shape, TEXT_DIM), dtype=np.float32)
+    has_text = np.zeros(shape, dtype=np.float32)
+    if len(row):
+        inputs[row, place] = served.inputs[np.concatenate([user.product for user in users])]
+        text_row = np.where(origin >= 0, served.users.text_row[origin] if len(served.users.text_row) else -1, -1)
+        stored = np.flatnonzero(text_row >= 0)
+        text[row[stored], place[stored]] = served.history_text[text_row[stored]]
+        has_text[row[stored], place[stored]] = 1
+    for number, (user, vectors) in enumerate(zip(users, texts, strict=True)):
+        for where in np.flatnonzero(user.origin < 0) if vectors else ():
+            vector = vectors.get(-1 - int(user.origin[where]))
+            if vector is not None:
+                text[number, where], has_text[number, where] = vector, 1
+    return {
+        TowerTensor.PRODUCT_INPUTS: inputs,
+        TowerTensor.REVIEW_TEXT: text,
+        TowerTensor.HAS_TEXT: has_text,
+        TowerTensor.RATING: spread([user.rating for user in users], 0.0),
+        TowerTensor.AGE: spread([_ages(user.timestamp, served.manifest.has_time) for user in users], _NO_AGE),
+        TowerTensor.MASK: (np.arange(length) < counts[:, None]).astype(np.float32),
+    }
+
+
+def memory_weights(user: UserReviews, served: ServedBundle) -> tuple[FloatArray, dict[int, float]]:
+    """What each review weighs in the memory.
+
+    Returns:
+        float32 `[num_reads]`, by review, and the sums by product, as `UserTaste.review_weights`.
+    """
+    manifest = served.manifest
+    if served.catalogue.memory is None or manifest.memory_weight == 0:
+        return np.zeros(len(user), dtype=np.float32), {}
+    weights = manifest.weigh_reviews(np.arange(len(user)), _ages(user.timestamp, manifest.has_time))
+    weights[user.product >= served.unknown_product] = 0
+    summed: dict[int, float] = {}
+    for product, weight in zip(user.product.tolist(), weights.tolist(), strict=True):
+        if weight:
+            summed[product] = summed.get(product, 0.0) + weight
+    return weights, summed
+
+
+def _check_sizes(reviews: tuple[Review, ...], limits: InferenceSettings) -> None:
+    if len(reviews) > limits.max_reviews:
+        raise RequestError(
+            f"{len(reviews):,} reviews are sent, {limits.max_reviews:,} are the most",
+            field="reviews",
+            remedy="send the newest; older ones are not read anyway",
+        )
+    for place, review in enumerate(reviews):
+        length = len(review.text or "") + len(review.title or "")
+        if length > limits.max_text_characters:
+            raise RequestError(
+                f"this review has {length:,} characters, {limits.max_text_characters:,} are the most",
+                field=f"reviews[{place}].text",
+                remedy="shorten it; only its beginning is read anyway",
+            )
+
+
+def _texts_to_read(reviews: tuple[Review, ...], served: ServedBundle) -> tuple[dict[int, str], str]:
+    """Texts by place; where this model cannot read new ones, none and the reason."""
+    source = served.text_settings.source
+    if source == "none":
+        return {}, "this model reads no text"
+    if source == "given":
+        return {}, "the texts of this model were embedded elsewhere"
+    return {place: text for place, review in enumerate(reviews) if (text := join_text(review)) is not None}, ""
+
+
+def _filled(values: Sequence[float | None], missing: float) -> FloatArray:
+    return np.array([missing if value is None else value for value in values], dtype=np.float64)
+
+
+def _ages(timestamp: IntArray, has_time: bool) -> FloatArray:
+    """Days before the newest review that has a time; -1 where a review has none."""
+    newest = timestamp.max(initial=_NO_TIME)
+    known = (timestamp >= 0) & has_time
+    return np.where(known, (newest - timestamp) / MILLISECONDS_A_DAY, _NO_AGE).astype(np.float32)

@@ -1,0 +1,104 @@
+"""Where the user tower runs: in this process or behind Triton, with equal answers."""
+
+import asyncio
+from typing import Any, Final, Protocol
+
+import onnxruntime
+
+from rec_sys.contracts import ServedModel, TowerTensor
+from rec_sys.inference.served_bundle import ServedBundle
+from rec_sys.inference.triton_models import TritonModels
+from rec_sys.vector_database.catalogue import FloatArray
+
+TowerAnswer = tuple[FloatArray, FloatArray]
+"""User vectors, float32 `[batch, dim]`, and the weights of the reviews, float32 `[batch, length]`."""
+
+_OUTPUTS: Final = [TowerTensor.USER_VECTOR, TowerTensor.REVIEW_WEIGHTS]
+_QUICK: Final = 512  # places of a block, padding included, that are done before a thread could take them over
+_KEPT: Final = 2
+
+
+class UserTower(Protocol):
+    """Reads users."""
+
+    async def read(self, served: ServedBundle, inputs: dict[str, FloatArray]) -> TowerAnswer:
+        """Reads a block of users with the tower of a bundle."""
+
+    def label(self) -> str:
+        """Where it runs, for answers: `in_process`, or `triton` and the version asked last."""
+
+
+class TowerInProcess:
+    """The exported tower on onnxruntime.
+
+    Args:
+        num_threads: Threads of one block; 0 = every core.
+    """
+
+    def __init__(self, num_threads: int) -> None:
+        self._num_threads = num_threads
+        self._sessions: dict[str, Any] = {}
+
+    async def read(self, served: ServedBundle, inputs: dict[str, FloatArray]) -> TowerAnswer:
+        """See `UserTower`.
+
+        Raises:
+            InputError: The bundle has no exported tower.
+        """
+        if inputs[TowerTensor.MASK].size <= _QUICK:
+            return self.read_now(served, inputs)
+        return await asyncio.to_thread(self.read_now, served, inputs)
+
+    def read_now(self, served: ServedBundle, inputs: dict[str, FloatArray]) -> TowerAnswer:
+        """The same, outside of an event loop."""
+        vectors, weights = self.session(served).run(_OUTPUTS, inputs)
+        return vectors, weights
+
+    def label(self) -> str:
+        """See `UserTower`."""
+        return "in_process"
+
+    def session(self, served: ServedBundle) -> Any:
+        """The bundle's tower, opened once.
+
+        Raises:
+            InputError: The bundle has no exported tower.
+        """
+        session = self._sessions.get(served.identity)
+        if session is None:
+            options: Any = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = self._num_threads
+            options.inter_op_num_threads = 1
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+            session = onnxruntime.InferenceSession(
+                str(served.user_tower()), options, providers=["CPUExecutionProvider"]
+            )
+            kept = list(self._sessions.items())[-(_KEPT - 1) :]
+            self._sessions = dict([*kept, (served.identity, session)])
+        return session
+
+
+class TowerInTriton:
+    """The tower behind Triton.
+
+    Args:
+        models: Triton.
+    """
+
+    def __init__(self, models: TritonModels) -> None:
+        self._models = models
+        self._version = "?"
+
+    async def read(self, served: ServedBundle, inputs: dict[str, FloatArray]) -> TowerAnswer:
+        """See `UserTower`.
+
+        Raises:
+            ServingUnavailable: Triton is away, or does not serve the towers of this bundle.
+        """
+        found = await self._models.infer(ServedModel.USER_TOWER, served.identity, inputs)
+        self._version = await self._models.version(ServedModel.USER_TOWER, served.identity)
+        return found[TowerTensor.USER_VECTOR], found[TowerTensor.REVIEW_WEIGHTS]
+
+    def label(self) -> str:
+        """See `UserTower`."""
+        return f"triton, version {self._version}"

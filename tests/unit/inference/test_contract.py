@@ -1,0 +1,57 @@
+"""Requests are read strictly, and what is wrong is named by its field."""
+
+from typing import Any
+
+import pytest
+
+from rec_sys.inference.contract import Page, RecommendationRequest, RequestError, Review, Wanted, parse
+
+REVIEW = {"asin": "p1"}
+
+
+@pytest.mark.parametrize(
+    ("content", "field"),
+    [
+        ({"reviews": [REVIEW, {"asin": "p2", "rating": float("nan")}]}, "reviews[1].rating"),
+        ({"reviews": [{"asin": "p2", "rating": 5.5}]}, "reviews[0].rating"),
+        ({"reviews": [{"asin": "p2", "rating": 0}]}, "reviews[0].rating"),
+        ({"reviews": [{"asin": "p2", "rating": "many"}]}, "reviews[0].rating"),
+        ({"reviews": [{"asin": ""}]}, "reviews[0].asin"),
+        ({"reviews": [{"text": "no product"}]}, "reviews[0].asin"),
+        ({"reviews": [{"asin": "p1", "stars": 5}]}, "reviews[0].stars"),
+        ({"reviews": [{"asin": "p1", "timestamp": -1}]}, "reviews[0].timestamp"),
+        ({"reviews": [{"asin": "p1", "timestamp": 10**15}]}, "reviews[0].timestamp"),
+        ({"reviews": [{"asin": "p1", "timestamp": "yesterday"}]}, "reviews[0].timestamp"),
+        ({"reviews": {"asin": "p1"}}, "reviews"),
+        ({"limit": 0}, "limit"),
+        ({"limit": 101}, "limit"),
+        ({"offset": -1}, "offset"),
+        ({"diversity": 1.5}, "diversity"),
+        ({"wanted": {"min_rating": 9}}, "wanted.min_rating"),
+        ({"wanted": {"min_price": 5, "max_price": 4}}, "wanted"),
+        ({"wanted": {"max_price": float("inf")}}, "wanted.max_price"),
+        ({"user": "u1"}, "user"),
+        ([], "the request"),
+    ],
+)
+def test_what_cannot_be_meant_is_named_by_its_field(content: Any, field: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        parse(RecommendationRequest, content)
+    assert refused.value.field == field
+
+
+def test_times_may_be_milliseconds_or_dates() -> None:
+    moments = [0, 1_600_000_000_000, "2020-09-13T12:26:40Z", "2020-09-13T12:26:40", "2020-09-13T14:26:40+02:00", None]
+    found = [Review.model_validate({"asin": "p", "timestamp": moment}).timestamp for moment in moments]
+    assert found == [0, *[1_600_000_000_000] * 4, None]
+
+
+def test_a_filter_leaves_out_what_was_seen_too() -> None:
+    wanted = Wanted(not_seen=("a", "b"), brands=("x",), min_rating=3).filter(("b", "c"))
+    assert set(wanted.not_seen) == {"a", "b", "c"}
+    assert (wanted.brands, wanted.min_rating, wanted.max_price) == (("x",), 3, None)
+
+
+def test_a_request_is_a_page_with_usual_values() -> None:
+    assert parse(RecommendationRequest, {}) == RecommendationRequest()
+    assert (Page().limit, Page().offset, Page().diversity) == (10, 0, 0)

@@ -1,0 +1,156 @@
+"""The command line: one answer as a table or JSON, and the export of a table of users, broken off and gone on with."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from rec_sys.bundle import Bundle
+from rec_sys.contracts import InputError
+from rec_sys.inference import batch_export
+from rec_sys.inference.contract import RequestError, UnknownUserError
+from rec_sys.inference.infer import InferSettings, run
+from rec_sys.vector_database.catalogue import read_catalogue
+from rec_sys.vector_database.edge_index import EdgePublisher
+from tests.product_indexes import quick_folder
+from tests.serving_bundles import write_serving_bundle
+
+
+def infer(folder: Path, **settings: Any) -> None:
+    index = {"backend": "edge", "folder": folder / "index", "check_queries": 4, "progress": False}
+    run(InferSettings.model_validate({"output_dir": folder, "index": index, "inference": {}} | settings))
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with quick_folder() as folder:
+        bundle = write_serving_bundle(folder / "bundles" / "first")
+        index = InferSettings.model_validate(
+            {"index": {"backend": "edge", "folder": folder / "index", "progress": False}, "inference": {}}
+        ).index
+        EdgePublisher(index, lambda line: None).publish(read_catalogue(bundle))  # type: ignore[arg-type]
+        yield folder
+
+
+def answer_of(text: str) -> Any:
+    return json.loads(text)
+
+
+def test_a_user_is_shown_as_a_table_with_reasons(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    infer(folder, user_id="user 3", limit=4)
+    shown = capsys.readouterr().out
+    infer(folder, user_id="user 3", limit=4, format="json")
+    answer = answer_of(capsys.readouterr().out)
+    assert len(answer["products"]) == 4
+    assert all(product["asin"] in shown for product in answer["products"])
+    assert "memory +" in shown or "attention 0." in shown
+    assert "milliseconds" in shown
+    assert answer["versions"]["bundle"] in shown
+
+
+def test_reviews_come_from_a_json_file(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "reviews.json"
+    path.write_text('[{"asin": "p1", "rating": 5}, {"asin": "nowhere"}]')
+    infer(folder, reviews=path, limit=3)
+    assert "ignored: reviews[1] (nowhere)" in capsys.readouterr().out
+    path.write_text('{"reviews": [{"asin": "p1"}], "limit": 2, "wanted": {"brands": ["Brand 2"]}}')
+    infer(folder, reviews=path, output=tmp_path / "answer.json")
+    answer = json.loads((tmp_path / "answer.json").read_text())
+    assert [product["brand"] for product in answer["products"]] == ["Brand 2"] * 2
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        ("[", InputError),
+        ("[1]", RequestError),
+        ('[{"asin": "p1", "rating": NaN}]', RequestError),
+        ('{"reviews": [{"asin": "p1", "rating": 6}]}', RequestError),
+    ],
+)
+def test_a_file_that_cannot_be_meant_is_refused(
+    folder: Path, tmp_path: Path, content: str, error: type[Exception]
+) -> None:
+    path = tmp_path / "reviews.json"
+    path.write_text(content)
+    with pytest.raises(error):
+        infer(folder, reviews=path)
+
+
+def test_somebody_must_be_asked_for(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nobody is asked for"):
+        infer(folder)
+    with pytest.raises(InputError, match="a table of users and a single one"):
+        infer(folder, users=tmp_path / "users.parquet", user_id="user 1")
+    with pytest.raises(UnknownUserError, match="no user somebody"):
+        infer(folder, user_id="somebody")
+
+
+def write_users(path: Path, users: list[str | None]) -> Path:
+    pl.DataFrame({"user_id": users}, schema={"user_id": pl.String}).write_parquet(path)
+    return path
+
+
+def test_an_export_says_what_a_single_answer_says(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_export, "PART_USERS", 16)
+    users = write_users(tmp_path / "users.parquet", [*(f"user {number}" for number in range(40)), "stranger", None])
+    infer(folder, users=users, limit=5, output=tmp_path / "out")
+    assert "unknown: 1 users" in capsys.readouterr().out
+    assert pl.read_parquet(tmp_path / "out" / "unknown_users.parquet")["user_id"].to_list() == ["stranger"]
+    assert len(list((tmp_path / "out").glob("part-*.parquet"))) == 3
+    table = pl.read_parquet(tmp_path / "out" / "part-*.parquet")
+    assert table["user_id"].n_unique() == 40
+    for user_id in ("user 0", "user 17", "user 39"):
+        infer(folder, user_id=user_id, limit=5, format="json")
+        products = answer_of(capsys.readouterr().out)["products"]
+        rows = table.filter(pl.col("user_id") == user_id).sort("rank").rows(named=True)
+        assert [row["asin"] for row in rows] == [product["asin"] for product in products]
+        for row, product in zip(rows, products, strict=True):
+            assert row["score"] == pytest.approx(product["score"], abs=1e-4)
+            assert (row["source"], row["title"]) == (product["source"], product["title"])
+            assert [reason["asin"] for reason in row["reasons"]] == [reason["asin"] for reason in product["reasons"]]
+            for found, wanted in zip(row["reasons"], product["reasons"], strict=True):
+                assert found["weight"] == pytest.approx(wanted["weight"], abs=1e-5)
+                assert found["memory"] == pytest.approx(wanted["memory"], abs=1e-4)
+
+
+def test_an_export_that_broke_off_goes_on_where_it_was(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_export, "PART_USERS", 10)
+    users = write_users(tmp_path / "users.parquet", [f"user {number}" for number in range(40)])
+    infer(folder, users=users, output=tmp_path / "out")
+    whole = pl.read_parquet(tmp_path / "out" / "part-*.parquet")
+    kept = tmp_path / "out" / "part-00000.parquet"
+    before = kept.stat().st_mtime_ns
+    (tmp_path / "out" / "part-00002.parquet").unlink()
+    capsys.readouterr()
+    infer(folder, users=users, output=tmp_path / "out")
+    assert "10 of them now" in capsys.readouterr().out
+    assert kept.stat().st_mtime_ns == before
+    assert pl.read_parquet(tmp_path / "out" / "part-*.parquet").equals(whole)
+    with pytest.raises(InputError, match="another bundle or other settings"):
+        infer(folder, users=users, output=tmp_path / "out", limit=3)
+
+
+def test_a_table_that_is_none_is_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "users.parquet").write_text("no table")
+    with pytest.raises(InputError, match="no Parquet file"):
+        infer(folder, users=tmp_path / "users.parquet")
+    pl.DataFrame({"user": ["user 1"]}).write_parquet(tmp_path / "users.parquet")
+    with pytest.raises(InputError, match="no column user_id"):
+        infer(folder, users=tmp_path / "users.parquet")
+    shutil.rmtree(folder / "recommendations", ignore_errors=True)
+
+
+def test_the_bundle_can_be_chosen_and_must_be_the_one_of_the_index(folder: Path, tmp_path: Path) -> None:
+    infer(folder, user_id="user 1", bundle=folder / "bundles" / "first")
+    other: Bundle = write_serving_bundle(tmp_path / "other", seed=5)
+    with pytest.raises(InputError, match=other.identity):
+        infer(folder, user_id="user 1", bundle=tmp_path / "other")
