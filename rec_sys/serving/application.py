@@ -1,0 +1,84 @@
+"""The service put together: routes over one recommender, and the layers around them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import structlog
+from fastapi import Depends, FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from rec_sys.contracts import InputError
+from rec_sys.serving.answering import Answering
+from rec_sys.serving.authentication import Gatekeeper
+from rec_sys.serving.body_limit import BodyLimit
+from rec_sys.serving.documentation import DESCRIPTION, TITLE
+from rec_sys.serving.metrics import GatewayMetrics
+from rec_sys.serving.observation import Observation
+from rec_sys.serving.problems import Problem, install_handlers
+from rec_sys.serving.product_routes import product_routes
+from rec_sys.serving.status_routes import model_routes, status_routes
+from rec_sys.settings import ServingSettings
+
+_API_VERSION: Final = "1"
+
+_log = structlog.get_logger("rec_sys.serving")
+
+
+def create_application(settings: ServingSettings, recommender: Answering) -> FastAPI:
+    """The service over a recommender, which is closed when the service ends.
+
+    Args:
+        settings: Whom it lets in, and how much it takes.
+        recommender: Answers the questions; used by the event loop that serves, and by no other.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        opening = asyncio.create_task(_warm_up(recommender))
+        try:
+            yield
+        finally:
+            opening.cancel()
+            await asyncio.gather(opening, return_exceptions=True)
+            await recommender.close()
+
+    metrics = GatewayMetrics()
+    application = FastAPI(title=TITLE, description=DESCRIPTION, version=_API_VERSION, lifespan=lifespan)
+    install_handlers(application)
+    guard = [Depends(Gatekeeper(settings))]
+    application.include_router(product_routes(recommender, metrics), dependencies=guard)
+    application.include_router(model_routes(recommender, settings), dependencies=guard)
+    application.include_router(status_routes(recommender, metrics, settings))
+    application.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    application.add_middleware(Observation, metrics=metrics, settings=settings)  # the last added is the outermost
+    application.openapi = lambda: _describe(application)  # type: ignore[method-assign]
+    return application
+
+
+async def _warm_up(recommender: Answering) -> None:
+    """Opens what the first answer needs, while probes are answered already; what is away then may come later."""
+    try:
+        await recommender.warm_up()
+    except InputError as error:
+        _log.warning("not ready yet", reason=error.what, where=error.where, remedy=error.remedy)
+    except Exception:
+        _log.exception("warming up failed")
+    else:
+        _log.info("warmed up")
+
+
+def _describe(application: FastAPI) -> dict[str, Any]:
+    """The OpenAPI description, with the one body that every error has."""
+    if application.openapi_schema is None:
+        schema = get_openapi(
+            title=application.title,
+            version=application.version,
+            description=application.description,
+            routes=application.routes,
+        )
+        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schema["components"]["schemas"] |= {**problem.pop("$defs"), Problem.__name__: problem}
+        application.openapi_schema = schema
+    return application.openapi_schema

@@ -1,0 +1,86 @@
+"""Who may ask: bearer tokens, compared so that the time taken tells nothing about them."""
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from rec_sys.serving.problems import Refusal
+from rec_sys.settings import ServingSettings
+
+_SCHEME: Final = HTTPBearer(auto_error=False, description="Needed where the service has tokens.")
+_HEADER: Final = "header Authorization"
+_FIRST_NAME: Final = "token"
+
+Clock = Callable[[], datetime]
+
+
+class Gatekeeper:
+    """Lets the bearers of a valid token in; everybody where there is no token.
+
+    Args:
+        settings: The tokens.
+        now: Says what time it is, in UTC.
+    """
+
+    def __init__(self, settings: ServingSettings, now: Clock = lambda: datetime.now(UTC)) -> None:
+        given = [(token.name, token.token, token.expires) for token in settings.tokens]
+        if settings.token is not None:
+            given.append((_FIRST_NAME, settings.token, None))
+        # Hashes have one length, so that comparing them tells nothing about the tokens' lengths either.
+        self._known = [(name, _digest(token), expires) for name, token, expires in given]
+        self._now = now
+
+    @property
+    def is_open(self) -> bool:
+        """Whether everybody is let in."""
+        return not self._known
+
+    def admit(self, token: str | None) -> str | None:
+        """The name of a token's bearer; None where everybody is let in.
+
+        Raises:
+            Refusal: 401; the token is missing, unknown or expired.
+        """
+        if self.is_open:
+            return None
+        if token is None:
+            raise _refuse("a token is needed", "Bearer")
+        found = None
+        digest = _digest(token)
+        for name, known, expires in self._known:  # all of them, whichever fits
+            if hmac.compare_digest(digest, known):
+                found = (name, expires)
+        if found is None:
+            raise _refuse("the token is not known", 'Bearer error="invalid_token"')
+        name, expires = found
+        if expires is not None and expires <= self._now():
+            raise _refuse(
+                f"the token expired at {expires.isoformat()}",
+                'Bearer error="invalid_token", error_description="the token expired"',
+            )
+        return name
+
+    async def __call__(
+        self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_SCHEME)]
+    ) -> None:
+        """Guards a route; a coroutine, since FastAPI would call a function in another thread."""
+        request.state.bearer = self.admit(None if credentials is None else credentials.credentials)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _refuse(error: str, challenge: str) -> Refusal:
+    return Refusal(
+        401,
+        error,
+        where=_HEADER,
+        remedy="send the header Authorization: Bearer TOKEN with a token that the service knows",
+        headers={"WWW-Authenticate": challenge},
+    )

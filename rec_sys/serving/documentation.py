@@ -1,0 +1,97 @@
+"""What the OpenAPI description says beyond the types: examples, and every error that an address can end in."""
+
+from typing import Any, Final
+
+from rec_sys.serving.problems import PROBLEM_TYPE, Problem
+
+TITLE: Final = "rec_sys"
+DESCRIPTION: Final = """
+Recommendations from what people write. A user is their reviews: send some, or name a user whose reviews the service
+has, and get products with the reviews that spoke for them.
+
+Every error has one body: `error`, `where`, `field`, `remedy`, `request_id`. Every answer carries the header
+`X-Request-ID` (yours, if you send one) and, where products are answered, `Server-Timing`.
+"""
+
+REVIEWS: Final[dict[str, Any]] = {
+    "reviews of a guitarist": {
+        "summary": "Two reviews, newest wins",
+        "value": {
+            "reviews": [
+                {
+                    "asin": "B00SAMPLE1",
+                    "rating": 5,
+                    "title": "Warm and quiet",
+                    "text": "Smooth under the fingers, and they kept their tone for weeks.",
+                    "timestamp": "2026-03-01",
+                },
+                {"asin": "B00SAMPLE2", "rating": 2, "text": "Buzzes on every fret."},
+            ],
+            "limit": 5,
+        },
+    },
+    "filters": {
+        "summary": "Only some products, unlike each other",
+        "value": {
+            "reviews": [{"asin": "B00SAMPLE1", "rating": 5}],
+            "wanted": {"max_price": 50, "min_rating": 4},
+            "diversity": 0.3,
+        },
+    },
+    "nobody yet": {"summary": "No reviews: what somebody unknown gets", "value": {"reviews": []}},
+}
+
+_MEANINGS: Final[dict[int, tuple[str, dict[str, Any]]]] = {
+    401: (
+        "The token is missing, unknown or expired.",
+        {"error": "the token is not known", "where": "header Authorization", "remedy": "send the header ..."},
+    ),
+    404: (
+        "There is no such user, product or model.",
+        {"error": "there is no product B00NOWHERE", "where": "asin", "remedy": "check the asin"},
+    ),
+    413: (
+        "The body is too large.",
+        {"error": "the body is larger than 1,048,576 bytes", "where": "body", "remedy": "send fewer reviews"},
+    ),
+    422: (
+        "The request cannot be meant; `field` names what is at fault.",
+        {
+            "error": "Input should be less than or equal to 5",
+            "where": "reviews[3].rating",
+            "field": "reviews[3].rating",
+            "remedy": "change it; it is 7",
+        },
+    ),
+    500: (
+        "The service failed.",
+        {"error": "the service failed", "where": "the service", "remedy": "try again; should it stay, report ..."},
+    ),
+    503: (
+        "A part is down and nothing may stand in for it, or too many requests are under way; see `Retry-After`.",
+        {"error": "Triton is away", "where": "127.0.0.1:8001", "remedy": "start it, or try again later"},
+    ),
+}
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that can end in these errors."""
+    return {status: _describe(status) for status in statuses}
+
+
+def _describe(status: int) -> dict[str, Any]:
+    meaning, example = _MEANINGS[status]
+    described: dict[str, Any] = {
+        "description": meaning,
+        "content": {
+            PROBLEM_TYPE: {
+                "schema": {"$ref": f"#/components/schemas/{Problem.__name__}"},
+                "example": {"status": status, "field": None, "request_id": "b1f5...", "faults": [], **example},
+            }
+        },
+    }
+    if status == 503:
+        described["headers"] = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
+    if status == 401:
+        described["headers"] = {"WWW-Authenticate": {"description": "The challenge.", "schema": {"type": "string"}}}
+    return described

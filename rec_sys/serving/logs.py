@@ -1,0 +1,55 @@
+"""The service's log: one event a line, on standard error, libraries' own lines included."""
+
+import logging
+import sys
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+from rec_sys.settings import ServingSettings
+
+# Traces without the values of variables: a request's text or token may be among them.
+
+
+def _json() -> list[Processor]:
+    without_values = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    return [structlog.processors.ExceptionRenderer(without_values), structlog.processors.JSONRenderer()]
+
+
+def _console() -> list[Processor]:
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+
+
+def _without_colours(_: object, __: str, event: EventDict) -> EventDict:
+    """uvicorn gives each line a second time, with a terminal's colours."""
+    event.pop("color_message", None)
+    return event
+
+
+def configure_logs(settings: ServingSettings) -> None:
+    """Sends every event of this process through one formatter."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        _without_colours,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    finish: list[Processor] = _json() if settings.log_format == "json" else _console()
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove, *finish]))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    # What these say of each request stands in our own event already.
+    for name in ("uvicorn.access", "httpx", "httpcore", "asyncio"):
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))

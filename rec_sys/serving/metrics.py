@@ -1,0 +1,90 @@
+"""What the service counts and measures, for Prometheus; each application has a registry of its own."""
+
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+from rec_sys.inference.contract import Health, ProductsAnswer, RecommendationAnswer
+
+STEPS: Final = ("text", "tower", "index", "rest")
+# Seconds; dense around the milliseconds that an answer should take.
+_BUCKETS: Final = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+class GatewayMetrics:
+    """The service's counters, gauges and histograms."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self.requests = Counter(
+            "gateway_requests", "Requests answered.", ("method", "route", "status"), registry=self.registry
+        )
+        self.seconds = Histogram(
+            "gateway_request_seconds",
+            "Time from a request's head to the end of its answer.",
+            ("method", "route"),
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self.in_progress = Gauge("gateway_requests_in_progress", "Requests under way.", registry=self.registry)
+        self.turned_away = Counter(
+            "gateway_requests_turned_away", "Requests refused because too many were under way.", registry=self.registry
+        )
+        self.steps = Histogram(
+            "gateway_step_seconds", "Time of a step of an answer.", ("step",), buckets=_BUCKETS, registry=self.registry
+        )
+        self.products = Counter(
+            "gateway_products", "Products answered, by what spoke for them.", ("source",), registry=self.registry
+        )
+        self.fallbacks = Counter(
+            "gateway_fallbacks", "Answers that something stood in for.", ("fallback",), registry=self.registry
+        )
+        self.ignored = Counter(
+            "gateway_ignored_reviews", "Reviews of requests that could not be used.", registry=self.registry
+        )
+        self.part_ready = Gauge(
+            "gateway_part_ready", "1 where a part was ready when last looked at.", ("part",), registry=self.registry
+        )
+        self.serving = Gauge(
+            "gateway_serving_info",
+            "1 for the versions that gave the newest answer.",
+            ("bundle", "index", "towers"),
+            registry=self.registry,
+        )
+        self._served: tuple[str, str, str] | None = None
+        self._steps = {step: self.steps.labels(step) for step in STEPS}
+
+    def count_answer(self, answer: ProductsAnswer) -> None:
+        """Counts what an answer holds and where its time went."""
+        for step, histogram in self._steps.items():
+            histogram.observe(getattr(answer.times, step) / 1000)
+        for product in answer.products:
+            self.products.labels(product.source).inc()
+        if answer.fallback is not None:
+            self.fallbacks.labels(answer.fallback).inc()
+        if isinstance(answer, RecommendationAnswer) and answer.ignored:
+            self.ignored.inc(len(answer.ignored))
+        served = (answer.versions.bundle, answer.versions.index or "none", answer.versions.towers)
+        if served != self._served:
+            self.serving.clear()
+            self.serving.labels(*served).set(1)
+            self._served = served
+
+    def note_health(self, health: Health) -> None:
+        """Keeps what a look at the parts found."""
+        for part in health.parts:
+            self.part_ready.labels(part.part).set(part.ready)
+
+    def render(self) -> bytes:
+        """All of it in Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,83 @@
+"""Addresses that answer products: for reviews, for a user, for a product, for words."""
+
+from typing import Annotated, Final, TypeVar
+
+from fastapi import APIRouter, Body, Path, Query, Request
+from starlette.responses import Response
+
+from rec_sys.inference.contract import ProductsAnswer, RecommendationAnswer, RecommendationRequest
+from rec_sys.serving.answering import Answering
+from rec_sys.serving.documentation import REVIEWS, errors
+from rec_sys.serving.metrics import GatewayMetrics
+from rec_sys.serving.questions import SearchQuestion, SimilarQuestion, UserQuestion
+
+_LONGEST_ID: Final = 256
+_JSON: Final = "application/json"
+
+Answer = TypeVar("Answer", bound=ProductsAnswer)
+
+
+def product_routes(recommender: Answering, metrics: GatewayMetrics) -> APIRouter:
+    """The routes over one recommender."""
+    router = APIRouter(prefix="/v1", tags=["products"])
+
+    def finish(request: Request, answer: ProductsAnswer) -> Response:
+        metrics.count_answer(answer)
+        request.state.times = answer.times
+        # The answer is a validated message already; the framework would check it a second time.
+        return Response(answer.model_dump_json(), media_type=_JSON)
+
+    @router.post(
+        "/recommendations",
+        response_model=RecommendationAnswer,
+        responses=errors(401, 413, 422, 500, 503),
+        summary="Recommendations for whoever wrote these reviews",
+    )
+    async def recommend(
+        request: Request, question: Annotated[RecommendationRequest, Body(openapi_examples=REVIEWS)]
+    ) -> Response:
+        """A user is their reviews: the newest are read, none is kept.
+
+        With the `user_id` of a known user the reviews are added to those that are known.
+        """
+        return finish(request, await recommender.recommend(question))
+
+    @router.get(
+        "/users/{user_id}/recommendations",
+        response_model=RecommendationAnswer,
+        responses=errors(401, 404, 422, 500, 503),
+        summary="Recommendations for a known user",
+    )
+    async def recommend_known(
+        request: Request,
+        user_id: Annotated[str, Path(min_length=1, max_length=_LONGEST_ID)],
+        question: Annotated[UserQuestion, Query()],
+    ) -> Response:
+        """From the reviews that the service's data has of this user."""
+        return finish(request, await recommender.recommend(question.request(user_id)))
+
+    @router.get(
+        "/products/{asin}/similar",
+        response_model=ProductsAnswer,
+        responses=errors(401, 404, 422, 500, 503),
+        summary="Products like another",
+    )
+    async def similar(
+        request: Request,
+        asin: Annotated[str, Path(min_length=1, max_length=_LONGEST_ID)],
+        question: Annotated[SimilarQuestion, Query()],
+    ) -> Response:
+        """The product itself is not among them; scores are cosines."""
+        return finish(request, await recommender.similar(asin, question.page(), by=question.by))
+
+    @router.get(
+        "/products/search",
+        response_model=ProductsAnswer,
+        responses=errors(401, 422, 500, 503),
+        summary="Products whose text means the like",
+    )
+    async def search(request: Request, question: Annotated[SearchQuestion, Query()]) -> Response:
+        """By meaning, not by words; scores are cosines."""
+        return finish(request, await recommender.search(question.q, question.page()))
+
+    return router

@@ -1,0 +1,56 @@
+"""Questions as they stand in an address: the recommender's own messages, laid flat."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from rec_sys.inference.contract import Page, RecommendationRequest, Wanted
+
+_FILTERS = tuple(Wanted.model_fields)
+
+
+class PageQuestion(Wanted):
+    """A page of a ranking; what is repeated in the address is a list."""
+
+    limit: int = Field(10, ge=1, le=100, description="Most products.")
+    offset: int = Field(0, ge=0, le=10_000, description="Products to skip, for later pages.")
+    diversity: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        allow_inf_nan=False,
+        description="0 = by score alone, 1 = as unlike each other as can be; pages end at the best 200 then.",
+    )
+
+    def page(self) -> Page:
+        """As the recommender takes it."""
+        return Page(**self._page_fields())
+
+    def _page_fields(self) -> dict[str, Any]:
+        wanted = Wanted(**{name: getattr(self, name) for name in _FILTERS})
+        return {"limit": self.limit, "offset": self.offset, "diversity": self.diversity, "wanted": wanted}
+
+
+class UserQuestion(PageQuestion):
+    """Recommendations for a known user."""
+
+    include_seen: bool = Field(False, description="Also answer products that the user has reviewed.")
+    explain: bool = Field(True, description="Give reasons.")
+
+    def request(self, user_id: str) -> RecommendationRequest:
+        """As the recommender takes it."""
+        return RecommendationRequest(
+            user_id=user_id, include_seen=self.include_seen, explain=self.explain, **self._page_fields()
+        )
+
+
+class SimilarQuestion(PageQuestion):
+    """Products like another."""
+
+    by: Literal["graph", "text"] = Field("graph", description="What reviews made of the products, or their own texts.")
+
+
+class SearchQuestion(PageQuestion):
+    """Products whose text means the like of some words."""
+
+    q: str = Field(min_length=1, max_length=1_000, description="What is looked for.")

@@ -1,0 +1,98 @@
+"""Who is let in, who is not, and what they are told."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from rec_sys.serving.authentication import Gatekeeper
+from rec_sys.serving.problems import Refusal
+from rec_sys.settings import ServingSettings
+from tests.unit.serving.conftest import Start
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+TOKENS = [
+    {"name": "shop", "token": "shop-secret"},
+    {"name": "past", "token": "past-secret", "expires": "2026-05-31T23:59:59Z"},
+    {"name": "soon", "token": "soon-secret", "expires": "2026-06-01T00:00:01Z"},
+    {"name": "now", "token": "now--secret", "expires": "2026-06-01T00:00:00Z"},
+]
+
+
+def gatekeeper(**settings: Any) -> Gatekeeper:
+    return Gatekeeper(ServingSettings.model_validate(settings), now=lambda: NOW)
+
+
+def test_without_tokens_everybody_is_let_in() -> None:
+    assert gatekeeper().admit(None) is None
+    assert gatekeeper(token="").admit("whatever") is None
+
+
+def test_a_bearer_is_known_by_the_name_of_the_token() -> None:
+    keeper = gatekeeper(token="first-secret", tokens=TOKENS)
+    assert [keeper.admit(f"{name}-secret") for name in ("first", "shop", "soon")] == ["token", "shop", "soon"]
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        (None, "a token is needed"),
+        ("", "not known"),
+        ("shop-secre", "not known"),
+        ("shop-secret ", "not known"),
+        ("shöp-secret", "not known"),
+        ("past-secret", "expired at 2026-05-31T23:59:59+00:00"),
+        ("now--secret", "expired at 2026-06-01"),
+    ],
+)
+def test_others_are_refused_and_told_why(token: str | None, said: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        gatekeeper(tokens=TOKENS).admit(token)
+    assert refused.value.status_code == 401
+    assert said in refused.value.error
+    assert "secret" not in refused.value.error + refused.value.remedy
+
+
+def test_the_service_asks_for_a_token_but_not_of_probes(start: Start) -> None:
+    client = start(tokens=[{"name": "old", "token": "old-secret", "expires": str(NOW - timedelta(days=9999))}])
+
+    missing = client.get("/v1/models")
+    expired = client.get("/v1/models", headers={"Authorization": "Bearer old-secret"})
+    other_scheme = client.get("/v1/models", headers={"Authorization": "Basic old-secret"})
+
+    assert (missing.status_code, missing.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert expired.status_code == 401
+    assert "expired" in expired.json()["error"]
+    assert "expired" in expired.headers["WWW-Authenticate"]
+    assert other_scheme.json()["error"] == "a token is needed"
+    assert [client.get(path).status_code for path in ("/health/live", "/health/ready", "/metrics")] == [200] * 3
+
+
+def test_every_address_that_answers_products_or_models_is_guarded(start: Start) -> None:
+    client = start(token="the-secret")
+    paths = [path for path in client.get("/openapi.json").json()["paths"] if path.startswith("/v1/")]
+    assert len(paths) == 6
+    for path in paths:
+        method = "POST" if path == "/v1/recommendations" else "GET"
+        assert client.request(method, path, json={}).status_code == 401, path
+        headers = {"Authorization": "Bearer the-secret"}
+        assert client.request(method, path, json={}, headers=headers).status_code != 401, path
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"token": "short"}, "8 characters"),
+        ({"tokens": [{"name": "a", "token": "short"}]}, "8 characters"),
+        ({"tokens": [{"name": "a", "token": "long-enough", "expires": "2026-05-31T23:59:59"}]}, "timezone"),
+        ({"tokens": [{"name": "a", "token": "long-enough"}, {"name": "a", "token": "long-enough-2"}]}, "different"),
+    ],
+)
+def test_tokens_that_cannot_be_meant_are_refused(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        ServingSettings.model_validate(settings)
+
+
+def test_no_token_stands_in_what_is_printed_of_the_settings() -> None:
+    assert "secret" not in repr(ServingSettings.model_validate({"token": "first-secret", "tokens": TOKENS}))

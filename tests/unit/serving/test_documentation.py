@@ -1,0 +1,74 @@
+"""The OpenAPI description tells of every address, every error and has an example that is answered."""
+
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from rec_sys.serving.problems import Problem
+
+ERRORS = {
+    "POST /v1/recommendations": {401, 413, 422, 500, 503},
+    "GET /v1/users/{user_id}/recommendations": {401, 404, 422, 500, 503},
+    "GET /v1/products/{asin}/similar": {401, 404, 422, 500, 503},
+    "GET /v1/products/search": {401, 422, 500, 503},
+    "GET /v1/models": {401, 500},
+    "GET /v1/models/{name}": {401, 404, 422, 500, 503},
+    "GET /health/live": set(),
+    "GET /health/ready": {503},
+    "GET /metrics": set(),
+}
+
+
+@pytest.fixture
+def description(client: TestClient) -> dict[str, Any]:
+    described: dict[str, Any] = client.get("/openapi.json").json()
+    return described
+
+
+def operations(description: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in description["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def test_every_address_and_every_error_is_described(description: dict[str, Any]) -> None:
+    found = {
+        name: {int(status) for status in operation["responses"]} - {200}
+        for name, operation in operations(description).items()
+    }
+    assert found == ERRORS
+
+
+def test_every_error_is_a_problem_with_an_example_of_one(description: dict[str, Any]) -> None:
+    for name, operation in operations(description).items():
+        for status, response in operation["responses"].items():
+            if status == "200" or name == "GET /health/ready":
+                continue
+            [content] = response["content"].items()
+            assert content[0] == "application/problem+json"
+            assert Problem.model_validate(content[1]["example"]).status == int(status)
+            assert content[1]["schema"] == {"$ref": "#/components/schemas/Problem"}
+    assert description["components"]["schemas"]["Problem"]["properties"].keys() == Problem.model_fields.keys()
+
+
+def test_every_reference_leads_somewhere(description: dict[str, Any]) -> None:
+    def references(node: Any) -> list[str]:
+        if isinstance(node, dict):
+            own = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
+            return own + [found for value in node.values() for found in references(value)]
+        return [found for value in node for found in references(value)] if isinstance(node, list) else []
+
+    known = {f"#/components/schemas/{name}" for name in description["components"]["schemas"]}
+    found = set(references(description))
+    assert found
+    assert found <= known
+
+
+def test_the_examples_are_answered(description: dict[str, Any], client: TestClient) -> None:
+    content = operations(description)["POST /v1/recommendations"]["requestBody"]["content"]["application/json"]
+    assert len(content["examples"]) == 3
+    for example in content["examples"].values():
+        assert client.post("/v1/recommendations", json=example["value"]).status_code == 200
