@@ -7,11 +7,13 @@ import torch
 
 from rec_sys.contracts import Part
 from rec_sys.data.splits import Split
-from rec_sys.evaluation.fusion import Fusion, choose_fusion
+from rec_sys.evaluation.fusion import Burst, Fusion, choose_fusion
 from rec_sys.evaluation.model_scorer import ModelScorer
 from rec_sys.graph.blocks import BlockBuilder, fit_rating_offsets
+from rec_sys.graph.product_hop import ProductHop
 from rec_sys.graph.review_graph import ReviewGraph
 from rec_sys.graph.sampler import TemporalSampler
+from rec_sys.modules.counted_memory import KnownReviews, count_memory
 from rec_sys.modules.memory import CoReviewMemory, fit_memory
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.settings import Settings
@@ -25,6 +27,7 @@ def make_builders(graph: ReviewGraph, split: Split, settings: Settings) -> dict[
     known = train | (split.part == Part.HISTORY)
     histories = {"train": train, "validation": known, "test": known | (split.part == Part.VALIDATION)}
     offsets = fit_rating_offsets(graph, split.train_edges, settings.model.offset_pseudo_counts)
+    hop = ProductHop(graph, train, settings.graph.product_transitions) if settings.model.product_hop else None
     return {
         name: BlockBuilder(
             TemporalSampler(graph, user_side=history, product_side=train),
@@ -32,6 +35,7 @@ def make_builders(graph: ReviewGraph, split: Split, settings: Settings) -> dict[
             offsets,
             settings.graph.user_reviews,
             settings.graph.product_reviews,
+            hop,
         )
         for name, history in histories.items()
     }
@@ -58,6 +62,15 @@ def make_model(graph: ReviewGraph, split: Split, train_builder: BlockBuilder, se
 def remember(graph: ReviewGraph, split: Split, settings: Settings, l2: float) -> CoReviewMemory:
     """The co-review memory of a split's train part."""
     columns, edges = graph.interactions, split.train_edges
+    if settings.model.co_review.method == "counts":
+        reviews = KnownReviews(
+            user_index=columns.user_index[edges],
+            product_index=columns.product_index[edges],
+            timestamp=columns.timestamp[edges] if columns.has_time else None,
+            text_row=np.where(split.text_visible[edges], graph.text_row[edges], -1).astype(np.int32),
+            text_vectors=graph.text_vectors,
+        )
+        return count_memory(reviews, columns.num_users, columns.num_products, settings.model.co_review)
     return fit_memory(
         columns.user_index[edges],
         columns.product_index[edges],
@@ -90,7 +103,10 @@ def choose_memory(
     if settings.model.memory == "none":
         return None
     wanted = settings.model.co_review
-    memories = {l2: remember(builder.graph, split, settings, l2) for l2 in wanted.l2}
+    strengths = wanted.l2 if wanted.method == "ridge" else wanted.l2[:1]  # counts have none to choose
+    memories = {l2: remember(builder.graph, split, settings, l2) for l2 in strengths}
+    columns = builder.graph.interactions
+    burst = Burst(columns.timestamp if columns.has_time else None, wanted.burst, wanted.burst_days)
     l2, fusion, figures = choose_fusion(
         ModelScorer(model, builder, split.validation).score,
         split.validation,
@@ -99,6 +115,7 @@ def choose_memory(
         wanted.recency,
         settings.graph.user_reviews,
         settings.evaluation.query_batch,
+        burst,
     )
     say(
         f"memory: validation chose l2 {l2:g} and weight {fusion.weight:g} of {len(figures)} choices,"

@@ -1,8 +1,9 @@
 """Training batches: windows of reviews that lie next to each other in time, each predicted from what came before.
 
 A batch is a window of the time order, so one bound, the window's start, serves all its products: no product vector
-has read a review of the window or of its future. Where products have nothing to read (no text, no stars) the windows
-are drawn at random instead.
+has read a review of the window or of its future. Where products have no reviews to read (no text, no stars) a batch
+is all reviews of some users drawn at random instead: every place of a sequence is a target, and what its places share
+is read once. The transitions of those users are hidden from the product vectors.
 """
 
 from collections.abc import Iterator
@@ -55,6 +56,8 @@ class TrainingBatches(IterableDataset[TrainingBatch]):
         id_dropout: Share of candidates whose learned vector is hidden.
         seed: Seeds the order and the draws, together with the epoch.
         epoch: Number of the epoch.
+        reversal: Share of batches whose histories are read backwards, from the future; bare sequences alone have any.
+        mask_history: Leave the products of a history out of its softmax.
         shard: This process's number and how many there are.
     """
 
@@ -68,6 +71,8 @@ class TrainingBatches(IterableDataset[TrainingBatch]):
         id_dropout: float,
         seed: int,
         epoch: int,
+        reversal: float = 0.0,
+        mask_history: bool = True,
         shard: tuple[int, int] = (0, 1),
     ) -> None:
         columns = builder.graph.interactions
@@ -75,7 +80,12 @@ class TrainingBatches(IterableDataset[TrainingBatch]):
         self.edges = edges
         self.batch_size = batch_size
         self.num_candidates = num_candidates if num_candidates < columns.num_products else 0
-        self.id_dropout = id_dropout
+        graph = builder.graph
+        self.by_user = builder.product_limit == 0
+        # Hidden where something else is known of a product.
+        self.id_dropout = 0.0 if self.by_user and not graph.has_product_text else id_dropout
+        self.reversal = 0.0 if graph.has_text or graph.has_rating else reversal
+        self.mask_history = mask_history
         self.seed = (seed, epoch)
         self.shard = shard
         counts = np.bincount(columns.product_index[edges], minlength=columns.num_products)
@@ -94,8 +104,10 @@ class TrainingBatches(IterableDataset[TrainingBatch]):
             yield self._build(window, random)
 
     def _windows(self, random: np.random.Generator) -> list[IntArray]:
-        if self.builder.product_limit == 0:
-            edges = random.permutation(self.edges)
+        if self.by_user:
+            columns = self.builder.graph.interactions
+            place = random.permutation(columns.num_users)
+            edges = self.edges[np.argsort(place[columns.user_index[self.edges]], kind="stable")]
         else:
             # A new phase every epoch, so that no two reviews are always or never in one window.
             edges = np.roll(self.edges, -int(random.integers(len(self.edges))))
@@ -109,17 +121,24 @@ class TrainingBatches(IterableDataset[TrainingBatch]):
         target = columns.product_index[window].astype(np.int64)
         bodies = columns.body_index[window]
         candidates = self._draw_candidates(target, random)
+        backwards = random.random() < self.reversal
+        bounds = window if backwards else columns.unit_start[window]
         users = builder.build_users(
-            columns.user_index[window], columns.unit_start[window], np.where(bodies < 0, -2, bodies)
+            columns.user_index[window], bounds, np.where(bodies < 0, -2, bodies), backwards=backwards
         )
         history = users.products.index[users.product_of_edge].numpy()
         place = np.minimum(np.searchsorted(candidates, history), len(candidates) - 1)
-        present = candidates[place] == history
+        present = (candidates[place] == history) & self.mask_history
         rating = np.asarray(columns.rating[window])
         sampled = self._log_sampled[candidates] if self.num_candidates else np.zeros(len(candidates), np.float32)
         return TrainingBatch(
             users=users,
-            products=builder.build_products(candidates, int(columns.unit_start[window].min()), bodies[bodies >= 0]),
+            products=builder.build_products(
+                candidates,
+                int(columns.unit_start[window].min()),
+                bodies[bodies >= 0],
+                hidden_users=columns.user_index[window] if self.by_user else None,
+            ),
             target_column=torch.from_numpy(np.searchsorted(candidates, target)),
             masked_row=users.edges.row[torch.from_numpy(present)],
             masked_column=torch.from_numpy(place[present]),

@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from rec_sys.settings import Settings, TrainerSettings
 from rec_sys.train.lightning_module import WATCHED, ReviewGraphLearner
+from rec_sys.train.run_folder import is_first_process
 from rec_sys.train.tracking import Tracker
 
 
@@ -71,6 +72,9 @@ def fit(
     Returns:
         Whether this is the process that writes the results.
     """
+    if settings.model.tower == "none":
+        say("train: nothing to learn, the memory ranks alone (model.tower=none)")
+        return is_first_process()
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -109,7 +113,18 @@ def fit(
     checkpoint = torch.load(wanted, map_location="cpu", weights_only=False)
     learner.load_state_dict(checkpoint["state_dict"])
     learner.history = torch.load(last, map_location="cpu", weights_only=False)["history"]
+    _report_speed(learner, say, tracker)
     return bool(trainer.is_global_zero)
+
+
+def _report_speed(learner: ReviewGraphLearner, say: Callable[[str], None], tracker: Tracker) -> None:
+    """Where the time of this process's steps went; nothing where it had none to make."""
+    shares = learner.clock.shares()
+    if not shares:
+        return
+    speed = learner.reviews_per_second()
+    say(f"speed: {speed:,.0f} reviews a second; " + ", ".join(f"{name} {part:.0%}" for name, part in shares.items()))
+    tracker.log_metrics({"reviews_per_second": speed} | {f"share_{name}": part for name, part in shares.items()})
 
 
 def _has_stopped(checkpoint: Path) -> bool:

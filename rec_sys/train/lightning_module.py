@@ -12,11 +12,12 @@ from torch import Tensor
 from rec_sys.data.splits import Split
 from rec_sys.evaluation.model_scorer import evaluate_model
 from rec_sys.graph.blocks import BlockBuilder
-from rec_sys.modules.losses import ranking_loss, rating_loss
+from rec_sys.modules.losses import rating_loss, softmax_loss, softmax_precision
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.modules.transfer import move_to
 from rec_sys.settings import Settings
 from rec_sys.train.batches import TrainingBatch, TrainingBatches
+from rec_sys.train.part_clock import PartClock
 
 WATCHED = "ndcg_at_10_masked"
 
@@ -46,6 +47,9 @@ class ReviewGraphLearner(lightning.LightningModule):
         self.history: list[dict[str, float]] = []
         self._losses: list[Tensor] = []
         self._epoch_began = 0.0
+        self.clock = PartClock()
+        self._num_predicted = 0
+        self._has_rating = builders["train"].graph.has_rating
 
     def batches(self, epoch: int) -> TrainingBatches:
         """One epoch's batches for this process."""
@@ -58,6 +62,8 @@ class ReviewGraphLearner(lightning.LightningModule):
             id_dropout=model.id_dropout if model.product_ids else 0.0,
             seed=self.settings.seed,
             epoch=epoch,
+            reversal=model.reversal,
+            mask_history=model.mask_history,
             shard=(self.global_rank, self.trainer.world_size),
         )
 
@@ -78,23 +84,49 @@ class ReviewGraphLearner(lightning.LightningModule):
         torch.manual_seed(self.settings.seed * 1_000_003 + self.current_epoch)
         self._losses.clear()
         self._epoch_began = time.perf_counter()
+        self.clock.mark()
 
     def training_step(self, batch: TrainingBatch, batch_index: int) -> Tensor:
         """The weighted sum of both objectives."""
-        settings, model = self.settings.model, self.model
-        users = model.encode_users(batch.users)
-        products = model.encode_products(batch.products, batch.hide_ids)
+        settings, model, clock = self.settings.model, self.model, self.clock
+        with clock.part("attention"):
+            users = model.encode_users(batch.users)
+        with clock.part("products"):
+            products = model.encode_products(batch.products, batch.hide_ids)
         loss = torch.zeros((), device=users.device)
         if settings.ranking_weight > 0:
-            logits = model.rank(users, products)
-            masked = (batch.masked_row, batch.masked_column)
-            log_sampled = batch.log_sampled if self.settings.trainer.num_candidates else None
-            loss = loss + settings.ranking_weight * ranking_loss(logits, batch.target_column, masked, log_sampled)
-        if settings.rating_weight > 0:
+            with clock.part("softmax"):
+                loss = loss + settings.ranking_weight * self._ranking_loss(users, products, batch)
+        if settings.rating_weight > 0 and self._has_rating:
             predicted = model.rate(users, products[batch.target_column], batch.users.user_offset, batch.product_offset)
             loss = loss + settings.rating_weight * rating_loss(predicted, batch.stars, settings.rating_error)
         self._losses.append(loss.detach())
+        self._num_predicted += len(batch.stars)
+        clock.mark()
         return loss
+
+    def _ranking_loss(self, users: Tensor, products: Tensor, batch: TrainingBatch) -> Tensor:
+        vectors = self.model.scale(users, products)
+        masked = (batch.masked_row, batch.masked_column)
+        log_sampled = batch.log_sampled if self.settings.trainer.num_candidates else None
+        precision = softmax_precision(users.device, len(products))
+        return softmax_loss(*vectors, batch.target_column, masked, log_sampled, precision)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """What passed since the last step went into the sampler."""
+        self.clock.mark("sampler")
+
+    def on_after_backward(self) -> None:
+        """What passed since the loss went into its gradients; the softmax brings its own."""
+        self.clock.mark("gradients")
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """What passed since the gradients went into the optimiser."""
+        self.clock.mark("optimiser")
+
+    def reviews_per_second(self) -> float:
+        """Predicted in training, validation aside."""
+        return self._num_predicted / max(sum(self.clock.seconds.values()), 1e-9)
 
     def validation_step(self, batch: int, batch_index: int) -> None:
         """Measures the validation part and keeps the epoch's figures for the tracker and the pictures."""

@@ -16,7 +16,7 @@ from rec_sys.train.stage_clock import StageClock, peak_resident_bytes
 if TYPE_CHECKING:
     from rec_sys.train.lightning_module import ReviewGraphLearner
 
-STAGES: Final = ("prepare", "build", "split", "model", "train")
+STAGES: Final = ("prepare", "build", "split", "memory", "model", "train")
 _IMPORT: Final = "import"  # takes the same time for any amount of data, so it is measured apart
 _REFUSED: Final = 2
 # What libraries say of each other's calls, and Lightning's advice on loaders that need no workers.
@@ -44,7 +44,7 @@ def measure_to_file(settings_json: str, target: Path) -> None:
 
 
 def measure_one_epoch(settings: Settings) -> dict[str, Any]:
-    """Prepares, builds, splits and trains for `trainer.max_epochs` epochs, without validation.
+    """Prepares, builds, splits, fits one memory and trains for `trainer.max_epochs` epochs, without validation.
 
     Returns:
         Counts of the data, threads, the most memory held, and for each of `STAGES` the fields of `Stage`.
@@ -62,7 +62,7 @@ def measure_one_epoch(settings: Settings) -> dict[str, Any]:
         from rec_sys.data.prepare import prepare
         from rec_sys.data.splits import split_reviews
         from rec_sys.graph.build import build_graph
-        from rec_sys.train.assembly import make_builders, make_model
+        from rec_sys.train.assembly import make_builders, make_model, remember
         from rec_sys.train.fitting import limit_threads
         from rec_sys.train.lightning_module import ReviewGraphLearner
 
@@ -74,12 +74,17 @@ def measure_one_epoch(settings: Settings) -> dict[str, Any]:
         graph, _ = build_graph(dataset, settings, lambda line: print(line, file=sys.stderr))
     with clock.stage("split"):
         split = split_reviews(graph.interactions, settings.evaluation, settings.seed)
+    with clock.stage("memory"):
+        if settings.model.memory != "none":
+            remember(graph, split, settings, settings.model.co_review.l2[0])
     with clock.stage("model"):
         builders = make_builders(graph, split, settings)
         model = make_model(graph, split, builders["train"], settings)
         learner = ReviewGraphLearner(model, settings, split, builders)
     with clock.stage("train"):
         device = _train(learner, settings)
+    shares = ", ".join(f"{name} {part:.0%}" for name, part in learner.clock.shares().items())
+    print(f"speed: {learner.reviews_per_second():,.0f} reviews a second; {shares}", file=sys.stderr)
     return {
         "num_reviews": dataset.summary.num_reviews,
         "num_users": dataset.summary.num_users,

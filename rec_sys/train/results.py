@@ -24,6 +24,7 @@ from rec_sys.graph.review_graph import ReviewGraph
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.modules.tower_export import export_towers
 from rec_sys.settings import EvaluationSettings, Settings
+from rec_sys.train.model_card import write_card
 from rec_sys.train.pictures import draw_learning_curves, draw_product_map, draw_ranking_metrics
 
 SNIPPET_LENGTH = 200  # characters
@@ -93,11 +94,13 @@ def draw_pictures(
     vectors: np.ndarray,
     dataset: PreparedDataset,
 ) -> tuple[Path, ...]:
-    """Learning curves, ranking beside popularity, and a map of the products."""
+    """Learning curves, ranking beside popularity, and a map of the products; where nothing was learned, the second."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = tuple(folder / f"{name}.png" for name in ("learning_curves", "ranking_metrics", "product_map"))
-    draw_learning_curves(history, paths[0])
-    draw_ranking_metrics(metrics, paths[1])
+    paths = tuple(folder / f"{name}.png" for name in ("ranking_metrics", "learning_curves", "product_map"))
+    draw_ranking_metrics(metrics, paths[0])
+    if not history:
+        return paths[:1]
+    draw_learning_curves(history, paths[1])
     draw_product_map(vectors, dataset.products(), paths[2])
     return paths
 
@@ -163,15 +166,18 @@ def write_results(
         metrics=metrics,
         histories=list_histories(graph, dataset),
         history_text=graph.text_vectors,
-        temperature=settings.model.temperature,
+        temperature=model.temperature,
         memory=fusion.memory.tensors() if fusion else None,
         memory_weight=fusion.weight if fusion else 0.0,
         memory_recency=settings.model.co_review.recency,
+        memory_burst=settings.model.co_review.burst,
+        memory_burst_days=settings.model.co_review.burst_days,
         user_reviews=settings.graph.user_reviews,
         product_reviews=settings.graph.product_reviews,
         has_time=dataset.summary.has_time,
         towers=export_towers(model, settings.graph.user_reviews, settings.graph.product_reviews),
         pictures=pictures,
+        card=write_card(dataset.summary, metrics, settings, fusion, run_name, text_encoder),
     )
     write_bundle(folder, contents)
     return folder

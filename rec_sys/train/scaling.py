@@ -1,7 +1,7 @@
 """What a review costs as the data grows: `uv run -m rec_sys.train.scaling`.
 
 Every size gets an invented table with text vectors given, and a fresh process in which the functions behind
-`rec_sys.train.train` prepare it, build its graph, split it and train for one epoch.
+`rec_sys.train.train` prepare it, build its graph, split it, fit its memory and train for one epoch.
 """
 
 import json
@@ -16,7 +16,13 @@ from rich.console import Console
 from rich.table import Table
 
 from rec_sys.contracts import InputError
-from rec_sys.data.synthetic_table import COLUMNS, write_synthetic_table, write_synthetic_vectors
+from rec_sys.data.synthetic_table import (
+    COLUMNS,
+    INTERACTION_COLUMNS,
+    REVIEWS_A_PRODUCT,
+    write_synthetic_table,
+    write_synthetic_vectors,
+)
 from rec_sys.entry import run_entry
 from rec_sys.files import atomic_folder, writable_folder
 from rec_sys.settings import (
@@ -52,6 +58,8 @@ class SizeSettings(Section):
     sizes: tuple[Annotated[int, Field(ge=1_000)], ...] = Field(
         (100_000, 1_000_000), min_length=1, description="Reviews; the first size is what the others are held against."
     )
+    reviews_a_product: int = Field(REVIEWS_A_PRODUCT, ge=1, description="On average.")
+    text: bool = Field(True, description="Reviews have texts and stars; false: only who, what and when.")
 
 
 class ScalingSettings(Section):
@@ -120,9 +128,9 @@ def measure(settings: ScalingSettings, num_reviews: int, scratch: Path) -> dict[
     whole = _settings_of_size(settings, scratch)
     assert isinstance(whole.data, TableData)
     assert whole.data.reviews_path
-    assert whole.text.vectors_path
-    write_synthetic_table(whole.data.reviews_path, num_reviews, settings.seed)
-    write_synthetic_vectors(whole.text.vectors_path, num_reviews, settings.seed)
+    write_synthetic_table(whole.data.reviews_path, num_reviews, settings.seed, settings.scaling.reviews_a_product)
+    if whole.text.vectors_path:
+        write_synthetic_vectors(whole.text.vectors_path, num_reviews, settings.seed)
     # Spawned, not forked: what this process holds would count as the other's memory.
     context = multiprocessing.get_context("spawn")
     process = context.Process(target=measure_to_file, args=(whole.model_dump_json(), found))
@@ -145,12 +153,20 @@ def measure(settings: ScalingSettings, num_reviews: int, scratch: Path) -> dict[
 
 def _settings_of_size(settings: ScalingSettings, scratch: Path) -> Settings:
     """All settings of a training run of one epoch on one device."""
-    data = TableData(name="synthetic", reader="table", reviews_path=scratch / "reviews.parquet", columns=COLUMNS)
+    text = settings.scaling.text
+    data = TableData(
+        name="synthetic",
+        reader="table",
+        reviews_path=scratch / "reviews.parquet",
+        columns=COLUMNS if text else INTERACTION_COLUMNS,
+    )
     return Settings(
         seed=settings.seed,
         output_dir=scratch / "output",
         data=data,
-        text=TextSettings(source="given", vectors_path=scratch / "vectors.npy"),
+        text=TextSettings(source="given", vectors_path=scratch / "vectors.npy")
+        if text
+        else TextSettings(source="none"),
         graph=settings.graph,
         model=settings.model,
         trainer=settings.trainer.model_copy(update={"max_epochs": 1, "devices": 1, "strategy": "auto"}),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rec_sys.train.tracking import Tracker
 
 # What libraries say of each other's calls; nothing of it can be mended here.
-_LIBRARY_NOISE = (
+LIBRARY_NOISE = (
     r".*torch\.jit\.script.*deprecated.*",
     r".*isinstance\(treespec, LeafSpec\).*",
     r".*does not have many workers.*",
@@ -38,7 +38,15 @@ _LIBRARY_NOISE = (
 
 
 def run(settings: Settings) -> None:
-    """Trains, measures and writes the bundle; the last line printed is its path."""
+    """Trains, measures and writes the bundle; the last line printed is its path.
+
+    With `experiment=ablation` it is the path of a table of many trainings.
+    """
+    if settings.ablation.rows:
+        from rec_sys.train.ablation import compare_parts
+
+        print(f"ablation: {compare_parts(settings)}")
+        return
     folder = RunFolder(settings)
     with folder.locked():
         bundle = train(settings, folder)
@@ -79,11 +87,12 @@ def _learn(
     text_encoder: str,
     say: Callable[[str], None],
 ) -> Path | None:
-    for message in _LIBRARY_NOISE:
+    for message in LIBRARY_NOISE:
         warnings.filterwarnings("ignore", message=message)
     from rec_sys.evaluation.model_scorer import evaluate_model
     from rec_sys.train import results
     from rec_sys.train.assembly import choose_memory, make_builders, make_model, remember
+    from rec_sys.train.calibration import choose_rating_share, keep_share
     from rec_sys.train.fitting import fit, limit_threads
     from rec_sys.train.lightning_module import ReviewGraphLearner, best_epoch
     from rec_sys.train.tracking import Tracker
@@ -106,14 +115,19 @@ def _learn(
         known = learner.builders["validation"]
         chosen = choose_memory(learner.model, known, split, settings, say) if is_first else None
         fusion = final_fusion = chosen[0] if chosen else None
+        share = 1.0
+        if is_first:
+            share = choose_rating_share(learner.model, known, split.validation, settings.evaluation.query_batch, say)
         if settings.evaluation.refit:
-            epochs = best_epoch(history) + 1
+            epochs = best_epoch(history) + 1 if history else 0
             say(f"refit: {epochs} epochs on train + validation")
             final, is_first = learn(split.train_on_validation(graph.interactions), folder.checkpoints / "refit", epochs)
             if chosen:
                 final_fusion = replace(chosen[0], memory=remember(graph, final.split, settings, chosen[1]))
         if not is_first:
             return None
+        for model in {id(one): one for one in (learner.model, final.model)}.values():
+            keep_share(model, share)
         say("evaluate: the best weights on validation and test")
         measure = partial(evaluate_model, settings=settings.evaluation)
         validation = measure(learner.model, known, split.validation, fusion=fusion)

@@ -45,6 +45,13 @@ def test_every_stage_of_every_size_is_measured(output_dir: Path) -> None:
     assert report["sizes"][1]["ratio"] == pytest.approx({stage: second[stage] / first[stage] for stage in first})
 
 
+def test_interactions_alone_are_measured_too(tmp_path: Path) -> None:
+    run(settings(tmp_path, "scaling.sizes=[2000]", "scaling.text=false", "scaling.reviews_a_product=20"))
+    (size,) = json.loads((tmp_path / "scaling" / REPORT).read_text())["sizes"]
+    assert (size["num_reviews"], size["num_products"]) == (2000, 100)
+    assert min(size["stages"][stage]["seconds"] for stage in STAGES) > 0
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how much memory is anonymous")
 def test_the_memory_measured_is_the_fresh_process_s_own(output_dir: Path) -> None:
     for size in json.loads((output_dir / "scaling" / REPORT).read_text())["sizes"]:

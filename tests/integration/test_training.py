@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from rec_sys.contracts import InputError, ProductVector, TowerFile
+from rec_sys.contracts import BundleFile, InputError, ProductVector, TowerFile
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.settings import Settings
 from rec_sys.train import results
@@ -41,6 +41,8 @@ def test_a_training_learns_the_taste_and_leaves_a_whole_bundle(
     assert {path.name for path in (bundle.folder / "towers").iterdir()} == {TowerFile.USER, TowerFile.PRODUCT}
     assert len(list((bundle.folder / "pictures").glob("*.png"))) == 3
     assert bundle.products().height == bundle.manifest.num_products == NUM_PRODUCTS
+    card = (bundle.folder / BundleFile.CARD).read_text()
+    assert f"{test['ndcg_at_10_masked']:.4f}" in card
     assert bundle.histories().height == NUM_REVIEWS
 
     # The weights are the model: it can be put together again, and gives the vectors that lie beside them.
@@ -102,6 +104,7 @@ def test_a_refit_trains_on_validation_for_as_many_epochs_as_were_best(
 
     monkeypatch.setattr(fitting, "fit", watch)
     fast = ("trainer.max_epochs=5", "trainer.patience=2", "trainer.learning_rate=0.03", "evaluation.refit=true")
+    fast = (*fast, "model.memory=none")  # the epochs' figures are the towers' own
     run = train_here(capsys, tmp_path, *table, *fast)
     figures = [figure for _, figure in run.epochs[: fitted[0][2]]]
     best = int(np.argmax(figures)) + 1
@@ -133,6 +136,23 @@ def test_sequences_train_without_text_stars_and_time(tmp_path: Path, capsys: pyt
     assert len(run.bundle.history_text()) == 0
     with pytest.raises(InputError, match="needs times"):
         train_here(capsys, tmp_path, *write_sequences(tmp_path), "evaluation=global_time")
+
+
+def test_without_a_tower_the_memory_ranks_alone_and_the_bundle_is_whole(
+    tmp_path: Path, table: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = train_here(capsys, tmp_path, *table, "model.tower=none", "evaluation.refit=true")
+    assert run.epochs == []
+    test, peers = run.metrics["test"], run.metrics["peers"]
+    assert test["ndcg_at_10_masked"] > 1.5 * peers["popular"]["ndcg_at_10_masked"]
+    # Stars are the offsets', of a history that the validation review has joined.
+    assert test["rmse"] == pytest.approx(peers["rating_offsets"]["rmse"], abs=0.03)
+    bundle = run.bundle
+    assert {path.name for path in (bundle.folder / "towers").iterdir()} == {TowerFile.USER, TowerFile.PRODUCT}
+    assert [path.name for path in (bundle.folder / "pictures").iterdir()] == ["ranking_metrics.png"]
+    np.testing.assert_allclose(np.linalg.norm(bundle.product_vectors()[ProductVector.OUTPUT], axis=1), 1, atol=1e-5)
+    # Whoever sums cosine and memory as the manifest says gets the memory's ranking.
+    assert 1 / bundle.manifest.temperature < 1e-6 < bundle.manifest.memory_weight
 
 
 MISSING = {

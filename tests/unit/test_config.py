@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import pytest
 from pydantic import BaseModel
@@ -72,6 +72,8 @@ def section_type(annotation: Any, content: Any) -> type[BaseModel] | None:
     """The section that a file's content is for; of a union, the member whose literals fit."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
+    if get_origin(annotation) is tuple:
+        return None  # a list of sections is given as a whole
     members = [member for argument in get_args(annotation) if (member := section_type(argument, content))]
     for member in members:
         literals = {name: get_args(field.annotation) for name, field in member.model_fields.items()}

@@ -167,7 +167,11 @@ def test_a_group_left_out_lists_its_choices() -> None:
         ("run_dir=a=b", "the value of run_dir cannot be read: a=b", "'run_dir=\"a=b\"'"),
         ("run_dir=a,b", "run_dir is given several values: a,b", "--multirun"),
         ("+experiment=quick", "experiment is a choice that always stands", "write experiment=quick"),
-        ("experiment.x=1", "experiment.x is not a setting", "write experiment=none|quick"),
+        (
+            "experiment.x=1",
+            "experiment.x is not a setting",
+            "write experiment=ablation|ablation_2014|instruments_2014|none|quick",
+        ),
         ("seed.x=1", "seed.x is not a setting", "write seed=VALUE"),
         ("model.dim=${nothing}", "nothing", "write its value out"),
         ("hydra.run.dri=x", "hydra.run.dri", "--cfg hydra"),

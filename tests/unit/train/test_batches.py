@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rec_sys.graph.blocks import BlockBuilder
+from rec_sys.graph.review_graph import assemble_graph
 from rec_sys.train.batches import TrainingBatch, TrainingBatches
-from tests.review_graphs import make_builder, make_graph, random_table
+from tests.review_graphs import make_builder, make_graph, make_interactions, random_table
 
 NUM_REVIEWS = 60
 
@@ -167,3 +168,56 @@ def test_candidates_look_in_training_as_they_do_in_use_where_products_read_nothi
     in_use = builder.build_products(np.arange(NUM_REVIEWS + 5), NUM_REVIEWS)
     for batch in epoch_of(builder, edges):
         assert torch.equal(batch.products.activity, in_use.activity)
+
+
+def bare_builder(seed: int) -> tuple[BlockBuilder, npt.NDArray[np.int64]]:
+    """Sequences and nothing else: no text, no stars, no time."""
+    table = random_table(seed, num_reviews=NUM_REVIEWS, has_time=False)
+    nothing = np.full(NUM_REVIEWS, np.nan, dtype=np.float32)
+    interactions, _ = make_interactions(replace(table, body=np.full(NUM_REVIEWS, -1), rating=nothing))
+    train = np.random.default_rng(seed).random(NUM_REVIEWS) < 0.8
+    builder = make_builder(assemble_graph(interactions), user_side=train, product_side=train, transitions=1000)
+    return builder, np.flatnonzero(train)
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 1000), st.booleans())
+def test_bare_sequences_come_by_user_and_hide_those_users_transitions(seed: int, backwards: bool) -> None:
+    builder, edges = bare_builder(seed)
+    columns = builder.graph.interactions
+    assert builder.hop is not None
+    batches = list(epoch_of(builder, edges, reversal=0.999999 * backwards, batch_size=6))
+    windows = list(epoch_of(builder, edges, batch_size=6)._windows(np.random.default_rng((0, 0))))
+    for batch, window in zip(batches, windows, strict=True):
+        assert batch.users.backwards == backwards
+        assert not batch.hide_ids.any()  # nothing else is known of a product
+        users = columns.user_index[window]
+        assert (np.bincount(users)[users] >= 1).all()
+        assert len(set(users)) <= len(window)
+        hop = batch.products.hop
+        assert hop is not None
+        expected = builder.hop.read_without(users, np.arange(11))
+        np.testing.assert_array_equal(hop.weight, expected.weight)
+        row, product = hop.neighbours.index[hop.neighbour].numpy(), np.repeat(np.arange(11), np.diff(hop.offsets))
+        predicted = set(zip(columns.product_index[window].tolist(), users.tolist(), strict=True))
+        assert predicted  # and what the history holds lies on the one side of the question
+        for query, edge in enumerate(window):
+            own = batch.users.edges.row.numpy() == query
+            read = batch.users.products.index[batch.users.product_of_edge].numpy()[own].tolist()
+            mine = [one for one in edges if columns.user_index[one] == columns.user_index[edge]]
+            side = (
+                [one for one in mine if one > edge][:5] if backwards else [one for one in mine if one < edge][::-1][:5]
+            )
+            assert read == columns.product_index[side].tolist()
+        assert len(row) == len(product)
+
+
+def test_an_unmasked_history_competes() -> None:
+    builder, edges = bare_builder(1)
+    assert any(len(batch.masked_row) for batch in epoch_of(builder, edges))
+    assert not any(len(batch.masked_row) for batch in epoch_of(builder, edges, mask_history=False))
+
+
+def test_reviews_with_a_text_or_stars_are_never_read_backwards() -> None:
+    builder, edges = train_builder(1)
+    assert not any(batch.users.backwards for batch in epoch_of(builder, edges, reversal=0.99))

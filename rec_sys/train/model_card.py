@@ -1,0 +1,150 @@
+"""The model card: what a bundle is, what it was made from, how good it is and where it is not to be trusted."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rec_sys.data.dataset import DatasetSummary
+from rec_sys.evaluation.fusion import Fusion
+from rec_sys.settings import Settings
+
+_RANKING: Final = ("ndcg_at_10_masked", "recall_at_10_masked", "ndcg_at_10", "recall_at_10", "coverage_at_10")
+_RATING: Final = ("rmse", "mae", "auc", "balanced_accuracy")
+_SPLITS: Final = {
+    "leave_last_out": "Each user's last review is the test question, the one before it validates, the others train. "
+    "Other users' later reviews stand in the train part: the figures are better than those of a true future.",
+    "random_split": "Some users are never trained on; the last review of each is asked for.",
+    "global_time": "Training ends at one moment; what was written later is asked for.",
+    "time_folds": "Windows of days, one after the other: training ends where the validation window begins.",
+    "next_days": "The newest days are asked for, the days before them validate, all before that trains.",
+}
+
+
+def write_card(
+    summary: DatasetSummary,
+    metrics: Mapping[str, Any],
+    settings: Settings,
+    fusion: Fusion | None,
+    run_name: str,
+    text_encoder: str,
+) -> str:
+    """The card as Markdown.
+
+    Args:
+        summary: The data.
+        metrics: As in `metrics.json`.
+        settings: All settings of the run.
+        fusion: The memory that ranks beside the towers; None = the towers rank alone.
+        run_name: Names the run.
+        text_encoder: Id of the text encoder.
+    """
+    parts = [
+        f"# {run_name}",
+        "Recommends products from reviews and predicts how many stars a review will give. Two towers over the graph of"
+        " reviews (users are read from their reviews, never from an id)"
+        + (" and a linear co-review memory, summed." if fusion else "; no memory."),
+        "## Data",
+        *_describe_data(summary, text_encoder),
+        "## Split",
+        *_describe_split(metrics, settings),
+        "## Figures",
+        *_tables(metrics),
+        "## Settings",
+        *_describe_settings(settings, fusion),
+        "## For what, and for what not",
+        *_describe_limits(summary, settings),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _describe_data(summary: DatasetSummary, text_encoder: str) -> list[str]:
+    lacks = [
+        name
+        for name, there in {
+            "times (an order instead)": summary.has_time,
+            "stars": summary.has_rating,
+            "texts of reviews": summary.has_text,
+            "texts of products": summary.has_product_text,
+        }.items()
+        if not there
+    ]
+    return [
+        f"{summary.name}: {summary.num_reviews:,} reviews, {summary.num_users:,} users,"
+        f" {summary.num_products:,} products; {summary.duplicates_merged:,} duplicates were merged and"
+        f" {summary.rows_set_aside:,} rows set aside. Missing: {', '.join(lacks) or 'nothing'}.",
+        f"Fingerprint `{summary.fingerprint}`; text encoder `{text_encoder}`.",
+    ]
+
+
+def _describe_split(metrics: Mapping[str, Any], settings: Settings) -> list[str]:
+    protocol = settings.evaluation.protocol
+    asked = {part: metrics[part].get("num_queries", 0) for part in ("validation", "test")}
+    ties = "a seeded hash" if settings.graph.tie_break == "hash" else "the file's order"
+    refit = "trained again on train and validation part" if settings.evaluation.refit else "trained on the train part"
+    return [
+        f"`{protocol}`, seed {settings.seed}, reviews of one moment ordered by {ties}. {_SPLITS[protocol]}",
+        f"{asked['validation']:,.0f} validation and {asked['test']:,.0f} test questions. Epoch, memory and its weight"
+        f" were chosen on validation; the bundle's model was {refit}. This run asked the test part once, at its end.",
+    ]
+
+
+def _tables(metrics: Mapping[str, Any]) -> list[str]:
+    rankings = _table(metrics, _RANKING, "Every product competes; masked = the user's own products left out.")
+    return [table for table in (rankings, _table(metrics, _RATING, "Stars of the test reviews.")) if table]
+
+
+def _table(metrics: Mapping[str, Any], keys: tuple[str, ...], title: str) -> str:
+    shown = [key for key in keys if key in metrics["test"]]
+    if not shown:
+        return ""
+    peers = {name: figures for name, figures in metrics["peers"].items() if any(key in figures for key in shown)}
+    columns = {"test": metrics["test"], **peers, "validation": metrics["validation"]}
+    heads = ["", *("**this model**, test" if name == "test" else name for name in columns)]
+    if "validation" in columns:
+        heads[-1] = "this model, validation"
+    lines = [title, "", f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    for key in shown:
+        cells = []
+        for name, figures in columns.items():
+            error = metrics["standard_error"].get(name, {}).get(key)
+            value = f"{figures[key]:.4f}" if key in figures else "-"
+            cells.append(value if error is None else f"{value} ± {error:.4f}")
+        lines.append(f"| {key} | {' | '.join(cells)} |")
+    if any("±" in line for line in lines):
+        lines += ["", "± standard error over the questions; training again with another seed adds to it."]
+    return "\n".join(lines)
+
+
+def _describe_settings(settings: Settings, fusion: Fusion | None) -> list[str]:
+    sections = {"model": settings.model, "graph": settings.graph, "trainer": settings.trainer, "text": settings.text}
+    lines = [
+        f"- {name}: " + ", ".join(f"{key}={value}" for key, value in section.model_dump(mode="json").items())
+        for name, section in sections.items()
+    ]
+    if fusion:
+        size = fusion.memory.matrix
+        lines.append(
+            f"- memory: {size.nnz:,} weights between {size.shape[0]:,} products, counted {fusion.weight:g} times"
+            f" against the towers' cosine, each review {fusion.recency:g} times the next newer one"
+        )
+    return ["\n".join(lines), "All of them stand in `settings.json`, the code's version in `manifest.json`."]
+
+
+def _describe_limits(summary: DatasetSummary, settings: Settings) -> list[str]:
+    limits = [
+        "It was measured on this data alone: other shops, languages and years need a training of their own.",
+        "It predicts what is *reviewed* next. What is bought and never reviewed is unknown to it.",
+        "Somebody without any review gets about what is popular. How many reviews it takes to do better,"
+        " `rec_sys.train.cold_start` measures; on the 2014 instruments it took two.",
+        "A product that arrives after training is placed by its text and its first reviews; the memory knows nothing of"
+        " it, so it rarely comes before the products that the memory knows.",
+        "`coverage_at_10` says which share of the catalogue stands in somebody's ten best; the rest never does.",
+    ]
+    if summary.has_rating:
+        limits.append(
+            "Most stars are four or five: read AUC and balanced accuracy, not accuracy. Much of the rating is the"
+            " user's and the product's mean."
+        )
+    if settings.evaluation.protocol == "leave_last_out":
+        limits.append("For a figure without other users' future, train with `evaluation=global_time`.")
+    limits.append("`histories.parquet` holds what users wrote, by user id: treat the bundle as personal data.")
+    return ["\n".join(f"- {limit}" for limit in limits)]

@@ -1,0 +1,59 @@
+"""The model card says what the metrics and the settings say."""
+
+import numpy as np
+from scipy import sparse
+
+from rec_sys.data.dataset import DatasetSummary
+from rec_sys.entry import compose_settings
+from rec_sys.evaluation.fusion import Fusion
+from rec_sys.modules.memory import CoReviewMemory
+from rec_sys.settings import Settings
+from rec_sys.train.model_card import write_card
+
+SUMMARY = DatasetSummary(
+    name="shop",
+    fingerprint="f00",
+    rows_read=13,
+    duplicates_merged=1,
+    rows_set_aside=2,
+    reasons={},
+    num_reviews=1_234,
+    num_users=50,
+    num_products=20,
+    has_time=False,
+    has_rating=True,
+    has_text=True,
+    has_product_text=False,
+)
+METRICS = {
+    "validation": {"ndcg_at_10_masked": 0.5, "num_queries": 40.0},
+    "test": {"ndcg_at_10_masked": 0.25, "rmse": 1.5, "num_queries": 41.0},
+    "peers": {"popular": {"ndcg_at_10_masked": 0.125}, "rating_mean": {"rmse": 1.75}},
+    "standard_error": {"test": {"ndcg_at_10_masked": 0.01}, "popular": {"ndcg_at_10_masked": 0.02}},
+}
+
+
+def card(*overrides: str, fusion: Fusion | None = None) -> str:
+    return write_card(SUMMARY, METRICS, compose_settings(overrides, Settings), fusion, "shop-1", "minilm")
+
+
+def test_the_figures_stand_beside_those_of_the_peers_with_their_errors() -> None:
+    text = card()
+    assert "| ndcg_at_10_masked | 0.2500 ± 0.0100 | 0.1250 ± 0.0200 | 0.5000 |" in text
+    assert "| rmse | 1.5000 | 1.7500 | - |" in text
+    assert text.count("± standard error over the questions") == 1  # there are none of the stars
+    assert "1,234 reviews, 50 users, 20 products" in text
+    assert "Missing: times (an order instead), texts of products." in text
+    assert "40 validation and 41 test questions" in text
+
+
+def test_split_refit_and_memory_are_said_as_they_were() -> None:
+    memory = CoReviewMemory(sparse.csr_matrix(np.eye(20, dtype=np.float32)))
+    with_memory = card("evaluation.refit=true", "seed=7", fusion=Fusion(memory, 40.0, 0.9, 50))
+    assert "20 weights between 20 products, counted 40 times" in with_memory
+    assert "trained again on train and validation part" in with_memory
+    assert "seed 7" in with_memory
+    alone = card("evaluation=global_time", "model.memory=none")
+    assert "no memory" in alone
+    assert "trained on the train part" in alone
+    assert "without other users' future" not in alone
