@@ -1,0 +1,53 @@
+"""The ablation on a small table: what is finished when it breaks off is kept, and only figures are left."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rec_sys.contracts import InputError
+from rec_sys.entry import compose_settings
+from rec_sys.settings import AblationRow, AblationSettings, Settings
+from rec_sys.train import ablation
+from rec_sys.train.run_folder import RunFolder
+from rec_sys.train.train import train
+from tests.training_runs import SMALL, settings_of, training_command, write_table
+
+QUICK = ("trainer.max_epochs=1",)
+ROWS = (AblationRow(name="whole"), AblationRow(name="without", changes=("model.memory=none",)))
+
+
+def test_a_broken_off_table_is_finished_by_the_same_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = write_table(tmp_path)
+    wanted = AblationSettings(seeds=(3,), rows=ROWS)
+    settings = settings_of(tmp_path, *table, *QUICK).model_copy(update={"ablation": wanted})
+
+    def fail_without(arguments: list[str]) -> Any:
+        if "model.memory=none" in arguments:
+            raise InputError("the power went", where="here", remedy="go on")
+        asked = compose_settings(arguments, Settings)  # here and not in a process, which takes seconds to start
+        folder = RunFolder(asked)
+        with folder.locked():
+            return train(asked, folder)
+
+    monkeypatch.setattr(ablation, "train", fail_without)
+    with pytest.raises(InputError, match="the power went"):
+        ablation.compare_parts(settings, [*SMALL, f"output_dir={tmp_path}", *table, *QUICK])
+    (partial,) = tmp_path.glob(f"ablation/*/{ablation.RESULTS}")
+    assert [row["name"] for row in json.loads(partial.read_text())["rows"]] == ["whole"]
+
+    rows = 'ablation.rows=[{name:whole},{name:without,changes:["model.memory=none"]}]'
+    command = training_command(tmp_path, *table, *QUICK, "experiment=ablation", "ablation.seeds=[3]", rows)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"ablation: {partial.with_name(ablation.TABLE)}"
+    assert done.stderr.count("kept from before") == 1
+    found = json.loads(partial.read_text())["rows"]
+    assert [(row["name"], row["seeds"]) for row in found] == [("whole", [3]), ("without", [3])]
+    assert found[0]["mean"].keys() == found[1]["mean"].keys() >= {"test ndcg_at_10_masked", "test rmse"}
+    assert partial.with_name(ablation.TABLE).read_text().count("| without |") == 1
+    assert not list(tmp_path.glob("bundles/*"))
+    assert not list(partial.parent.glob("runs/*"))

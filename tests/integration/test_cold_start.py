@@ -1,0 +1,32 @@
+"""The cold-start command on a small table of strong tastes: strangers and newcomers do better than chance."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from rec_sys.train.cold_start import RESULTS, TABLE
+from tests.training_runs import SMALL, write_table
+
+
+def test_one_command_measures_users_with_few_reviews_and_withheld_products(tmp_path: Path) -> None:
+    table = write_table(tmp_path)
+    command = [sys.executable, "-m", "rec_sys.train.cold_start", *SMALL, *table, f"output_dir={tmp_path / 'out'}"]
+    command += ["trainer.max_epochs=6", "cold_start.withheld_share=0.3", "cold_start.history_lengths=[0,2]"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    path = Path(done.stdout.splitlines()[-1].removeprefix("cold start: "))
+    assert path.name == TABLE
+    found = {(row["case"], row["name"]): row for row in json.loads((path.parent / RESULTS).read_text())}
+    cases = ("users, first 0 reviews", "users, first 2 reviews")
+    for case in cases:
+        assert found[case, "review_graph"]["num_queries"] == found[case, "popular"]["num_queries"] > 30
+    assert (cases[0], "content") not in found  # there is nothing to go by
+    assert (cases[1], "content") in found
+    # Two reviews say which of the three tastes it is.
+    known = found[cases[1], "popular"]
+    assert known["own_minus_ndcg"] > 2 * known["own_minus_ndcg_error"]
+    among = "withheld products among themselves"
+    random = found[among, "random"]
+    assert random["own_minus_ndcg"] > 2 * random["own_minus_ndcg_error"]
+    assert path.read_text().count("\n|") == len(found) + 1
