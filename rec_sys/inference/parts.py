@@ -2,9 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
 
 from rec_sys.contracts import InputError
 from rec_sys.inference.contract import Part, ServingUnavailable
@@ -29,9 +27,6 @@ from rec_sys.vector_database.contract import (
     UnknownProductError,
 )
 from rec_sys.vector_database.opening import open_index
-
-# 600 answers to 8 users at once on 4 cores that were busy with other work took 2.6 s with one thread, 1.5 with 4.
-_SEARCH_THREADS: Final = 4
 
 
 class OtherBundleError(Exception):
@@ -59,7 +54,6 @@ class Parts:
         self.text_vectors = TextVectors(inference.cached_texts)
         self._in_process = TowerInProcess(inference.num_threads)
         self._in_triton = None if self.triton is None else TowerInTriton(self.triton)
-        self._searchers = ThreadPoolExecutor(_SEARCH_THREADS, thread_name_prefix="index")
         self._text_dir = output_dir / "text"
         self._encoders: dict[str, TextEncoder] = {}
         self._runtimes: dict[str, list[TextsTogether]] = {}
@@ -67,7 +61,6 @@ class Parts:
 
     async def close(self) -> None:
         """Lets go of connections and files."""
-        self._searchers.shutdown()
         self.index.close()
         if self.triton is not None:
             await self.triton.close()
@@ -214,16 +207,9 @@ class Parts:
         return found
 
     async def _ask_index(self, queries: Sequence[ProductQuery]) -> list[ProductAnswer]:
-        if not isinstance(self.index_settings, EdgeIndex):
-            return await asyncio.to_thread(self.index.search_many, queries)
-        if len(queries) == 1:
+        if isinstance(self.index_settings, EdgeIndex) and len(queries) == 1:
             return self.index.search_many(queries)  # done before a thread could take it over
-        # Edge lets go of the interpreter while it searches, so that a block is shared among threads.
-        share = -(-len(queries) // _SEARCH_THREADS)
-        shares = [queries[start : start + share] for start in range(0, len(queries), share)]
-        loop = asyncio.get_running_loop()
-        asked = [loop.run_in_executor(self._searchers, self.index.search_many, part) for part in shares]
-        return [answer for part in await asyncio.gather(*asked) for answer in part]
+        return await asyncio.to_thread(self.index.search_many, queries)
 
     def _follow(self, identity: str | None) -> OtherBundleError:
         self._bundle = identity

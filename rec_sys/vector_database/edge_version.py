@@ -39,8 +39,8 @@ _KINDS: Final = {
     "float": PayloadSchemaType.Float,
 }
 _SMALLEST_INDEXED: Final = 1  # kB: everything published moves into one segment that is laid out for reading
-# Of one search. With several it took twice as long, and five times in the worst case (10,000 products); different
-# searches run side by side in threads of the caller's, since Edge lets go of the interpreter while it searches.
+# Edge holds the interpreter's lock while it searches, so that searches of one process take turns whatever it is given;
+# with one thread they took half the time of several, and a fifth in the worst case (10,000 products).
 _SEARCH_THREADS: Final = 1
 _FULL_SCAN: Final = 10_000  # kB: where a filter leaves less than this, HNSW is not asked
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -65,14 +64,10 @@ def test_a_killed_run_leaves_no_finished_folder_and_the_next_one_cleans_up(many_
 
 
 def test_a_full_disk_ends_in_one_message_and_leaves_nothing(many_reviews: Path, tmp_path: Path) -> None:
-    # A limit on the size of a file meets the same path as a full disk and needs no rights to set up.
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
-
     overrides = ("data=instruments_2018", f"data.reviews_path={many_reviews}", f"output_dir={tmp_path}")
-    failed = subprocess.run(
-        _command(*overrides), cwd=REPOSITORY, capture_output=True, text=True, timeout=120, preexec_fn=limit
-    )
+    # A limit on the size of a file (in kB) meets the same path as a full disk and needs no rights to set up.
+    limited = ["bash", "-c", 'ulimit -f 48; exec "$@"', "bash", *_command(*overrides)]
+    failed = subprocess.run(limited, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
     assert failed.returncode == 2, failed.stderr
     assert "Traceback" not in failed.stderr
     assert "the disk is full" in failed.stderr

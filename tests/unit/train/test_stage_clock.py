@@ -40,5 +40,5 @@ def test_the_peak_is_seen_though_the_memory_is_given_back() -> None:
     assert large.peak_anonymous_bytes
     assert large.peak_resident_bytes
     assert large.peak_anonymous_bytes - small.peak_anonymous_bytes > 0.9 * size
-    assert large.peak_anonymous_bytes < large.peak_resident_bytes
-    assert large.peak_resident_bytes == pytest.approx(peak_resident_bytes(), rel=0.1)
+    # What ran in this process before may have held more.
+    assert large.peak_anonymous_bytes < large.peak_resident_bytes <= 1.01 * peak_resident_bytes()
