@@ -65,7 +65,7 @@ def markdown(found: Sequence[Mapping[str, Any]]) -> str:
         cells = [case, name, f"{np.mean([row['num_queries'] for row in rows]):.0f}"]
         for key in _SHOWN:
             values = [row[key] for row in rows if key in row]
-            error = rows[0].get(f"{key}_error", 0.0) if len(rows) == 1 else np.std(values or [0.0], ddof=1)
+            error = np.std(values, ddof=1) if len(values) > 1 else rows[0].get(f"{key}_error", 0.0)
             cells.append(f"{np.mean(values):.4f} ± {error:.4f}" if values else "-")
         lines.append(f"| {' | '.join(cells)} |")
     spread = "standard error over the questions" if len({row["seed"] for row in found}) == 1 else "deviation over seeds"
