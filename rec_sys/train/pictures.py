@@ -63,7 +63,8 @@ def draw_learning_curves(history: Sequence[Mapping[str, float]], path: Path) -> 
         axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
     if left.lines:
         left.legend(frameon=False, labelcolor=INK)
-    right.set_ylim(bottom=0)
+    highest = np.nanmax(quality, initial=0.0)
+    right.set_ylim(0, 1.08 * highest if highest > 0 else 1)  # room for the mark of the best epoch
     best = _best_epoch(quality, loss)
     if best is not None:
         for axes in (left, right):
