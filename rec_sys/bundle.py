@@ -40,8 +40,10 @@ class BundleManifest(BaseModel):
     temperature: float = Field(description="A dense score is the cosine divided by this.")
     memory_weight: float = Field(0.0, description="What the memory's sum is multiplied by before it is added.")
     memory_recency: float = Field(1.0, description="Weight of a review in that sum against the next newer one.")
-    memory_burst: float = Field(0.0, description="How much more the reviews written about the newest one's day weigh.")
-    memory_burst_days: float = Field(7.0, description="Days in which that fades to a third.")
+    memory_session: float = Field(
+        0.0, description="How much more the reviews written about the newest one's day weigh."
+    )
+    memory_session_days: float = Field(7.0, description="Days in which that fades to a third.")
     user_reviews: int = Field(description="The newest reviews of a user that the user tower reads.")
     product_reviews: int = Field(description="The newest reviews of a product that the product tower reads.")
     has_time: bool = Field(description="False: ages are unknown to the towers.")
@@ -49,7 +51,7 @@ class BundleManifest(BaseModel):
 
     def weigh_reviews(self, newer: npt.NDArray[np.integer], age: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """What reviews weigh in the memory; the arguments are those of `weigh_reviews`."""
-        shape = (self.memory_recency, self.memory_burst, self.memory_burst_days)
+        shape = (self.memory_recency, self.memory_session, self.memory_session_days)
         return np.float32(self.memory_weight) * weigh_reviews(newer, age, *shape)
 
 
@@ -65,7 +67,7 @@ class BundleContents:
         histories: The known users' reviews, see `contracts.HistoryColumn`.
         history_text: float16 `[num_texts, 384]`.
         memory: Named as in `contracts.MemoryTensor`; None where the model has none.
-        metrics: `{"validation": {...}, "test": {...}, "peers": {...}}`.
+        metrics: `{"validation": {...}, "test": {...}, "baselines": {...}}`.
         towers: ONNX files to copy, by name.
         pictures: PNG files to copy.
         card: The model card, Markdown.
@@ -88,8 +90,8 @@ class BundleContents:
     memory: dict[str, npt.NDArray[Any]] | None = None
     memory_weight: float = 0.0
     memory_recency: float = 1.0
-    memory_burst: float = 0.0
-    memory_burst_days: float = 7.0
+    memory_session: float = 0.0
+    memory_session_days: float = 7.0
     towers: dict[str, bytes] = field(default_factory=dict)
     pictures: tuple[Path, ...] = ()
     card: str = ""
@@ -126,8 +128,8 @@ def write_bundle(folder: Path, contents: BundleContents) -> BundleManifest:
             temperature=contents.temperature,
             memory_weight=contents.memory_weight,
             memory_recency=contents.memory_recency,
-            memory_burst=contents.memory_burst,
-            memory_burst_days=contents.memory_burst_days,
+            memory_session=contents.memory_session,
+            memory_session_days=contents.memory_session_days,
             user_reviews=contents.user_reviews,
             product_reviews=contents.product_reviews,
             has_time=contents.has_time,
@@ -206,7 +208,7 @@ class Bundle:
         return vectors
 
     def metrics(self) -> dict[str, Any]:
-        """`{"validation": {...}, "test": {...}, "peers": {...}}`."""
+        """`{"validation": {...}, "test": {...}, "baselines": {...}}`."""
         metrics: dict[str, Any] = json.loads((self.folder / BundleFile.METRICS).read_text())
         return metrics
 
@@ -238,20 +240,20 @@ def find_bundle(folder: Path | None, output_dir: Path) -> Bundle:
 
 
 def weigh_reviews(
-    newer: npt.NDArray[np.integer], age: npt.NDArray[np.floating], recency: float, burst: float, burst_days: float
+    newer: npt.NDArray[np.integer], age: npt.NDArray[np.floating], recency: float, session: float, session_days: float
 ) -> npt.NDArray[np.float32]:
-    """How much the memory listens to each review of a history: recency^newer * (1 + burst * e^(-age / burst_days)).
+    """How much the memory listens to each review of a history: recency^newer * (1 + session * e^(-age / session_days)).
 
     Args:
         newer: `[n]`, how many newer reviews the history has.
         age: `[n]`, days before the history's newest review; negative where unknown.
         recency: Weight of a review against the next newer one.
-        burst: How much more reviews of one sitting weigh: what is reviewed together was often bought together.
-        burst_days: Days in which that fades to a third.
+        session: How much more reviews of one session weigh: what is reviewed together was often bought together.
+        session_days: Days in which that fades to a third.
     """
     weights = recency ** np.asarray(newer, dtype=np.float64)
-    if burst > 0:
-        weights = weights * np.where(age >= 0, 1 + burst * np.exp(-np.maximum(age, 0) / burst_days), 1.0)
+    if session > 0:
+        weights = weights * np.where(age >= 0, 1 + session * np.exp(-np.maximum(age, 0) / session_days), 1.0)
     return weights.astype(np.float32)
 
 

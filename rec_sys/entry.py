@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
+from rich.console import Console
 
 from rec_sys.contracts import InputError
 from rec_sys.files import explain_full_disk
@@ -91,6 +93,18 @@ def run_entry(run: Callable[[SettingsType], None], settings_type: type[SettingsT
         print("\ninterrupted; the same command goes on from the last finished step", file=sys.stderr)
         sys.exit(128 + received[0])
     sys.exit(min(codes, default=0))
+
+
+def timed_speech() -> Callable[[str], None]:
+    """Takes lines for the user of a long command; each appears at once, with the seconds since the start."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    began = time.perf_counter()
+
+    def say(line: str) -> None:
+        console.print(f"[{time.perf_counter() - began:6.1f} s] {line}", markup=False)
+        sys.stderr.flush()
+
+    return say
 
 
 def compose_settings(

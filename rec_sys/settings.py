@@ -152,10 +152,10 @@ class MemorySettings(Section):
     directed: float = Field(0.5, ge=0, description="Weight of the part that knows the order; 0 = leave it out.")
     past: float = Field(0.5, gt=0, lt=1, description="Decay of the history a step back, in fitting that part.")
     future: float = Field(0.3, gt=0, lt=1, description="Decay of the future a step ahead.")
-    burst: float = Field(
-        0.0, ge=0, description="How much more reviews of one sitting weigh: of a history's newest days, and as counts."
+    session: float = Field(
+        0.0, ge=0, description="How much more reviews of one session weigh: of a history's newest days, and as counts."
     )
-    burst_days: float = Field(7.0, gt=0, description="Days in which that fades to a third.")
+    session_days: float = Field(7.0, gt=0, description="Days in which that fades to a third.")
     author_power: float = Field(0.5, ge=0, description="counts: a user of n reviews counts n to minus this.")
     product_power: float = Field(0.25, ge=0, description="counts: the same for the product that was reviewed.")
     text: float = Field(0.0, ge=0, description="counts: weight of the likeness of two products' reviews.")

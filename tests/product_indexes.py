@@ -15,6 +15,7 @@ from qdrant_client import QdrantClient
 
 from rec_sys.bundle import Bundle
 from rec_sys.contracts import TEXT_DIM
+from rec_sys.experiments.synthetic_bundle import BRANDS, CATEGORIES, write_synthetic_bundle
 from rec_sys.settings import EdgeIndex, ServerIndex
 from rec_sys.vector_database.catalogue import Catalogue, read_catalogue
 from rec_sys.vector_database.contract import (
@@ -32,7 +33,6 @@ from rec_sys.vector_database.publication import IndexPublisher
 from rec_sys.vector_database.server_connection import connect
 from rec_sys.vector_database.server_index import ServerProductIndex
 from rec_sys.vector_database.server_publisher import ServerPublisher
-from rec_sys.vector_database.synthetic_bundle import BRANDS, CATEGORIES, write_synthetic_bundle
 from rec_sys.vector_database.verification import draw_users
 
 SERVER_VARIABLE = "QDRANT_URL"

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from rec_sys.contracts import MILLISECONDS_A_DAY, TEXT_DIM
 from rec_sys.data.interactions import Interactions
-from rec_sys.graph.blocks import BlockBuilder, Edges, ProductBlock, UserBlock, fit_rating_offsets
+from rec_sys.graph.block_builder import BlockBuilder
+from rec_sys.graph.blocks import Edges, ProductBlock, UserBlock
 from rec_sys.graph.product_hop import ProductHop
+from rec_sys.graph.rating_offsets import fit_rating_offsets
 from rec_sys.graph.review_graph import ReviewGraph, assemble_graph
 from rec_sys.graph.sampler import TemporalSampler
 from rec_sys.settings import GraphSettings, ModelSettings

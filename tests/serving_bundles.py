@@ -86,7 +86,7 @@ def write_serving_bundle(
             ProductVector.RATING_OFFSET: np.zeros(num_products, dtype=np.float32),
             ProductVector.TEXT: product_text if text.source != "none" else np.zeros_like(product_text),
         },
-        metrics={"validation": {}, "test": {"ndcg_at_10": 0.1}, "peers": {}},
+        metrics={"validation": {}, "test": {"ndcg_at_10": 0.1}, "baselines": {}},
         histories=histories,
         history_text=history_text,
         temperature=TEMPERATURE,
@@ -96,8 +96,8 @@ def write_serving_bundle(
         memory=_memory(random, num_products),
         memory_weight=MEMORY_WEIGHT,
         memory_recency=MEMORY_RECENCY,
-        memory_burst=MEMORY_BURST,
-        memory_burst_days=MEMORY_BURST_DAYS,
+        memory_session=MEMORY_BURST,
+        memory_session_days=MEMORY_BURST_DAYS,
         towers={},
     )
     contents.towers[TowerFile.USER] = _tower(contents.weights["projection"], contents.weights["unknown_user"])

@@ -47,7 +47,7 @@ class ProductTable(_Table):
     asin: pl.String = pandera.Field(str_length={"min_value": 1}, unique=True)
     title: pl.String = pandera.Field(str_length={"min_value": 1}, nullable=True)
     brand: pl.String = pandera.Field(str_length={"min_value": 1}, nullable=True)
-    categories: pl.List(pl.String)  # type: ignore[valid-type]
+    categories: pl.List(pl.String)  # type: ignore[valid-type] # how pandera spells it
     price: pl.Float32 = pandera.Field(gt=0, nullable=True)
     text: pl.String = pandera.Field(str_length={"min_value": 1}, nullable=True)
     rating_mean: pl.Float32 = pandera.Field(ge=1, le=5, nullable=True)

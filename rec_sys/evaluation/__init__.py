@@ -1,1 +1,1 @@
-"""Protocols, metrics and peers: what a figure means and what it stands beside."""
+"""Protocols, metrics and baselines: what a figure means and what it stands beside."""

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from rec_sys.contracts import HistoryColumn, InputError
 from rec_sys.files import atomic_file, writable_folder
-from rec_sys.inference.parts import Parts
+from rec_sys.inference.backends import Backends
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.user_reviews import UserReviews, memory_weights, tower_inputs
 from rec_sys.vector_database.catalogue import FloatArray, IntArray
@@ -59,7 +59,7 @@ class ExportResult:
     answered: int
 
 
-async def export_users(parts: Parts, users: Path, folder: Path, limit: int, say: Say) -> ExportResult:
+async def export_users(backends: Backends, users: Path, folder: Path, limit: int, say: Say) -> ExportResult:
     """Writes `part-00000.parquet` and so on, one row for each user and product.
 
     The scores are computed for all products from the bundle that the index serves: for many users that is faster than
@@ -77,14 +77,14 @@ async def export_users(parts: Parts, users: Path, folder: Path, limit: int, say:
         ServingUnavailable: A part is away.
     """
     began = time.perf_counter()
-    served = await parts.served()
+    served = await backends.served()
     num_users = _count_users(users)
     manifest = ExportManifest(
         bundle=served.identity,
         users=str(users.absolute()),
         num_users=num_users,
         limit=limit,
-        max_reasons=parts.settings.max_reasons,
+        max_reasons=backends.settings.max_reasons,
     )
     _claim(folder, manifest)
     starts = range(0, num_users, PART_USERS)
@@ -96,7 +96,7 @@ async def export_users(parts: Parts, users: Path, folder: Path, limit: int, say:
         given = _read_users(users, starts[number])
         known = [user_id for user_id in given if user_id in served.users]
         tables = [
-            await _answer(parts, served, known[start : start + _BLOCK_USERS], limit)
+            await _answer(backends, served, known[start : start + _BLOCK_USERS], limit)
             for start in range(0, len(known), _BLOCK_USERS)
         ]
         with atomic_file(_part(folder, number)) as path:
@@ -150,11 +150,11 @@ def _part(folder: Path, number: int) -> Path:
     return folder / f"part-{number:05d}.parquet"
 
 
-async def _answer(parts: Parts, served: ServedBundle, user_ids: Sequence[str], limit: int) -> pl.DataFrame:
+async def _answer(backends: Backends, served: ServedBundle, user_ids: Sequence[str], limit: int) -> pl.DataFrame:
     every = [served.users.rows(user_id) for user_id in user_ids]
     users = [_known(rows[: served.manifest.user_reviews], served) for rows in every]
     inputs = tower_inputs(users, [{}] * len(users), served)
-    (vectors, weights), _, _ = await parts.read_users(served, inputs)
+    (vectors, weights), _, _ = await backends.read_users(served, inputs)
     in_memory = [memory_weights(user, served) for user in users]
     scores = served.exact.scores(vectors, [summed for _, summed in in_memory])
     seen = [served.users.product[rows] for rows in every]
@@ -175,7 +175,7 @@ async def _answer(parts: Parts, served: ServedBundle, user_ids: Sequence[str], l
             "source": pl.Series(np.where(memory > dense, "memory", "graph")),
         }
     )
-    reasons = _reasons(users, weights, [own for own, _ in in_memory], row, chosen, memory > dense, parts, served)
+    reasons = _reasons(users, weights, [own for own, _ in in_memory], row, chosen, memory > dense, backends, served)
     return table.with_columns(reasons)
 
 
@@ -191,7 +191,7 @@ def _reasons(
     row: IntArray,
     chosen: IntArray,
     by_memory: npt.NDArray[np.bool_],
-    parts: Parts,
+    backends: Backends,
     served: ServedBundle,
 ) -> pl.Series:
     """The reviews that matter most for each row of the answer, as `answers.recommend_hits` chooses them."""
@@ -209,7 +209,7 @@ def _reasons(
     else:
         share = np.concatenate(in_memory)[flat] * np.asarray(memory[product, chosen[hit]]).ravel()
     order = np.lexsort((place, -np.where(by_memory[hit], share, attention), hit))
-    order = order[_rank_within(hit[order]) < parts.settings.max_reasons]
+    order = order[_rank_within(hit[order]) < backends.settings.max_reasons]
     order = order[(share[order] > 0) | ~by_memory[hit[order]]]
     listed = pl.DataFrame(
         {

@@ -111,12 +111,11 @@ class Wanted(_Closed):
         )
 
 
-class Page(_Closed):
-    """Which part of a ranking is asked for, and of what."""
+class Excerpt(_Closed):
+    """Which part of a ranking is asked for, and how varied."""
 
     limit: int = Field(10, ge=1, le=100, description="Most products.")
     offset: int = Field(0, ge=0, le=10_000, description="Products to skip, for later pages.")
-    wanted: Wanted = Wanted()
     diversity: float = Field(
         0.0,
         ge=0,
@@ -124,6 +123,12 @@ class Page(_Closed):
         allow_inf_nan=False,
         description="0 = by score alone, 1 = as unlike each other as can be; pages end at the best 200 then.",
     )
+
+
+class Page(Excerpt):
+    """Which part of a ranking is asked for, and of what."""
+
+    wanted: Wanted = Wanted()
 
 
 class RecommendationRequest(Page):

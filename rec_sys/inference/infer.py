@@ -16,9 +16,9 @@ from rich.table import Table
 from rec_sys.contracts import InputError
 from rec_sys.entry import run_entry
 from rec_sys.files import atomic_file
+from rec_sys.inference.backends import Backends
 from rec_sys.inference.batch_export import export_users
 from rec_sys.inference.contract import RecommendationAnswer, RecommendationRequest, parse
-from rec_sys.inference.parts import Parts
 from rec_sys.inference.recommender import Recommender
 from rec_sys.settings import IndexSettings, InferenceSettings, Section
 
@@ -90,17 +90,17 @@ async def _recommend(settings: InferSettings, request: RecommendationRequest) ->
 async def _export(settings: InferSettings, users: Path) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     folder = settings.output or settings.output_dir / "recommendations" / users.stem
-    parts = Parts(settings.index, settings.inference, settings.output_dir, settings.bundle)
+    backends = Backends(settings.index, settings.inference, settings.output_dir, settings.bundle)
     try:
         result = await export_users(
-            parts, users, folder, settings.limit, lambda line: console.print(line, markup=False)
+            backends, users, folder, settings.limit, lambda line: console.print(line, markup=False)
         )
     finally:
-        await parts.close()
+        await backends.close()
     if result.unknown:
         print(f"unknown: {result.unknown:,} users, see {folder / 'unknown_users.parquet'}")
     pace = f", {result.answered / result.seconds:,.0f} a second" if result.answered else ""
-    print(f"users: {result.users:,} in {result.parts} parts, {result.answered:,} of them now{pace}")
+    print(f"users: {result.users:,} in {result.parts} backends, {result.answered:,} of them now{pace}")
     print(f"recommendations: {folder}")
 
 

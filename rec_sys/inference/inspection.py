@@ -3,34 +3,34 @@
 from typing import Any
 
 from rec_sys.contracts import TEXT_DIM, InputError, ServedModel
+from rec_sys.inference.backends import Backends
 from rec_sys.inference.contract import Health, ModelCard, Part, PartHealth, ServingUnavailable
-from rec_sys.inference.parts import Parts
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.vector_database.contract import IndexVersion
 
 
-async def examine(parts: Parts) -> Health:
+async def examine(backends: Backends) -> Health:
     """Whether answers can be given now; never raises."""
     found: dict[Part, PartHealth] = {}
     served = None
     try:
-        version = await parts.version()
+        version = await backends.version()
         found["index"] = PartHealth(part="index", ready=True, needed=True, detail=version.name)
-        served = await parts.of_version(version)
+        served = await backends.of_version(version)
         found["bundle"] = PartHealth(part="bundle", ready=True, needed=True, detail=served.identity)
     except InputError as error:
         part: Part = error.part if isinstance(error, ServingUnavailable) else "bundle"
         found[part] = PartHealth(part=part, ready=False, needed=True, detail=error.what)
-    if parts.triton is not None:
-        found["triton"] = await _examine_triton(parts, served)
+    if backends.triton is not None:
+        found["triton"] = await _examine_triton(backends, served)
     return Health(
         ready=all(health.ready or not health.needed for health in found.values()), parts=tuple(found.values())
     )
 
 
-async def _examine_triton(parts: Parts, served: ServedBundle | None) -> PartHealth:
-    needed = parts.settings.fallback != "in_process"
-    triton = parts.triton
+async def _examine_triton(backends: Backends, served: ServedBundle | None) -> PartHealth:
+    needed = backends.settings.fallback != "in_process"
+    triton = backends.triton
     assert triton is not None
     if not await triton.is_ready():
         return PartHealth(part="triton", ready=False, needed=needed, detail=f"Triton at {triton.url} is not ready")
@@ -43,29 +43,29 @@ async def _examine_triton(parts: Parts, served: ServedBundle | None) -> PartHeal
     return PartHealth(part="triton", ready=True, needed=needed, detail=f"user_tower, version {version}")
 
 
-async def describe_models(parts: Parts) -> tuple[ModelCard, ...]:
+async def describe_models(backends: Backends) -> tuple[ModelCard, ...]:
     """What takes part in answers now; parts that are away are left out."""
     try:
-        version = await parts.version()
-        served = await parts.of_version(version)
+        version = await backends.version()
+        served = await backends.of_version(version)
     except InputError:
         return ()
     cards = [
-        await _model_card(parts, ServedModel.USER_TOWER, served.identity, _tower_details(served)),
+        await _model_card(backends, ServedModel.USER_TOWER, served.identity, _tower_details(served)),
     ]
     if served.text_settings.source == "encoder":
         details = {"dim": TEXT_DIM, "max_tokens": served.text_settings.max_tokens}
-        cards.append(await _model_card(parts, ServedModel.TEXT_ENCODER, served.manifest.text_encoder, details))
-    return (*(card for card in cards if card is not None), *_index_cards(parts, served, version))
+        cards.append(await _model_card(backends, ServedModel.TEXT_ENCODER, served.manifest.text_encoder, details))
+    return (*(card for card in cards if card is not None), *_index_cards(backends, served, version))
 
 
-async def _model_card(parts: Parts, name: str, identity: str, details: dict[str, Any]) -> ModelCard | None:
-    if parts.triton is None:
+async def _model_card(backends: Backends, name: str, identity: str, details: dict[str, Any]) -> ModelCard | None:
+    if backends.triton is None:
         return ModelCard(name=name, version=identity, identity=identity, runtime="in_process", details=details)
     try:
-        version = await parts.triton.version(name, identity)
+        version = await backends.triton.version(name, identity)
     except ServingUnavailable:
-        if parts.settings.fallback != "in_process":
+        if backends.settings.fallback != "in_process":
             return None
         return ModelCard(name=name, version=identity, identity=identity, runtime="in_process", details=details)
     return ModelCard(name=name, version=version, identity=identity, runtime="triton", details=details)
@@ -83,8 +83,8 @@ def _tower_details(served: ServedBundle) -> dict[str, Any]:
     }
 
 
-def _index_cards(parts: Parts, served: ServedBundle, version: IndexVersion) -> list[ModelCard]:
-    runtime = parts.index_settings.backend
+def _index_cards(backends: Backends, served: ServedBundle, version: IndexVersion) -> list[ModelCard]:
+    runtime = backends.index_settings.backend
     cards = []
     memory = served.catalogue.memory
     if memory is not None:

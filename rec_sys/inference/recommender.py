@@ -8,6 +8,7 @@ from typing import Final, Literal, Self, TypeVar
 
 from rec_sys.contracts import InputError
 from rec_sys.inference.answers import list_hits, popular_products, to_query
+from rec_sys.inference.backends import Backends, OtherBundleError
 from rec_sys.inference.clock import StepClock, timed
 from rec_sys.inference.contract import (
     Health,
@@ -20,9 +21,8 @@ from rec_sys.inference.contract import (
     ServingUnavailable,
     Versions,
 )
-from rec_sys.inference.gathering import Gathering
+from rec_sys.inference.dynamic_batcher import DynamicBatcher
 from rec_sys.inference.inspection import describe_models, examine
-from rec_sys.inference.parts import OtherBundleError, Parts
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.user_blocks import PreparedUser, about_user, answer_users, prepare
 from rec_sys.inference.user_reviews import read_user
@@ -54,12 +54,12 @@ class Recommender:
         self, index: IndexSettings, inference: InferenceSettings, output_dir: Path, bundle: Path | None = None
     ) -> None:
         self._settings = inference
-        self._parts = Parts(index, inference, output_dir, bundle)
+        self._backends = Backends(index, inference, output_dir, bundle)
 
         async def answer(users: Sequence[PreparedUser]) -> Sequence[RecommendationAnswer | Exception]:
-            return await answer_users(self._parts, users)
+            return await answer_users(self._backends, users)
 
-        self._gathering = Gathering(answer, _AT_ONCE, _SIDE_BY_SIDE[inference.runtime])
+        self._batcher = DynamicBatcher(answer, _AT_ONCE, _SIDE_BY_SIDE[inference.runtime])
 
     async def __aenter__(self) -> Self:
         return self
@@ -71,7 +71,7 @@ class Recommender:
 
     async def close(self) -> None:
         """Lets go of connections and files."""
-        await self._parts.close()
+        await self._backends.close()
 
     async def warm_up(self) -> None:
         """Opens the bundle, the tower and the encoder, so that the first answer is as quick as others.
@@ -81,9 +81,9 @@ class Recommender:
             InputError: The bundle has no tower, or its text encoder is not here.
         """
         await self.recommend(RecommendationRequest(limit=1))
-        served = await self._parts.served()
+        served = await self._backends.served()
         if served.text_settings.source == "encoder":
-            await self._parts.embed(["a first text"], served)
+            await self._backends.embed(["a first text"], served)
 
     async def recommend(self, request: RecommendationRequest) -> RecommendationAnswer:
         """Products for a user. Users that are asked for at the same time share the work.
@@ -96,7 +96,7 @@ class Recommender:
         clock = StepClock()
 
         async def ask(served: ServedBundle) -> RecommendationAnswer:
-            return await self._gathering.ask(await prepare(self._parts, request, served, clock))
+            return await self._batcher.ask(await prepare(self._backends, request, served, clock))
 
         try:
             return await self._in_one_version(ask)
@@ -121,7 +121,7 @@ class Recommender:
         query = to_query(SimilarTo(asin, by), page, page.wanted.filter())
         try:
             with timed("index", [clock]):
-                [found] = await self._parts.search([query])
+                [found] = await self._backends.search([query])
         except (UnknownProductError, ServingUnavailable):
             raise
         except InputError as error:
@@ -144,26 +144,26 @@ class Recommender:
             if served.text_settings.source != "encoder":
                 raise RequestError("this model reads no new texts", field="q", remedy="look for similar products")
             with timed("text", [clock]):
-                [vector], stood_in = await self._parts.embed([text], served)
+                [vector], fallback = await self._backends.embed([text], served)
             query = to_query(TextMeaning(vector), page, page.wanted.filter())
             with timed("index", [clock]):
-                [found] = await self._parts.search([query], served)
-            return _list_products(found, page, "text", clock, stood_in)
+                [found] = await self._backends.search([query], served)
+            return _list_products(found, page, "text", clock, fallback)
 
         return await self._in_one_version(ask)
 
     async def health(self) -> Health:
         """Whether answers can be given; never raises."""
-        return await examine(self._parts)
+        return await examine(self._backends)
 
     async def models(self) -> tuple[ModelCard, ...]:
         """What takes part in answers now; parts that are away are left out."""
-        return await describe_models(self._parts)
+        return await describe_models(self._backends)
 
     async def _in_one_version(self, ask: Callable[[ServedBundle], Awaitable[Result]]) -> Result:
         """Asks again where another bundle was published on the way."""
         for _ in range(_TRIES):
-            served = await self._parts.served()
+            served = await self._backends.served()
             try:
                 return await ask(served)
             except OtherBundleError:
@@ -180,7 +180,7 @@ class Recommender:
         self, request: RecommendationRequest, clock: StepClock, away: ServingUnavailable
     ) -> RecommendationAnswer:
         try:
-            served = await self._parts.any_bundle()
+            served = await self._backends.any_bundle()
         except InputError:
             raise away from None  # without any bundle nothing is known of popularity either
         reviews = read_user(request, served, self._settings)
@@ -202,13 +202,13 @@ def _list_products(
     page: Page,
     source: Literal["graph", "text"],
     clock: StepClock,
-    stood_in: str | None = None,
+    fallback: str | None = None,
 ) -> ProductsAnswer:
     version = found.version
     return ProductsAnswer.model_construct(
         products=list_hits(found, page, source),
-        fallback=None if stood_in is None else "in_process",
-        fallback_reason=stood_in,
+        fallback=None if fallback is None else "in_process",
+        fallback_reason=fallback,
         versions=Versions.model_construct(
             bundle=version.bundle, index=version.name, towers="none", text_encoder=version.text_encoder
         ),

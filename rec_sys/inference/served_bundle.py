@@ -153,7 +153,7 @@ class ServedBundle:
         return path
 
 
-class BundleShelf:
+class BundleCache:
     """Finds the bundle that an index was made from and keeps the latest ones open.
 
     Args:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rec_sys.contracts import TEXT_DIM, InputError, ServedModel, TextEncoderTensor
-from rec_sys.inference.gathering import Gathering
+from rec_sys.inference.dynamic_batcher import DynamicBatcher
 from rec_sys.inference.triton_models import TritonModels
 from rec_sys.text.encoder import TextEncoder, cut_batches
 from rec_sys.vector_database.catalogue import FloatArray
@@ -90,11 +90,11 @@ class TextsTogether:
         async def encode(texts: Sequence[str]) -> list[FloatArray]:
             return list(await runtime.encode(texts))
 
-        self._gathering = Gathering(encode, _TEXTS_AT_ONCE)
+        self._batcher = DynamicBatcher(encode, _TEXTS_AT_ONCE)
 
     async def encode(self, texts: Sequence[str]) -> FloatArray:
         """See `TextRuntime`."""
-        return np.stack(await asyncio.gather(*map(self._gathering.ask, texts)))
+        return np.stack(await asyncio.gather(*map(self._batcher.ask, texts)))
 
 
 class TextVectors:

@@ -6,6 +6,7 @@ from typing import Any
 
 from rec_sys.contracts import InputError
 from rec_sys.inference.answers import Attention, popular_products, recommend_hits, to_query, weights_of
+from rec_sys.inference.backends import Backends, OtherBundleError
 from rec_sys.inference.clock import StepClock, timed
 from rec_sys.inference.contract import (
     Basis,
@@ -14,7 +15,6 @@ from rec_sys.inference.contract import (
     ServingUnavailable,
     Versions,
 )
-from rec_sys.inference.parts import OtherBundleError, Parts
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.user_reviews import UserReviews, memory_weights, read_user, tower_inputs
 from rec_sys.vector_database.catalogue import FloatArray
@@ -31,7 +31,7 @@ class PreparedUser:
         reviews: What there is of the user.
         texts: Vectors of the texts sent, float32 `[384]`, by their place.
         clock: Counts the time of the answer.
-        stood_in: Why the encoder here stood in for Triton's; None where it did not.
+        fallback: Why the encoder here stood in for Triton's; None where it did not.
     """
 
     request: RecommendationRequest
@@ -39,7 +39,7 @@ class PreparedUser:
     reviews: UserReviews
     texts: dict[int, FloatArray]
     clock: StepClock
-    stood_in: str | None
+    fallback: str | None
 
     @property
     def filter(self) -> ProductFilter:
@@ -47,48 +47,54 @@ class PreparedUser:
         return self.request.wanted.filter(() if self.request.include_seen else self.reviews.seen)
 
 
-async def prepare(parts: Parts, request: RecommendationRequest, served: ServedBundle, clock: StepClock) -> PreparedUser:
+async def prepare(
+    backends: Backends, request: RecommendationRequest, served: ServedBundle, clock: StepClock
+) -> PreparedUser:
     """Reads a user and embeds their new texts; raises as `Recommender.recommend`."""
-    reviews = read_user(request, served, parts.settings)
+    reviews = read_user(request, served, backends.settings)
     to_query(UserTaste(served.inputs[0]), request, ProductFilter())  # refuses a page before any work is done
     if not reviews.texts:
         return PreparedUser(request, served, reviews, {}, clock, None)
     with timed("text", [clock]):
-        vectors, stood_in = await parts.embed(list(reviews.texts.values()), served)
-    return PreparedUser(request, served, reviews, dict(zip(reviews.texts, vectors, strict=True)), clock, stood_in)
+        vectors, fallback = await backends.embed(list(reviews.texts.values()), served)
+    return PreparedUser(request, served, reviews, dict(zip(reviews.texts, vectors, strict=True)), clock, fallback)
 
 
-async def answer_users(parts: Parts, users: Sequence[PreparedUser]) -> list[RecommendationAnswer | Exception]:
+async def answer_users(backends: Backends, users: Sequence[PreparedUser]) -> list[RecommendationAnswer | Exception]:
     """Answers, or what went wrong; users prepared with different bundles are answered apart."""
     answers: dict[int, RecommendationAnswer | Exception] = {}
     for identity in dict.fromkeys(user.served.identity for user in users):
         places = [place for place, user in enumerate(users) if user.served.identity == identity]
-        found = await _answer_or_explain(parts, [users[place] for place in places])
+        found = await _answer_or_explain(backends, [users[place] for place in places])
         answers |= dict(zip(places, found, strict=True))
     return [answers[place] for place in range(len(users))]
 
 
-async def _answer_or_explain(parts: Parts, users: list[PreparedUser]) -> Sequence[RecommendationAnswer | Exception]:
+async def _answer_or_explain(
+    backends: Backends, users: list[PreparedUser]
+) -> Sequence[RecommendationAnswer | Exception]:
     try:
-        return await _answer(parts, users)
+        return await _answer(backends, users)
     except (ServingUnavailable, OtherBundleError) as error:
         return [error] * len(users)
     except InputError as error:
         if len(users) == 1:
             return [error]
     # One of them has spoilt it for all.
-    return [answer for user in users for answer in await _answer_or_explain(parts, [user])]
+    return [answer for user in users for answer in await _answer_or_explain(backends, [user])]
 
 
-async def _answer(parts: Parts, users: list[PreparedUser]) -> list[RecommendationAnswer]:
+async def _answer(backends: Backends, users: list[PreparedUser]) -> list[RecommendationAnswer]:
     served, clocks = users[0].served, [user.clock for user in users]
     with timed("tower", clocks):
         inputs = tower_inputs([user.reviews for user in users], [user.texts for user in users], served)
-        (vectors, weights), towers, stood_in = await parts.read_users(served, inputs)
+        (vectors, weights), towers, fallback = await backends.read_users(served, inputs)
     in_memory = [memory_weights(user.reviews, served) for user in users]
-    asked = [place for place, user in enumerate(users) if len(user.reviews) or parts.settings.empty_history == "tower"]
+    asked = [
+        place for place, user in enumerate(users) if len(user.reviews) or backends.settings.empty_history == "tower"
+    ]
     with timed("index", clocks):
-        hits = await parts.search(
+        hits = await backends.search(
             [
                 to_query(UserTaste(vectors[place], in_memory[place][1]), users[place].request, users[place].filter)
                 for place in asked
@@ -98,13 +104,13 @@ async def _answer(parts: Parts, users: list[PreparedUser]) -> list[Recommendatio
     found: dict[int, ProductAnswer] = dict(zip(asked, hits, strict=True))
     answers = []
     for place, (user, weight) in enumerate(zip(users, weights_of([u.reviews for u in users], weights), strict=True)):
-        attention = Attention(user.reviews, weight, *in_memory[place], parts.settings.max_reasons)
-        answers.append(_put_together(user, found.get(place), attention, towers, user.stood_in or stood_in))
+        attention = Attention(user.reviews, weight, *in_memory[place], backends.settings.max_reasons)
+        answers.append(_put_together(user, found.get(place), attention, towers, user.fallback or fallback))
     return answers
 
 
 def _put_together(
-    user: PreparedUser, found: ProductAnswer | None, attention: Attention, towers: str, stood_in: str | None
+    user: PreparedUser, found: ProductAnswer | None, attention: Attention, towers: str, fallback: str | None
 ) -> RecommendationAnswer:
     served, request = user.served, user.request
     if found is None:
@@ -114,8 +120,8 @@ def _put_together(
     return RecommendationAnswer.model_construct(
         **about_user(request, user.reviews),
         products=products,
-        fallback=None if stood_in is None else "in_process",
-        fallback_reason=stood_in,
+        fallback=None if fallback is None else "in_process",
+        fallback_reason=fallback,
         versions=Versions.model_construct(
             bundle=served.identity,
             index=None if found is None else found.version.name,

@@ -7,7 +7,7 @@ products ranked better, and what is known of the two reviews sharpens the counts
 
 summed over the users who reviewed both i and j, :math:`d` days apart; :math:`n_i` is the number of reviews of i,
 :math:`m_u` that of the user, :math:`z` a product's mean review text. The letters a, b, c, D and t are
-`MemorySettings.product_power`, `author_power`, `burst`, `burst_days` and `text`.
+`MemorySettings.product_power`, `author_power`, `session`, `session_days` and `text`.
 """
 
 from dataclasses import dataclass
@@ -109,9 +109,9 @@ def _count_pairs(
             break
         newer = older + gap
         weight = author[older]
-        if day is not None and settings.burst > 0:
-            apart = np.exp(-(day[newer] - day[older]) / settings.burst_days)
-            weight = (weight * (1 + settings.burst * apart)).astype(np.float32)
+        if day is not None and settings.session > 0:
+            apart = np.exp(-(day[newer] - day[older]) / settings.session_days)
+            weight = (weight * (1 + settings.session * apart)).astype(np.float32)
         waiting.append((product[older], product[newer], weight))
         if sum(len(pairs[2]) for pairs in waiting) > _SUMMED_AT_ONCE:
             counted, waiting = counted + _sum_up(waiting, shape), []

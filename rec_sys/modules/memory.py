@@ -91,8 +91,8 @@ def weigh_history(
     recency: float,
     limit: int,
     age: npt.NDArray[np.floating] | None = None,
-    burst: float = 0.0,
-    burst_days: float = 7.0,
+    session: float = 0.0,
+    session_days: float = 7.0,
 ) -> sparse.csr_matrix:
     """Weights of histories, see `bundle.weigh_reviews`, for the newest `limit` reviews.
 
@@ -103,8 +103,8 @@ def weigh_history(
         recency: Weight of a review against the next newer one.
         limit: Most reviews that are read.
         age: `[total]`, days before the row's newest review; None = unknown.
-        burst: How much more the reviews written about the newest one's day weigh.
-        burst_days: Days in which that fades to a third.
+        session: How much more the reviews written about the newest one's day weigh.
+        session_days: Days in which that fades to a third.
 
     Returns:
         float32 CSR `[rows, num_products]`; a product reviewed twice has the sum.
@@ -113,7 +113,7 @@ def weigh_history(
     newer = offsets[row + 1] - 1 - np.arange(len(products))
     read = newer < limit
     days = np.full(len(products), -1.0) if age is None else age
-    weight = weigh_reviews(newer[read], days[read], recency, burst, burst_days)
+    weight = weigh_reviews(newer[read], days[read], recency, session, session_days)
     return sparse.csr_matrix((weight, (row[read], products[read])), shape=(len(offsets) - 1, num_products))
 
 

@@ -3,14 +3,11 @@
 torch takes seconds to import, so it is imported when the settings have proved sound.
 """
 
-import sys
-import time
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 from rec_sys.bundle import find_bundle
-from rec_sys.entry import run_entry
+from rec_sys.entry import run_entry, timed_speech
 from rec_sys.settings import ExportSettings, Section, TritonSettings
 
 
@@ -26,7 +23,7 @@ class ModelExportSettings(Section):
 def run(settings: ModelExportSettings) -> None:
     """Checks and publishes; prints a line for every model and, last, the repository."""
     bundle = find_bundle(settings.bundle, settings.output_dir)
-    say = _timed_speech()
+    say = timed_speech()
     say(f"bundle: {bundle.folder}")
     # What torch_geometric's import says of torch; nothing of it can be mended here.
     warnings.filterwarnings("ignore", message=r".*torch\.jit\.script.*deprecated.*")
@@ -37,15 +34,6 @@ def run(settings: ModelExportSettings) -> None:
         dropped = f", dropped {', '.join(map(str, published.dropped))}" if published.dropped else ""
         print(f"model: {published.name}, version {published.version} ({state}{dropped})")
     print(f"repository: {settings.triton.model_repository.absolute()}")
-
-
-def _timed_speech() -> Callable[[str], None]:
-    began = time.perf_counter()
-
-    def say(line: str) -> None:
-        print(f"[{time.perf_counter() - began:6.1f} s] {line}", file=sys.stderr, flush=True)
-
-    return say
 
 
 if __name__ == "__main__":

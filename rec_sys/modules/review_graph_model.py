@@ -6,7 +6,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from rec_sys.graph.blocks import ProductBlock, RatingOffsets, Reviews, UserBlock
+from rec_sys.graph.blocks import ProductBlock, Reviews, UserBlock
+from rec_sys.graph.rating_offsets import RatingOffsets
 from rec_sys.modules.review_features import ReviewEncoder
 from rec_sys.modules.towers import ProductTower, UserTower
 from rec_sys.settings import GraphSettings, ModelSettings

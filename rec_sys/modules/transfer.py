@@ -12,7 +12,7 @@ Block = TypeVar("Block")
 def move_to(block: Block, device: torch.device) -> Block:
     """A copy of a (nested) dataclass with every tensor on the device."""
     moved: Any = {}
-    for field in fields(block):  # type: ignore[arg-type]
+    for field in fields(block):  # type: ignore[arg-type] # there is no type of all dataclasses
         value = getattr(block, field.name)
         if isinstance(value, Tensor):
             value = value.to(device, non_blocking=True)

@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 
 from rec_sys.contracts import InputError
 from rec_sys.serving.answering import Answering
-from rec_sys.serving.authentication import Gatekeeper
+from rec_sys.serving.authentication import BearerAuth
 from rec_sys.serving.body_limit import BodyLimit
 from rec_sys.serving.documentation import DESCRIPTION, TITLE
 from rec_sys.serving.metrics import GatewayMetrics
@@ -47,13 +47,13 @@ def create_application(settings: ServingSettings, recommender: Answering) -> Fas
     metrics = GatewayMetrics()
     application = FastAPI(title=TITLE, description=DESCRIPTION, version=_API_VERSION, lifespan=lifespan)
     install_handlers(application)
-    guard = [Depends(Gatekeeper(settings))]
+    guard = [Depends(BearerAuth(settings))]
     application.include_router(product_routes(recommender, metrics), dependencies=guard)
     application.include_router(model_routes(recommender, settings), dependencies=guard)
     application.include_router(status_routes(recommender, metrics, settings))
     application.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     application.add_middleware(Observation, metrics=metrics, settings=settings)  # the last added is the outermost
-    application.openapi = lambda: _describe(application)  # type: ignore[method-assign]
+    application.openapi = lambda: _describe(application)  # type: ignore[method-assign] # as FastAPI tells to
     return application
 
 
@@ -63,7 +63,7 @@ async def _warm_up(recommender: Answering) -> None:
         await recommender.warm_up()
     except InputError as error:
         _log.warning("not ready yet", reason=error.what, where=error.where, remedy=error.remedy)
-    except Exception:
+    except Exception:  # nobody awaits this task: the log is where it can be seen, and each request meets it itself
         _log.exception("warming up failed")
     else:
         _log.info("warmed up")

@@ -19,7 +19,7 @@ _FIRST_NAME: Final = "token"
 Clock = Callable[[], datetime]
 
 
-class Gatekeeper:
+class BearerAuth:
     """Lets the bearers of a valid token in; everybody where there is no token.
 
     Args:

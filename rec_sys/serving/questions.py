@@ -4,23 +4,14 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from rec_sys.inference.contract import Page, RecommendationRequest, Wanted
+from rec_sys.inference.contract import Excerpt, Page, RecommendationRequest, Wanted
 
 _FILTERS = tuple(Wanted.model_fields)
+_EXCERPT = tuple(Excerpt.model_fields)
 
 
-class PageQuestion(Wanted):
+class PageQuestion(Wanted, Excerpt):
     """A page of a ranking; what is repeated in the address is a list."""
-
-    limit: int = Field(10, ge=1, le=100, description="Most products.")
-    offset: int = Field(0, ge=0, le=10_000, description="Products to skip, for later pages.")
-    diversity: float = Field(
-        0.0,
-        ge=0,
-        le=1,
-        allow_inf_nan=False,
-        description="0 = by score alone, 1 = as unlike each other as can be; pages end at the best 200 then.",
-    )
 
     def page(self) -> Page:
         """As the recommender takes it."""
@@ -28,7 +19,7 @@ class PageQuestion(Wanted):
 
     def _page_fields(self) -> dict[str, Any]:
         wanted = Wanted(**{name: getattr(self, name) for name in _FILTERS})
-        return {"limit": self.limit, "offset": self.offset, "diversity": self.diversity, "wanted": wanted}
+        return {name: getattr(self, name) for name in _EXCERPT} | {"wanted": wanted}
 
 
 class UserQuestion(PageQuestion):

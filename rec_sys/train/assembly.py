@@ -7,13 +7,14 @@ import torch
 
 from rec_sys.contracts import Part
 from rec_sys.data.splits import Split
-from rec_sys.evaluation.fusion import Burst, Fusion, choose_fusion
 from rec_sys.evaluation.model_scorer import ModelScorer
-from rec_sys.graph.blocks import BlockBuilder, fit_rating_offsets
+from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.graph.product_hop import ProductHop
+from rec_sys.graph.rating_offsets import fit_rating_offsets
 from rec_sys.graph.review_graph import ReviewGraph
 from rec_sys.graph.sampler import TemporalSampler
 from rec_sys.modules.counted_memory import KnownReviews, count_memory
+from rec_sys.modules.hybrid_score import Fusion, SessionWeight, choose_fusion
 from rec_sys.modules.memory import CoReviewMemory, fit_memory
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.settings import Settings
@@ -59,7 +60,7 @@ def make_model(graph: ReviewGraph, split: Split, train_builder: BlockBuilder, se
     return model
 
 
-def remember(graph: ReviewGraph, split: Split, settings: Settings, l2: float) -> CoReviewMemory:
+def fit_co_review(graph: ReviewGraph, split: Split, settings: Settings, l2: float) -> CoReviewMemory:
     """The co-review memory of a split's train part."""
     columns, edges = graph.interactions, split.train_edges
     if settings.model.co_review.method == "counts":
@@ -81,7 +82,7 @@ def remember(graph: ReviewGraph, split: Split, settings: Settings, l2: float) ->
     )
 
 
-def choose_memory(
+def tune_co_review(
     model: ReviewGraphModel,
     builder: BlockBuilder,
     split: Split,
@@ -104,9 +105,9 @@ def choose_memory(
         return None
     wanted = settings.model.co_review
     strengths = wanted.l2 if wanted.method == "ridge" else wanted.l2[:1]  # counts have none to choose
-    memories = {l2: remember(builder.graph, split, settings, l2) for l2 in strengths}
+    memories = {l2: fit_co_review(builder.graph, split, settings, l2) for l2 in strengths}
     columns = builder.graph.interactions
-    burst = Burst(columns.timestamp if columns.has_time else None, wanted.burst, wanted.burst_days)
+    session = SessionWeight(columns.timestamp if columns.has_time else None, wanted.session, wanted.session_days)
     l2, fusion, figures = choose_fusion(
         ModelScorer(model, builder, split.validation).score,
         split.validation,
@@ -115,7 +116,7 @@ def choose_memory(
         wanted.recency,
         settings.graph.user_reviews,
         settings.evaluation.query_batch,
-        burst,
+        session,
     )
     say(
         f"memory: validation chose l2 {l2:g} and weight {fusion.weight:g} of {len(figures)} choices,"

@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from rec_sys.data.interactions import FloatArray, IntArray
-from rec_sys.graph.blocks import BlockBuilder, ProductBlock, UserBlock
+from rec_sys.graph.block_builder import BlockBuilder
+from rec_sys.graph.blocks import ProductBlock, UserBlock
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 
 from rec_sys.data.splits import Queries
 from rec_sys.evaluation.model_scorer import ModelScorer
-from rec_sys.graph.blocks import BlockBuilder
+from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 
 SHARES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -50,7 +50,7 @@ def choose_rating_share(
 
 
 @torch.no_grad()
-def keep_share(model: ReviewGraphModel, share: float) -> None:
+def scale_rating_term(model: ReviewGraphModel, share: float) -> None:
     """Keeps a share of the personal part of the model's predicted stars; rankings stay as they are."""
     model.rating_scale.mul_(share)
 

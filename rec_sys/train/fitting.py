@@ -11,9 +11,9 @@ import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
 
 from rec_sys.settings import Settings, TrainerSettings
+from rec_sys.tracking import Tracker
 from rec_sys.train.lightning_module import WATCHED, ReviewGraphLearner
 from rec_sys.train.run_folder import is_first_process
-from rec_sys.train.tracking import Tracker
 
 
 class EpochReport(Callback):

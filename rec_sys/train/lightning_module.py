@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rec_sys.data.splits import Split
 from rec_sys.evaluation.model_scorer import evaluate_model
-from rec_sys.graph.blocks import BlockBuilder
+from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.modules.losses import rating_loss, softmax_loss, softmax_precision
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.modules.transfer import move_to
@@ -73,7 +73,7 @@ class ReviewGraphLearner(lightning.LightningModule):
 
     def val_dataloader(self) -> torch.utils.data.DataLoader[int]:
         """One item: the whole validation part is measured at once."""
-        return torch.utils.data.DataLoader([0], batch_size=None)  # type: ignore[arg-type]
+        return torch.utils.data.DataLoader([0], batch_size=None)  # type: ignore[arg-type] # a list serves as a dataset
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Moves the blocks of a training batch."""

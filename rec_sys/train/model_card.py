@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from rec_sys.data.dataset import DatasetSummary
-from rec_sys.evaluation.fusion import Fusion
+from rec_sys.modules.hybrid_score import Fusion
 from rec_sys.settings import Settings
 
 _RANKING: Final = ("ndcg_at_10_masked", "recall_at_10_masked", "ndcg_at_10", "recall_at_10", "coverage_at_10")
@@ -96,8 +96,10 @@ def _table(metrics: Mapping[str, Any], keys: tuple[str, ...], title: str) -> str
     shown = [key for key in keys if key in metrics["test"]]
     if not shown:
         return ""
-    peers = {name: figures for name, figures in metrics["peers"].items() if any(key in figures for key in shown)}
-    columns = {"test": metrics["test"], **peers, "validation": metrics["validation"]}
+    baselines = {
+        name: figures for name, figures in metrics["baselines"].items() if any(key in figures for key in shown)
+    }
+    columns = {"test": metrics["test"], **baselines, "validation": metrics["validation"]}
     heads = ["", *("**this model**, test" if name == "test" else name for name in columns)]
     if "validation" in columns:
         heads[-1] = "this model, validation"
@@ -134,7 +136,7 @@ def _describe_limits(summary: DatasetSummary, settings: Settings) -> list[str]:
         "It was measured on this data alone: other shops, languages and years need a training of their own.",
         "It predicts what is *reviewed* next. What is bought and never reviewed is unknown to it.",
         "Somebody without any review gets about what is popular. How many reviews it takes to do better,"
-        " `rec_sys.train.cold_start` measures; on the 2014 instruments it took two.",
+        " `rec_sys.experiments.cold_start` measures; on the 2014 instruments it took two.",
         "A product that arrives after training is placed by its text and its first reviews; the memory knows nothing of"
         " it, so it rarely comes before the products that the memory knows.",
         "`coverage_at_10` says which share of the catalogue stands in somebody's ten best; the rest never does.",

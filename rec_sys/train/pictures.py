@@ -88,7 +88,7 @@ def draw_ranking_metrics(metrics: Mapping[str, Any], path: Path) -> None:
     """Recall, NDCG and MRR on the test part, history masked, beside popularity's.
 
     Args:
-        metrics: As `metrics.json`: `test` and `peers.popular` with keys such as `ndcg_at_10_masked`. Where
+        metrics: As `metrics.json`: `test` and `baselines.popular` with keys such as `ndcg_at_10_masked`. Where
             `standard_error.test` or `standard_error.popular` has a key too, it is drawn up and down from the bar.
         path: The PNG to write.
 
@@ -104,7 +104,7 @@ def draw_ranking_metrics(metrics: Mapping[str, Any], path: Path) -> None:
     for axes, (metric, title) in zip(figure.subplots(1, 3), _RANKING_TITLES.items(), strict=True):
         keys = [f"{metric}_at_{k}_masked" for k in ks]
         _draw_bars(axes, -0.21, metrics["test"], errors.get("test", {}), keys, BLUE, "this model")
-        _draw_bars(axes, 0.21, metrics["peers"]["popular"], errors.get("popular", {}), keys, GREY, "popular")
+        _draw_bars(axes, 0.21, metrics["baselines"]["popular"], errors.get("popular", {}), keys, GREY, "popular")
         axes.set_xticks(range(len(ks)), [f"@{k}" for k in ks])
         axes.tick_params(axis="x", length=0)
         label_axes(axes, title, "")
@@ -178,13 +178,13 @@ def _lay_out(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
 def _group_products(products: pl.DataFrame) -> tuple[pl.Series | None, str]:
     """The name that colours each product (null: none), and what kind of name it is."""
     categories = products[ProductColumn.CATEGORIES]
-    depth = int(categories.list.len().max() or 0)  # type: ignore[arg-type]
+    depth = max(categories.list.len().drop_nulls().to_list(), default=0)
     levels = [categories.list.get(level, null_on_oob=True) for level in range(depth)]
     for names, kind in [*((level, "category") for level in levels), (products[ProductColumn.BRAND], "brand")]:
         named = names.drop_nulls()
         if len(named) < _FEWEST_NAMED * products.height or named.n_unique() < 2:
             continue
-        if named.value_counts()["count"].max() <= _MOST_COMMON_SHARE * len(named):  # type: ignore[operator]
+        if max(named.value_counts()["count"].to_list()) <= _MOST_COMMON_SHARE * len(named):
             return names, kind
     return None, ""
 

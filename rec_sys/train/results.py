@@ -1,4 +1,4 @@
-"""What a run found: metrics beside the peers', vectors, towers, pictures, all in one bundle."""
+"""What a run found: metrics beside the baselines', vectors, towers, pictures, all in one bundle."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,18 +9,20 @@ import polars as pl
 import torch
 from rich.table import Table
 
+from rec_sys.baselines.contract import POPULAR
+from rec_sys.baselines.popular import NoSettings, PopularBaseline
+from rec_sys.baselines.rating_baseline import RATING_BASELINES, RatingBaseline
+from rec_sys.baselines.reviews import Histories, TrainingReviews
 from rec_sys.bundle import BundleContents, write_bundle
 from rec_sys.contracts import HistoryColumn, ProductVector, ReviewColumn
 from rec_sys.data.dataset import PreparedDataset, embedded_review_text
 from rec_sys.data.splits import Queries, Split
-from rec_sys.evaluation.fusion import Fusion
 from rec_sys.evaluation.model_scorer import PartResult, encode_catalogue
-from rec_sys.evaluation.peers.popular import PopularPeer
-from rec_sys.evaluation.peers.rating_baseline import RATING_BASELINES, RatingBaseline
 from rec_sys.evaluation.ranking import evaluate_ranking
 from rec_sys.evaluation.rating import rating_metrics
-from rec_sys.graph.blocks import BlockBuilder
+from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.graph.review_graph import ReviewGraph
+from rec_sys.modules.hybrid_score import Fusion
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.modules.tower_export import export_towers
 from rec_sys.settings import EvaluationSettings, Settings
@@ -32,20 +34,27 @@ _RANKING_SHOWN = ("recall_at_10", "ndcg_at_10", "mrr_at_10")
 _RATING_SHOWN = ("rmse", "mae", "auc", "accuracy", "balanced_accuracy", "f1")
 
 
-def measure_peers(
+def measure_baselines(
     graph: ReviewGraph, split: Split, settings: EvaluationSettings
 ) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]:
     """Popularity's ranking and the rating baselines on the same test questions, fitted on the train part.
 
     Returns:
-        Metrics by peer, and standard errors by peer.
+        Metrics by baseline, and standard errors by baseline.
     """
     columns = graph.interactions
     train = split.train_edges
     product = columns.product_index[train]
-    popular = PopularPeer().fit(product, columns.num_products)
-    ranking = evaluate_ranking(popular.score, split.test, columns.num_products, settings.ks, settings.query_batch)
-    peers = {popular.name: ranking.metrics}
+    popular = PopularBaseline(NoSettings()).fit(TrainingReviews.of_edges(columns, train))
+    histories = Histories.of_queries(split.test)
+    ranking = evaluate_ranking(
+        lambda rows: popular.score(histories.take(rows)),
+        split.test,
+        columns.num_products,
+        settings.ks,
+        settings.query_batch,
+    )
+    baselines = {POPULAR: ranking.metrics}
     stars = np.asarray(columns.rating[train])
     rated = ~np.isnan(stars)
     asked_user, asked_product, given = _rated_targets(graph, split.test)
@@ -54,8 +63,8 @@ def measure_peers(
             baseline = RatingBaseline(kind).fit(
                 columns.user_index[train][rated], product[rated], stars[rated], columns.num_users, columns.num_products
             )
-            peers[baseline.name] = rating_metrics(baseline.predict(asked_user, asked_product), given)
-    return peers, {popular.name: ranking.standard_error}
+            baselines[baseline.name] = rating_metrics(baseline.predict(asked_user, asked_product), given)
+    return baselines, {POPULAR: ranking.standard_error}
 
 
 def _rated_targets(graph: ReviewGraph, queries: Queries) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -68,8 +77,8 @@ def _rated_targets(graph: ReviewGraph, queries: Queries) -> tuple[np.ndarray, np
 def gather_metrics(
     validation: PartResult,
     test: PartResult,
-    peers: dict[str, dict[str, float]],
-    peer_errors: dict[str, dict[str, float]],
+    baselines: dict[str, dict[str, float]],
+    baseline_errors: dict[str, dict[str, float]],
 ) -> dict[str, Any]:
     """The content of `metrics.json`; figures that do not exist for this data are left out."""
 
@@ -79,10 +88,10 @@ def gather_metrics(
     return {
         "validation": finite(validation.metrics),
         "test": finite(test.metrics),
-        "peers": {name: finite(figures) for name, figures in peers.items()},
+        "baselines": {name: finite(figures) for name, figures in baselines.items()},
         "standard_error": {
             "test": finite(test.ranking.standard_error),
-            **{name: finite(figures) for name, figures in peer_errors.items()},
+            **{name: finite(figures) for name, figures in baseline_errors.items()},
         },
     }
 
@@ -170,8 +179,8 @@ def write_results(
         memory=fusion.memory.tensors() if fusion else None,
         memory_weight=fusion.weight if fusion else 0.0,
         memory_recency=settings.model.co_review.recency,
-        memory_burst=settings.model.co_review.burst,
-        memory_burst_days=settings.model.co_review.burst_days,
+        memory_session=settings.model.co_review.session,
+        memory_session_days=settings.model.co_review.session_days,
         user_reviews=settings.graph.user_reviews,
         product_reviews=settings.graph.product_reviews,
         has_time=dataset.summary.has_time,
@@ -184,7 +193,7 @@ def write_results(
 
 
 def results_tables(metrics: dict[str, Any]) -> list[Table]:
-    """The test figures beside the peers', for the terminal: one table of rankings, one of ratings."""
+    """The test figures beside the baselines', for the terminal: one table of rankings, one of ratings."""
     rankings = [f"{key}{suffix}" for suffix in ("_masked", "") for key in _RANKING_SHOWN] + ["coverage_at_10"]
     tables = (
         _compare(metrics, "test: what is reviewed next (masked: the user's own products left out)", rankings),
@@ -194,12 +203,12 @@ def results_tables(metrics: dict[str, Any]) -> list[Table]:
 
 
 def _compare(metrics: dict[str, Any], title: str, keys: list[str]) -> Table:
-    peers = {name: figures for name, figures in metrics["peers"].items() if any(key in figures for key in keys)}
-    table = Table("", "review graph", *peers, title=title, title_justify="left")
+    baselines = {name: figures for name, figures in metrics["baselines"].items() if any(key in figures for key in keys)}
+    table = Table("", "review graph", *baselines, title=title, title_justify="left")
     for column in table.columns[1:]:
         column.justify = "right"
     for key in keys:
         if key in metrics["test"]:
-            figures = (metrics["test"][key], *(peer.get(key) for peer in peers.values()))
+            figures = (metrics["test"][key], *(baseline.get(key) for baseline in baselines.values()))
             table.add_row(key, *("-" if figure is None else f"{figure:.4f}" for figure in figures))
     return table

@@ -3,8 +3,6 @@
 Lightning, PyG and MLflow take seconds to import, so they are imported when the settings have proved sound.
 """
 
-import sys
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,14 +15,14 @@ from rich.console import Console
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.data.prepare import prepare
 from rec_sys.data.splits import Split, split_reviews
-from rec_sys.entry import run_entry
+from rec_sys.entry import run_entry, timed_speech
 from rec_sys.settings import Settings
 from rec_sys.train.run_folder import RunFolder, is_first_process
 
 if TYPE_CHECKING:
     from rec_sys.graph.review_graph import ReviewGraph
+    from rec_sys.tracking import Tracker
     from rec_sys.train.lightning_module import ReviewGraphLearner
-    from rec_sys.train.tracking import Tracker
 
 # What libraries say of each other's calls; nothing of it can be mended here.
 LIBRARY_NOISE = (
@@ -43,7 +41,7 @@ def run(settings: Settings) -> None:
     With `experiment=ablation` it is the path of a table of many trainings.
     """
     if settings.ablation.rows:
-        from rec_sys.train.ablation import compare_parts
+        from rec_sys.experiments.ablation import compare_parts
 
         print(f"ablation: {compare_parts(settings)}")
         return
@@ -60,7 +58,7 @@ def train(settings: Settings, folder: RunFolder) -> Path | None:
     Returns:
         The bundle's path; None in the worker processes of a multi-device run.
     """
-    say = _timed_speech()
+    say = timed_speech()
     dataset = prepare(settings.data, settings.output_dir)
     say(
         f"data: {dataset.summary.num_reviews:,} reviews, {dataset.summary.num_users:,} users,"
@@ -90,12 +88,12 @@ def _learn(
     for message in LIBRARY_NOISE:
         warnings.filterwarnings("ignore", message=message)
     from rec_sys.evaluation.model_scorer import evaluate_model
+    from rec_sys.tracking import Tracker
     from rec_sys.train import results
-    from rec_sys.train.assembly import choose_memory, make_builders, make_model, remember
-    from rec_sys.train.calibration import choose_rating_share, keep_share
+    from rec_sys.train.assembly import fit_co_review, make_builders, make_model, tune_co_review
+    from rec_sys.train.calibration import choose_rating_share, scale_rating_term
     from rec_sys.train.fitting import fit, limit_threads
     from rec_sys.train.lightning_module import ReviewGraphLearner, best_epoch
-    from rec_sys.train.tracking import Tracker
 
     limit_threads(settings.trainer)
     folder.sweep(f"{dataset.summary.fingerprint} {text_encoder}")
@@ -113,7 +111,7 @@ def _learn(
         learner, is_first = learn(split, folder.checkpoints, None)
         history, final = learner.history, learner
         known = learner.builders["validation"]
-        chosen = choose_memory(learner.model, known, split, settings, say) if is_first else None
+        chosen = tune_co_review(learner.model, known, split, settings, say) if is_first else None
         fusion = final_fusion = chosen[0] if chosen else None
         share = 1.0
         if is_first:
@@ -123,17 +121,17 @@ def _learn(
             say(f"refit: {epochs} epochs on train + validation")
             final, is_first = learn(split.train_on_validation(graph.interactions), folder.checkpoints / "refit", epochs)
             if chosen:
-                final_fusion = replace(chosen[0], memory=remember(graph, final.split, settings, chosen[1]))
+                final_fusion = replace(chosen[0], memory=fit_co_review(graph, final.split, settings, chosen[1]))
         if not is_first:
             return None
         for model in {id(one): one for one in (learner.model, final.model)}.values():
-            keep_share(model, share)
+            scale_rating_term(model, share)
         say("evaluate: the best weights on validation and test")
         measure = partial(evaluate_model, settings=settings.evaluation)
         validation = measure(learner.model, known, split.validation, fusion=fusion)
         test = measure(final.model, final.builders["test"], split.test, fusion=final_fusion)
         metrics = results.gather_metrics(
-            validation, test, *results.measure_peers(graph, final.split, settings.evaluation)
+            validation, test, *results.measure_baselines(graph, final.split, settings.evaluation)
         )
         vectors = results.product_vectors(final.model, final.builders["train"])
         pictures = results.draw_pictures(folder.path / "pictures", history, metrics, vectors["output"], dataset)
@@ -152,23 +150,11 @@ def log_results(tracker: "Tracker", metrics: dict[str, Any], bundle: Path, pictu
     """The final figures, the bundle and the pictures go to MLflow."""
     for part in ("validation", "test"):
         tracker.log_metrics({f"{part}_{key}": value for key, value in metrics[part].items()})
-    for name, figures in metrics["peers"].items():
+    for name, figures in metrics["baselines"].items():
         tracker.log_metrics({f"{name}_{key}": value for key, value in figures.items()})
     tracker.log_folder(bundle, "bundle")
     for picture in pictures:
         tracker.log_picture(picture)
-
-
-def _timed_speech() -> Callable[[str], None]:
-    """Lines for the user, each with the seconds since the start."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    began = time.perf_counter()
-
-    def say(line: str) -> None:
-        console.print(f"[{time.perf_counter() - began:6.1f} s] {line}", markup=False)
-        sys.stderr.flush()
-
-    return say
 
 
 if __name__ == "__main__":

@@ -3,16 +3,14 @@
 `action=rollback` serves the version before, `action=status` says what is served.
 """
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
-from rich.console import Console
 
 from rec_sys.bundle import Bundle, find_bundle
-from rec_sys.entry import run_entry
+from rec_sys.entry import run_entry, timed_speech
 from rec_sys.settings import IndexSettings, Section
 from rec_sys.vector_database.catalogue import read_catalogue
 from rec_sys.vector_database.contract import IndexVersion
@@ -33,7 +31,7 @@ class CreateVectorbaseSettings(Section):
 
 def run(settings: CreateVectorbaseSettings) -> None:
     """Does what is asked; the last line printed says which version is served."""
-    say = _timed_speech()
+    say = timed_speech()
     publisher = open_publisher(settings.index, say)
     if settings.action == "publish":
         version = publish(find_bundle(settings.bundle, settings.output_dir), publisher, say)
@@ -67,17 +65,6 @@ def publish(bundle: Bundle, publisher: IndexPublisher, say: Callable[[str], None
     if publication.dropped:
         say(f"dropped: {', '.join(publication.dropped)}")
     return publication.version
-
-
-def _timed_speech() -> Callable[[str], None]:
-    """Lines for the user, each with the seconds since the start."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    began = time.perf_counter()
-
-    def say(line: str) -> None:
-        console.print(f"[{time.perf_counter() - began:6.1f} s] {line}", markup=False)
-
-    return say
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from rec_sys.settings import EdgeIndex
 from rec_sys.vector_database.catalogue import INDEXED_FIELDS, NO_GRAPH, NO_LINKS_BY_PAYLOAD, IndexPoint
 from rec_sys.vector_database.contract import IndexVersion
 from rec_sys.vector_database.edge_queries import diverse_request, search_request
-from rec_sys.vector_database.plans import DiversePlan, SearchPlan, StoredPoint
+from rec_sys.vector_database.search_request import DiversePlan, SearchPlan, StoredPoint
 
 VERSION_FILE: Final = "version.json"  # written last and removed first: a folder with it is whole
 _SHARD: Final = "shard"

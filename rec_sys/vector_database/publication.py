@@ -13,7 +13,7 @@ from rec_sys.contracts import InputError
 from rec_sys.settings import IndexCommon
 from rec_sys.vector_database.catalogue import Catalogue
 from rec_sys.vector_database.contract import IndexVersion
-from rec_sys.vector_database.plans import VersionReader
+from rec_sys.vector_database.search_request import VersionReader
 from rec_sys.vector_database.verification import verify_version
 
 Check = Callable[[VersionReader], None]

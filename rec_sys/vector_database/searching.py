@@ -22,7 +22,7 @@ from rec_sys.vector_database.contract import (
     UserTaste,
 )
 from rec_sys.vector_database.diversity import order_diversely
-from rec_sys.vector_database.plans import DiversePlan, SearchPlan, StoredPoint, VersionReader
+from rec_sys.vector_database.search_request import DiversePlan, SearchPlan, StoredPoint, VersionReader
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from qdrant_client.http.exceptions import ApiException, ResponseHandlingExceptio
 from rec_sys.contracts import InputError
 from rec_sys.settings import ServerIndex
 from rec_sys.vector_database.contract import IndexUnavailableError
-from rec_sys.vector_database.plans import VersionGoneError
+from rec_sys.vector_database.search_request import VersionGoneError
 
 _NOT_FOUND: Final = 404
 _NOT_ALLOWED: Final = (401, 403)

@@ -16,7 +16,7 @@ from rec_sys.vector_database.contract import (
     ProductIndex,
     ProductQuery,
 )
-from rec_sys.vector_database.plans import VersionGoneError
+from rec_sys.vector_database.search_request import VersionGoneError
 from rec_sys.vector_database.searching import answer, details_of
 from rec_sys.vector_database.server_version import ServerNames, ServerVersion, describe_collection, read_aliases
 from rec_sys.vector_database.upload import new_points

@@ -5,7 +5,7 @@ from typing import Final
 from qdrant_client import models
 
 from rec_sys.contracts import IndexVector, PayloadField
-from rec_sys.vector_database.plans import DiversePlan, SearchPlan
+from rec_sys.vector_database.search_request import DiversePlan, SearchPlan
 
 # Scores of the first and the second prefetch; a product without any memory is only in the first.
 _SUM: Final = models.FormulaQuery(

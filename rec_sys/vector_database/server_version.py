@@ -11,7 +11,7 @@ from rec_sys.contracts import IndexVector, InputError
 from rec_sys.settings import ServerIndex
 from rec_sys.vector_database.catalogue import IndexPoint
 from rec_sys.vector_database.contract import IndexVersion
-from rec_sys.vector_database.plans import DiversePlan, SearchPlan, StoredPoint
+from rec_sys.vector_database.search_request import DiversePlan, SearchPlan, StoredPoint
 from rec_sys.vector_database.server_connection import explained
 from rec_sys.vector_database.server_queries import diverse_request, search_request
 

@@ -11,7 +11,7 @@ from rec_sys.settings import IndexCommon
 from rec_sys.vector_database.catalogue import Catalogue
 from rec_sys.vector_database.contract import ProductAnswer, ProductFilter, ProductQuery, UserTaste
 from rec_sys.vector_database.exact import ExactRanking
-from rec_sys.vector_database.plans import VersionReader
+from rec_sys.vector_database.search_request import VersionReader
 from rec_sys.vector_database.searching import answer
 
 TOP: Final = 10  # products asked for

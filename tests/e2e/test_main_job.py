@@ -50,11 +50,11 @@ def test_the_last_line_names_a_whole_bundle(first: subprocess.CompletedProcess[s
 
     bundle = Bundle(Path(last.removeprefix("bundle: ")), verify=True)
     metrics = bundle.metrics()
-    assert {"validation", "test", "peers"} <= set(metrics)
+    assert {"validation", "test", "baselines"} <= set(metrics)
     assert {"ndcg_at_10", "recall_at_10", "ndcg_at_10_masked", "rmse", "auc", "f1", "accuracy", "loss"} <= set(
         metrics["test"]
     )
-    assert "ndcg_at_10_masked" in metrics["peers"]["popular"]
+    assert "ndcg_at_10_masked" in metrics["baselines"]["popular"]
     assert bundle.tower(TowerFile.USER).is_file()
     assert len(list((bundle.folder / BundleFile.PICTURES).glob("*.png"))) == 3
     assert bundle.memory() is not None

@@ -448,7 +448,7 @@ def test_without_triton_one_gateway_refuses_and_the_other_stands_in_until_it_is_
     assert [client.get("/health/ready").status_code for client in road.clients.values()] == [200, 200]
     road.kill_triton()
 
-    refused, stood_in = road.ask(), road.answer("in_process")
+    refused, fallback = road.ask(), road.answer("in_process")
     health = road.clients["none"].get("/health/ready")
 
     assert refused.status_code == 503
@@ -460,9 +460,9 @@ def test_without_triton_one_gateway_refuses_and_the_other_stands_in_until_it_is_
     assert [part["part"] for part in health.json()["parts"] if not part["ready"]] == ["triton"]
     assert road.clients["none"].get("/health/live").status_code == 200
     assert road.clients["none"].get("/v1/products/P003/similar").status_code == 200
-    assert (stood_in.fallback, stood_in.versions.towers) == ("in_process", "in_process")
-    assert "Triton" in (stood_in.fallback_reason or "")
-    assert_alike(stood_in, before)
+    assert (fallback.fallback, fallback.versions.towers) == ("in_process", "in_process")
+    assert "Triton" in (fallback.fallback_reason or "")
+    assert_alike(fallback, before)
     assert road.clients["in_process"].get("/health/ready").status_code == 200
 
     road.start_triton()

@@ -9,8 +9,8 @@ import pytest
 
 from rec_sys.contracts import InputError
 from rec_sys.entry import compose_settings
+from rec_sys.experiments import ablation
 from rec_sys.settings import AblationRow, AblationSettings, Settings
-from rec_sys.train import ablation
 from rec_sys.train.run_folder import RunFolder
 from rec_sys.train.train import train
 from tests.training_runs import SMALL, settings_of, training_command, write_table

@@ -17,7 +17,7 @@ import pytest
 from rec_sys.bundle import Bundle
 from tests.training_runs import SMALL, write_table
 
-QUICK_PEERS = "peers=[popular,item_knn,rating_offsets]"
+QUICK_BASELINES = "baselines=[popular,item_knn,rating_offsets]"
 PATIENCE_SECONDS = 120
 
 
@@ -42,7 +42,7 @@ class Ended:
 def command(folder: Path, *overrides: str) -> list[str]:
     data = write_table(folder)
     return [
-        *(sys.executable, "-m", "rec_sys.evaluation.benchmark", *data, *SMALL, "trainer.max_epochs=1"),
+        *(sys.executable, "-m", "rec_sys.experiments.benchmark", *data, *SMALL, "trainer.max_epochs=1"),
         *(f"output_dir={folder / 'out'}", *overrides),
     ]
 
@@ -54,9 +54,9 @@ def run(folder: Path, *overrides: str) -> Ended:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """Three peers and our own model, recorded in MLflow."""
+    """Three baselines and our own model, recorded in MLflow."""
     recorded = ("tracking.enabled=true", "tracking.system_metrics=false")
-    return run(tmp_path_factory.mktemp("benchmark"), QUICK_PEERS, *recorded)
+    return run(tmp_path_factory.mktemp("benchmark"), QUICK_BASELINES, *recorded)
 
 
 def test_it_ends_well_and_its_last_line_names_the_results(whole: Ended) -> None:
@@ -132,8 +132,8 @@ def test_every_row_is_a_run_in_mlflow(whole: Ended) -> None:
 
 
 def test_a_model_that_fails_says_so_and_the_others_go_on(tmp_path: Path) -> None:
-    diverging = ("peer_settings.bpr.learning_rate=0.9", "peer_settings.bpr.iterations=2000")
-    ended = run(tmp_path, "peers=[popular,bpr,random]", "own_model=false", *diverging)
+    diverging = ("baseline_settings.bpr.learning_rate=0.9", "baseline_settings.bpr.iterations=2000")
+    ended = run(tmp_path, "baselines=[popular,bpr,random]", "own_model=false", *diverging)
     assert ended.code == 1
     assert [(row["model"], row["status"]) for row in ended.rows] == [
         ("popular", "done"),
@@ -146,8 +146,8 @@ def test_a_model_that_fails_says_so_and_the_others_go_on(tmp_path: Path) -> None
 
 
 def test_rows_that_were_done_before_a_kill_are_kept(tmp_path: Path) -> None:
-    endless = "peer_settings.gru4rec.epochs=10000"
-    wish = ("peers=[popular,item_knn,gru4rec]", "own_model=false")
+    endless = "baseline_settings.gru4rec.epochs=10000"
+    wish = ("baselines=[popular,item_knn,gru4rec]", "own_model=false")
     first = subprocess.Popen(command(tmp_path, *wish, endless), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
     assert first.stderr is not None
     for line in first.stderr:
@@ -165,7 +165,7 @@ def test_rows_that_were_done_before_a_kill_are_kept(tmp_path: Path) -> None:
     assert not alive, "a killed benchmark left its row's process behind"
     assert gone
 
-    second = run(tmp_path, *wish, "peer_settings.gru4rec.epochs=1")
+    second = run(tmp_path, *wish, "baseline_settings.gru4rec.epochs=1")
     assert second.code == 0, second.said
     assert "popular (train), kept from before" in second.said
     assert "item_knn (train), kept from before" in second.said
@@ -176,7 +176,7 @@ def test_rows_that_were_done_before_a_kill_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "answer"),
     [
-        ("peers=[popular,svd]", "pure_svd"),
+        ("baselines=[popular,svd]", "pure_svd"),
         ("evaluation=loo", "leave_last_out"),
         ("ks=[1,10,500]", "k=500 is more than the 30 products"),
     ],
@@ -190,18 +190,18 @@ def test_a_wish_that_cannot_be_met_is_answered_in_words(tmp_path: Path, override
 
 
 def test_tuning_chooses_on_validation_and_its_settings_are_what_the_row_ran(tmp_path: Path) -> None:
-    pytest.importorskip("optuna", reason="optuna is in the optional group: uv run --group peers pytest")
+    pytest.importorskip("optuna", reason="optuna is in the optional group: uv run --group baselines pytest")
     import yaml
 
-    ended = run(tmp_path, "peers=[ease,popular]", "own_model=false", "tuning.trials=4")
+    ended = run(tmp_path, "baselines=[ease,popular]", "own_model=false", "tuning.trials=4")
     assert ended.code == 0, ended.said
     (tuned,) = json.loads(ended.results.with_name("tuned.json").read_text())
     assert (tuned["name"], tuned["trials"]) == ("ease", 4)
-    chosen = yaml.safe_load(ended.results.with_name("peer_settings.yaml").read_text())
+    chosen = yaml.safe_load(ended.results.with_name("baseline_settings.yaml").read_text())
     (row,) = [row for row in ended.rows if row["model"] == "ease"]
     assert row["settings"] == chosen["ease"]
     assert {name: row["settings"][name] for name in tuned["values"]} == tuned["values"]
-    again = run(tmp_path, "peers=[ease,popular]", "own_model=false", "tuning.trials=4")
+    again = run(tmp_path, "baselines=[ease,popular]", "own_model=false", "tuning.trials=4")
     assert "ease (train), kept from before" in again.said
     (remembered,) = json.loads(again.results.with_name("tuned.json").read_text())
     assert {**remembered, "seconds": 0} == {**tuned, "seconds": 0}

@@ -1,63 +1,63 @@
-"""The contract of tests/peer_contract.py for the peers with networks, and for our own model beside them."""
+"""The contract of tests/baseline_contract.py for the baselines with networks, and for our own model beside them."""
 
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from rec_sys.baselines.contract import Baseline
+from rec_sys.baselines.reviews import Histories, TrainingReviews
 from rec_sys.contracts import Part
 from rec_sys.data.interactions import FloatArray, Interactions
 from rec_sys.data.splits import Queries, Split
 from rec_sys.entry import compose_settings
-from rec_sys.evaluation.peers.contract import Peer
-from rec_sys.evaluation.peers.reviews import Histories, TrainingReviews
 from rec_sys.settings import Settings
-from tests.peer_contract import PersonalPeerContract
+from tests.baseline_contract import PersonalBaselineContract
 
 
-class TestAutoencoder(PersonalPeerContract):
+class TestAutoencoder(PersonalBaselineContract):
     name = "autoencoder"
     changes = {"dim": 4, "hidden_dim": 16, "epochs": 150, "learning_rate": 1e-2, "dropout": 0.2, "batch_size": 8}
 
 
-class TestGru4Rec(PersonalPeerContract):
+class TestGru4Rec(PersonalBaselineContract):
     name = "gru4rec"
     changes = {"dim": 16, "epochs": 100, "dropout": 0.3, "learning_rate": 1e-2, "batch_size": 8}
 
 
-class TestLightGcn(PersonalPeerContract):
+class TestLightGcn(PersonalBaselineContract):
     name = "light_gcn"
     changes = {"dim": 8, "epochs": 60, "batch_size": 64, "learning_rate": 2e-2}
-    answers_strangers = False
+    answers_cold_start_users = False
 
 
-class TestDssm(PersonalPeerContract):
+class TestDssm(PersonalBaselineContract):
     name = "dssm"
     changes = {"dim": 8, "epochs": 150, "batch_size": 8, "learning_rate": 1e-2}
 
 
-class TestSasrec(PersonalPeerContract):
+class TestSasrec(PersonalBaselineContract):
     name = "sasrec"
     changes = {"dim": 16, "epochs": 100, "dropout": 0.3, "learning_rate": 1e-2, "batch_size": 8, "length": 16}
 
 
-class TestEsasrec(PersonalPeerContract):
+class TestEsasrec(PersonalBaselineContract):
     name = "esasrec"
     changes = {**TestSasrec.changes, "num_negatives": 12}
 
 
-class TestHstu(PersonalPeerContract):
+class TestHstu(PersonalBaselineContract):
     name = "hstu"
     changes = TestSasrec.changes
 
 
-class TestBert4Rec(PersonalPeerContract):
+class TestBert4Rec(PersonalBaselineContract):
     name = "bert4rec"
     changes = TestSasrec.changes
 
 
-class OwnModel(Peer):
-    """Our own model behind the peers' contract: trained on the reviews without Lightning, asked through its scorer.
+class OwnModel(Baseline):
+    """Our own model behind the baselines' contract: trained on the reviews without Lightning, asked through its scorer.
 
     A history of somebody who is not in the data becomes reviews of a new user, as serving makes it: nothing is
     trained anew.
@@ -97,8 +97,8 @@ class OwnModel(Peer):
         self.model.eval()
 
     def _score(self, histories: Histories) -> FloatArray:
-        from rec_sys.evaluation.fusion import Fusion
         from rec_sys.evaluation.model_scorer import ModelScorer
+        from rec_sys.modules.hybrid_score import Fusion
         from rec_sys.train.assembly import make_builders, remember
 
         graph, fitted = self._graph_with(histories), self._split(len(self.reviews), len(histories.products))
@@ -164,8 +164,8 @@ def settings() -> Settings:
     )
 
 
-class TestOwnModel(PersonalPeerContract):
+class TestOwnModel(PersonalBaselineContract):
     name = OwnModel.name
 
-    def make(self) -> Peer:
+    def make(self) -> Baseline:
         return OwnModel(seed=3)

@@ -20,7 +20,9 @@ QUIET = (
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two models fitted on both parts."""
     folder = tmp_path_factory.mktemp("report")
-    ended = run(folder, "peers=[popular,item_knn,rating_offsets]", "own_model=false", "fit_on=[train,train+validation]")
+    ended = run(
+        folder, "baselines=[popular,item_knn,rating_offsets]", "own_model=false", "fit_on=[train,train+validation]"
+    )
     assert ended.code == 0, ended.said
     return ended.results.with_name("report.html")
 

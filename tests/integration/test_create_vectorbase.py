@@ -11,9 +11,9 @@ import pytest
 
 from rec_sys.contracts import BundleFile, InputError
 from rec_sys.entry import compose_settings
+from rec_sys.experiments.index_benchmark import REPORT, IndexBenchmarkSettings
+from rec_sys.experiments.index_benchmark import run as run_benchmark
 from rec_sys.settings import EdgeIndex, ServerIndex
-from rec_sys.vector_database.benchmark import REPORT, IndexBenchmarkSettings
-from rec_sys.vector_database.benchmark import run as run_benchmark
 from rec_sys.vector_database.contract import ProductQuery, UserTaste
 from rec_sys.vector_database.create_vectorbase import CreateVectorbaseSettings, run
 from rec_sys.vector_database.opening import open_index

@@ -1,4 +1,4 @@
-"""The service over a real recommender and a real index: odd requests, missing parts, and new versions meanwhile."""
+"""The service over a real recommender and a real index: odd requests, missing backends, and new versions meanwhile."""
 
 import json
 import threading

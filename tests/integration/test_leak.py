@@ -17,12 +17,13 @@ from rec_sys.data.interactions import build_interactions
 from rec_sys.data.prepare import prepare
 from rec_sys.data.splits import split_reviews
 from rec_sys.entry import compose_settings
-from rec_sys.evaluation.fusion import Fusion
 from rec_sys.evaluation.model_scorer import ModelScorer
-from rec_sys.graph.blocks import BlockBuilder, RatingOffsets, fit_rating_offsets
+from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.graph.product_hop import ProductHop
+from rec_sys.graph.rating_offsets import RatingOffsets, fit_rating_offsets
 from rec_sys.graph.review_graph import ReviewGraph, assemble_graph
 from rec_sys.graph.sampler import TemporalSampler, edges_before
+from rec_sys.modules.hybrid_score import Fusion
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.settings import EvaluationSettings, Settings
 from rec_sys.train.assembly import make_builders, remember

@@ -235,9 +235,9 @@ def test_answers_come_again_once_triton_is_back(road: Road) -> None:
             with pytest.raises(ServingUnavailable) as away:
                 await recommender.recommend(request)
             assert away.value.part == "triton"
-            stood_in = await replaced.recommend(request)
-            assert (stood_in.fallback, stood_in.versions.towers) == ("in_process", "in_process")
-            assert_equal(plain, stood_in)
+            fallback = await replaced.recommend(request)
+            assert (fallback.fallback, fallback.versions.towers) == ("in_process", "in_process")
+            assert_equal(plain, fallback)
             again = TritonServer(settings)
             await asyncio.to_thread(again.start)
             try:

@@ -13,8 +13,8 @@ import pytest
 
 from rec_sys.contracts import InputError
 from rec_sys.entry import compose_settings
-from rec_sys.train.one_epoch import STAGES
-from rec_sys.train.scaling import REPORT, ScalingSettings, compare, report_table, run
+from rec_sys.experiments.scaling.one_epoch import STAGES
+from rec_sys.experiments.scaling.scaling import REPORT, ScalingSettings, compare, report_table, run
 
 SMALL = ("model.dim=16", "graph.user_reviews=8", "graph.product_reviews=4", "trainer.num_candidates=16")
 
@@ -79,7 +79,7 @@ def test_a_killed_measurement_leaves_neither_files_nor_a_process(
     tmp_path: Path, kills_the_child: bool, exit_code: int
 ) -> None:
     arguments = (f"output_dir={tmp_path}", *SMALL, "scaling.sizes=[20000]")
-    command = [sys.executable, "-m", "rec_sys.train.scaling", *arguments]
+    command = [sys.executable, "-m", "rec_sys.experiments.scaling", *arguments]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         worker = wait_for_worker(process.pid)
         if kills_the_child:

@@ -17,7 +17,7 @@ import pytest
 
 from rec_sys.contracts import InputError
 from rec_sys.settings import TrackingSettings
-from rec_sys.train.tracking import Tracker
+from rec_sys.tracking import Tracker
 
 ROOT = Path(__file__).parents[2]
 PLAIN = TrackingSettings(system_metrics=False)
@@ -227,7 +227,7 @@ asked = []
 socket.getaddrinfo = lambda host, *rest, **more: asked.append(str(host)) or (_ for _ in ()).throw(OSError("no network"))
 
 from rec_sys.settings import TrackingSettings
-from rec_sys.train.tracking import Tracker
+from rec_sys.tracking import Tracker
 
 with Tracker(TrackingSettings(), Path(sys.argv[1]), "run") as tracker:
     tracker.log_metrics({"loss": 1.0})

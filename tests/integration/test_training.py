@@ -32,9 +32,9 @@ def test_a_training_learns_the_taste_and_leaves_a_whole_bundle(
     tmp_path: Path, table: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = train_here(capsys, tmp_path, *table, "trainer.max_epochs=6")
-    test, popular = run.metrics["test"], run.metrics["peers"]["popular"]
+    test, popular = run.metrics["test"], run.metrics["baselines"]["popular"]
     assert test["ndcg_at_10_masked"] > 1.5 * popular["ndcg_at_10_masked"]
-    assert test["rmse"] < run.metrics["peers"]["rating_mean"]["rmse"]
+    assert test["rmse"] < run.metrics["baselines"]["rating_mean"]["rmse"]
     assert set(test) >= RATING_FIGURES
     bundle = run.bundle
     assert bundle.folder.parent == tmp_path / "bundles"
@@ -130,8 +130,8 @@ def test_the_other_protocols_train(
 def test_sequences_train_without_text_stars_and_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = train_here(capsys, tmp_path, *write_sequences(tmp_path), "trainer.max_epochs=6", "trainer.learning_rate=0.02")
     assert not RATING_FIGURES & set(run.metrics["test"])
-    assert set(run.metrics["peers"]) == {"popular"}
-    assert run.metrics["test"]["ndcg_at_10_masked"] > 1.5 * run.metrics["peers"]["popular"]["ndcg_at_10_masked"]
+    assert set(run.metrics["baselines"]) == {"popular"}
+    assert run.metrics["test"]["ndcg_at_10_masked"] > 1.5 * run.metrics["baselines"]["popular"]["ndcg_at_10_masked"]
     assert not run.bundle.manifest.has_time
     assert len(run.bundle.history_text()) == 0
     with pytest.raises(InputError, match="needs times"):
@@ -143,10 +143,10 @@ def test_without_a_tower_the_memory_ranks_alone_and_the_bundle_is_whole(
 ) -> None:
     run = train_here(capsys, tmp_path, *table, "model.tower=none", "evaluation.refit=true")
     assert run.epochs == []
-    test, peers = run.metrics["test"], run.metrics["peers"]
-    assert test["ndcg_at_10_masked"] > 1.5 * peers["popular"]["ndcg_at_10_masked"]
+    test, baselines = run.metrics["test"], run.metrics["baselines"]
+    assert test["ndcg_at_10_masked"] > 1.5 * baselines["popular"]["ndcg_at_10_masked"]
     # Stars are the offsets', of a history that the validation review has joined.
-    assert test["rmse"] == pytest.approx(peers["rating_offsets"]["rmse"], abs=0.03)
+    assert test["rmse"] == pytest.approx(baselines["rating_offsets"]["rmse"], abs=0.03)
     bundle = run.bundle
     assert {path.name for path in (bundle.folder / "towers").iterdir()} == {TowerFile.USER, TowerFile.PRODUCT}
     assert [path.name for path in (bundle.folder / "pictures").iterdir()] == ["ranking_metrics.png"]

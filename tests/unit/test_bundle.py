@@ -40,7 +40,7 @@ def some_contents(tmp_path: Path, **changes: Any) -> BundleContents:
             "input": random.normal(size=(4, 5)).astype(np.float32).T,
             "rating_offset": random.normal(size=5).astype(np.float32),
         },
-        metrics={"test": {"ndcg_at_10": 0.25}, "validation": {}, "peers": {"popular": {"ndcg_at_10": 0.1}}},
+        metrics={"test": {"ndcg_at_10": 0.25}, "validation": {}, "baselines": {"popular": {"ndcg_at_10": 0.1}}},
         histories=pl.DataFrame({HistoryColumn.USER_ID: ["u", "u", "v"], HistoryColumn.PRODUCT_INDEX: [0, 1, 4]}),
         history_text=random.normal(size=(2, 384)).astype(np.float16),
         temperature=0.07,
@@ -216,7 +216,9 @@ def test_the_code_version_is_that_of_the_sources() -> None:
 
 
 def test_the_memory_hears_newer_reviews_more_and_those_of_one_sitting_most(tmp_path: Path) -> None:
-    contents = some_contents(tmp_path, memory_weight=4.0, memory_recency=0.5, memory_burst=1.0, memory_burst_days=7.0)
+    contents = some_contents(
+        tmp_path, memory_weight=4.0, memory_recency=0.5, memory_session=1.0, memory_session_days=7.0
+    )
     manifest = write_bundle(tmp_path / "bundle", contents)
     newer, age = np.arange(3), np.array([0.0, 7.0, -1.0])  # the last review has no time
     expected = 4 * np.array([1 * 2, 0.5 * (1 + np.exp(-1)), 0.25])

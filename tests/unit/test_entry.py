@@ -210,7 +210,7 @@ def test_a_signal_lets_the_command_clean_up(tmp_path: Path, number: int, code: i
 
 
 class BenchmarkSettings(Settings):
-    peers: tuple[Literal["popular", "ease"], ...] = Field(min_length=1)
+    baselines: tuple[Literal["popular", "ease"], ...] = Field(min_length=1)
     repeats: int = Field(1, ge=1)
 
 
@@ -218,7 +218,7 @@ class BenchmarkSettings(Settings):
 def benchmark_config(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("repository") / "config"
     shutil.copytree(entry.CONFIG_DIR, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "benchmark.yaml").write_text("defaults: [config, _self_]\npeers: [popular]\nrepeats: 1\nseed: 3\n")
+    (folder / "benchmark.yaml").write_text("defaults: [config, _self_]\nbaselines: [popular]\nrepeats: 1\nseed: 3\n")
     monkeypatch.setattr(entry, "CONFIG_DIR", folder)
     return folder
 
@@ -226,20 +226,20 @@ def benchmark_config(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.T
 @pytest.mark.usefixtures("benchmark_config")
 def test_another_command_builds_on_the_common_settings(command: Command) -> None:
     code, _, err = command(
-        "peers=[popular,ease]", "model=gat", settings_type=BenchmarkSettings, config_name="benchmark"
+        "baselines=[popular,ease]", "model=gat", settings_type=BenchmarkSettings, config_name="benchmark"
     )
     assert (code, err) == (0, "")
     received = command.received[0]
     assert isinstance(received, BenchmarkSettings)
-    assert (received.peers, received.seed, received.model.convolution) == (("popular", "ease"), 3, "gat")
+    assert (received.baselines, received.seed, received.model.convolution) == (("popular", "ease"), 3, "gat")
 
 
 @pytest.mark.usefixtures("benchmark_config")
 @pytest.mark.parametrize(
     ("override", "fragments"),
     [
-        ("peers=[popular,eas]", ["peers[1]=eas cannot be used", "config/benchmark.yaml", "popular or ease"]),
-        ("peer=[popular]", ["peer is not a setting", "did you mean peers?"]),
+        ("baselines=[popular,eas]", ["baselines[1]=eas cannot be used", "config/benchmark.yaml", "popular or ease"]),
+        ("baseline=[popular]", ["baseline is not a setting", "did you mean baselines?"]),
         ("seed=-1", ["seed=-1", "config/benchmark.yaml"]),
         ("output_dir=[1]", ["output_dir=[1]", "config/config.yaml"]),
         ("model.num_head=1", ["did you mean model.num_heads?"]),

@@ -18,19 +18,21 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("settings", "files"),
     ("settings_request",),
     ("settings_errors",),
-    ("entry", "bundle"),
+    ("entry", "bundle", "tracking"),
     ("data", "text", "triton_utils"),
     ("graph", "vector_database"),
     ("modules", "inference"),
     ("evaluation", "serving"),
+    ("baselines",),
     ("train",),
+    ("experiments",),
 )
 RANKS = {room: rank for rank, rooms in enumerate(LEVELS) for room in rooms}
-TRAINING_ROOMS = {"data", "graph", "modules", "evaluation", "train"}
+TRAINING_ROOMS = {"data", "graph", "modules", "evaluation", "baselines", "train", "experiments"}
 # Free of torch and of the training side: what serves a recommendation, and the ground that it stands on.
 SERVING_ROOMS = {"contracts", "settings", "bundle", "vector_database", "inference", "serving", "triton_utils"}
 HEAVY = {"torch", "torch_geometric", "pytorch_lightning", "lightning"}
-TRACKING = "rec_sys.train.tracking"
+TRACKING = "rec_sys.tracking"
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,7 @@ def tree_of(root: Path, **files: str) -> Tree:
         "rec_sys/text/__init__": "",
         "rec_sys/text/encoder": "def export():\n    import torch",
         "rec_sys/graph/__init__": "from ..data import prepare\nimport torch",
-        "rec_sys/train/tracking": "import mlflow",
+        "rec_sys/tracking": "import mlflow",
         "rec_sys/inference/__init__": "from rec_sys.bundle import read\nfrom rec_sys.text.encoder import Encoder",
         "triton_utils/__init__": "from rec_sys.bundle import read",
     }

@@ -92,7 +92,7 @@ class _RawText(io.RawIOBase):
         """Always."""
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # io takes any buffer, the reader above gives this one
         """Fills the buffer with what one read gives.
 
         Raises:

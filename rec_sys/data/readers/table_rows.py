@@ -169,7 +169,7 @@ def _parquet_slice(path: Path, columns: list[pl.Expr], start: int) -> pl.DataFra
 
 def _parquet_schema(path: Path) -> pl.Schema:
     try:
-        return pl.read_parquet_schema(path)  # type: ignore[return-value]
+        return pl.Schema(pl.read_parquet_schema(path))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _broken_parquet(path, error) from error
 

@@ -97,14 +97,14 @@ def _review_counts(settings: SampleData, stream: RandomStream) -> Integers:
 
 
 def _times(counts: Integers, stream: RandomStream) -> Integers:
-    """When each user writes: in sittings, more around Christmas, to the second, never two at once."""
+    """When each user writes: in sessions, more around Christmas, to the second, never two at once."""
     num_users, longest = len(counts), int(counts.max())
     months = np.tile(_MONTH_INTENSITY, 4)
     calendar = np.concatenate([[0.0], np.cumsum(months) / months.sum()])
     span = np.minimum(0.95, 0.045 * counts**0.75 * np.exp(0.5 * stream.normal(num_users)))
     begin = (1 - span) * stream.uniform(num_users) ** 0.8
     gaps = -np.log1p(-stream.uniform(num_users, longest))
-    gaps *= stream.uniform(num_users, longest) > 0.25  # a quarter follow within the same sitting
+    gaps *= stream.uniform(num_users, longest) > 0.25  # a quarter follow within the same session
     gaps[:, 0] = 0.0
     position = np.arange(longest)
     inside = position < counts[:, None]

@@ -119,7 +119,7 @@ class Vocabulary(_Entry):
     genres: dict[str, Genre]
     sound: dict[str, dict[str, tuple[str, ...]]]
     phrases: dict[str, tuple[str, ...]]
-    plans: dict[str, tuple[Move, ...]]
+    templates: dict[str, tuple[Move, ...]]
 
 
 _FAMILY_FILES = ("guitars", "strings", "accessories", "effects_and_amps", "drums", "keys", "orchestral", "studio")
@@ -135,7 +135,7 @@ def load_vocabulary() -> Vocabulary:
         {
             "families": families,
             "phrases": _read("phrases.toml"),
-            "plans": _read("plans.toml"),
+            "templates": _read("templates.toml"),
             **_read("brands.toml"),
             **_read("people.toml"),
         }

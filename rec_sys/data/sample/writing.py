@@ -96,7 +96,7 @@ class ReviewWriter:
             skipped |= {"who", "suits", "suits_not"}
         said: list[str] = []
         has_content = False
-        for move in self._vocabulary.plans[mood]:
+        for move in self._vocabulary.templates[mood]:
             if not draws.chance(move.chance[length - 1]) or move.move in skipped:
                 continue
             sentence = draft.say(rules.get(move.move, move.move))

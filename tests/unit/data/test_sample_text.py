@@ -19,7 +19,7 @@ def sample() -> Sample:
 
 @pytest.fixture(scope="module")
 def spoken(sample: Sample) -> pl.DataFrame:
-    """Reviews with both parts, with their product's facts."""
+    """Reviews with both backends, with their product's facts."""
     reviews = sample.reviews.drop_nulls(["title", "text"])
     words = pl.concat_str("title", pl.lit(". "), "text").str.to_lowercase().alias("words")
     return reviews.with_columns(words).join(sample.products.rename({"title": "name"}), on="asin")

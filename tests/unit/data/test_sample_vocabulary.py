@@ -66,9 +66,9 @@ def test_no_rule_leads_back_to_itself() -> None:
 
 
 def test_plans_use_rules_that_exist() -> None:
-    moves = {move.move for plan in VOCABULARY.plans.values() for move in plan} - {"who", "close"}
+    moves = {move.move for plan in VOCABULARY.templates.values() for move in plan} - {"who", "close"}
     assert moves <= VOCABULARY.phrases.keys()
-    assert set(VOCABULARY.plans) == {"great", "good", "mixed", "poor", "bad"}
+    assert set(VOCABULARY.templates) == {"great", "good", "mixed", "poor", "bad"}
 
 
 def test_families_roles_genres_and_brands_know_each_other() -> None:

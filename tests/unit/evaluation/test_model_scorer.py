@@ -12,7 +12,7 @@ from rec_sys.data.splits import Queries, Split, split_reviews
 from rec_sys.evaluation.model_scorer import ModelScorer, PartResult, encode_catalogue, evaluate_model
 from rec_sys.evaluation.ranking import evaluate_ranking
 from rec_sys.evaluation.rating import rating_metrics
-from rec_sys.graph.blocks import BlockBuilder
+from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.settings import EvaluationSettings
 from tests.review_graphs import make_builder, make_graph, random_table, small_graph_settings, small_model_settings

@@ -11,7 +11,13 @@ from rec_sys.settings import MemorySettings
 
 NUM_USERS, NUM_PRODUCTS = 6, 9
 SETTINGS = MemorySettings(
-    method="counts", neighbours=NUM_PRODUCTS, burst=2.0, burst_days=5.0, author_power=0.5, product_power=0.25, text=1.5
+    method="counts",
+    neighbours=NUM_PRODUCTS,
+    session=2.0,
+    session_days=5.0,
+    author_power=0.5,
+    product_power=0.25,
+    text=1.5,
 )
 
 
@@ -35,7 +41,7 @@ def by_hand(reviews: KnownReviews, settings: MemorySettings) -> np.ndarray:
     for one in range(len(user)):
         for other in range(len(user)):
             if user[one] == user[other] and product[one] != product[other]:
-                sitting = 1 + settings.burst * np.exp(-abs(day[one] - day[other]) / settings.burst_days)
+                sitting = 1 + settings.session * np.exp(-abs(day[one] - day[other]) / settings.session_days)
                 weights[product[one], product[other]] += (user == user[one]).sum() ** -settings.author_power * sitting
     for i in range(NUM_PRODUCTS):
         weights[i] *= max((product == i).sum(), 1) ** -settings.product_power
@@ -53,7 +59,7 @@ def test_every_weight_is_the_formula_s(seed: int) -> None:
 def test_without_times_every_pair_counts_alike() -> None:
     timed = some_reviews(3)
     timeless = KnownReviews(timed.user_index, timed.product_index, None, timed.text_row, timed.text_vectors)
-    calm = SETTINGS.model_copy(update={"burst": 0.0})
+    calm = SETTINGS.model_copy(update={"session": 0.0})
     np.testing.assert_array_equal(
         count_memory(timeless, NUM_USERS, NUM_PRODUCTS, SETTINGS).matrix.toarray(),
         count_memory(timed, NUM_USERS, NUM_PRODUCTS, calm).matrix.toarray(),

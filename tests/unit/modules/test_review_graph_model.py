@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
-from rec_sys.graph.blocks import RatingOffsets
+from rec_sys.graph.rating_offsets import RatingOffsets
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from tests.review_graphs import small_graph_settings, small_model_settings
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rec_sys.contracts import TEXT_DIM
-from rec_sys.graph.blocks import BlockBuilder
+from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.modules.tower_export import ProductTowerExport, UserTowerExport
 from tests.review_graphs import (

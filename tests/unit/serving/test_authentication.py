@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from rec_sys.serving.authentication import Gatekeeper
+from rec_sys.serving.authentication import BearerAuth
 from rec_sys.serving.problems import Refusal
 from rec_sys.settings import ServingSettings
 from tests.unit.serving.conftest import Start
@@ -20,8 +20,8 @@ TOKENS = [
 ]
 
 
-def gatekeeper(**settings: Any) -> Gatekeeper:
-    return Gatekeeper(ServingSettings.model_validate(settings), now=lambda: NOW)
+def gatekeeper(**settings: Any) -> BearerAuth:
+    return BearerAuth(ServingSettings.model_validate(settings), now=lambda: NOW)
 
 
 def test_without_tokens_everybody_is_let_in() -> None:

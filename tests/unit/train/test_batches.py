@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rec_sys.graph.blocks import BlockBuilder
+from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.graph.review_graph import assemble_graph
 from rec_sys.train.batches import TrainingBatch, TrainingBatches
 from tests.review_graphs import make_builder, make_graph, make_interactions, random_table

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from rec_sys.data.splits import Queries
-from rec_sys.evaluation.cold_start import ask_one_by_one
 from rec_sys.evaluation.model_scorer import ModelScorer
-from rec_sys.graph.blocks import BlockBuilder
+from rec_sys.experiments.cold_start.protocol import ask_one_by_one
+from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.modules.review_graph_model import ReviewGraphModel
-from rec_sys.train.calibration import choose_rating_share, keep_share
+from rec_sys.train.calibration import choose_rating_share, scale_rating_term
 from tests.review_graphs import make_builder, make_graph, random_table, small_graph_settings, small_model_settings
 
 
@@ -33,7 +33,7 @@ def predict(model: ReviewGraphModel, builder: BlockBuilder, queries: Queries) ->
 def test_the_share_that_made_the_stars_is_found_and_kept(share: float) -> None:
     model, builder, queries = some_model()
     made, _, _ = some_model()
-    keep_share(made, share)
+    scale_rating_term(made, share)
     stars = predict(made, builder, queries)
     builder.graph.interactions.rating[queries.target_edges] = stars
     said: list[str] = []
@@ -44,7 +44,7 @@ def test_the_share_that_made_the_stars_is_found_and_kept(share: float) -> None:
     assert found == share
     assert model.rating_scale.item() == before  # only looked at
     assert f"keeps {share:.0%}" in said[0]
-    keep_share(model, found)
+    scale_rating_term(model, found)
     np.testing.assert_allclose(predict(model, builder, queries), stars, atol=1e-5)
 
 

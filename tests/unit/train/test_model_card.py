@@ -5,7 +5,7 @@ from scipy import sparse
 
 from rec_sys.data.dataset import DatasetSummary
 from rec_sys.entry import compose_settings
-from rec_sys.evaluation.fusion import Fusion
+from rec_sys.modules.hybrid_score import Fusion
 from rec_sys.modules.memory import CoReviewMemory
 from rec_sys.settings import Settings
 from rec_sys.train.model_card import write_card
@@ -28,7 +28,7 @@ SUMMARY = DatasetSummary(
 METRICS = {
     "validation": {"ndcg_at_10_masked": 0.5, "num_queries": 40.0},
     "test": {"ndcg_at_10_masked": 0.25, "rmse": 1.5, "num_queries": 41.0},
-    "peers": {"popular": {"ndcg_at_10_masked": 0.125}, "rating_mean": {"rmse": 1.75}},
+    "baselines": {"popular": {"ndcg_at_10_masked": 0.125}, "rating_mean": {"rmse": 1.75}},
     "standard_error": {"test": {"ndcg_at_10_masked": 0.01}, "popular": {"ndcg_at_10_masked": 0.02}},
 }
 
@@ -37,7 +37,7 @@ def card(*overrides: str, fusion: Fusion | None = None) -> str:
     return write_card(SUMMARY, METRICS, compose_settings(overrides, Settings), fusion, "shop-1", "minilm")
 
 
-def test_the_figures_stand_beside_those_of_the_peers_with_their_errors() -> None:
+def test_the_figures_stand_beside_those_of_the_baselines_with_their_errors() -> None:
     text = card()
     assert "| ndcg_at_10_masked | 0.2500 ± 0.0100 | 0.1250 ± 0.0200 | 0.5000 |" in text
     assert "| rmse | 1.5000 | 1.7500 | - |" in text

@@ -59,7 +59,7 @@ def make_metrics(value: float) -> dict[str, float]:
 
 
 def test_a_bar_twice_as_high_covers_twice_as_much(tmp_path: Path) -> None:
-    metrics = {"test": {**make_metrics(0.2), "rmse": 0.9}, "peers": {"popular": make_metrics(0.1)}}
+    metrics = {"test": {**make_metrics(0.2), "rmse": 0.9}, "baselines": {"popular": make_metrics(0.1)}}
     draw_ranking_metrics(metrics, tmp_path / "bars.png")
     model, popular = (find_colour(tmp_path / "bars.png", colour) for colour in (BLUE, GREY))
     bars = slice(0, int(model[:, 0].max() * 0.8))  # above the legend's patches
@@ -69,7 +69,7 @@ def test_a_bar_twice_as_high_covers_twice_as_much(tmp_path: Path) -> None:
 
 
 def test_standard_errors_are_drawn_where_they_are_given(tmp_path: Path) -> None:
-    metrics = {"test": make_metrics(0.2), "peers": {"popular": make_metrics(0.1)}}
+    metrics = {"test": make_metrics(0.2), "baselines": {"popular": make_metrics(0.1)}}
     errors = {"test": make_metrics(0.02), "popular": make_metrics(0.01)}
     draw_ranking_metrics(metrics, tmp_path / "plain.png")
     draw_ranking_metrics({**metrics, "standard_error": errors}, tmp_path / "errors.png")

@@ -18,7 +18,7 @@ from rec_sys.vector_database.contract import (
     TextMeaning,
     UserTaste,
 )
-from rec_sys.vector_database.plans import DiversePlan, SearchPlan, StoredPoint
+from rec_sys.vector_database.search_request import DiversePlan, SearchPlan, StoredPoint
 from rec_sys.vector_database.searching import answer
 
 SETTINGS = EdgeIndex(backend="edge")

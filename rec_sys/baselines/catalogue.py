@@ -1,0 +1,218 @@
+"""Which baselines there are: each one's settings, what it needs of the data, and a library that may be missing."""
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal, get_args
+
+from rec_sys.baselines.content import ContentBaseline
+from rec_sys.baselines.contract import Baseline
+from rec_sys.baselines.dssm import DssmBaseline, DssmSettings
+from rec_sys.baselines.factors import (
+    AlsBaseline,
+    AlsSettings,
+    BprBaseline,
+    BprSettings,
+    LightFmBaseline,
+    LightFmSettings,
+    PureSvdBaseline,
+    PureSvdSettings,
+)
+from rec_sys.baselines.item_to_item import (
+    EaseBaseline,
+    EaseSettings,
+    ItemKnnBaseline,
+    ItemKnnSettings,
+    RecentEaseSettings,
+    RecentItemKnnSettings,
+    TfidfItemKnnSettings,
+)
+from rec_sys.baselines.learned import AutoencoderBaseline, AutoencoderSettings, Gru4RecPeer, Gru4RecSettings
+from rec_sys.baselines.light_gcn import LightGcnBaseline, LightGcnSettings
+from rec_sys.baselines.popular import (
+    NoSettings,
+    PopularBaseline,
+    PopularRecentBaseline,
+    PopularRecentSettings,
+    RandomBaseline,
+)
+from rec_sys.baselines.rating_baseline import RATING_BASELINES
+from rec_sys.baselines.transformers import (
+    Bert4RecPeer,
+    Bert4RecSettings,
+    EsasrecBaseline,
+    EsasrecSettings,
+    HstuBaseline,
+    HstuSettings,
+    SasrecBaseline,
+    TransformerSettings,
+)
+from rec_sys.baselines.user_to_user import UserKnnBaseline, UserKnnSettings
+from rec_sys.contracts import InputError
+from rec_sys.data.dataset import DatasetSummary
+from rec_sys.settings import Section
+
+BaselineName = Literal[
+    "random",
+    "popular",
+    "popular_recent",
+    "item_knn",
+    "item_knn_tfidf",
+    "item_knn_recent",
+    "user_knn",
+    "ease",
+    "ease_recent",
+    "pure_svd",
+    "als",
+    "bpr",
+    "lightfm",
+    "autoencoder",
+    "light_gcn",
+    "dssm",
+    "gru4rec",
+    "sasrec",
+    "esasrec",
+    "hstu",
+    "bert4rec",
+    "content",
+    "rating_mean",
+    "rating_product_mean",
+    "rating_offsets",
+]
+BASELINE_NAMES: Final[tuple[BaselineName, ...]] = get_args(BaselineName)
+GROUP_COMMAND: Final = "uv run --group baselines"
+
+
+class BaselineSettings(Section):
+    """The settings of every baseline that has any; the defaults are those of the 2018 instrument sequences."""
+
+    popular_recent: PopularRecentSettings = PopularRecentSettings()
+    item_knn: ItemKnnSettings = ItemKnnSettings()
+    item_knn_tfidf: TfidfItemKnnSettings = TfidfItemKnnSettings()
+    item_knn_recent: RecentItemKnnSettings = RecentItemKnnSettings()
+    user_knn: UserKnnSettings = UserKnnSettings()
+    ease: EaseSettings = EaseSettings()
+    ease_recent: RecentEaseSettings = RecentEaseSettings()
+    pure_svd: PureSvdSettings = PureSvdSettings()
+    als: AlsSettings = AlsSettings()
+    bpr: BprSettings = BprSettings()
+    lightfm: LightFmSettings = LightFmSettings()
+    autoencoder: AutoencoderSettings = AutoencoderSettings()
+    light_gcn: LightGcnSettings = LightGcnSettings()
+    dssm: DssmSettings = DssmSettings()
+    gru4rec: Gru4RecSettings = Gru4RecSettings()
+    sasrec: TransformerSettings = TransformerSettings()
+    esasrec: EsasrecSettings = EsasrecSettings()
+    hstu: HstuSettings = HstuSettings()
+    bert4rec: Bert4RecSettings = Bert4RecSettings()
+
+    def of(self, name: str) -> Section:
+        """One baseline's settings; empty for a baseline without any."""
+        section = getattr(self, name, None)
+        return section if isinstance(section, Section) else NoSettings()
+
+
+@dataclass(frozen=True)
+class BaselineKind:
+    """What there is to know of a baseline before it is made.
+
+    Attributes:
+        make: Makes it from its settings, a seed and a number of threads; None for a baseline of ratings.
+        needs: What the data must have: `time`, `text` or `rating`.
+        library: The module that only the optional group installs.
+        versions: Distributions whose versions belong beside its figures.
+        imports: Modules to import before the clock starts: what that takes says nothing of the model.
+    """
+
+    make: Callable[[Any, int, int], Baseline] | None
+    needs: Literal["time", "text", "rating"] | None = None
+    library: str | None = None
+    versions: tuple[str, ...] = ("numpy", "scipy")
+    imports: tuple[str, ...] = ("scipy.sparse", "scipy.linalg")
+
+    def load_libraries(self) -> None:
+        """Imports what the baseline would import while it learns."""
+        for module in self.imports:
+            importlib.import_module(module)
+
+
+def _by_implicit(make: Callable[[Any, int, int], Baseline]) -> BaselineKind:
+    modules = ("implicit.nearest_neighbours", "implicit.cpu.als", "implicit.cpu.bpr")
+    return BaselineKind(make, versions=("pm-implicit", "numpy", "scipy"), imports=modules)
+
+
+def _by_torch(make: Callable[[Any, int, int], Baseline]) -> BaselineKind:
+    return BaselineKind(make, versions=("torch", "numpy"), imports=("rec_sys.baselines.nets",))
+
+
+def _by_rectools(make: Callable[[Any, int, int], Baseline]) -> BaselineKind:
+    modules = ("rectools.models.nn.transformers.sasrec", "rectools.dataset", "rec_sys.baselines.nets")
+    return BaselineKind(make, versions=("rectools", "pytorch-lightning", "torch", "numpy"), imports=modules)
+
+
+BASELINES: Final[dict[str, BaselineKind]] = {
+    "random": BaselineKind(RandomBaseline),
+    "popular": BaselineKind(PopularBaseline),
+    "popular_recent": BaselineKind(PopularRecentBaseline, needs="time"),
+    "item_knn": _by_implicit(ItemKnnBaseline),
+    "item_knn_tfidf": _by_implicit(ItemKnnBaseline),
+    "item_knn_recent": _by_implicit(ItemKnnBaseline),
+    "user_knn": _by_implicit(UserKnnBaseline),
+    "ease": BaselineKind(EaseBaseline),
+    "ease_recent": BaselineKind(EaseBaseline),
+    "pure_svd": BaselineKind(PureSvdBaseline),
+    "als": _by_implicit(AlsBaseline),
+    "bpr": _by_implicit(BprBaseline),
+    "lightfm": BaselineKind(
+        LightFmBaseline, library="lightfm", versions=("rectools-lightfm", "numpy"), imports=("lightfm",)
+    ),
+    "autoencoder": _by_torch(AutoencoderBaseline),
+    "light_gcn": BaselineKind(
+        LightGcnBaseline, versions=("torch-geometric", "torch", "numpy"), imports=("torch_geometric.nn.models",)
+    ),
+    "dssm": _by_rectools(DssmBaseline),
+    "gru4rec": _by_torch(Gru4RecPeer),
+    "sasrec": _by_rectools(SasrecBaseline),
+    "esasrec": _by_rectools(EsasrecBaseline),
+    "hstu": _by_rectools(HstuBaseline),
+    "bert4rec": _by_rectools(Bert4RecPeer),
+    "content": BaselineKind(ContentBaseline, needs="text", versions=("onnxruntime", "numpy")),
+    **{name: BaselineKind(None, needs="rating", versions=("numpy",)) for name in RATING_BASELINES},
+}
+
+
+def make_baseline(name: str, settings: Section, seed: int, num_threads: int) -> Baseline:
+    """A baseline that ranks, not fitted yet.
+
+    Raises:
+        ValueError: It predicts ratings only.
+    """
+    make = BASELINES[name].make
+    if make is None:
+        raise ValueError(f"{name} predicts stars and ranks nothing")
+    baseline = make(settings, seed, num_threads)
+    baseline.name = name
+    return baseline
+
+
+def refuse_missing_library(name: str) -> None:
+    """Looks before anything is computed.
+
+    Raises:
+        InputError: The baseline's library is not installed.
+    """
+    library = BASELINES[name].library
+    if library is not None and importlib.util.find_spec(library) is None:
+        raise InputError(
+            f"the baseline {name} needs the library {library}, which is not installed",
+            where="setting baselines",
+            remedy=f"start the command with `{GROUP_COMMAND} -m rec_sys.experiments.benchmark ...`,"
+            f" or leave {name} out",
+        )
+
+
+def explain_unfit(name: str, data: DatasetSummary) -> str:
+    """Why a baseline has nothing to learn from in this data; empty when it has."""
+    there = {"time": data.has_time, "text": data.has_text, "rating": data.has_rating}
+    needs = BASELINES[name].needs
+    return f"the data has no {needs}s" if needs and not there[needs] else ""

@@ -1,0 +1,59 @@
+"""What a language model alone can do: products whose reviews read like those that the user wrote."""
+
+import numpy as np
+import numpy.typing as npt
+
+from rec_sys.baselines.contract import Baseline
+from rec_sys.baselines.popular import NoSettings
+from rec_sys.baselines.reviews import Histories, TrainingReviews
+from rec_sys.data.interactions import BoolArray, FloatArray
+
+
+class ContentBaseline(Baseline):
+    """Cosine of mean text vectors: a user is the mean of their reviews, a product the mean of its training reviews."""
+
+    def __init__(self, settings: NoSettings, seed: int = 0, num_threads: int = 0) -> None:
+        super().__init__(seed, num_threads)
+
+    @property
+    def num_parameters(self) -> int:
+        """The table of products."""
+        return int(self._products.size)
+
+    def can_answer(self, histories: Histories) -> BoolArray:
+        """Whether any review of the history has a text."""
+        total = np.concatenate([[0], np.cumsum(histories.text_row >= 0)])
+        able: BoolArray = total[histories.offsets[1:]] > total[histories.offsets[:-1]]
+        return able
+
+    def _fit(self, reviews: TrainingReviews) -> None:
+        if not (reviews.text_row >= 0).any():
+            raise ValueError("no training review has a text")
+        self._products = self._means(reviews.product_index, reviews.text_row, reviews.num_products)
+        self._silent = ~np.any(self._products, axis=1)
+
+    def _score(self, histories: Histories) -> FloatArray:
+        users = self._means(histories.rows(), histories.text_row, len(histories))
+        return self._compare(users)
+
+    def _score_beside(self, products: npt.NDArray[np.integer]) -> FloatArray:
+        """By the texts about the product itself."""
+        scores = self._compare(self._products[products])
+        scores[self.counts[products] == 0] = self.counts
+        return scores
+
+    def _compare(self, vectors: FloatArray) -> FloatArray:
+        scores: FloatArray = vectors @ self._products.T
+        scores[:, self._silent] = -np.inf  # nothing is known of these; 0 would rank them above what reads otherwise
+        return scores
+
+    def _means(self, owner: npt.NDArray[np.integer], text_row: npt.NDArray[np.integer], size: int) -> FloatArray:
+        """Directions of the mean vectors, float32 `[size, 384]`, zero where there is no text."""
+        from scipy.sparse import csr_matrix
+
+        there = text_row >= 0
+        rows, texts = np.unique(text_row[there], return_inverse=True)
+        members = csr_matrix((np.ones(len(texts), dtype=np.float32), (owner[there], texts)), shape=(size, len(rows)))
+        means: FloatArray = members @ self.reviews.text_vectors[rows].astype(np.float32)
+        means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-9)
+        return means

@@ -1,0 +1,192 @@
+"""Baselines that multiply a user's factors with a product's: ALS, BPR, PureSVD and LightFM."""
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from rec_sys.baselines.contract import Baseline
+from rec_sys.baselines.reviews import Histories, TrainingReviews
+from rec_sys.baselines.search_space import between
+from rec_sys.data.interactions import BoolArray, FloatArray
+from rec_sys.settings import Section
+
+
+class AlsSettings(Section):
+    """Alternating least squares."""
+
+    dim: int = Field(256, ge=1, json_schema_extra=between(16, 512, log=True), description="Factors.")
+    regularization: float = Field(50.0, ge=0, json_schema_extra=between(0.1, 200, log=True))
+    confidence: float = Field(40.0, gt=0, json_schema_extra=between(1, 200, log=True), description="Alpha.")
+    iterations: int = Field(15, ge=1)
+    recency: float = Field(1.0, gt=0, le=1, description="As for item_knn.")
+
+
+class BprSettings(Section):
+    """Bayesian personalised ranking."""
+
+    dim: int = Field(128, ge=1, json_schema_extra=between(16, 256, log=True), description="Factors.")
+    learning_rate: float = Field(0.05, gt=0, json_schema_extra=between(0.005, 0.3, log=True))
+    regularization: float = Field(0.01, ge=0, json_schema_extra=between(1e-4, 0.1, log=True))
+    iterations: int = Field(100, ge=1, json_schema_extra=between(20, 400, log=True))
+
+
+class PureSvdSettings(Section):
+    """PureSVD."""
+
+    dim: int = Field(128, ge=1, json_schema_extra=between(8, 512, log=True), description="Factors.")
+    recency: float = Field(1.0, gt=0, le=1, description="As for item_knn.")
+
+
+class LightFmSettings(Section):
+    """LightFM."""
+
+    dim: int = Field(64, ge=1, json_schema_extra=between(16, 128, log=True), description="Factors.")
+    learning_rate: float = Field(0.05, gt=0, json_schema_extra=between(0.005, 0.2, log=True))
+    epochs: int = Field(30, ge=1, json_schema_extra=between(5, 100, log=True))
+
+
+class AlsBaseline(Baseline):
+    """Implicit-feedback ALS of the library `implicit` (Hu, Koren, Volinsky 2008).
+
+    The user's factors are solved for anew from their history, so reviews since the fit count.
+    """
+
+    def __init__(self, settings: AlsSettings, seed: int = 0, num_threads: int = 0) -> None:
+        super().__init__(seed, num_threads)
+        self.settings = settings
+
+    @property
+    def num_parameters(self) -> int:
+        """Both tables."""
+        return int(self._model.user_factors.size + self._model.item_factors.size)
+
+    def _fit(self, reviews: TrainingReviews) -> None:
+        from implicit.cpu.als import AlternatingLeastSquares
+        from threadpoolctl import threadpool_limits
+
+        settings = self.settings
+        with threadpool_limits(1, "blas"):  # the library has threads of its own
+            self._model = AlternatingLeastSquares(
+                factors=settings.dim,
+                regularization=settings.regularization,
+                alpha=settings.confidence,
+                iterations=settings.iterations,
+                num_threads=self.num_threads,
+                random_state=self.seed,
+            )
+            self._model.fit(reviews.matrix(), show_progress=False)
+        # A product without reviews keeps what it was started with; it has nothing to say.
+        self._model.item_factors[self.counts == 0] = 0
+
+    def _score(self, histories: Histories) -> FloatArray:
+        from threadpoolctl import threadpool_limits
+
+        weights = histories.matrix(self.reviews.num_products, self.settings.recency)
+        with threadpool_limits(1, "blas"):
+            users = self._model.recalculate_user(np.arange(len(histories)), weights)
+        scores: FloatArray = users @ self._model.item_factors.T
+        return scores
+
+
+class PureSvdBaseline(Baseline):
+    """Truncated SVD of the review matrix (Cremonesi, Koren, Turrin 2010), by scipy; scores are x V V'."""
+
+    def __init__(self, settings: PureSvdSettings, seed: int = 0, num_threads: int = 0) -> None:
+        super().__init__(seed, num_threads)
+        self.settings = settings
+
+    @property
+    def num_parameters(self) -> int:
+        """The table of products."""
+        return int(self._products.size)
+
+    def _fit(self, reviews: TrainingReviews) -> None:
+        from scipy.sparse.linalg import svds
+
+        matrix = reviews.matrix().astype(np.float64)
+        dim = min(self.settings.dim, min(matrix.shape) - 1)
+        _, _, products = svds(matrix, k=dim, random_state=np.random.default_rng(self.seed))
+        self._products = np.ascontiguousarray(products.T, dtype=np.float32)  # [num_products, dim]
+
+    def _score(self, histories: Histories) -> FloatArray:
+        users = histories.matrix(self.reviews.num_products, self.settings.recency) @ self._products
+        scores: FloatArray = users @ self._products.T
+        return scores
+
+
+class FixedUsersBaseline(Baseline):
+    """Has a vector for each training user and can make none for others; they get popular products.
+
+    A subclass sets `users`, float32 `[num_users, dim]`, and `products`, float32 `[num_products, dim]`.
+    """
+
+    users: FloatArray
+    products: FloatArray
+
+    @property
+    def num_parameters(self) -> int:
+        """Both tables."""
+        return int(self.users.size + self.products.size)
+
+    def can_answer(self, histories: Histories) -> BoolArray:
+        """Whether the user was fitted."""
+        inside = histories.user_index >= 0
+        able: BoolArray = inside & self.known_users[np.where(inside, histories.user_index, 0)]
+        return able
+
+    def _score(self, histories: Histories) -> FloatArray:
+        scores: FloatArray = self.users[histories.user_index] @ self.products.T
+        return scores
+
+    def _score_beside(self, products: npt.NDArray[np.integer]) -> FloatArray:
+        """Cosines of the products' vectors; popularity where the product was never reviewed."""
+        length = np.maximum(np.linalg.norm(self.products, axis=1, keepdims=True), 1e-9)
+        directions = self.products / length
+        scores: FloatArray = directions[products] @ directions.T
+        unknown = self.counts[products] == 0
+        scores[unknown] = self.counts
+        return scores
+
+
+class BprBaseline(FixedUsersBaseline):
+    """Matrix factorisation by Bayesian personalised ranking (Rendle et al. 2009), of the library `implicit`."""
+
+    def __init__(self, settings: BprSettings, seed: int = 0, num_threads: int = 0) -> None:
+        super().__init__(seed, num_threads)
+        self.settings = settings
+
+    def _fit(self, reviews: TrainingReviews) -> None:
+        from implicit.cpu.bpr import BayesianPersonalizedRanking
+
+        settings = self.settings
+        model = BayesianPersonalizedRanking(
+            factors=settings.dim,
+            learning_rate=settings.learning_rate,
+            regularization=settings.regularization,
+            iterations=settings.iterations,
+            num_threads=1,  # more of them write over each other, and no two runs are equal
+            random_state=self.seed,
+        )
+        model.fit(reviews.matrix(), show_progress=False)
+        self.users, self.products = np.array(model.user_factors), np.array(model.item_factors)
+
+
+class LightFmBaseline(FixedUsersBaseline):
+    """LightFM with the WARP loss (Kula 2015; Weston et al. 2011), of the library `rectools-lightfm`."""
+
+    def __init__(self, settings: LightFmSettings, seed: int = 0, num_threads: int = 0) -> None:
+        super().__init__(seed, num_threads)
+        self.settings = settings
+
+    def _fit(self, reviews: TrainingReviews) -> None:
+        from lightfm import LightFM
+
+        settings = self.settings
+        model = LightFM(
+            no_components=settings.dim, loss="warp", learning_rate=settings.learning_rate, random_state=self.seed
+        )
+        # One thread: more of them write over each other, and no two runs are equal.
+        model.fit(reviews.matrix().tocoo(), epochs=settings.epochs, num_threads=1)
+        ones = np.ones((reviews.num_users, 1), dtype=np.float32)
+        self.users = np.hstack([model.user_embeddings, ones])
+        self.products = np.hstack([model.item_embeddings, model.item_biases[:, None]])

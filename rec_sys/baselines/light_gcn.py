@@ -1,0 +1,59 @@
+"""LightGCN: factors smoothed over the graph of users and products."""
+
+import numpy as np
+from pydantic import Field
+
+from rec_sys.baselines.factors import FixedUsersBaseline
+from rec_sys.baselines.reviews import TrainingReviews
+from rec_sys.baselines.search_space import between
+from rec_sys.settings import Section
+
+
+class LightGcnSettings(Section):
+    """LightGCN."""
+
+    dim: int = Field(64, ge=1, json_schema_extra=between(32, 128, log=True))
+    num_layers: int = Field(3, ge=1, le=8, json_schema_extra=between(1, 4))
+    learning_rate: float = Field(5e-3, gt=0, json_schema_extra=between(5e-4, 2e-2, log=True))
+    regularization: float = Field(1e-4, ge=0, json_schema_extra=between(1e-6, 1e-2, log=True))
+    epochs: int = Field(60, ge=1, json_schema_extra=between(20, 200, log=True))
+    batch_size: int = Field(4096, ge=1, description="Reviews a step.")
+
+
+class LightGcnBaseline(FixedUsersBaseline):
+    """LightGCN (He et al. 2020, arXiv 2002.02126) of PyG, trained by BPR with one drawn product for each review."""
+
+    def __init__(self, settings: LightGcnSettings, seed: int = 0, num_threads: int = 0) -> None:
+        super().__init__(seed, num_threads)
+        self.settings = settings
+
+    def _fit(self, reviews: TrainingReviews) -> None:
+        import torch
+        from torch_geometric.nn.models import LightGCN
+
+        from rec_sys.baselines.nets import seed_everything, shuffled
+
+        settings = self.settings
+        seed_everything(self.seed, self.num_threads)
+        generator = np.random.default_rng(self.seed)
+        matrix = reviews.matrix().tocoo()
+        users = torch.from_numpy(matrix.row.astype(np.int64))
+        products = torch.from_numpy(matrix.col.astype(np.int64)) + reviews.num_users
+        edges = torch.cat([torch.stack([users, products]), torch.stack([products, users])], dim=1)
+        model = LightGCN(reviews.num_users + reviews.num_products, settings.dim, settings.num_layers)
+        optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+        for _ in range(settings.epochs):
+            for rows in shuffled(len(users), settings.batch_size, generator):
+                author, liked = users[rows], products[rows]
+                drawn = torch.from_numpy(generator.integers(reviews.num_products, size=len(rows))) + reviews.num_users
+                vectors = model.get_embedding(edges)
+                positive = (vectors[author] * vectors[liked]).sum(dim=1)
+                negative = (vectors[author] * vectors[drawn]).sum(dim=1)
+                nodes = torch.cat([author, liked, drawn])
+                loss = model.recommendation_loss(positive, negative, nodes, lambda_reg=settings.regularization)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+        with torch.inference_mode():
+            vectors = model.get_embedding(edges).numpy()
+        self.users, self.products = vectors[: reviews.num_users], vectors[reviews.num_users :]

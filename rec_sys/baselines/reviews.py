@@ -1,0 +1,166 @@
+"""What baselines are given: the reviews to learn from, and the histories of those who ask."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from rec_sys.data.interactions import FloatArray, IntArray, Interactions, SmallIntArray
+from rec_sys.data.splits import Queries
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+
+@dataclass(frozen=True)
+class Histories:
+    """What some users have reviewed, oldest first.
+
+    Attributes:
+        user_index: int32 `[num_histories]`; -1 = nobody of the data.
+        offsets: int64 `[num_histories + 1]`, into the next.
+        products: int32 `[length]`.
+        text_row: int32 `[length]`, row of `TrainingReviews.text_vectors`; -1 = no text that may be read.
+    """
+
+    user_index: SmallIntArray
+    offsets: IntArray
+    products: SmallIntArray
+    text_row: SmallIntArray
+
+    def __len__(self) -> int:
+        return len(self.user_index)
+
+    @classmethod
+    def of_queries(cls, queries: Queries, text_row: SmallIntArray | None = None) -> Self:
+        """The histories of a part's questions.
+
+        Args:
+            queries: The questions.
+            text_row: int32 `[num_reviews]`, over all reviews; None = no texts.
+        """
+        rows = (
+            np.full(len(queries.history_products), -1, np.int32)
+            if text_row is None
+            else text_row[queries.history_edges]
+        )
+        return cls(queries.user_index, queries.history_offsets, queries.history_products, rows)
+
+    @classmethod
+    def of_single_products(cls, products: npt.NDArray[np.integer]) -> Self:
+        """One history a product, by nobody of the data."""
+        nobody = np.full(len(products), -1, dtype=np.int32)
+        return cls(nobody, np.arange(len(products) + 1), np.asarray(products, dtype=np.int32), nobody)
+
+    def take(self, rows: npt.NDArray[np.integer]) -> "Histories":
+        """Some of the histories."""
+        lengths = self.lengths()[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        entries = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        return Histories(self.user_index[rows], offsets, self.products[entries], self.text_row[entries])
+
+    def lengths(self) -> IntArray:
+        """int64 `[num_histories]`."""
+        return np.diff(self.offsets)
+
+    def rows(self) -> IntArray:
+        """int64 `[length]`: the history of each entry."""
+        return np.repeat(np.arange(len(self)), self.lengths())
+
+    def matrix(self, num_products: int, recency: float = 1.0) -> "csr_matrix":
+        """float32 `[num_histories, num_products]`: weight 1 for the newest review, times `recency` a step back.
+
+        A product that stands twice has the weight of its newest review.
+        """
+        from scipy.sparse import csr_matrix
+
+        rows, steps = self.rows(), np.repeat(self.offsets[1:], self.lengths()) - 1 - np.arange(len(self.products))
+        keys, newest = np.unique((rows * num_products + self.products)[::-1], return_index=True)
+        weights = recency ** steps[::-1][newest].astype(np.float64)
+        shape = (len(self), num_products)
+        return csr_matrix((weights.astype(np.float32), np.divmod(keys, num_products)), shape=shape)
+
+
+@dataclass(frozen=True)
+class TrainingReviews:
+    """The reviews that a baseline may learn from, in time order; arrays are `[num_reviews]`.
+
+    Attributes:
+        user_index: int32.
+        product_index: int32.
+        rating: float32 stars, NaN where missing.
+        timestamp: int64 milliseconds, or a position within the user's reviews where the data has no time.
+        has_time: Whether timestamps are times.
+        text_row: int32, row of `text_vectors`; -1 = no text that may be read.
+        text_vectors: float16 `[num_texts, 384]`, unit length; without rows where no baseline reads texts.
+    """
+
+    num_users: int
+    num_products: int
+    user_index: SmallIntArray
+    product_index: SmallIntArray
+    rating: FloatArray
+    timestamp: IntArray
+    has_time: bool
+    text_row: SmallIntArray
+    text_vectors: npt.NDArray[np.float16]
+
+    @classmethod
+    def of_edges(
+        cls,
+        interactions: Interactions,
+        edges: IntArray,
+        text_row: SmallIntArray | None = None,
+        text_vectors: npt.NDArray[np.float16] | None = None,
+    ) -> Self:
+        """Some of the reviews.
+
+        Args:
+            interactions: All reviews.
+            edges: int64 `[num_reviews]`, ascending.
+            text_row: int32, over all reviews; None = no texts.
+            text_vectors: What it points into.
+        """
+        no_text = np.full(interactions.num_reviews, -1, dtype=np.int32)
+        return cls(
+            num_users=interactions.num_users,
+            num_products=interactions.num_products,
+            user_index=interactions.user_index[edges],
+            product_index=interactions.product_index[edges],
+            rating=interactions.rating[edges],
+            timestamp=interactions.timestamp[edges],
+            has_time=interactions.has_time,
+            text_row=(no_text if text_row is None else text_row)[edges],
+            text_vectors=np.empty((0, 0), np.float16) if text_vectors is None else text_vectors,
+        )
+
+    def __len__(self) -> int:
+        return len(self.user_index)
+
+    def counts(self) -> IntArray:
+        """int64 `[num_products]`: reviews of each product."""
+        return np.bincount(self.product_index, minlength=self.num_products)
+
+    def matrix(self) -> "csr_matrix":
+        """float32 `[num_users, num_products]`: 1 where the user has reviewed the product, however often."""
+        from scipy.sparse import csr_matrix
+
+        ones = np.ones(len(self), dtype=np.float32)
+        matrix = csr_matrix((ones, (self.user_index, self.product_index)), shape=(self.num_users, self.num_products))
+        matrix.sum_duplicates()
+        matrix.data[:] = 1
+        return matrix
+
+    def histories_of(self, users: npt.NDArray[np.integer]) -> Histories:
+        """What users have reviewed among these reviews; nothing where they are not in the data."""
+        users = np.asarray(users, dtype=np.int64)
+        inside = (users >= 0) & (users < self.num_users)
+        order = np.argsort(self.user_index, kind="stable")  # by user, then by time
+        bounds = np.searchsorted(self.user_index[order], np.arange(self.num_users + 1))
+        safe = np.where(inside, users, 0)
+        lengths = np.where(inside, bounds[safe + 1] - bounds[safe], 0)
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        entries = order[np.arange(offsets[-1]) + np.repeat(bounds[safe] - offsets[:-1], lengths)]
+        asking = np.where(inside, users, -1).astype(np.int32)
+        return Histories(asking, offsets, self.product_index[entries], self.text_row[entries])

@@ -1,0 +1,69 @@
+"""User-to-user nearest neighbours: what people with similar reviews have reviewed."""
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from rec_sys.baselines.contract import Baseline
+from rec_sys.baselines.reviews import Histories, TrainingReviews
+from rec_sys.baselines.search_space import between
+from rec_sys.data.interactions import FloatArray
+from rec_sys.settings import Section
+
+
+class UserKnnSettings(Section):
+    """User-to-user nearest neighbours."""
+
+    weighting: Literal["bm25", "tfidf"] = Field("tfidf", description="How much a shared product says of two users.")
+    num_neighbours: int = Field(200, ge=1, json_schema_extra=between(10, 1000, log=True))
+    saturation: float = Field(1.2, gt=0, description="BM25's K1.")
+    length_norm: float = Field(0.5, ge=0, le=1, description="BM25's B.")
+    recency: float = Field(1.0, gt=0, le=1, json_schema_extra=between(0.5, 1), description="As for item_knn.")
+
+
+class UserKnnBaseline(Baseline):
+    """Weights from the library `implicit`; the neighbours are found for a history, so unknown users have some too.
+
+    score(u, p) = sum over the nearest training users v of similarity(u, v) * [v has reviewed p], where the similarity
+    is the cosine of weighted review vectors. A user is not their own neighbour.
+    """
+
+    def __init__(self, settings: UserKnnSettings, seed: int = 0, num_threads: int = 0) -> None:
+        super().__init__(seed, num_threads)
+        self.settings = settings
+
+    @property
+    def num_parameters(self) -> int:
+        """A weight for each review."""
+        return int(self._weighted.nnz)
+
+    def _fit(self, reviews: TrainingReviews) -> None:
+        from implicit.nearest_neighbours import bm25_weight, normalize, tfidf_weight
+
+        self._matrix = reviews.matrix()
+        # Users are the documents and products the terms: a product that few have reviewed says more.
+        if self.settings.weighting == "bm25":
+            weighted = bm25_weight(self._matrix, self.settings.saturation, self.settings.length_norm)
+        else:
+            weighted = tfidf_weight(self._matrix)
+        with np.errstate(invalid="ignore", divide="ignore"):  # users without reviews
+            self._weighted = normalize(weighted).tocsr().astype(np.float32)
+        total = np.maximum(np.asarray(self._matrix.sum(axis=0)).ravel(), 1)
+        self._rarity = (np.log(self._matrix.shape[0]) - np.log1p(total)).astype(np.float32)
+        self._reviewers = self._weighted.T.tocsr()
+
+    def _score(self, histories: Histories) -> FloatArray:
+        from scipy.sparse import csr_matrix
+
+        asked = histories.matrix(self.reviews.num_products, self.settings.recency)
+        similarity = (asked.multiply(self._rarity).tocsr() @ self._reviewers).toarray()  # [num_asked, num_users]
+        known = histories.user_index >= 0
+        similarity[np.flatnonzero(known), histories.user_index[known]] = 0
+        kept = min(self.settings.num_neighbours, similarity.shape[1])
+        users = np.argpartition(-similarity, kept - 1, axis=1)[:, :kept]
+        values = np.maximum(np.take_along_axis(similarity, users, axis=1), 0)
+        offsets = np.arange(0, users.size + 1, kept)
+        neighbours = csr_matrix((values.ravel(), users.ravel(), offsets), shape=similarity.shape)
+        scores: FloatArray = (neighbours @ self._matrix).toarray()
+        return scores

@@ -1,0 +1,221 @@
+"""What each part of the model is worth: trainings with parts left out, one table of them.
+
+Every training is the main job in a process of its own. A finished one is kept, so an interrupted table goes on and a
+longer one reuses its rows; the bundles are removed, for they are not meant to be served.
+"""
+
+import hashlib
+import json
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from filelock import FileLock, Timeout
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+
+from rec_sys.bundle import Bundle, hash_code
+from rec_sys.contracts import InputError
+from rec_sys.data.prepare import prepare
+from rec_sys.entry import compose_settings
+from rec_sys.experiments.benchmark.measure_model import quote, train
+from rec_sys.files import atomic_file, writable_folder
+from rec_sys.settings import AblationRow, AblationSettings, Settings
+
+RESULTS: Final = "ablation.json"
+TABLE: Final = "ablation.md"
+_HEADS: Final = {
+    "validation ndcg_at_10_masked": "NDCG@10 masked, validation",
+    "test ndcg_at_10_masked": "NDCG@10 masked, test",
+    "test recall_at_10_masked": "Recall@10 masked, test",
+    "test rmse": "RMSE, test",
+    "test auc": "AUC, test",
+}
+_COMPARED: Final = ("validation ndcg_at_10_masked", "test ndcg_at_10_masked")
+# A row may change neither where things are written nor which data it is compared on.
+_FIXED: Final = frozenset({"data", "evaluation", "output_dir", "run_dir", "seed", "experiment", "ablation"})
+_OWN: Final = frozenset({"experiment", "ablation", "seed", "run_dir"})
+
+
+def compare_parts(settings: Settings, typed: list[str] | None = None) -> Path:
+    """Trains what is missing of a table and writes it.
+
+    Args:
+        settings: All settings of the command; `ablation` has the rows and seeds.
+        typed: The command line that made the settings; None = this process's own.
+
+    Returns:
+        The path of the table; the figures stand beside it as JSON.
+
+    Raises:
+        InputError: A row's setting does not exist, or a training failed.
+    """
+    wanted = settings.ablation
+    base = [text for text in (_typed() if typed is None else typed) if _group(text) not in _OWN]
+    base += [f"experiment={wanted.of}"] if wanted.of else []
+    # A table of its own is no run of MLflow's; whoever wants the runs there asks for tracking.
+    base += [] if any(_group(text) == "tracking" for text in base) else ["tracking=none"]
+    _refuse_fixed(wanted.rows)
+    composed = {row.name: _compose(row, base) for row in wanted.rows}
+    dataset = prepare(settings.data, settings.output_dir)
+    folder = writable_folder(settings.output_dir.absolute() / "ablation" / f"{dataset.folder.name}-{_name(composed)}")
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(
+            "another ablation is at work in this folder", where=str(folder), remedy="wait for it to end"
+        ) from error
+    try:
+        found: dict[str, dict[int, dict[str, float]]] = {row.name: {} for row in wanted.rows}
+        for seed in wanted.seeds:
+            for row in wanted.rows:
+                identity = _identify(composed[row.name], seed, dataset.summary.fingerprint)
+                arguments = [*base, *row.changes, f"seed={seed}"]
+                found[row.name][seed] = _finish(folder, identity, f"{row.name}, seed {seed}", arguments)
+                _write(folder, wanted, found)
+    finally:
+        lock.release()
+    print((folder / TABLE).read_text(), file=sys.stderr)
+    return folder / TABLE
+
+
+def summarise(
+    rows: Sequence[AblationRow], found: Mapping[str, Mapping[int, Mapping[str, float]]]
+) -> list[dict[str, Any]]:
+    """Mean and deviation over the seeds of every row, and what it changes against the first, seed by seed.
+
+    Args:
+        rows: The table's rows.
+        found: Figures by row and seed; a row without any is left out.
+
+    Returns:
+        For each row `name`, `changes`, `seeds`, `mean`, `deviation` and, but for the first, `change` and
+        `change_deviation`; a deviation needs two seeds.
+    """
+    first = rows[0].name
+    summary: list[dict[str, Any]] = []
+    for wanted in rows:
+        seeds = found[wanted.name]
+        if not seeds:
+            continue
+        keys = [key for key in _HEADS if all(key in figures for figures in seeds.values())]
+        row: dict[str, Any] = {"name": wanted.name, "changes": list(wanted.changes), "seeds": sorted(seeds)}
+        row["mean"], row["deviation"] = _spread({key: [seeds[seed][key] for seed in seeds] for key in keys})
+        if wanted.name != first:
+            both = sorted(seeds.keys() & found[first].keys())
+            row["change"], row["change_deviation"] = _spread(
+                {key: [seeds[seed][key] - found[first][seed][key] for seed in both] for key in _COMPARED if both}
+            )
+        summary.append(row)
+    return summary
+
+
+def markdown(summary: list[dict[str, Any]]) -> str:
+    """The table for people: mean and deviation, the change in NDCG against the first row seed by seed."""
+    heads = ["", *_HEADS.values(), "change, validation", "change, test"]
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    for row in summary:
+        cells = [_cell(row["mean"].get(key), row["deviation"].get(key)) for key in _HEADS]
+        changes = (row.get("change", {}), row.get("change_deviation", {}))
+        cells += [_cell(changes[0].get(key), changes[1].get(key), "+") for key in _COMPARED]
+        lines.append(f"| {row['name']} | {' | '.join(cells)} |")
+    seeds = sorted({seed for row in summary for seed in row["seeds"]})
+    lines += [
+        "",
+        f"Seeds {', '.join(map(str, seeds))}: mean ± deviation over them; change: against the first row, seed by seed.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: float | None, deviation: float | None, sign: str = "") -> str:
+    if value is None:
+        return "-"
+    return f"{value:{sign}.4f}" + ("" if deviation is None else f" ± {deviation:.4f}")
+
+
+def _spread(values: dict[str, list[float]]) -> tuple[dict[str, float], dict[str, float]]:
+    means = {key: float(np.mean(of_key)) for key, of_key in values.items()}
+    return means, {key: float(np.std(of_key, ddof=1)) for key, of_key in values.items() if len(of_key) > 1}
+
+
+def _finish(folder: Path, identity: str, label: str, arguments: list[str]) -> dict[str, float]:
+    """The figures of one training: kept from before, or of a training that runs now."""
+    kept, run_dir = folder / "trainings" / f"{identity}.json", folder / "runs" / identity
+    if kept.is_file():
+        print(f"{label}: kept from before", file=sys.stderr)
+        figures: dict[str, float] = json.loads(kept.read_text())
+        return figures
+    print(f"{label}: {' '.join(arguments)}", file=sys.stderr)
+    bundle = Bundle(train([*arguments, f"run_dir={quote(run_dir)}"]))
+    metrics = bundle.metrics()
+    figures = {f"{part} {key}": value for part in ("validation", "test") for key, value in metrics[part].items()}
+    _write_json(kept, figures)
+    shutil.rmtree(bundle.folder)
+    shutil.rmtree(run_dir)
+    return figures
+
+
+def _write(folder: Path, wanted: AblationSettings, found: dict[str, dict[int, dict[str, float]]]) -> None:
+    summary = summarise(wanted.rows, found)
+    _write_json(folder / RESULTS, {"rows": summary})
+    with atomic_file(folder / TABLE) as unfinished:
+        unfinished.write_text(markdown(summary))
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as unfinished:
+        unfinished.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False))
+
+
+def _refuse_fixed(rows: Sequence[AblationRow]) -> None:
+    for row in rows:
+        for text in row.changes:
+            if _group(text) in _FIXED:
+                raise InputError(
+                    f"a row may not change {_group(text)}: its figures could not be compared",
+                    where=f"ablation row {row.name!r}: {text}",
+                    remedy="give it for the whole table, outside of the rows",
+                )
+
+
+def _compose(row: AblationRow, base: list[str]) -> Settings:
+    """The settings of a row, checked before anything is trained."""
+    # Hydra composes once at a time, and it may be Hydra that has called us.
+    running = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        return compose_settings([*base, *row.changes], Settings)
+    except InputError as error:
+        raise InputError(error.what, where=f"ablation row {row.name!r}: {error.where}", remedy=error.remedy) from error
+    finally:
+        GlobalHydra.instance().hydra = running
+
+
+def _identify(settings: Settings, seed: int, fingerprint: str) -> str:
+    """Names a training by all that shapes its figures."""
+    shape = settings.model_copy(update={"seed": seed}).model_dump_json(
+        exclude={"output_dir": True, "run_dir": True, "tracking": True, "trainer": {"progress", "num_threads"}}
+    )
+    return hashlib.sha256(f"{shape} {fingerprint} {hash_code()}".encode()).hexdigest()[:16]
+
+
+def _name(composed: Mapping[str, Settings]) -> str:
+    """Tables that start from other settings lie in other folders."""
+    first = next(iter(composed.values()))
+    shape = first.model_dump_json(include={"model", "graph", "trainer", "evaluation", "text"})
+    return hashlib.sha256(shape.encode()).hexdigest()[:8]
+
+
+def _typed() -> list[str]:
+    """What the user typed."""
+    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+
+
+def _group(text: str) -> str:
+    """The first part of an argument's key."""
+    return text.lstrip("+~").partition("=")[0].partition(".")[0]

@@ -1,0 +1,185 @@
+"""Our model beside the baselines, by one command: `uv run -m rec_sys.experiments.benchmark`.
+
+Every model is fitted and asked in a process of its own on one split; finished rows are kept, so an interrupted
+benchmark goes on and a wider one reuses them.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from hydra.core.hydra_config import HydraConfig
+from rich.console import Console
+from rich.table import Table
+
+from rec_sys.data.dataset import PreparedDataset
+from rec_sys.data.prepare import prepare
+from rec_sys.entry import timed_speech
+from rec_sys.experiments.benchmark.results import (
+    COMPARISONS_FILE,
+    REPORT_FILE,
+    FinishedRow,
+    ResultsFolder,
+    compare_rows,
+    figure,
+    write_chosen,
+)
+from rec_sys.experiments.benchmark.row import TUNED_FILE, RowRequest
+from rec_sys.experiments.benchmark.row_store import RowStore, queries_of, run_request
+from rec_sys.experiments.benchmark.rows import BenchmarkRow, list_rows
+from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings
+from rec_sys.experiments.benchmark.tracking import record_rows
+from rec_sys.experiments.benchmark.tuning import Tuned, apply_tuned, has_search, own_overrides
+from rec_sys.settings import Settings
+
+# Settings that only the benchmark has; all others go to training as they were typed.
+_OWN_SETTINGS: Final = frozenset(BenchmarkSettings.model_fields) - frozenset(Settings.model_fields)
+
+
+def run(settings: BenchmarkSettings) -> None:
+    """Measures everybody; the last line printed is the path of results.json, the exit code 1 where a model failed."""
+    say = timed_speech()
+    dataset = prepare(settings.data, settings.output_dir)
+    plan = list_rows(dataset, settings)
+    folder = ResultsFolder(settings, dataset.summary.fingerprint)
+    summary = dataset.summary
+    say(
+        f"{summary.name}: {summary.num_reviews:,} reviews, {summary.num_users:,} users, {summary.num_products:,}"
+        f" products; {settings.evaluation.protocol}, {len(plan)} rows"
+    )
+    with folder.locked():
+        bench = Bench(dataset, settings, _training_overrides(), say)
+        tuned = bench.tune([row for row in plan if not row.unfit])
+        write_chosen(folder, bench.settings, tuned)
+        finished: list[FinishedRow] = []
+        for planned in plan:
+            finished.append(bench.finish(planned))
+            folder.write_rows(finished, settings.shown_k)
+        from rec_sys.experiments.report.page import write_report
+
+        compared = compare_rows(finished, settings.shown_k, settings.seed)
+        folder.write_json(COMPARISONS_FILE, compared)
+        write_report(folder.path / REPORT_FILE, dataset, bench.settings, finished, compared)
+        say(f"report: {folder.path / REPORT_FILE}")
+        record_rows(settings, folder.path, [one.row for one in finished])
+    for table in _tables([one.row for one in finished], settings.shown_k):
+        Console().print(table)
+    print(f"results: {folder.results}", flush=True)
+    if any(one.row["status"] == "failed" for one in finished):
+        sys.exit(1)
+
+
+class Bench:
+    """Fits and measures models one after another, each in its process.
+
+    Args:
+        dataset: The prepared data.
+        settings: All settings.
+        overrides: The command line's arguments that training understands.
+        say: Takes a line for the user.
+    """
+
+    def __init__(
+        self, dataset: PreparedDataset, settings: BenchmarkSettings, overrides: list[str], say: Callable[[str], None]
+    ) -> None:
+        self.dataset = dataset
+        self.settings = settings
+        self.overrides = overrides
+        self.say = say
+        name = f"{dataset.summary.name}-{dataset.summary.fingerprint[:12]}"
+        self.store = RowStore(settings.output_dir.absolute() / "benchmark" / "rows" / name, dataset.summary.fingerprint)
+
+    def tune(self, plan: Sequence[BenchmarkRow]) -> list[Tuned]:
+        """Searches every model's settings where there is a budget; what is found is what the rows run.
+
+        With time folds the first one that can be used is searched on: the later ones would know its future.
+        """
+        found: list[Tuned] = []
+        if not self.settings.tuning.enabled:
+            return found
+        fold = min((row.fold for row in plan if row.fold is not None), default=None)
+        for name in dict.fromkeys(row.name for row in plan):
+            if not has_search(name):
+                continue
+            place = self.store.search_place(name, self.settings)
+            request = self._request(name, "train", fold).model_copy(update={"job": "search", "folder": place})
+            self.say(f"tuning: {name}")
+            reason = run_request(request)
+            if reason:
+                self.say(f"tuning: {name} failed, its settings stay as they are: {reason}")
+                continue
+            found.append(Tuned.model_validate_json((place / TUNED_FILE).read_text()))
+            tuned = found[-1]
+            self.say(f"tuning: {name} {tuned.metric} {tuned.best:.4f} after {tuned.trials} trials: {tuned.values}")
+        self.settings = apply_tuned(self.settings, found)
+        self.overrides = [*self.overrides, *own_overrides(found)]
+        return found
+
+    def finish(self, planned: BenchmarkRow) -> FinishedRow:
+        """A row: from the store, or computed now."""
+        request = self._request(planned.name, planned.fit_on, planned.fold)
+        label = FinishedRow({"model": planned.name, "fit_on": planned.fit_on} | _fold_of(planned)).name
+        if planned.unfit:
+            self.say(f"{label}: skipped, {planned.unfit}")
+            head = {"model": planned.name, "protocol": self.settings.evaluation.protocol, "fit_on": planned.fit_on}
+            return FinishedRow(head | _fold_of(planned) | {"status": "skipped", "reason": planned.unfit})
+        row = self.store.read(request.folder)
+        if row is None:
+            row = self.store.compute(request)
+        else:
+            label += ", kept from before"
+        self.say(f"{label}: {_in_short(row, self.settings.shown_k)}")
+        return FinishedRow(row, queries_of(request.folder) if row["status"] == "done" else None)
+
+    def _request(self, name: str, fit_on: Any, fold: int | None) -> RowRequest:
+        return RowRequest(
+            name=name,
+            fit_on=fit_on,
+            fold=fold,
+            settings=self.settings,
+            overrides=tuple(self.overrides),
+            data_folder=self.dataset.folder.absolute(),
+            folder=self.store.place(name, fit_on, fold, self.settings),
+        )
+
+
+def _fold_of(planned: BenchmarkRow) -> dict[str, Any]:
+    return {} if planned.fold is None else {"fold": planned.fold}
+
+
+def _in_short(row: dict[str, Any], k: int) -> str:
+    if row["status"] != "done":
+        return f"{row['status']}, {row['reason']}"
+    for name in (f"ndcg_at_{k}_masked", "rmse"):
+        if name in row["metrics"]:
+            return f"{name} {figure(row, name)}, fitted in {row['fit_seconds']:.1f} s"
+    return "done"
+
+
+def _training_overrides() -> list[str]:
+    """What the user typed, without what only the benchmark understands."""
+    if not HydraConfig.initialized():
+        return []
+    typed = list(HydraConfig.get().overrides.task)
+    return [text for text in typed if text.lstrip("+~").partition("=")[0].partition(".")[0] not in _OWN_SETTINGS]
+
+
+def _tables(rows: Sequence[dict[str, Any]], k: int) -> list[Table]:
+    """The results for the terminal."""
+    ranking = (f"recall_at_{k}_masked", f"ndcg_at_{k}_masked", f"recall_at_{k}", f"ndcg_at_{k}")
+    rating = ("rmse", "mae", "auc", "balanced_accuracy", "rank_correlation")
+    tables = []
+    for title, names in (("what is reviewed next", ranking), ("how many stars it gets", rating)):
+        shown = [row for row in rows if row["status"] == "done" and any(name in row["metrics"] for name in names)]
+        heads = [name.replace("_at_", "@").replace("_masked", "\nmasked").replace("_", "\n") for name in names]
+        table = Table("model", "fit on", *heads, "fit s", title=f"test: {title}", title_justify="left")
+        for column in table.columns[2:]:
+            column.justify = "right"
+        for row in shown:
+            fold = f" {row['fold']}" if "fold" in row else ""
+            figures = [f"{row['metrics'][name]:.4f}" if name in row["metrics"] else "-" for name in names]
+            style = "bold" if row["model"] == OWN_MODEL else ""
+            table.add_row(row["model"] + fold, row["fit_on"], *figures, f"{row['fit_seconds']:.1f}", style=style)
+        if shown:
+            tables.append(table)
+    return tables

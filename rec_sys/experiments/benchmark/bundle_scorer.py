@@ -1,0 +1,76 @@
+"""A bundle's model asked again: what training measured must come out of the bundle alone, query by query."""
+
+import numpy as np
+
+from rec_sys.bundle import Bundle
+from rec_sys.contracts import MemoryTensor, Part
+from rec_sys.data.interactions import IntArray
+from rec_sys.experiments.benchmark.evaluation_data import EvaluationData
+from rec_sys.graph.block_builder import BlockBuilder
+from rec_sys.graph.product_hop import ProductHop
+from rec_sys.graph.rating_offsets import fit_rating_offsets
+from rec_sys.graph.review_graph import ReviewGraph
+from rec_sys.graph.sampler import TemporalSampler
+from rec_sys.modules.bundled_model import load_model
+from rec_sys.modules.hybrid_score import Fusion, SessionWeight
+from rec_sys.modules.memory import CoReviewMemory
+from rec_sys.modules.review_graph_model import ReviewGraphModel
+from rec_sys.settings import Settings
+
+
+class BundledModel:
+    """The towers and the memory of a bundle, with what they may read for the test questions.
+
+    Args:
+        bundle: What training left.
+        graph: The graph that it was trained on.
+        evaluation_data: The split that it was fitted on.
+        settings: The settings that it was trained with.
+
+    Attributes:
+        model: The towers.
+        builder: Sees all that came before the test part on the user side, the fitted part on the product side.
+        fusion: The memory; None where the bundle has none.
+    """
+
+    def __init__(self, bundle: Bundle, graph: ReviewGraph, evaluation_data: EvaluationData, settings: Settings) -> None:
+        part = evaluation_data.fitted.part
+        sampler = TemporalSampler(
+            graph,
+            user_side=np.isin(part, (Part.TRAIN, Part.HISTORY, Part.VALIDATION)),
+            product_side=part == Part.TRAIN,
+        )
+        self.model: ReviewGraphModel = load_model(bundle)
+        hop = None
+        if self.model.settings.product_hop:
+            hop = ProductHop(graph, part == Part.TRAIN, settings.graph.product_transitions)
+        self.builder = BlockBuilder(
+            sampler,
+            evaluation_data.fitted.text_visible,
+            fit_rating_offsets(graph, evaluation_data.fitted.train_edges, settings.model.offset_pseudo_counts),
+            bundle.manifest.user_reviews,
+            bundle.manifest.product_reviews,
+            hop,
+        )
+        columns = graph.interactions
+        self.fusion = read_fusion(bundle, columns.timestamp if columns.has_time else None)
+
+
+def read_fusion(bundle: Bundle, timestamp: IntArray | None) -> Fusion | None:
+    """The memory of a bundle and what it counts for; None where it has none.
+
+    Args:
+        bundle: The bundle.
+        timestamp: int64 `[num_reviews]`, milliseconds, of every edge; None where the data has no time.
+    """
+    from scipy.sparse import csr_matrix
+
+    tensors = bundle.memory()
+    if tensors is None:
+        return None
+    rows = (tensors[MemoryTensor.WEIGHTS], tensors[MemoryTensor.NEIGHBOURS], tensors[MemoryTensor.OFFSETS])
+    size = bundle.manifest.num_products
+    memory = CoReviewMemory(csr_matrix(rows, shape=(size, size)))
+    manifest = bundle.manifest
+    session = SessionWeight(timestamp, manifest.memory_session, manifest.memory_session_days)
+    return Fusion(memory, manifest.memory_weight, manifest.memory_recency, manifest.user_reviews, session)

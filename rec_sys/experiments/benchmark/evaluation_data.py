@@ -1,0 +1,98 @@
+"""What every row of a benchmark stands on: one order of the reviews, one split, the same questions for all."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from rec_sys.baselines.reviews import Histories, TrainingReviews
+from rec_sys.contracts import InputError, Part
+from rec_sys.data.dataset import PreparedDataset
+from rec_sys.data.interactions import IntArray, Interactions, build_interactions
+from rec_sys.data.splits import Queries, Split, split_reviews
+from rec_sys.evaluation.beyond_accuracy import KnownReviews
+from rec_sys.settings import Settings
+
+
+@dataclass(frozen=True)
+class EvaluationData:
+    """A data set, ordered and split.
+
+    Attributes:
+        dataset: The prepared data.
+        interactions: All reviews in their order.
+        split: The split as the protocol makes it.
+        fitted: The split that models are fitted on; its train part may hold the validation part.
+    """
+
+    dataset: PreparedDataset
+    interactions: Interactions
+    split: Split
+    fitted: Split
+
+    def known_reviews(self) -> KnownReviews:
+        """The train part of the protocol's split: what counts as known is the same for every `fit_on`."""
+        columns, edges = self.interactions, self.split.train_edges
+        return KnownReviews(
+            columns.user_index[edges], columns.product_index[edges], columns.num_users, columns.num_products
+        )
+
+    def train_counts(self) -> IntArray:
+        """int64 `[num_products]`: reviews of each product in the train part."""
+        products = self.interactions.product_index[self.split.part == Part.TRAIN]
+        return np.bincount(products, minlength=self.interactions.num_products)
+
+
+def build_evaluation_data(dataset: PreparedDataset, settings: Settings, fit_on: str = "train") -> EvaluationData:
+    """Orders and splits a data set as training does.
+
+    Args:
+        dataset: The prepared data.
+        settings: All settings.
+        fit_on: `train` or `train+validation`.
+
+    Raises:
+        InputError: The split leaves nothing to learn from or nothing to test.
+    """
+    interactions = build_interactions(
+        dataset, settings.graph.tie_break, settings.seed if settings.graph.tie_break == "hash" else 0
+    )
+    split = split_reviews(interactions, settings.evaluation, settings.seed)
+    fitted = split.train_on_validation(interactions) if fit_on == "train+validation" else split
+    return EvaluationData(dataset, interactions, split, fitted)
+
+
+def refuse_long_lists(ks: tuple[int, ...], num_products: int) -> None:
+    """A list cannot be longer than the catalogue.
+
+    Raises:
+        InputError: One is.
+    """
+    if max(ks) > num_products:
+        raise InputError(
+            f"k={max(ks)} is more than the {num_products:,} products of the catalogue",
+            where="setting ks",
+            remedy=f"choose lists of at most {num_products:,} products",
+        )
+
+
+def reviews_and_histories(
+    evaluation_data: EvaluationData, settings: Settings, with_text: bool, say: Callable[[str], None]
+) -> tuple[TrainingReviews, Callable[[Queries], Histories]]:
+    """What a baseline is fitted on, and how a part's questions become histories.
+
+    Args:
+        evaluation_data: The evaluation_data.
+        settings: All settings.
+        with_text: Look up (and, the first time, embed) the texts of the reviews.
+        say: Takes a line for the user.
+    """
+    edges = evaluation_data.fitted.train_edges
+    if not with_text:
+        return TrainingReviews.of_edges(evaluation_data.interactions, edges), Histories.of_queries
+    from rec_sys.graph.build import build_graph
+
+    graph, _ = build_graph(evaluation_data.dataset, settings, say)
+    text_row = np.where(evaluation_data.fitted.text_visible, graph.text_row, -1).astype(np.int32)
+    reviews = TrainingReviews.of_edges(evaluation_data.interactions, edges, text_row, graph.text_vectors)
+    return reviews, lambda queries: Histories.of_queries(queries, text_row)

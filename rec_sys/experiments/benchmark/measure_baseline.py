@@ -1,0 +1,192 @@
+"""Fits a baseline and measures it on the test part, by the same functions that measure our own model."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from rec_sys.baselines.catalogue import BASELINES, make_baseline
+from rec_sys.baselines.contract import Baseline
+from rec_sys.baselines.rating_baseline import RatingBaseline
+from rec_sys.baselines.reviews import Histories
+from rec_sys.data.dataset import PreparedDataset
+from rec_sys.data.interactions import FloatArray
+from rec_sys.data.splits import Queries
+from rec_sys.evaluation.beyond_accuracy import measure_lists
+from rec_sys.evaluation.ranking import RankingResult, evaluate_ranking
+from rec_sys.evaluation.rating import mean_rank_correlation, rating_metrics
+from rec_sys.evaluation.segments import by_history_length, by_product_popularity, warm_and_cold
+from rec_sys.evaluation.uncertainty import bootstrap_errors, standard_error_of_mean
+from rec_sys.experiments.benchmark.evaluation_data import EvaluationData, build_evaluation_data, reviews_and_histories
+from rec_sys.experiments.benchmark.row import Measured, library_versions
+from rec_sys.experiments.benchmark.settings import BenchmarkSettings
+
+_RATING_RESAMPLES: Final = 100  # each computes seven metrics of a library that is slow on few reviews
+
+
+def measure_baseline(
+    name: str, fit_on: str, settings: BenchmarkSettings, dataset: PreparedDataset, say: Callable[[str], None]
+) -> Measured:
+    """A baseline's row.
+
+    Args:
+        name: The baseline.
+        fit_on: `train` or `train+validation`.
+        settings: All settings.
+        dataset: The prepared data.
+        say: Takes a line for the log.
+
+    Raises:
+        InputError: The split leaves nothing to learn from or nothing to test.
+        Exception: Whatever the baseline's library raises.
+    """
+    evaluation_data = build_evaluation_data(dataset, settings, fit_on)
+    if BASELINES[name].make is None:
+        return _measure_ratings(name, settings, evaluation_data)
+    reviews, histories_of = reviews_and_histories(evaluation_data, settings, BASELINES[name].needs == "text", say)
+    baseline = make_baseline(name, settings.baseline_settings.of(name), settings.seed, settings.trainer.num_threads)
+    BASELINES[name].load_libraries()
+    say(f"{name} learns from {len(reviews):,} reviews")
+    began = time.perf_counter()
+    baseline.fit(reviews)
+    fit_seconds = time.perf_counter() - began
+    say(f"{name} learned for {fit_seconds:.1f} s and is asked {len(evaluation_data.split.test):,} questions")
+    asked = _Timed(baseline, histories_of(evaluation_data.split.test))
+    result = evaluate_ranking(
+        asked.score, evaluation_data.split.test, reviews.num_products, settings.ks, settings.evaluation.query_batch
+    )
+    measured = describe_ranking(result, evaluation_data, settings)
+    measured.fit_seconds, measured.recommend_seconds = fit_seconds, asked.seconds
+    measured.parameters = baseline.num_parameters
+    measured.settings = settings.baseline_settings.of(name).model_dump(mode="json")
+    measured.versions = library_versions(BASELINES[name].versions)
+    measured.more["popular_share"] = 1 - float(baseline.can_answer(asked.histories).mean())
+    cold = evaluation_data.split.cold_test
+    if len(cold):
+        cold_start_users = _Timed(baseline, histories_of(cold))
+        ranking = evaluate_ranking(cold_start_users.score, cold, reviews.num_products, settings.ks)
+        measured.more["cold_users"] = ranking.metrics
+    return measured
+
+
+def describe_ranking(result: RankingResult, evaluation_data: EvaluationData, settings: BenchmarkSettings) -> Measured:
+    """All that one can say of a ranking of the test questions, whoever made it."""
+    queries, counts, k = evaluation_data.split.test, evaluation_data.train_counts(), settings.shown_k
+    lists = measure_lists(result.top_products, queries, evaluation_data.known_reviews(), settings.ks)
+    metrics = result.metrics | {name: _mean(lists[name].to_numpy()) for name in lists.columns}
+    errors = result.standard_error | {name: standard_error_of_mean(lists[name].to_numpy()) for name in lists.columns}
+    lengths = np.diff(queries.history_offsets)
+
+    def coverage(rows: npt.NDArray[np.int64]) -> Mapping[str, float]:
+        drawn = result.top_products[rows]
+        shares = {}
+        for length in settings.ks:
+            listed = np.zeros(len(counts) + 1, dtype=np.bool_)
+            listed[drawn[:, :length]] = True  # NO_PRODUCT is the last place
+            shares[f"coverage_at_{length}"] = float(listed[:-1].sum() / len(counts))
+        return shares
+
+    errors |= bootstrap_errors(coverage, len(queries), settings.seed)
+    top = pl.Series("top_products", result.top_products, dtype=pl.Array(pl.Int32, result.top_products.shape[1]))
+    return Measured(
+        metrics=metrics,
+        standard_error=errors,
+        fit_seconds=0.0,
+        recommend_seconds=None,
+        parameters=None,
+        settings={},
+        versions={},
+        queries=pl.concat([result.per_query, lists], how="horizontal").with_columns(
+            top, pl.Series("history_length", lengths)
+        ),
+        more={
+            "num_cold_users": queries.num_cold,
+            "by_history_length": by_history_length(result.per_query, lengths, k),
+            "by_product_popularity": by_product_popularity(result.targets, counts, k),
+            **warm_and_cold(result.targets, counts, settings.ks),
+        },
+    )
+
+
+def rating_figures(
+    user_index: npt.NDArray[np.integer], predicted: FloatArray, stars: FloatArray, seed: int
+) -> tuple[dict[str, float], dict[str, float]]:
+    """The metrics of predicted stars, and their standard errors by bootstrap over the reviews."""
+    metrics = rating_metrics(predicted, stars)
+    errors = bootstrap_errors(
+        lambda rows: rating_metrics(predicted[rows], stars[rows]), len(stars), seed, resamples=_RATING_RESAMPLES
+    )
+    correlation, of_users = mean_rank_correlation(user_index, predicted, stars)
+    if len(of_users):
+        metrics["rank_correlation"] = correlation
+        errors["rank_correlation"] = standard_error_of_mean(of_users)
+    return metrics, errors
+
+
+def _measure_ratings(name: str, settings: BenchmarkSettings, evaluation_data: EvaluationData) -> Measured:
+    columns, edges = evaluation_data.interactions, evaluation_data.fitted.train_edges
+    edges = edges[~np.isnan(columns.rating[edges])]
+    began = time.perf_counter()
+    baseline = RatingBaseline(name)  # type: ignore[arg-type] # the catalogue took the name from there
+    baseline.fit(
+        columns.user_index[edges],
+        columns.product_index[edges],
+        columns.rating[edges],
+        columns.num_users,
+        columns.num_products,
+    )
+    fit_seconds = time.perf_counter() - began
+    asked = evaluation_data.split.test.target_edges
+    asked = asked[~np.isnan(columns.rating[asked])]
+    began = time.perf_counter()
+    predicted = baseline.predict(columns.user_index[asked], columns.product_index[asked])
+    recommend_seconds = time.perf_counter() - began
+    metrics, errors = rating_figures(columns.user_index[asked], predicted, columns.rating[asked], settings.seed)
+    return Measured(
+        metrics=metrics | {"num_queries": float(len(evaluation_data.split.test))},
+        standard_error=errors,
+        fit_seconds=fit_seconds,
+        recommend_seconds=recommend_seconds,
+        parameters=baseline.num_parameters,
+        settings={"pseudo_counts": baseline.pseudo_counts},
+        versions=library_versions(BASELINES[name].versions),
+    )
+
+
+def validation_figure(
+    name: str, settings: BenchmarkSettings, evaluation_data: EvaluationData, say: Callable[[str], None], metric: str
+) -> float:
+    """What tuning looks at: a baseline fitted on the train part, one metric on the validation part.
+
+    Raises:
+        Exception: Whatever the baseline's library raises.
+    """
+    reviews, histories_of = reviews_and_histories(evaluation_data, settings, BASELINES[name].needs == "text", say)
+    baseline = make_baseline(name, settings.baseline_settings.of(name), settings.seed, settings.trainer.num_threads)
+    asked = _Timed(baseline.fit(reviews), histories_of(evaluation_data.split.validation))
+    queries: Queries = evaluation_data.split.validation
+    result = evaluate_ranking(asked.score, queries, reviews.num_products, (settings.shown_k,))
+    return result.metrics[metric]
+
+
+class _Timed:
+    """Scores a part's questions and counts the seconds."""
+
+    def __init__(self, baseline: Baseline, histories: Histories) -> None:
+        self.baseline = baseline
+        self.histories = histories
+        self.seconds = 0.0
+
+    def score(self, rows: npt.NDArray[np.int64]) -> FloatArray:
+        began = time.perf_counter()
+        scores = self.baseline.score(self.histories.take(rows))
+        self.seconds += time.perf_counter() - began
+        return scores
+
+
+def _mean(values: npt.NDArray[Any]) -> float:
+    there = values[~np.isnan(values)]
+    return float(there.mean()) if len(there) else float("nan")

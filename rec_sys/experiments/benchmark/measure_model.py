@@ -1,0 +1,159 @@
+"""Our own model's row: training's own command in a process of its own, then its bundle asked the same questions again.
+
+Evaluation stands below training and cannot import it. Going through the command also measures what a user gets.
+"""
+
+import math
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from rec_sys.bundle import Bundle
+from rec_sys.contracts import InputError
+from rec_sys.data.dataset import PreparedDataset
+from rec_sys.experiments.benchmark.evaluation_data import build_evaluation_data
+from rec_sys.experiments.benchmark.measure_baseline import describe_ranking, rating_figures
+from rec_sys.experiments.benchmark.row import Measured, RowRequest, library_versions
+from rec_sys.experiments.benchmark.settings import BenchmarkSettings
+
+_COMMAND: Final = "rec_sys.train.train"
+_LAST_LINE: Final = "bundle: "
+# Set by the benchmark itself for each row.
+_OWN_KEYS: Final = ("evaluation.ks", "evaluation.refit", "evaluation.fold", "run_dir")
+_VERSIONS: Final = ("torch", "torch-geometric", "pytorch-lightning", "numpy")
+_SAME: Final = 1e-3  # two processes add up in different orders, and two scores that nearly tie may change places
+
+
+def measure_own_model(
+    request: RowRequest, settings: BenchmarkSettings, dataset: PreparedDataset, say: Callable[[str], None]
+) -> Measured:
+    """Trains our own model, takes the test figures from its bundle, and asks the bundle for what is not in there.
+
+    Raises:
+        InputError: Training ended with an error.
+        ValueError: The bundle does not give the figures that training measured.
+    """
+    began = time.perf_counter()
+    bundle = Bundle(train(training_arguments(request, request.folder.with_name(f"{request.folder.name}.run"))))
+    seconds = time.perf_counter() - began
+    peak = _children_peak_bytes()
+    trained = bundle.metrics()
+    measured = ask_bundle(bundle, request.fit_on, settings, dataset, say)
+    for name, value in trained["test"].items():
+        if not math.isclose(value, measured.metrics[name], rel_tol=_SAME, abs_tol=_SAME):
+            raise ValueError(f"{name} was {value} in training and is {measured.metrics[name]} out of {bundle.folder}")
+    measured.metrics |= trained["test"]
+    measured.fit_seconds = seconds  # of the whole command: imports, graph, validation and export included
+    measured.parameters = sum(weights.size for weights in bundle.weights().values())
+    measured.settings = {name: bundle.settings()[name] for name in ("model", "graph", "text", "trainer")}
+    measured.versions = {**library_versions(_VERSIONS), "rec_sys": bundle.manifest.code_version}
+    measured.more |= {"bundle": str(bundle.folder), "popular_share": 0.0}
+    measured.peak_memory_bytes = peak
+    return measured
+
+
+def ask_bundle(
+    bundle: Bundle, fit_on: str, settings: BenchmarkSettings, dataset: PreparedDataset, say: Callable[[str], None]
+) -> Measured:
+    """All figures of a bundle's model on the test questions, and those of users of whom nothing is known."""
+    import torch
+
+    from rec_sys.evaluation.model_scorer import ModelScorer, evaluate_model
+    from rec_sys.experiments.benchmark.bundle_scorer import BundledModel
+    from rec_sys.graph.build import build_graph
+
+    evaluation_data = build_evaluation_data(dataset, settings, fit_on)
+    graph, _ = build_graph(dataset, settings, say)
+    bundled = BundledModel(bundle, graph, evaluation_data, settings)
+    queries, cold = evaluation_data.split.test, evaluation_data.split.cold_test
+    result = evaluate_model(bundled.model, bundled.builder, queries, settings.evaluation, bundled.fusion)
+    measured = describe_ranking(result.ranking, evaluation_data, settings)
+    measured.metrics |= result.metrics
+    began = time.perf_counter()
+    scorer = ModelScorer(bundled.model, bundled.builder, queries, bundled.fusion)
+    batches = np.array_split(np.arange(len(queries)), -(-len(queries) // settings.evaluation.query_batch))
+    for rows in batches:
+        scorer.score(rows)
+    measured.recommend_seconds = time.perf_counter() - began
+    rated_parts = [scorer.score_targets(rows)[1:] for rows in batches]
+    guessed, given = (torch.cat(column).numpy() for column in zip(*rated_parts, strict=True))
+    rated = ~np.isnan(given)
+    if rated.any():
+        authors = np.repeat(queries.user_index, np.diff(queries.target_offsets))
+        figures, errors = rating_figures(authors[rated], guessed[rated], given[rated], settings.seed)
+        measured.metrics, measured.standard_error = figures | measured.metrics, measured.standard_error | errors
+    if len(cold):
+        cold_start_users = evaluate_model(bundled.model, bundled.builder, cold, settings.evaluation, bundled.fusion)
+        measured.more["cold_users"] = cold_start_users.ranking.metrics
+    return measured
+
+
+def validation_figure(request: RowRequest, run_dir: Path, metric: str) -> float:
+    """What tuning looks at: one metric on the validation part.
+
+    Raises:
+        InputError: Training ended with an error.
+    """
+    bundle = Bundle(train(training_arguments(request, run_dir)))
+    return float(bundle.metrics()["validation"][metric])
+
+
+def training_arguments(request: RowRequest, run_dir: Path) -> list[str]:
+    """The command line of training for a row."""
+    # Of two arguments with one key, the later counts: what tuning chose stands behind what was typed.
+    typed = {text.lstrip("+").partition("=")[0]: text for text in request.overrides}
+    evaluation = request.evaluation()
+    return [
+        *(text for key, text in typed.items() if key not in _OWN_KEYS),
+        f"evaluation.ks=[{','.join(map(str, evaluation.ks))}]",
+        f"evaluation.refit={str(request.fit_on != 'train').lower()}",
+        f"evaluation.fold={evaluation.fold}",
+        f"run_dir={quote(run_dir)}",
+    ]
+
+
+def quote(value: Any) -> str:
+    """A value as one types it for Hydra, whatever it contains."""
+    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{text}'"
+
+
+def train(arguments: list[str]) -> Path:
+    """Runs the training command; its messages go to this process's stderr.
+
+    Returns:
+        The bundle's folder.
+
+    Raises:
+        InputError: It ended with an error; the message is training's own where it gave one.
+    """
+    lines: list[str] = []
+    with subprocess.Popen(
+        [sys.executable, "-m", _COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            sys.stderr.write(line)
+            lines.append(line.rstrip())
+        assert process.stdout is not None
+        printed = process.stdout.read().splitlines()
+    if process.returncode or not printed or not printed[-1].startswith(_LAST_LINE):
+        said = [line for line in lines if line.startswith("error: ")] or [line for line in lines if line]
+        reason = said[-1].removeprefix("error: ") if said else "it said nothing"
+        raise InputError(
+            f"training ended with exit code {process.returncode}: {reason}",
+            where=f"{_COMMAND} {' '.join(arguments)}",
+            remedy="see the row's log, and try that command alone",
+        )
+    return Path(printed[-1].removeprefix(_LAST_LINE))
+
+
+def _children_peak_bytes() -> int:
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit

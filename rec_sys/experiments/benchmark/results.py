@@ -1,0 +1,202 @@
+"""The results folder: rows as JSON, tables, comparisons, the settings that tuning chose, and the report."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+from filelock import FileLock, Timeout
+
+from rec_sys.contracts import InputError
+from rec_sys.evaluation.uncertainty import compare_paired
+from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings
+from rec_sys.experiments.benchmark.tuning import Tuned
+from rec_sys.files import atomic_file, writable_folder
+
+RESULTS_FILE: Final = "results.json"
+TABLE_FILE: Final = "results.md"
+COMPARISONS_FILE: Final = "comparisons.json"
+CHOSEN_FILE: Final = "baseline_settings.yaml"
+OWN_CHOSEN_FILE: Final = "experiment.yaml"
+TUNED_FILE: Final = "tuned.json"
+REPORT_FILE: Final = "report.html"
+_INCIDENTAL: Final = {"output_dir", "run_dir", "tracking"}
+_NOTED_SHARE: Final = 0.1
+
+
+@dataclass(frozen=True)
+class FinishedRow:
+    """A row and, where its model answered query by query, the values.
+
+    Attributes:
+        row: As in results.json.
+        queries: One row a query; None where there is none.
+    """
+
+    row: dict[str, Any]
+    queries: pl.DataFrame | None = None
+
+    @property
+    def name(self) -> str:
+        """The model, and what sets the row apart from its other rows."""
+        fold = f", fold {self.row['fold']}" if "fold" in self.row else ""
+        return f"{self.row['model']} ({self.row['fit_on']}{fold})"
+
+
+class ResultsFolder:
+    """Where a benchmark's results stand; one process at a time.
+
+    Args:
+        settings: All settings; they name the folder.
+        data_fingerprint: Of the prepared data; the same.
+    """
+
+    def __init__(self, settings: BenchmarkSettings, data_fingerprint: str) -> None:
+        asked = settings.model_dump(mode="json", exclude=_INCIDENTAL)
+        digest = hashlib.sha256(json.dumps([asked, data_fingerprint], sort_keys=True).encode()).hexdigest()[:8]
+        name = f"{settings.data.name}-{settings.evaluation.protocol}-{digest}"
+        self.path = settings.output_dir.absolute() / "benchmark" / name
+        self.results = self.path / RESULTS_FILE
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the folder.
+
+        Raises:
+            InputError: Another benchmark is at work there.
+        """
+        lock = FileLock(writable_folder(self.path) / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise InputError(
+                "another benchmark of the same settings is at work",
+                where=str(self.path),
+                remedy="wait for it; what it has finished is used by the next one",
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def write_rows(self, rows: Sequence[FinishedRow], k: int) -> None:
+        """Writes results.json and the Markdown table; called after every row, so that an interruption loses none."""
+        self.write_json(RESULTS_FILE, [finished.row for finished in rows])
+        with atomic_file(self.path / TABLE_FILE) as unfinished:
+            unfinished.write_text(markdown_tables([finished.row for finished in rows], k))
+
+    def write_json(self, name: str, value: Any) -> Path:
+        """Writes a JSON file."""
+        return self.write_text(name, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Writes a text file."""
+        with atomic_file(self.path / name) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
+        return self.path / name
+
+
+def write_chosen(folder: ResultsFolder, settings: BenchmarkSettings, found: Sequence[Tuned]) -> None:
+    """Writes every baseline's settings, and what tuning chose for our own model, as files that config/ takes."""
+    import yaml
+
+    head = "# What the table ran. Copied to config/baseline_settings/NAME.yaml, baseline_settings=NAME runs it again.\n"
+    content = yaml.safe_dump(settings.baseline_settings.model_dump(mode="json"), sort_keys=False)
+    folder.write_text(CHOSEN_FILE, head + content)
+    own: dict[str, dict[str, Any]] = {}
+    for tuned in found:
+        if tuned.name == OWN_MODEL:
+            for section, key, value in tuned.own_values():
+                own.setdefault(section, {})[key] = value
+    if own:
+        head = "# @package _global_\n# Copied to config/experiment/NAME.yaml, experiment=NAME trains with it.\n"
+        folder.write_text(OWN_CHOSEN_FILE, head + yaml.safe_dump(own, sort_keys=False))
+    if found:
+        folder.write_json(TUNED_FILE, [tuned.model_dump() for tuned in found])
+
+
+def compare_rows(rows: Sequence[FinishedRow], k: int, seed: int) -> list[dict[str, Any]]:
+    """Each model against our own, or where that gave no answers against the best, on the same questions.
+
+    Returns:
+        One entry for each metric and model; entries compare rows of one `fit_on` and one fold.
+    """
+    found = []
+    for group in grouped(rows).values():
+        answered = [(finished.row, finished.queries) for finished in group if finished.queries is not None]
+        if len(answered) < 2:
+            continue
+        for metric in (f"ndcg_at_{k}_masked", f"recall_at_{k}_masked"):
+            best = max(answered, key=lambda each: each[0]["metrics"][metric])
+            against, theirs = next((each for each in answered if each[0]["model"] == OWN_MODEL), best)
+            for row, queries in answered:
+                if row is against:
+                    continue
+                compared = compare_paired(queries[metric].to_numpy(), theirs[metric].to_numpy(), seed).as_dict()
+                where = {key: row[key] for key in ("fit_on", "fold") if key in row}
+                names = {"model": row["model"], "against": against["model"], "metric": metric}
+                found.append(names | where | compared)
+    return found
+
+
+def grouped(rows: Sequence[FinishedRow]) -> dict[tuple[str, int | None], list[FinishedRow]]:
+    """The rows by what was fitted on and by fold: those that can be compared."""
+    groups: dict[tuple[str, int | None], list[FinishedRow]] = {}
+    for finished in rows:
+        groups.setdefault((finished.row["fit_on"], finished.row.get("fold")), []).append(finished)
+    return groups
+
+
+def markdown_tables(rows: Sequence[dict[str, Any]], k: int) -> str:
+    """The rankings and the ratings, best first, with standard errors; models that failed say why below."""
+    ranking = (f"recall_at_{k}_masked", f"ndcg_at_{k}_masked", f"recall_at_{k}", f"ndcg_at_{k}", f"coverage_at_{k}")
+    rating = ("rmse", "mae", "auc", "balanced_accuracy", "f1", "accuracy", "rank_correlation")
+    tables = [_table(rows, columns) for columns in (ranking, rating)]
+    missing = [
+        f"- {row['model']} ({row['fit_on']}): {row['status']}, {row['reason']}"
+        for row in rows
+        if row["status"] != "done"
+    ]
+    notes = [*stand_ins(rows), *missing]
+    return "\n\n".join([*(table for table in tables if table), *(["\n".join(notes)] if notes else [])]) + "\n"
+
+
+def stand_ins(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Which models left a tenth of the questions or more to popularity, having nothing to go by."""
+    return [
+        f"- {row['model']} ({row['fit_on']}) has nothing to go by for {row['popular_share']:.0%} of the questions:"
+        " popular products stand in"
+        for row in rows
+        if row.get("popular_share", 0.0) >= _NOTED_SHARE
+    ]
+
+
+def _table(rows: Sequence[dict[str, Any]], columns: tuple[str, ...]) -> str:
+    shown = [row for row in rows if row["status"] == "done" and columns[1] in row["metrics"]]
+    if not shown:
+        return ""
+    lower_is_better = columns[0] == "rmse"
+    best = columns[0] if lower_is_better else columns[1]
+    shown.sort(key=lambda row: row["metrics"][best], reverse=not lower_is_better)
+    columns = tuple(name for name in columns if any(name in row["metrics"] for row in shown))
+    folds = ["fold"] if any("fold" in row for row in shown) else []
+    heads = ["model", "fit on", *folds, *(name.replace("_at_", "@") for name in columns), "fit s", "peak MB"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * (2 + len(folds)) + "|--:" * (len(columns) + 2) + "|"]
+    for row in shown:
+        figures = [figure(row, name) for name in columns]
+        places = [str(row["fold"])] if folds else []
+        took = [f"{row['fit_seconds']:.1f}", f"{row['peak_memory_mb']:.0f}"]
+        lines.append("| " + " | ".join([row["model"], row["fit_on"], *places, *figures, *took]) + " |")
+    return "\n".join(lines)
+
+
+def figure(row: dict[str, Any], name: str) -> str:
+    """A metric with its standard error where it has one."""
+    if name not in row["metrics"]:
+        return "-"
+    value, error = row["metrics"][name], row["standard_error"].get(name)
+    return f"{value:.4f}" if error is None else f"{value:.4f} ± {error:.4f}"

@@ -1,0 +1,78 @@
+"""Which rows a benchmark has, and what keeps some of them from being computed; wrong wishes are refused here."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from rec_sys.baselines.catalogue import explain_unfit, refuse_missing_library
+from rec_sys.contracts import InputError
+from rec_sys.data.dataset import PreparedDataset
+from rec_sys.experiments.benchmark.evaluation_data import build_evaluation_data, refuse_long_lists
+from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings, FitOn
+from rec_sys.experiments.benchmark.tuning import refuse_missing_optuna
+
+FOLDS: Final = "time_folds"
+
+
+@dataclass(frozen=True)
+class BenchmarkRow:
+    """A row to be computed.
+
+    Attributes:
+        name: The baseline, or `review_graph`.
+        fit_on: What it learns from.
+        fold: Which time window is for test; None where the protocol has one test part.
+        unfit: Why the data or the window has nothing for it; empty when it has.
+    """
+
+    name: str
+    fit_on: FitOn
+    fold: int | None
+    unfit: str
+
+
+def list_rows(dataset: PreparedDataset, settings: BenchmarkSettings) -> list[BenchmarkRow]:
+    """All rows, our own model's last.
+
+    Raises:
+        InputError: A list is longer than the catalogue, a library is missing, nobody is to be measured, or the split
+            leaves nothing to learn from or nothing to test.
+    """
+    refuse_long_lists(settings.ks, dataset.summary.num_products)
+    for name in settings.baselines:
+        refuse_missing_library(name)
+    if settings.tuning.enabled:
+        refuse_missing_optuna()
+    names = [*settings.baselines, *([OWN_MODEL] if settings.own_model else [])]
+    if not names:
+        raise InputError(
+            "there is nobody to measure: no baselines, and not our own model",
+            where="setting baselines",
+            remedy="name some",
+        )
+    folds = _usable_folds(dataset, settings)
+    unfit = {name: "" if name == OWN_MODEL else explain_unfit(name, dataset.summary) for name in names}
+    return [
+        BenchmarkRow(name, fit_on, fold, unfit[name] or empty)
+        for fold, empty in folds.items()
+        for name in names
+        for fit_on in settings.fit_on
+    ]
+
+
+def _usable_folds(dataset: PreparedDataset, settings: BenchmarkSettings) -> dict[int | None, str]:
+    """Each fold with why it cannot be used, empty when it can."""
+    if settings.evaluation.protocol != FOLDS:
+        build_evaluation_data(dataset, settings)
+        return {None: ""}
+    folds: dict[int | None, str] = {}
+    refused: InputError | None = None
+    for fold in range(settings.evaluation.num_folds):
+        evaluation = settings.evaluation.model_copy(update={"fold": fold})
+        try:
+            build_evaluation_data(dataset, settings.model_copy(update={"evaluation": evaluation}))
+            folds[fold] = ""
+        except InputError as error:
+            folds[fold], refused = error.what, error
+    if refused is not None and all(folds.values()):
+        raise refused
+    return folds

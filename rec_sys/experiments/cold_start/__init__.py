@@ -1,0 +1,1 @@
+"""Cold-start users and new products: how well they are served."""

@@ -1,0 +1,76 @@
+"""How well strangers are served, by one command: `uv run -m rec_sys.experiments.cold_start`.
+
+Each seed trains twice: once as usual, to ask about users of whom only the first reviews are known; once without some
+products, to place those by their text and their first reviews. See `evaluation.cold_start`.
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
+
+import numpy as np
+from pydantic import Field
+
+from rec_sys.files import atomic_file
+from rec_sys.settings import Section, Settings
+from rec_sys.train.run_folder import RunFolder
+
+RESULTS: Final = "cold_start.json"
+TABLE: Final = "cold_start.md"
+_SHOWN: Final = ("ndcg_at_10_masked", "recall_at_10_masked", "mean_rank_share", "own_minus_ndcg")
+
+
+class ColdStartCase(Section):
+    """Who counts as a stranger."""
+
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1)
+    history_lengths: tuple[Annotated[int, Field(ge=0)], ...] = Field((0, 1, 2), min_length=1)
+    withheld_share: float = Field(0.1, gt=0, lt=1, description="Of the products.")
+    first_reviews: int = Field(3, ge=1, description="Reviews that place a withheld product.")
+
+
+class ColdStartSettings(Settings):
+    """Everything config/cold_start.yaml composes."""
+
+    cold_start: ColdStartCase = ColdStartCase()
+
+
+def run(settings: ColdStartSettings) -> None:
+    """Measures every seed and writes a table; the last line printed is its path."""
+    from rec_sys.experiments.cold_start.runs import measure_cold_start  # torch takes seconds to import
+
+    found = []
+    for seed in settings.cold_start.seeds:
+        print(f"seed {seed}", file=sys.stderr)
+        found += measure_cold_start(settings.model_copy(update={"seed": seed}), settings.cold_start, _say)
+    folder = settings.output_dir.absolute() / "cold_start" / RunFolder(settings).name
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_file(folder / RESULTS) as unfinished:
+        unfinished.write_text(json.dumps(found, indent=2))
+    table = markdown(found)
+    with atomic_file(folder / TABLE) as unfinished:
+        unfinished.write_text(table)
+    print(table, file=sys.stderr)
+    print(f"cold start: {folder / TABLE}")
+
+
+def markdown(found: Sequence[Mapping[str, Any]]) -> str:
+    """One line a case and name: means over the seeds; with one seed the standard errors over the questions."""
+    heads = ("who is asked about", "", "questions", "NDCG@10", "Recall@10", "mean rank share", "ours - theirs, NDCG@10")
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    for case, name in dict.fromkeys((row["case"], row["name"]) for row in found):
+        rows = [row for row in found if (row["case"], row["name"]) == (case, name)]
+        cells = [case, name, f"{np.mean([row['num_queries'] for row in rows]):.0f}"]
+        for key in _SHOWN:
+            values = [row[key] for row in rows if key in row]
+            error = np.std(values, ddof=1) if len(values) > 1 else rows[0].get(f"{key}_error", 0.0)
+            cells.append(f"{np.mean(values):.4f} ± {error:.4f}" if values else "-")
+        lines.append(f"| {' | '.join(cells)} |")
+    spread = "standard error over the questions" if len({row["seed"] for row in found}) == 1 else "deviation over seeds"
+    lines += ["", f"± {spread}. Mean rank share: 0 = always first, 0.5 = chance. The history is left out everywhere."]
+    return "\n".join(lines) + "\n"
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,261 @@
+"""How well strangers are served: users of whom little is known, and products that training has never seen.
+
+A user's history is cut to its first reviews and the same questions are asked again. Products are withheld from
+training altogether, then placed by their text and their first reviews, and asked for by those who reviewed them later.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from rec_sys.baselines.reviews import Histories
+from rec_sys.contracts import InputError, Part
+from rec_sys.data.interactions import BoolArray, FloatArray, IntArray, Interactions
+from rec_sys.data.splits import Queries, Split, hide_straddling_texts
+from rec_sys.evaluation.model_scorer import PRODUCT_CHUNK
+from rec_sys.evaluation.ranking import RankingResult, evaluate_ranking
+from rec_sys.evaluation.uncertainty import standard_error_of_mean
+from rec_sys.graph.block_builder import BlockBuilder
+from rec_sys.modules.review_graph_model import ReviewGraphModel
+from rec_sys.modules.transfer import move_to
+
+Scorer = Callable[[npt.NDArray[np.int64]], FloatArray]
+
+OWN: Final = "review_graph"
+FIGURES: Final = ("ndcg_at_10_masked", "recall_at_10_masked")
+
+
+@dataclass(frozen=True)
+class Withheld:
+    """Products that training does not see.
+
+    Attributes:
+        products: int64, ascending.
+        first: bool `[num_reviews]`, their first reviews, which place them.
+        split: The split without any of their reviews.
+        placed: The same with their first reviews in the train part: what a catalogue knows once they have arrived.
+        questions: Each later review of one of them, asked of its author's other reviews before it.
+    """
+
+    products: IntArray
+    first: BoolArray
+    split: Split
+    placed: Split
+    questions: Queries
+
+
+def truncate_histories(queries: Queries, length: int) -> Queries:
+    """The same questions, with only the first `length` reviews of each history known; those with fewer are left out."""
+    counts = np.diff(queries.history_offsets)
+    rows = np.flatnonzero(counts >= length)
+    start = queries.history_offsets[rows]
+    place = (start[:, None] + np.arange(length)).ravel()
+    # What was the next review of the history is now the end of what may be read.
+    cut = counts[rows] > length
+    after = queries.history_edges[np.where(cut, start + length, 0)]
+    targets = np.repeat(queries.target_offsets[rows], np.diff(queries.target_offsets)[rows])
+    asked = np.diff(queries.target_offsets)[rows]
+    target = targets + np.arange(len(targets)) - np.repeat(np.cumsum(asked) - asked, asked)
+    return Queries(
+        user_index=queries.user_index[rows],
+        bound=np.where(cut, after, queries.bound[rows]),
+        target_offsets=np.concatenate([[0], np.cumsum(asked)]),
+        target_products=queries.target_products[target],
+        target_edges=queries.target_edges[target],
+        history_offsets=np.arange(len(rows) + 1) * length,
+        history_products=queries.history_products[place],
+        num_cold=0,
+        history_edges=queries.history_edges[place],
+    )
+
+
+def withhold_products(
+    interactions: Interactions, split: Split, share: float, first_reviews: int, seed: int
+) -> Withheld:
+    """Draws products and takes all their reviews out of a split.
+
+    Args:
+        interactions: All reviews.
+        split: The split of the protocol.
+        share: Of the products that have more than `first_reviews` reviews.
+        first_reviews: Reviews that place a withheld product.
+        seed: Seeds the draw.
+
+    Raises:
+        InputError: No product has enough reviews, or nobody who reviewed a withheld one has other reviews.
+    """
+    product = interactions.product_index
+    order = np.argsort(product, kind="stable")
+    rank = np.empty(len(product), dtype=np.int64)
+    rank[order] = np.arange(len(product)) - np.searchsorted(product[order], product[order])
+    able = np.flatnonzero(np.bincount(product, minlength=interactions.num_products) > first_reviews)
+    count = min(len(able), max(1, round(share * len(able))))
+    drawn = np.sort(np.random.default_rng(seed).choice(able, count, replace=False)) if len(able) else able
+    hidden = np.isin(product, drawn)
+    used = split.part != Part.LATER
+    known = used & ~hidden & (split.part != Part.TEST)
+    questions = ask_one_by_one(interactions, np.flatnonzero(hidden & used & (rank >= first_reviews)), known)
+    if len(questions) == 0:
+        raise InputError(
+            f"no product has more than {first_reviews} reviews by people with others before",
+            where="setting cold_start.first_reviews",
+            remedy="lower it, raise cold_start.withheld_share, or bring more data",
+        )
+    without = _replace_parts(interactions, split, np.where(hidden, Part.LATER, split.part).astype(np.uint8))
+    first = hidden & (rank < first_reviews)
+    placed_parts = np.where(first, Part.TRAIN, without.part).astype(np.uint8)
+    visible = hide_straddling_texts(placed_parts, interactions.body_index)
+    # A question's own text, wherever else it stands, is no first review of anything.
+    asked = np.unique(interactions.body_index[questions.target_edges])
+    visible &= ~np.isin(interactions.body_index, asked[asked >= 0])
+    return Withheld(drawn, first, without, replace(without, part=placed_parts, text_visible=visible), questions)
+
+
+def _replace_parts(interactions: Interactions, split: Split, part: npt.NDArray[np.uint8]) -> Split:
+    """A split by other parts; its questions are asked one by one, so that no protocol needs to be known."""
+    known = np.isin(part, (Part.TRAIN, Part.HISTORY))
+    return Split(
+        part=part,
+        text_visible=hide_straddling_texts(part, interactions.body_index),
+        validation=ask_one_by_one(interactions, np.flatnonzero(part == Part.VALIDATION), known),
+        test=ask_one_by_one(interactions, np.flatnonzero(part == Part.TEST), known | (part == Part.VALIDATION)),
+        cold_test=split.cold_test,
+    )
+
+
+def ask_one_by_one(interactions: Interactions, edges: IntArray, known: BoolArray) -> Queries:
+    """One question for each review, as seen from just before it; those without anything known before are left out.
+
+    Args:
+        interactions: All reviews.
+        edges: int64, the reviews that are asked for.
+        known: bool `[num_reviews]`, what may stand in a history.
+    """
+    by_user = np.flatnonzero(known)
+    by_user = by_user[np.argsort(interactions.user_index[by_user], kind="stable")]
+    # A user's reviews ascend, so one key finds both the user and the place in their history.
+    size = interactions.num_reviews + 1
+    keys = interactions.user_index[by_user].astype(np.int64) * size + by_user
+    user = interactions.user_index[edges].astype(np.int64)
+    bound = interactions.unit_start[edges]
+    low, high = np.searchsorted(keys, user * size), np.searchsorted(keys, user * size + bound)
+    kept = high > low
+    edges, bound, low, counts = edges[kept], bound[kept], low[kept], (high - low)[kept]
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    history = by_user[np.repeat(low - offsets[:-1], counts) + np.arange(offsets[-1])]
+    return Queries(
+        user_index=interactions.user_index[edges],
+        bound=bound,
+        target_offsets=np.arange(len(edges) + 1),
+        target_products=interactions.product_index[edges],
+        target_edges=edges,
+        history_offsets=offsets,
+        history_products=interactions.product_index[history],
+        num_cold=int((~kept).sum()),
+        history_edges=history,
+    )
+
+
+@torch.inference_mode()
+def place_products(model: ReviewGraphModel, builder: BlockBuilder, strangers: IntArray) -> Tensor:
+    """Hidden states of the catalogue, float `[products, dim]`; the strangers have no learned vector, and no popularity.
+
+    Args:
+        model: The model.
+        builder: Sees the strangers' first reviews on the product side.
+        strangers: int64, products that training has not seen.
+    """
+    columns = builder.graph.interactions
+    hidden = np.isin(np.arange(columns.num_products), strangers)
+    pieces = []
+    for start in range(0, columns.num_products, PRODUCT_CHUNK):
+        rows = np.arange(start, min(start + PRODUCT_CHUNK, columns.num_products), dtype=np.int64)
+        device = model.rating_mean.device
+        block = move_to(builder.build_products(rows, columns.num_reviews), device)
+        unknown = torch.from_numpy(hidden[rows]).to(device)
+        # Few reviews say that a product is new here, not that few people want it: no activity is the average one.
+        activity = block.activity.masked_fill(unknown.unsqueeze(1), 0.0)
+        pieces.append(model.eval().encode_products(replace(block, activity=activity), unknown))
+    return torch.cat(pieces)
+
+
+def score_by_histories(
+    score: Callable[[Histories], FloatArray], queries: Queries, text_row: npt.NDArray[np.int32]
+) -> Scorer:
+    """A baseline's answers to the rows of some questions."""
+    histories = Histories.of_queries(queries, text_row)
+    return lambda rows: score(histories.take(rows))
+
+
+def compare_scorers(
+    scorers: Mapping[str, Scorer], queries: Queries, candidates: IntArray | None, num_products: int, query_batch: int
+) -> dict[str, dict[str, Any]]:
+    """The same questions to everybody, the history masked.
+
+    Args:
+        scorers: Our own model is `OWN`, or begins with it; scores are `[rows, num_products]`.
+        queries: The questions.
+        candidates: int64, ascending, the only products that compete; None = all.
+        num_products: Size of the catalogue.
+        query_batch: Questions at once.
+
+    Returns:
+        For each name the `FIGURES`, `mean_rank_share` (0 = always first, 0.5 = chance), their standard errors as
+        `..._error`, and what our own model has more, `own_minus_ndcg` with its paired `own_minus_ndcg_error`.
+    """
+    if candidates is not None:
+        queries = _among(queries, candidates, num_products)
+    results = {}
+    size = num_products if candidates is None else len(candidates)
+    for name, score in scorers.items():
+        narrow = score if candidates is None else _columns(score, candidates)
+        results[name] = evaluate_ranking(narrow, queries, size, (10,), query_batch)
+    own = results[OWN].per_query[FIGURES[0]].to_numpy()
+    found = {}
+    for name, result in results.items():
+        found[name] = _describe(result, queries, size)
+        if name != OWN:
+            difference = own - result.per_query[FIGURES[0]].to_numpy()
+            found[name] |= {
+                "own_minus_ndcg": float(difference.mean()),
+                "own_minus_ndcg_error": standard_error_of_mean(difference),
+            }
+    return found
+
+
+def _describe(result: RankingResult, queries: Queries, size: int) -> dict[str, Any]:
+    figures: dict[str, Any] = {"num_queries": len(queries)}
+    for name in FIGURES:
+        figures[name] = result.metrics[name]
+        figures[f"{name}_error"] = result.standard_error.get(name, float("nan"))
+    rank = result.targets["rank_masked"].to_numpy()
+    seen = np.diff(queries.history_offsets)[result.targets["query"].to_numpy()]
+    share = ((rank - 1) / np.maximum(size - seen - 1, 1))[np.isfinite(rank)]
+    figures["mean_rank_share"] = float(share.mean())
+    figures["mean_rank_share_error"] = standard_error_of_mean(share)
+    return figures
+
+
+def _columns(score: Scorer, candidates: IntArray) -> Scorer:
+    return lambda rows: score(rows)[:, candidates]
+
+
+def _among(queries: Queries, candidates: IntArray, num_products: int) -> Queries:
+    """The same questions in a catalogue of the candidates alone, which number from 0."""
+    place = np.full(num_products, -1, dtype=np.int64)
+    place[candidates] = np.arange(len(candidates))
+    kept = place[queries.history_products] >= 0
+    counts = np.diff(queries.history_offsets)
+    row = np.repeat(np.arange(len(queries)), counts)
+    return replace(
+        queries,
+        target_products=place[queries.target_products].astype(np.int32),
+        history_offsets=np.concatenate([[0], np.cumsum(np.bincount(row[kept], minlength=len(queries)))]),
+        history_products=place[queries.history_products[kept]].astype(np.int32),
+        history_edges=queries.history_edges[kept],
+    )

@@ -1,0 +1,143 @@
+"""The trainings behind `rec_sys.experiments.cold_start`: of the whole model, and without some products."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rec_sys.baselines.content import ContentBaseline
+from rec_sys.baselines.popular import NoSettings, PopularBaseline
+from rec_sys.baselines.reviews import TrainingReviews
+from rec_sys.data.prepare import prepare
+from rec_sys.data.splits import Queries, Split, split_reviews
+from rec_sys.evaluation.model_scorer import ModelScorer
+from rec_sys.experiments.cold_start.protocol import (
+    OWN,
+    Scorer,
+    compare_scorers,
+    place_products,
+    score_by_histories,
+    truncate_histories,
+    withhold_products,
+)
+from rec_sys.graph.block_builder import BlockBuilder
+from rec_sys.graph.build import build_graph
+from rec_sys.graph.review_graph import ReviewGraph
+from rec_sys.modules.hybrid_score import Fusion
+from rec_sys.modules.review_graph_model import ReviewGraphModel
+from rec_sys.settings import Settings
+from rec_sys.tracking import Tracker
+from rec_sys.train.assembly import fit_co_review, make_builders, make_model, tune_co_review
+from rec_sys.train.fitting import fit, limit_threads
+from rec_sys.train.lightning_module import ReviewGraphLearner
+from rec_sys.train.run_folder import RunFolder
+from rec_sys.train.train import LIBRARY_NOISE
+
+if TYPE_CHECKING:
+    from rec_sys.experiments.cold_start.command import ColdStartCase
+
+
+def measure_cold_start(settings: Settings, wanted: "ColdStartCase", say: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Both measurements of one seed.
+
+    Args:
+        settings: All settings.
+        wanted: Who counts as a stranger.
+        say: Takes a line for the user.
+
+    Returns:
+        For each case and name: `case`, `name`, `seed` and the figures of `compare_scorers`.
+    """
+    for message in LIBRARY_NOISE:
+        warnings.filterwarnings("ignore", message=message)
+    dataset = prepare(settings.data, settings.output_dir)
+    graph, _ = build_graph(dataset, settings, say)
+    split = split_reviews(graph.interactions, settings.evaluation, settings.seed)
+    cases = _short_histories(graph, split, settings, wanted, say)
+    cases |= _withheld_products(graph, split, settings, wanted, say)
+    return [
+        {"case": case, "name": name, "seed": settings.seed, **figures}
+        for case, compared in cases.items()
+        for name, figures in compared.items()
+    ]
+
+
+def _short_histories(
+    graph: ReviewGraph, split: Split, settings: Settings, wanted: "ColdStartCase", say: Callable[[str], None]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    builders, model, fusion = _train(graph, split, settings, "whole", say)
+    cases = {}
+    for length in wanted.history_lengths:
+        queries = truncate_histories(split.test, length)
+        scorers: dict[str, Scorer] = {OWN: ModelScorer(model, builders["test"], queries, fusion).score}
+        scorers |= _baselines(graph, split, queries, with_content=length > 0)
+        cases[f"users, first {length} reviews"] = compare_scorers(
+            scorers, queries, None, graph.interactions.num_products, settings.evaluation.query_batch
+        )
+    return cases
+
+
+def _withheld_products(
+    graph: ReviewGraph, split: Split, settings: Settings, wanted: "ColdStartCase", say: Callable[[str], None]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    columns = graph.interactions
+    withheld = withhold_products(columns, split, wanted.withheld_share, wanted.first_reviews, settings.seed)
+    say(f"withheld: {len(withheld.products):,} products, {len(withheld.questions):,} later reviews of them")
+    builders, model, fusion = _train(graph, withheld.split, settings, "withheld", say)
+    placed = make_builders(graph, withheld.placed, settings)
+    queries = withheld.questions
+    catalogue = place_products(model, placed["test"], withheld.products)
+
+    def scorer(memory: Fusion | None) -> Scorer:
+        own = ModelScorer(model, builders["test"], queries, memory)
+        own.products = catalogue
+        return own.score
+
+    scorers: dict[str, Scorer] = {OWN: scorer(fusion)}
+    if fusion is not None:
+        # The memory is closed form: it can count the first reviews without any training.
+        counted = fit_co_review(graph, withheld.placed, settings, settings.model.co_review.l2[0])
+        scorers[f"{OWN}, memory counted again"] = scorer(replace(fusion, memory=counted))
+    scorers |= _baselines(graph, withheld.placed, queries, with_content=True)
+    random = np.random.default_rng(settings.seed)
+    chance = random.random((len(queries), columns.num_products), dtype=np.float32)
+    scorers["random"] = lambda rows: chance[rows]
+    size, batch = columns.num_products, settings.evaluation.query_batch
+    return {
+        "withheld products among themselves": compare_scorers(scorers, queries, withheld.products, size, batch),
+        "withheld products among all": compare_scorers(scorers, queries, None, size, batch),
+    }
+
+
+def _train(
+    graph: ReviewGraph, split: Split, settings: Settings, name: str, say: Callable[[str], None]
+) -> tuple[dict[str, BlockBuilder], ReviewGraphModel, Fusion | None]:
+    """Trains on a split as the main job does: the builders, the model and its memory."""
+    limit_threads(settings.trainer)
+    base = RunFolder(settings)
+    folder = RunFolder(settings.model_copy(update={"run_dir": base.path.with_name(f"{base.name}-cold-{name}")}))
+    with folder.locked():
+        folder.sweep(f"{name} {int(split.part.astype(np.int64).sum())}")
+        builders = make_builders(graph, split, settings)
+        learner = ReviewGraphLearner(make_model(graph, split, builders["train"], settings), settings, split, builders)
+        tracking = settings.tracking.model_copy(update={"enabled": False})
+        with Tracker(tracking, settings.output_dir, folder.name) as tracker:
+            fit(learner, settings, folder.checkpoints, say, tracker)
+        folder.clear()
+    chosen = tune_co_review(learner.model, builders["validation"], split, settings, say)
+    return builders, learner.model, chosen[0] if chosen else None
+
+
+def _baselines(graph: ReviewGraph, split: Split, queries: Queries, with_content: bool) -> dict[str, Scorer]:
+    """Popularity, and content where there are texts to go by."""
+    edges = split.train_edges
+    text_row = np.where(split.text_visible, graph.text_row, -1).astype(np.int32)
+    reviews = TrainingReviews.of_edges(graph.interactions, edges, text_row, graph.text_vectors)
+    baselines: dict[str, Scorer] = {
+        "popular": score_by_histories(PopularBaseline(NoSettings()).fit(reviews).score, queries, text_row)
+    }
+    if with_content and (reviews.text_row >= 0).any():
+        baselines["content"] = score_by_histories(ContentBaseline(NoSettings()).fit(reviews).score, queries, text_row)
+    return baselines

@@ -1,0 +1,1 @@
+"""What a review costs as the data grows."""

@@ -1,0 +1,124 @@
+"""The road from raw reviews through one epoch of training, measured stage by stage in the process that walks it."""
+
+import importlib
+import json
+import logging
+import sys
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from rec_sys.contracts import InputError
+from rec_sys.experiments.scaling.stage_clock import StageClock, peak_resident_bytes
+from rec_sys.settings import Settings
+
+if TYPE_CHECKING:
+    from rec_sys.train.lightning_module import ReviewGraphLearner
+
+STAGES: Final = ("prepare", "build", "split", "memory", "model", "train")
+_IMPORT: Final = "import"  # takes the same time for any amount of data, so it is measured apart
+_REFUSED: Final = 2
+# What libraries say of each other's calls, and Lightning's advice on loaders that need no workers.
+_LIBRARY_NOISE: Final = (
+    r".*torch\.jit\.script.*deprecated.*",
+    r".*isinstance\(treespec, LeafSpec\).*",
+    r".*does not have many workers.*",
+    r".*IterableDataset.*__len__.*",
+)
+
+
+def measure_to_file(settings_json: str, target: Path) -> None:
+    """What a process of its own is started with.
+
+    Args:
+        settings_json: All settings.
+        target: A JSON file for what `measure_one_epoch` finds; without it, the process ends with an exit code.
+    """
+    try:
+        found = measure_one_epoch(Settings.model_validate_json(settings_json))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(_REFUSED)
+    target.write_text(json.dumps(found))
+
+
+def measure_one_epoch(settings: Settings) -> dict[str, Any]:
+    """Prepares, builds, splits, fits one memory and trains for `trainer.max_epochs` epochs, without validation.
+
+    Returns:
+        Counts of the data, threads, the most memory held, and for each of `STAGES` the fields of `Stage`.
+
+    Raises:
+        InputError: The data cannot be used.
+    """
+    for message in _LIBRARY_NOISE:
+        warnings.filterwarnings("ignore", message=message)
+    clock = StageClock()
+    with clock.stage(_IMPORT):
+        import polars as pl
+        import torch
+
+        from rec_sys.data.prepare import prepare
+        from rec_sys.data.splits import split_reviews
+        from rec_sys.graph.build import build_graph
+        from rec_sys.train.assembly import fit_co_review, make_builders, make_model
+        from rec_sys.train.fitting import limit_threads
+        from rec_sys.train.lightning_module import ReviewGraphLearner
+
+        importlib.import_module("rec_sys.data.schemas")  # preparation would import it, and with it pandera, later
+    limit_threads(settings.trainer)
+    with clock.stage("prepare"):
+        dataset = prepare(settings.data, settings.output_dir)
+    with clock.stage("build"):
+        graph, _ = build_graph(dataset, settings, lambda line: print(line, file=sys.stderr))
+    with clock.stage("split"):
+        split = split_reviews(graph.interactions, settings.evaluation, settings.seed)
+    with clock.stage("memory"):
+        if settings.model.memory != "none":
+            fit_co_review(graph, split, settings, settings.model.co_review.l2[0])
+    with clock.stage("model"):
+        builders = make_builders(graph, split, settings)
+        model = make_model(graph, split, builders["train"], settings)
+        learner = ReviewGraphLearner(model, settings, split, builders)
+    with clock.stage("train"):
+        device = _train(learner, settings)
+    shares = ", ".join(f"{name} {part:.0%}" for name, part in learner.clock.shares().items())
+    print(f"speed: {learner.reviews_per_second():,.0f} reviews a second; {shares}", file=sys.stderr)
+    return {
+        "num_reviews": dataset.summary.num_reviews,
+        "num_users": dataset.summary.num_users,
+        "num_products": dataset.summary.num_products,
+        "num_train_reviews": len(split.train_edges),
+        "device": device,
+        "threads": {"torch": torch.get_num_threads(), "polars": pl.thread_pool_size()},
+        # The kernel's own figure lags behind by some pages.
+        "peak_resident_bytes": max(
+            peak_resident_bytes(), *(stage.peak_resident_bytes or 0 for stage in clock.stages.values())
+        ),
+        "stages": {name: asdict(stage) for name, stage in clock.stages.items()},
+    }
+
+
+def _train(learner: "ReviewGraphLearner", settings: Settings) -> str:
+    """Runs the epochs on one device and returns its name."""
+    import pytorch_lightning as lightning
+    import torch
+
+    from rec_sys.train.fitting import choose_devices
+
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    trainer = lightning.Trainer(
+        max_epochs=settings.trainer.max_epochs,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+        gradient_clip_val=settings.trainer.gradient_clip,
+        **choose_devices(settings.trainer),
+    )
+    trainer.fit(learner)
+    return str(trainer.strategy.root_device)

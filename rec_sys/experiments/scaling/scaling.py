@@ -1,0 +1,227 @@
+"""What a review costs as the data grows: `uv run -m rec_sys.experiments.scaling`.
+
+Every size gets an invented table with text vectors given, and a fresh process in which the functions behind
+`rec_sys.train.train` prepare it, build its graph, split it, fit its memory and train for one epoch.
+"""
+
+import json
+import multiprocessing
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import Field
+from rich.console import Console
+from rich.table import Table
+
+from rec_sys.contracts import InputError
+from rec_sys.data.synthetic_table import (
+    COLUMNS,
+    INTERACTION_COLUMNS,
+    REVIEWS_A_PRODUCT,
+    write_synthetic_table,
+    write_synthetic_vectors,
+)
+from rec_sys.experiments.scaling.one_epoch import STAGES, measure_to_file
+from rec_sys.files import atomic_folder, writable_folder
+from rec_sys.settings import (
+    EvaluationSettings,
+    GraphSettings,
+    ModelSettings,
+    Section,
+    Settings,
+    TableData,
+    TextSettings,
+    TrackingSettings,
+    TrainerSettings,
+)
+
+REPORT: Final = "scaling.json"
+# Two copies of a float16 text vector, the table, its prepared copy and the graph's columns; measured, rounded up.
+BYTES_A_REVIEW: Final = 2_500
+_ALL: Final = "all"
+_MEGABYTE: Final = 1e6
+
+
+class SampledTrainerSettings(TrainerSettings):
+    """The loop over a catalogue that is too large to be scored whole in every step."""
+
+    batch_size: int = Field(512, ge=1, description="Reviews predicted a step.")
+    num_candidates: int = Field(1_024, ge=0, description="Products drawn for the softmax; 0 = all.")
+
+
+class SizeSettings(Section):
+    """What is measured."""
+
+    sizes: tuple[Annotated[int, Field(ge=1_000)], ...] = Field(
+        (100_000, 1_000_000), min_length=1, description="Reviews; the first size is what the others are held against."
+    )
+    reviews_a_product: int = Field(REVIEWS_A_PRODUCT, ge=1, description="On average.")
+    text: bool = Field(True, description="Reviews have texts and stars; false: only who, what and when.")
+
+
+class ScalingSettings(Section):
+    """Everything config/scaling.yaml composes."""
+
+    seed: int = Field(0, ge=0, lt=2**31)
+    output_dir: Path = Path("outputs")
+    graph: GraphSettings
+    model: ModelSettings
+    trainer: SampledTrainerSettings
+    evaluation: EvaluationSettings
+    scaling: SizeSettings
+
+
+def run(settings: ScalingSettings) -> None:
+    """Measures every size; the last line printed is the report's path."""
+    folder = writable_folder(settings.output_dir) / "scaling"
+    needed = BYTES_A_REVIEW * max(settings.scaling.sizes)
+    refuse_small_disk(settings.output_dir, needed)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    measured = []
+    with atomic_folder(folder, bytes_needed=needed) as unfinished:
+        for size in settings.scaling.sizes:
+            console.print(f"{size:,} reviews: writes the table and its text vectors, then measures")
+            scratch = unfinished / "scratch"
+            measured.append(measure(settings, size, scratch))
+            shutil.rmtree(scratch)
+        report = compare(measured)
+        (unfinished / REPORT).write_text(json.dumps(report, indent=2) + "\n")
+    Console().print(report_table(report))
+    print(f"scaling: {folder / REPORT}")
+
+
+def refuse_small_disk(folder: Path, needed: int) -> None:
+    """Looks for the room before minutes are spent.
+
+    Raises:
+        InputError: The disk of `folder` has less than `needed` bytes free.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise InputError(
+            f"measuring needs about {needed:,} bytes of disk, and {free:,} are free",
+            where=str(folder.absolute()),
+            remedy="free some space, choose another folder with output_dir=..., or choose smaller scaling.sizes",
+        )
+
+
+def measure(settings: ScalingSettings, num_reviews: int, scratch: Path) -> dict[str, Any]:
+    """What one size takes, measured in a process of its own.
+
+    Args:
+        settings: The settings.
+        num_reviews: The size.
+        scratch: A folder to make; the size's files stay in it.
+
+    Returns:
+        What `measure_one_epoch` found.
+
+    Raises:
+        InputError: The process was killed.
+        SystemExit: It failed, and has said why.
+    """
+    scratch.mkdir()
+    found = scratch / "found.json"
+    whole = _settings_of_size(settings, scratch)
+    assert isinstance(whole.data, TableData)
+    assert whole.data.reviews_path
+    write_synthetic_table(whole.data.reviews_path, num_reviews, settings.seed, settings.scaling.reviews_a_product)
+    if whole.text.vectors_path:
+        write_synthetic_vectors(whole.text.vectors_path, num_reviews, settings.seed)
+    # Spawned, not forked: what this process holds would count as the other's memory.
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=measure_to_file, args=(whole.model_dump_json(), found))
+    process.start()
+    try:
+        process.join()
+    finally:
+        process.terminate()  # for an interrupt; a process that has ended does not notice
+        process.join()
+    if process.exitcode and process.exitcode < 0:
+        raise InputError(
+            f"the measuring process was ended by signal {-process.exitcode}",
+            where=f"{num_reviews:,} reviews",
+            remedy="if memory ran out, choose smaller scaling.sizes or a smaller trainer.batch_size",
+        )
+    if process.exitcode:
+        sys.exit(process.exitcode)
+    return dict(json.loads(found.read_text()))
+
+
+def _settings_of_size(settings: ScalingSettings, scratch: Path) -> Settings:
+    """All settings of a training run of one epoch on one device."""
+    text = settings.scaling.text
+    data = TableData(
+        name="synthetic",
+        reader="table",
+        reviews_path=scratch / "reviews.parquet",
+        columns=COLUMNS if text else INTERACTION_COLUMNS,
+    )
+    return Settings(
+        seed=settings.seed,
+        output_dir=scratch / "output",
+        data=data,
+        text=TextSettings(source="given", vectors_path=scratch / "vectors.npy")
+        if text
+        else TextSettings(source="none"),
+        graph=settings.graph,
+        model=settings.model,
+        trainer=settings.trainer.model_copy(update={"max_epochs": 1, "devices": 1, "strategy": "auto"}),
+        evaluation=settings.evaluation,
+        tracking=TrackingSettings(enabled=False),
+    )
+
+
+def compare(measured: list[dict[str, Any]]) -> dict[str, Any]:
+    """The report: what was measured, with microseconds a review, and their ratios to the first size's.
+
+    Returns:
+        `sizes`, a list of what was measured; in each, `microseconds` and `ratio` give a number for every stage and
+        for `all` together.
+    """
+    sizes: list[dict[str, Any]] = []
+    for found in measured:
+        seconds = {stage: found["stages"][stage]["seconds"] for stage in STAGES}
+        seconds[_ALL] = sum(seconds.values())
+        microseconds = {stage: value / found["num_reviews"] * 1e6 for stage, value in seconds.items()}
+        first = sizes[0]["microseconds"] if sizes else microseconds
+        ratio = {stage: value / first[stage] for stage, value in microseconds.items()}
+        sizes.append({**found, "seconds": seconds, "microseconds": microseconds, "ratio": ratio})
+    return {"sizes": sizes}
+
+
+def report_table(report: dict[str, Any]) -> Table:
+    """The report for the terminal: a row for every size and stage."""
+    headings = ("reviews", "stage", "s", "cpu s", "µs/review", "ratio", "peak MB", "anon. MB")
+    table = Table(*headings, title="time a review and memory as the data grows", title_justify="left")
+    for column in table.columns:
+        column.no_wrap = True
+        column.justify = "left" if column.header == "stage" else "right"
+    for size in report["sizes"]:
+        name = f"{size['num_reviews']:,}"
+        for stage in STAGES:
+            found = size["stages"][stage]
+            memory = _megabytes(found["peak_resident_bytes"]), _megabytes(found["peak_anonymous_bytes"])
+            table.add_row(name, stage, *_times(size, stage, found["processor_seconds"]), *memory)
+            name = ""
+        processor = sum(size["stages"][stage]["processor_seconds"] for stage in STAGES)
+        anonymous = [size["stages"][stage]["peak_anonymous_bytes"] for stage in STAGES]
+        most = max(anonymous) if all(anonymous) else None
+        memory = _megabytes(size["peak_resident_bytes"]), _megabytes(most)
+        table.add_row(name, _ALL, *_times(size, _ALL, processor), *memory, end_section=True)
+    return table
+
+
+def _times(size: dict[str, Any], stage: str, processor_seconds: float) -> tuple[str, str, str, str]:
+    return (
+        f"{size['seconds'][stage]:,.1f}",
+        f"{processor_seconds:,.1f}",
+        f"{size['microseconds'][stage]:,.1f}",
+        f"{size['ratio'][stage]:.2f}",
+    )
+
+
+def _megabytes(count: int | None) -> str:
+    return "-" if count is None else f"{count / _MEGABYTE:,.0f}"

@@ -1,0 +1,222 @@
+"""The parts that an answer is put together from, as the settings choose them, and what stands in for those away."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from rec_sys.contracts import InputError
+from rec_sys.inference.contract import Part, ServingUnavailable
+from rec_sys.inference.served_bundle import BundleCache, ServedBundle
+from rec_sys.inference.text_vectors import (
+    EncoderInProcess,
+    EncoderInTriton,
+    TextsTogether,
+    TextVectors,
+    refuse_other_encoder,
+)
+from rec_sys.inference.triton_models import TritonModels
+from rec_sys.inference.user_towers import TowerAnswer, TowerInProcess, TowerInTriton
+from rec_sys.settings import EdgeIndex, IndexSettings, InferenceSettings
+from rec_sys.text.encoder import TextEncoder
+from rec_sys.vector_database.catalogue import FloatArray
+from rec_sys.vector_database.contract import (
+    IndexUnavailableError,
+    IndexVersion,
+    ProductAnswer,
+    ProductQuery,
+    UnknownProductError,
+)
+from rec_sys.vector_database.opening import open_index
+
+
+class OtherBundleError(Exception):
+    """The index answers from another bundle than the one that the question was prepared with."""
+
+
+class Backends:
+    """The bundle, the encoder, the tower and the index.
+
+    Args:
+        index: The index.
+        inference: Where the tower and the encoder run.
+        output_dir: Where training wrote its bundles, and where exported text encoders are kept.
+        bundle: The one bundle to serve; None for whichever the index was made from.
+    """
+
+    def __init__(
+        self, index: IndexSettings, inference: InferenceSettings, output_dir: Path, bundle: Path | None
+    ) -> None:
+        self.settings = inference
+        self.index_settings = index
+        self.index = open_index(index)
+        self.bundles = BundleCache(output_dir, bundle)
+        self.triton = TritonModels(inference) if inference.runtime == "triton" else None
+        self.text_vectors = TextVectors(inference.cached_texts)
+        self._in_process = TowerInProcess(inference.num_threads)
+        self._in_triton = None if self.triton is None else TowerInTriton(self.triton)
+        self._text_dir = output_dir / "text"
+        self._encoders: dict[str, TextEncoder] = {}
+        self._runtimes: dict[str, list[TextsTogether]] = {}
+        self._bundle: str | None = None  # that the index answered from last
+
+    async def close(self) -> None:
+        """Lets go of connections and files."""
+        self.index.close()
+        if self.triton is not None:
+            await self.triton.close()
+
+    async def version(self) -> IndexVersion:
+        """The version of the index that is served now.
+
+        Raises:
+            ServingUnavailable: There is none, or it cannot be reached.
+        """
+        try:
+            if isinstance(self.index_settings, EdgeIndex):
+                return self.index.version()
+            return await asyncio.to_thread(self.index.version)
+        except InputError as error:  # nothing was asked that could be wrong: it is away, or does not let us in
+            raise self._away("index", error) from error
+
+    async def served(self) -> ServedBundle:
+        """The bundle that the index answers from, as far as is known; `search` finds out where it is another.
+
+        Raises:
+            ServingUnavailable: The index is away, or its bundle is not here.
+        """
+        if self._bundle is None:
+            self._bundle = (await self.version()).bundle
+        return await self._open(self._bundle)
+
+    async def of_version(self, version: IndexVersion) -> ServedBundle:
+        """The bundle that a version of the index was made from.
+
+        Raises:
+            ServingUnavailable: It is not here.
+        """
+        return await self._open(version.bundle)
+
+    async def _open(self, identity: str) -> ServedBundle:
+        found = self.bundles.opened(identity)
+        if found is not None:
+            return found
+        try:
+            return await asyncio.to_thread(self.bundles.open, identity)
+        except InputError as error:
+            self._bundle = None  # the index may be mended by then
+            raise self._away("bundle", error) from error
+
+    async def any_bundle(self) -> ServedBundle:
+        """A bundle to answer from without an index.
+
+        Raises:
+            InputError: There is none.
+        """
+        return await asyncio.to_thread(self.bundles.any)
+
+    async def embed(self, texts: Sequence[str], served: ServedBundle) -> tuple[list[FloatArray], str | None]:
+        """Vectors of texts, and why the encoder here stood in for Triton's; None where it did not.
+
+        Raises:
+            ServingUnavailable: Triton is away and nothing may stand in.
+            InputError: The encoder of the bundle is not here.
+        """
+        encoder = await self.encoder(served)
+        runtimes = self._text_runtimes(encoder)
+        try:
+            return await self.text_vectors.encode(texts, encoder.encoder_id, runtimes[0]), None
+        except ServingUnavailable as away:
+            if self.settings.fallback != "in_process":
+                raise
+            return await self.text_vectors.encode(texts, encoder.encoder_id, runtimes[-1]), away.what
+
+    async def encoder(self, served: ServedBundle) -> TextEncoder:
+        """The encoder that made the bundle's text vectors.
+
+        Raises:
+            InputError: Its weights are not here, or are others.
+        """
+        wanted = served.manifest.text_encoder
+        if wanted not in self._encoders:
+            settings = served.text_settings.model_copy(update={"device": "cpu"})
+            encoder = await asyncio.to_thread(TextEncoder, settings, self._text_dir)
+            refuse_other_encoder(encoder.encoder_id, wanted, f"bundle {served.identity}")
+            self._encoders[wanted] = encoder
+        return self._encoders[wanted]
+
+    def _text_runtimes(self, encoder: TextEncoder) -> list[TextsTogether]:
+        """Where an encoder runs, and last what may stand in."""
+        if encoder.encoder_id not in self._runtimes:
+            runtimes = [TextsTogether(EncoderInProcess(encoder))]
+            if self.triton is not None:
+                runtimes.insert(0, TextsTogether(EncoderInTriton(encoder, self.triton)))
+            self._runtimes[encoder.encoder_id] = runtimes
+        return self._runtimes[encoder.encoder_id]
+
+    async def read_users(
+        self, served: ServedBundle, inputs: dict[str, FloatArray]
+    ) -> tuple[TowerAnswer, str, str | None]:
+        """User vectors and weights, where they come from, and why the tower here stood in for Triton's.
+
+        Raises:
+            ServingUnavailable: Triton is away and nothing may stand in.
+            InputError: The bundle has no tower to run here.
+        """
+        reason = None
+        if self._in_triton is not None:
+            try:
+                return await self._in_triton.read(served, inputs), self._in_triton.label(), None
+            except ServingUnavailable as away:
+                if self.settings.fallback != "in_process":
+                    raise
+                reason = away.what
+        return await self._in_process.read(served, inputs), self._in_process.label(), reason
+
+    async def search(self, queries: Sequence[ProductQuery], served: ServedBundle | None = None) -> list[ProductAnswer]:
+        """Asks the index.
+
+        Args:
+            queries: The questions.
+            served: The bundle that they were prepared with; None where they fit any.
+
+        Raises:
+            OtherBundleError: The index answers from another bundle.
+            ServingUnavailable: It cannot be asked.
+            UnknownProductError, InputError: As `ProductIndex.search_many`.
+        """
+        if not queries:
+            return []
+        try:
+            found = await self._ask_index(queries)
+        except IndexUnavailableError as error:
+            raise self._away("index", error) from error
+        except UnknownProductError:
+            raise
+        except InputError:
+            # A vector of another bundle may not even have the width; and where no question is welcome, this one is
+            # not at fault.
+            version = await self.version()
+            if served is not None and version.bundle != served.identity:
+                raise self._follow(None) from None
+            raise
+        other = next(
+            (answer.version.bundle for answer in found if served and answer.version.bundle != served.identity), None
+        )
+        if other is not None:
+            raise self._follow(other)
+        return found
+
+    async def _ask_index(self, queries: Sequence[ProductQuery]) -> list[ProductAnswer]:
+        if isinstance(self.index_settings, EdgeIndex) and len(queries) == 1:
+            return self.index.search_many(queries)  # done before a thread could take it over
+        return await asyncio.to_thread(self.index.search_many, queries)
+
+    def _follow(self, identity: str | None) -> OtherBundleError:
+        self._bundle = identity
+        return OtherBundleError(f"the index was made from bundle {identity}")
+
+    def _away(self, part: Part, error: InputError) -> ServingUnavailable:
+        retry_after = self.settings.retry_after_seconds
+        return ServingUnavailable(
+            error.what, part=part, where=error.where, remedy=error.remedy, retry_after=retry_after
+        )
