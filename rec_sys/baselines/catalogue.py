@@ -27,7 +27,7 @@ from rec_sys.baselines.item_to_item import (
     RecentItemKnnSettings,
     TfidfItemKnnSettings,
 )
-from rec_sys.baselines.learned import AutoencoderBaseline, AutoencoderSettings, Gru4RecPeer, Gru4RecSettings
+from rec_sys.baselines.learned import AutoencoderBaseline, AutoencoderSettings, Gru4RecBaseline, Gru4RecSettings
 from rec_sys.baselines.light_gcn import LightGcnBaseline, LightGcnSettings
 from rec_sys.baselines.popular import (
     NoSettings,
@@ -38,7 +38,7 @@ from rec_sys.baselines.popular import (
 )
 from rec_sys.baselines.rating_baseline import RATING_BASELINES
 from rec_sys.baselines.transformers import (
-    Bert4RecPeer,
+    Bert4RecBaseline,
     Bert4RecSettings,
     EsasrecBaseline,
     EsasrecSettings,
@@ -171,11 +171,11 @@ BASELINES: Final[dict[str, BaselineKind]] = {
         LightGcnBaseline, versions=("torch-geometric", "torch", "numpy"), imports=("torch_geometric.nn.models",)
     ),
     "dssm": _by_rectools(DssmBaseline),
-    "gru4rec": _by_torch(Gru4RecPeer),
+    "gru4rec": _by_torch(Gru4RecBaseline),
     "sasrec": _by_rectools(SasrecBaseline),
     "esasrec": _by_rectools(EsasrecBaseline),
     "hstu": _by_rectools(HstuBaseline),
-    "bert4rec": _by_rectools(Bert4RecPeer),
+    "bert4rec": _by_rectools(Bert4RecBaseline),
     "content": BaselineKind(ContentBaseline, needs="text", versions=("onnxruntime", "numpy")),
     **{name: BaselineKind(None, needs="rating", versions=("numpy",)) for name in RATING_BASELINES},
 }

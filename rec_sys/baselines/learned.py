@@ -75,7 +75,7 @@ class AutoencoderBaseline(NetworkBaseline):
         return scores
 
 
-class Gru4RecPeer(NetworkBaseline):
+class Gru4RecBaseline(NetworkBaseline):
     """GRU4Rec; see `nets.GruRanker`. Every product of a sequence is a target, predicted from those before it."""
 
     settings: Gru4RecSettings

@@ -179,7 +179,7 @@ class EsasrecBaseline(TransformerBaseline):
         )
 
 
-class Bert4RecPeer(TransformerBaseline):
+class Bert4RecBaseline(TransformerBaseline):
     """BERT4Rec (Sun et al. 2019, arXiv 1904.06690): predicts masked products from both sides."""
 
     settings: Bert4RecSettings
