@@ -42,7 +42,7 @@ _FLOAT_BYTES, _INDEX_BYTES, _CHARACTER_BYTES, _FRAME_BYTES = 25, 12, 12, 600
 
 @dataclass(frozen=True, slots=True)
 class IndexPoint:
-    """A product as either back end takes it.
+    """A product as either backend takes it.
 
     Attributes:
         id: See `point_id`.

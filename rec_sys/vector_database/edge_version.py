@@ -18,19 +18,31 @@ from qdrant_edge import (
     EdgeShard,
     EdgeSparseVectorParams,
     EdgeVectorParams,
+    Expression,
+    FieldCondition,
+    Filter,
+    Formula,
+    HasIdCondition,
     HnswIndexConfig,
+    MatchAny,
+    MatchValue,
+    Mmr,
     PayloadSchemaType,
     Point,
+    Prefetch,
+    Query,
+    QueryRequest,
+    RangeFloat,
+    SearchParams,
     SparseVector,
     UpdateOperation,
 )
 
-from rec_sys.contracts import TEXT_DIM, IndexVector
+from rec_sys.contracts import TEXT_DIM, IndexVector, PayloadField
 from rec_sys.settings import EdgeIndex
 from rec_sys.vector_database.catalogue import INDEXED_FIELDS, NO_GRAPH, NO_LINKS_BY_PAYLOAD, IndexPoint
 from rec_sys.vector_database.contract import IndexVersion
-from rec_sys.vector_database.edge_queries import diverse_request, search_request
-from rec_sys.vector_database.search_request import DiversePlan, SearchPlan, StoredPoint
+from rec_sys.vector_database.search_request import DiversityRequest, SearchRequest, StoredPoint
 
 VERSION_FILE: Final = "version.json"  # written last and removed first: a folder with it is whole
 _SHARD: Final = "shard"
@@ -43,6 +55,10 @@ _SMALLEST_INDEXED: Final = 1  # kB: everything published moves into one segment 
 # with one thread they took half the time of several, and a fifth in the worst case (10,000 products).
 _SEARCH_THREADS: Final = 1
 _FULL_SCAN: Final = 10_000  # kB: where a filter leaves less than this, HNSW is not asked
+# Scores of the first and the second prefetch; a product without any memory is only in the first.
+_SUM: Final = Formula(
+    Expression.Sum([Expression.Variable("$score[0]"), Expression.Variable("$score[1]")]), defaults={"$score[1]": 0.0}
+)
 
 
 class UnreadableVersionError(Exception):
@@ -119,14 +135,14 @@ class EdgeVersion:
         self._shard.flush()
         self._shard.close()
 
-    def query(self, plans: Sequence[SearchPlan]) -> list[list[StoredPoint]]:
-        """Runs searches; the memory comes back with plans that use it."""
+    def query(self, requests: Sequence[SearchRequest]) -> list[list[StoredPoint]]:
+        """Runs searches; the memory comes back with requests that use it."""
         # One by one: Edge's batch takes as long, and nothing else in the process moves before all of it is done.
-        return [[_stored(point) for point in self._shard.query(search_request(plan))] for plan in plans]
+        return [[_stored(point) for point in self._shard.query(_search_query(request))] for request in requests]
 
-    def diversify(self, plan: DiversePlan) -> list[UUID]:
-        """Runs a plan; the points in their new order."""
-        return [UUID(str(point.id)) for point in self._shard.query(diverse_request(plan))]
+    def diversify(self, request: DiversityRequest) -> list[UUID]:
+        """Runs a request; the points in their new order."""
+        return [UUID(str(point.id)) for point in self._shard.query(_diversity_query(request))]
 
     def retrieve(self, points: Sequence[UUID], vectors: Sequence[str] = ()) -> list[StoredPoint]:
         """Reads points, with the dense vectors named; unknown ones are left out."""
@@ -156,6 +172,67 @@ def drop_version(folder: Path) -> None:
     """Removes a version, or what a killed process left of one."""
     (folder / VERSION_FILE).unlink(missing_ok=True)
     shutil.rmtree(folder)
+
+
+def _search_query(request: SearchRequest) -> QueryRequest:
+    """A search in the engine's own words."""
+    allowed, search = _filter(request), SearchParams(exact=request.search_width is None, hnsw_ef=request.search_width)
+    by_vector = Query.Nearest(request.vector, request.name)
+    if request.memory is None:
+        return QueryRequest(
+            limit=request.limit,
+            offset=request.offset,
+            query=by_vector,
+            filter=allowed,
+            params=search,
+            with_payload=True,
+            with_vector=request.vectors or False,
+        )
+    by_memory = Query.Nearest(SparseVector(*request.memory), IndexVector.MEMORY)
+    candidates = [
+        Prefetch(limit=request.candidates, query=by_vector, filter=allowed, params=search),
+        Prefetch(limit=request.candidates, query=by_memory, filter=allowed),
+    ]
+    both = 2 * request.candidates
+    return QueryRequest(
+        limit=request.limit,
+        offset=request.offset,
+        query=_SUM,
+        prefetches=[
+            # A graph would look for the best of them and miss some; exact, each is scored.
+            Prefetch(limit=both, query=by_vector, prefetches=candidates, params=SearchParams(exact=True)),
+            Prefetch(limit=both, query=by_memory, prefetches=candidates),
+        ],
+        with_payload=True,
+        with_vector=request.vectors,
+    )
+
+
+def _diversity_query(request: DiversityRequest) -> QueryRequest:
+    """A choice of diverse products in the engine's own words; only the order of what comes back means anything."""
+    marginal = Mmr(
+        request.vector, lambda_=1 - request.strength, candidates_limit=len(request.points), using=request.name
+    )
+    return QueryRequest(
+        limit=request.limit,
+        query=marginal,
+        filter=Filter(must=[HasIdCondition(set(request.points))]),
+        params=SearchParams(exact=True),
+    )
+
+
+def _filter(request: SearchRequest) -> Filter | None:
+    limits = request.filter
+    must: list[Any] = [FieldCondition(PayloadField.CATEGORIES, MatchValue(name)) for name in limits.categories_all]
+    for field, values in ((PayloadField.CATEGORIES, limits.categories_any), (PayloadField.BRAND, limits.brands)):
+        if values:
+            must.append(FieldCondition(field, MatchAny(list(values))))
+    if limits.min_price is not None or limits.max_price is not None:
+        must.append(FieldCondition(PayloadField.PRICE, range=RangeFloat(gte=limits.min_price, lte=limits.max_price)))
+    if limits.min_rating is not None:
+        must.append(FieldCondition(PayloadField.RATING_MEAN, range=RangeFloat(gte=limits.min_rating)))
+    must_not: list[Any] = [HasIdCondition(set(request.excluded))] if request.excluded else []
+    return Filter(must=must or None, must_not=must_not or None) if must or must_not else None
 
 
 def _edge_point(point: IndexPoint) -> Point:

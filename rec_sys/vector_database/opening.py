@@ -1,4 +1,4 @@
-"""The index that the settings ask for; what the other back end needs is not imported."""
+"""The index that the settings ask for; what the other backend needs is not imported."""
 
 from collections.abc import Callable
 
@@ -13,8 +13,8 @@ def open_index(settings: IndexSettings) -> ProductIndex:
         from rec_sys.vector_database.edge_index import EdgeProductIndex
 
         return EdgeProductIndex(settings)
-    from rec_sys.vector_database.server_connection import connect
     from rec_sys.vector_database.server_index import ServerProductIndex
+    from rec_sys.vector_database.server_version import connect
 
     return ServerProductIndex(settings, connect(settings))
 
@@ -30,7 +30,7 @@ def open_publisher(settings: IndexSettings, say: Callable[[str], None]) -> Index
         from rec_sys.vector_database.edge_index import EdgePublisher
 
         return EdgePublisher(settings, say)
-    from rec_sys.vector_database.server_connection import connect
     from rec_sys.vector_database.server_publisher import ServerPublisher
+    from rec_sys.vector_database.server_version import connect
 
     return ServerPublisher(settings, connect(settings), say)

@@ -1,4 +1,4 @@
-"""How a bundle's products come to be served, the same way for both back ends.
+"""How a bundle's products come to be served, the same way for both backends.
 
 A version is built beside the one that is served, asked a sample of questions whose answers are known, and only then
 served, in one step. A process killed on the way leaves what is served as it is, and the next one goes on.
@@ -112,7 +112,7 @@ class IndexPublisher(ABC):
 
     @abstractmethod
     def _exclusive(self) -> AbstractContextManager[None]:
-        """Keeps other writers out, as far as the back end can."""
+        """Keeps other writers out, as far as the backend can."""
 
     @abstractmethod
     def _served(self) -> str | None:

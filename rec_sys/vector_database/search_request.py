@@ -1,4 +1,4 @@
-"""What a back end has to do: run plans on one version of the index. Everything else is the same for both."""
+"""What a backend has to do: run search requests on one version of the index. Everything else is the same for both."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ class VersionGoneError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class SearchPlan:
-    """One search, ready to be put into a back end's own words.
+class SearchRequest:
+    """One search, ready to be put into a backend's own words.
 
     With a memory, the `candidates` best products by vector and by memory are fetched, both scores are computed for
     all of these, and the sums are ranked: every score is exact, and a product is only missed where it is among
@@ -52,7 +52,7 @@ class SearchPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class DiversePlan:
+class DiversityRequest:
     """Orders some products by Qdrant's maximal marginal relevance.
 
     Attributes:
@@ -90,17 +90,17 @@ class StoredPoint:
 
 
 class VersionReader(Protocol):
-    """One version of an index, held by a back end; each method may raise `VersionGoneError`."""
+    """One version of an index, held by a backend; each method may raise `VersionGoneError`."""
 
     @property
     def version(self) -> IndexVersion:
         """What is held."""
 
-    def query(self, plans: Sequence[SearchPlan]) -> list[list[StoredPoint]]:
-        """Runs searches; the memory comes back with plans that use it."""
+    def query(self, requests: Sequence[SearchRequest]) -> list[list[StoredPoint]]:
+        """Runs searches; the memory comes back with requests that use it."""
 
-    def diversify(self, plan: DiversePlan) -> list[UUID]:
-        """Runs a plan; the points in their new order."""
+    def diversify(self, request: DiversityRequest) -> list[UUID]:
+        """Runs a request; the points in their new order."""
 
     def retrieve(self, points: Sequence[UUID], vectors: Sequence[str] = ()) -> list[StoredPoint]:
         """Reads points, with the dense vectors named; unknown ones are left out."""

@@ -1,4 +1,4 @@
-"""From a question to an answer, the same way for both back ends: each only has to run a plan on one version."""
+"""From a question to an answer, the same way for both backends: each only runs requests on one version."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,8 +21,7 @@ from rec_sys.vector_database.contract import (
     UnknownProductError,
     UserTaste,
 )
-from rec_sys.vector_database.diversity import order_diversely
-from rec_sys.vector_database.search_request import DiversePlan, SearchPlan, StoredPoint, VersionReader
+from rec_sys.vector_database.search_request import DiversityRequest, SearchRequest, StoredPoint, VersionReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +35,10 @@ class _Question:
     memory: tuple[list[int], list[float]] | None
     excluded: frozenset[UUID]
 
-    def plan(self, version: IndexVersion, settings: IndexCommon) -> SearchPlan:
+    def request(self, version: IndexVersion, settings: IndexCommon) -> SearchRequest:
         diversity = self.query.diversity
         limit, offset = (self.query.limit, self.query.offset) if diversity is None else (diversity.candidates, 0)
-        return SearchPlan(
+        return SearchRequest(
             name=self.name,
             vector=(self.vector * np.float32(self.scale)).tolist(),
             memory=self.memory,
@@ -60,7 +59,7 @@ def answer(reader: VersionReader, queries: Sequence[ProductQuery], settings: Ind
     version = reader.version
     sought = _sought_products(reader, queries)
     questions = [_ask(query, version, sought) for query in queries]
-    found = reader.query([question.plan(version, settings) for question in questions])
+    found = reader.query([question.request(version, settings) for question in questions])
     answers = []
     for question, points in zip(questions, found, strict=True):
         if question.query.diversity is not None:
@@ -133,6 +132,34 @@ def details_of(payload: Mapping[str, Any]) -> ProductDetails:
     )
 
 
+def order_diversely(relevance: FloatArray, vectors: FloatArray, strength: float, limit: int) -> list[int]:
+    """Chooses products one after the other, each time the best of (1 - strength) * relevance - strength * likeness.
+
+    This is maximal marginal relevance (Carbonell and Goldstein 1998, eq. 1) on the model's own scores. Qdrant's own
+    compares by one vector, so it would forget what the memory adds; it is asked where one vector is the whole score.
+
+    Args:
+        relevance: float32 `[num_products]`, on the scale of a cosine.
+        vectors: float32 `[num_products, dim]`, unit length; the likeness of a product is its largest cosine to those
+            already chosen.
+        strength: 0 = by relevance alone, 1 = by likeness alone, but for the first product.
+        limit: Most products.
+
+    Returns:
+        Rows, in the order chosen.
+    """
+    chosen: list[int] = []
+    likeness = np.full(len(relevance), -np.inf, dtype=np.float32)
+    left = np.ones(len(relevance), dtype=bool)
+    while len(chosen) < min(limit, len(relevance)):
+        worth = (1 - strength) * relevance - strength * likeness if chosen else relevance
+        best = int(np.argmax(np.where(left, worth, -np.inf)))
+        chosen.append(best)
+        left[best] = False
+        likeness = np.maximum(likeness, vectors @ vectors[best])
+    return chosen
+
+
 def _sought_products(reader: VersionReader, queries: Sequence[ProductQuery]) -> dict[UUID, StoredPoint]:
     points = {point_id(query.by.asin) for query in queries if isinstance(query.by, SimilarTo)}
     if not points:
@@ -190,8 +217,8 @@ def _diversify(reader: VersionReader, question: _Question, points: list[StoredPo
         order = [points[row] for row in order_diversely(relevance, vectors, diversity.strength, end)]
     else:
         by_id = {point.id: point for point in points}
-        plan = DiversePlan(question.name, question.vector.tolist(), diversity.strength, frozenset(by_id), end)
-        order = [by_id[point] for point in reader.diversify(plan)]
+        request = DiversityRequest(question.name, question.vector.tolist(), diversity.strength, frozenset(by_id), end)
+        order = [by_id[point] for point in reader.diversify(request)]
     return order[query.offset : end]
 
 

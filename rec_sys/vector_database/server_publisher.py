@@ -27,8 +27,13 @@ from rec_sys.vector_database.catalogue import (
 from rec_sys.vector_database.contract import IndexUnavailableError, IndexVersion
 from rec_sys.vector_database.publication import Check, IndexPublisher
 from rec_sys.vector_database.search_request import VersionGoneError
-from rec_sys.vector_database.server_connection import explained
-from rec_sys.vector_database.server_version import ServerNames, ServerVersion, describe_collection, read_aliases
+from rec_sys.vector_database.server_version import (
+    ServerNames,
+    ServerVersion,
+    describe_collection,
+    explained,
+    read_aliases,
+)
 from rec_sys.vector_database.upload import UploadProgress
 
 Arguments = ParamSpec("Arguments")

@@ -1,21 +1,30 @@
 """One version of the index as a collection of a Qdrant server, and the aliases that say which one is served."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 from uuid import UUID
 
 from pydantic import ValidationError
 from qdrant_client import QdrantClient, models
+from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
+from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
 
-from rec_sys.contracts import IndexVector, InputError
+from rec_sys.contracts import IndexVector, InputError, PayloadField
 from rec_sys.settings import ServerIndex
 from rec_sys.vector_database.catalogue import IndexPoint
-from rec_sys.vector_database.contract import IndexVersion
-from rec_sys.vector_database.search_request import DiversePlan, SearchPlan, StoredPoint
-from rec_sys.vector_database.server_connection import explained
-from rec_sys.vector_database.server_queries import diverse_request, search_request
+from rec_sys.vector_database.contract import IndexUnavailableError, IndexVersion
+from rec_sys.vector_database.search_request import DiversityRequest, SearchRequest, StoredPoint, VersionGoneError
 
 _SEPARATOR: Final = "--"
+_NOT_FOUND: Final = 404
+_NOT_ALLOWED: Final = (401, 403)
+_PASSING: Final = (408, 425, 429, 500, 502, 503, 504)
+# Scores of the first and the second prefetch; a product without any memory is only in the first.
+_SUM: Final = models.FormulaQuery(
+    formula=models.SumExpression(sum=["$score[0]", "$score[1]"]), defaults={"$score[1]": 0.0}
+)
 
 
 class ServerNames:
@@ -62,13 +71,13 @@ class ServerVersion:
         with explained(self._settings):
             self._client.upsert(self._collection, [_server_point(point) for point in points], wait=True)
 
-    def query(self, plans: Sequence[SearchPlan]) -> list[list[StoredPoint]]:
-        """Runs searches; the memory comes back with plans that use it."""
-        return self._run([search_request(plan) for plan in plans])
+    def query(self, requests: Sequence[SearchRequest]) -> list[list[StoredPoint]]:
+        """Runs searches; the memory comes back with requests that use it."""
+        return self._run([_search_query(request) for request in requests])
 
-    def diversify(self, plan: DiversePlan) -> list[UUID]:
-        """Runs a plan; the points in their new order."""
-        return [point.id for point in self._run([diverse_request(plan)])[0]]
+    def diversify(self, request: DiversityRequest) -> list[UUID]:
+        """Runs a request; the points in their new order."""
+        return [point.id for point in self._run([_diversity_query(request)])[0]]
 
     def retrieve(self, points: Sequence[UUID], vectors: Sequence[str] = ()) -> list[StoredPoint]:
         """Reads points, with the dense vectors named; unknown ones are left out."""
@@ -113,6 +122,135 @@ def describe_collection(client: QdrantClient, settings: ServerIndex, collection:
             remedy="publish again, under another index.collection if this one has another use; the server must be"
             " Qdrant 1.16 or later",
         ) from error
+
+
+def connect(settings: ServerIndex) -> QdrantClient:
+    """A client of the server; nothing is asked of it yet."""
+    with warnings.catch_warnings():
+        # It warns of a key on a line without TLS; between containers of one host that is the usual thing.
+        warnings.filterwarnings("ignore", message=".*insecure connection.*")
+        return QdrantClient(
+            url=settings.url, api_key=settings.api_key or None, timeout=settings.timeout, check_compatibility=False
+        )
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same request may succeed a little later."""
+    if isinstance(error, UnexpectedResponse):
+        return error.status_code in _PASSING
+    return isinstance(error, ResponseHandlingException | ResourceExhaustedResponse)
+
+
+@contextmanager
+def explained(settings: ServerIndex) -> Iterator[None]:
+    """Turns the client's errors into ours.
+
+    Raises:
+        VersionGoneError: The collection does not exist (any more).
+        IndexUnavailableError: The server cannot be reached, is overloaded or at fault.
+        InputError: It does not let us in.
+    """
+    try:
+        yield
+    except (ApiException, ResourceExhaustedResponse) as error:
+        status = error.status_code if isinstance(error, UnexpectedResponse) else None
+        if status == _NOT_FOUND:
+            raise VersionGoneError(str(error)) from error
+        if status in _NOT_ALLOWED:
+            raise InputError(
+                "the Qdrant server refuses the API key",
+                where=settings.url,
+                remedy="set QDRANT_API_KEY or index.api_key",
+            ) from error
+        if not is_passing(error):
+            raise
+        reason = error.source if isinstance(error, ResponseHandlingException) else str(error).partition("\n")[0]
+        raise IndexUnavailableError(
+            f"the Qdrant server does not answer ({reason})",
+            where=settings.url,
+            remedy="start it, or give its address with index.url=...; index=edge needs no server",
+        ) from error
+    except ValueError as error:  # what the client's in-memory mode says where a server answers 404
+        if "not found" in str(error):
+            raise VersionGoneError(str(error)) from error
+        raise
+
+
+def _search_query(request: SearchRequest) -> models.QueryRequest:
+    """A search in the engine's own words."""
+    allowed = _filter(request)
+    search = models.SearchParams(exact=request.search_width is None, hnsw_ef=request.search_width)
+    if request.memory is None:
+        return models.QueryRequest(
+            query=request.vector,
+            using=request.name,
+            filter=allowed,
+            params=search,
+            limit=request.limit,
+            offset=request.offset,
+            with_payload=True,
+            with_vector=request.vectors or False,
+        )
+    dimensions, weights = request.memory
+    by_memory = models.SparseVector(indices=dimensions, values=weights)
+    candidates = [
+        models.Prefetch(
+            query=request.vector, using=request.name, limit=request.candidates, filter=allowed, params=search
+        ),
+        models.Prefetch(query=by_memory, using=IndexVector.MEMORY, limit=request.candidates, filter=allowed),
+    ]
+    both = 2 * request.candidates
+    return models.QueryRequest(
+        query=_SUM,
+        prefetch=[
+            # A graph would look for the best of them and miss some; exact, each is scored.
+            models.Prefetch(
+                query=request.vector,
+                using=request.name,
+                limit=both,
+                prefetch=candidates,
+                params=models.SearchParams(exact=True),
+            ),
+            models.Prefetch(query=by_memory, using=IndexVector.MEMORY, limit=both, prefetch=candidates),
+        ],
+        limit=request.limit,
+        offset=request.offset,
+        with_payload=True,
+        with_vector=request.vectors,
+    )
+
+
+def _diversity_query(request: DiversityRequest) -> models.QueryRequest:
+    """A choice of diverse products in the engine's own words; only the order of what comes back means anything."""
+    marginal = models.Mmr(diversity=request.strength, candidates_limit=len(request.points))
+    return models.QueryRequest(
+        query=models.NearestQuery(nearest=request.vector, mmr=marginal),
+        using=request.name,
+        filter=models.Filter(must=[models.HasIdCondition(has_id=[str(point) for point in request.points])]),
+        params=models.SearchParams(exact=True),
+        limit=request.limit,
+    )
+
+
+def _filter(request: SearchRequest) -> models.Filter | None:
+    limits = request.filter
+    must: list[models.Condition] = [
+        models.FieldCondition(key=PayloadField.CATEGORIES, match=models.MatchValue(value=name))
+        for name in limits.categories_all
+    ]
+    for field, values in ((PayloadField.CATEGORIES, limits.categories_any), (PayloadField.BRAND, limits.brands)):
+        if values:
+            must.append(models.FieldCondition(key=field, match=models.MatchAny(any=list(values))))
+    if limits.min_price is not None or limits.max_price is not None:
+        price = models.Range(gte=limits.min_price, lte=limits.max_price)
+        must.append(models.FieldCondition(key=PayloadField.PRICE, range=price))
+    if limits.min_rating is not None:
+        rating = models.Range(gte=limits.min_rating)
+        must.append(models.FieldCondition(key=PayloadField.RATING_MEAN, range=rating))
+    must_not: list[models.Condition] = []
+    if request.excluded:
+        must_not.append(models.HasIdCondition(has_id=[str(point) for point in request.excluded]))
+    return models.Filter(must=must or None, must_not=must_not or None) if must or must_not else None
 
 
 def _server_point(point: IndexPoint) -> models.PointStruct:

@@ -24,8 +24,8 @@ from rec_sys.settings import ServerIndex, TextSettings
 from rec_sys.text.encoder import identify_encoder
 from rec_sys.vector_database.catalogue import read_catalogue
 from rec_sys.vector_database.edge_index import EdgePublisher
-from rec_sys.vector_database.server_connection import connect
 from rec_sys.vector_database.server_publisher import ServerPublisher
+from rec_sys.vector_database.server_version import connect
 from tests.qdrant_over_http import qdrant_over_http
 from tests.served_roads import share_text_models
 from tests.serving_bundles import write_serving_bundle

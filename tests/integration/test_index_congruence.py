@@ -16,8 +16,8 @@ from rec_sys.vector_database.contract import (
     ProductQuery,
     UserTaste,
 )
-from rec_sys.vector_database.diversity import order_diversely
 from rec_sys.vector_database.exact import ExactRanking
+from rec_sys.vector_database.searching import order_diversely
 from rec_sys.vector_database.verification import compare, draw_users
 from tests.product_indexes import BACK_ENDS, draw_questions, make_catalogue, new_product, open_back_end
 

@@ -1,10 +1,12 @@
-"""Questions that cannot be meant, or that do not fit the index, are refused in words; plans fetch enough."""
+"""Questions that cannot be meant, or that do not fit the index, are refused in words; requests fetch enough."""
 
 from collections.abc import Sequence
 from uuid import UUID
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rec_sys.contracts import TEXT_DIM, IndexVector, InputError, PayloadField
 from rec_sys.settings import EdgeIndex
@@ -18,8 +20,8 @@ from rec_sys.vector_database.contract import (
     TextMeaning,
     UserTaste,
 )
-from rec_sys.vector_database.search_request import DiversePlan, SearchPlan, StoredPoint
-from rec_sys.vector_database.searching import answer
+from rec_sys.vector_database.search_request import DiversityRequest, SearchRequest, StoredPoint
+from rec_sys.vector_database.searching import answer, order_diversely
 
 SETTINGS = EdgeIndex(backend="edge")
 VECTOR = np.array([0.6, 0.8], dtype=np.float32)
@@ -27,11 +29,11 @@ GRAPH = {IndexVector.GRAPH: [0.6, 0.8]}
 
 
 class Recorder:
-    """A version that holds one product, and keeps the plans that it is asked to run."""
+    """A version that holds one product, and keeps the requests that it is asked to run."""
 
     def __init__(self, has_memory: bool = True, exact: bool = True) -> None:
-        self.plans: list[SearchPlan] = []
-        self.diverse: list[DiversePlan] = []
+        self.requests: list[SearchRequest] = []
+        self.diverse: list[DiversityRequest] = []
         self.version = IndexVersion(
             name="v",
             bundle="b",
@@ -44,13 +46,13 @@ class Recorder:
             exact=exact,
         )
 
-    def query(self, plans: Sequence[SearchPlan]) -> list[list[StoredPoint]]:
-        self.plans += plans
-        return [[StoredPoint(point_id("a"), 1.5, {PayloadField.ASIN: "a"}, GRAPH, {3: 2.0, 4: 9.0})] for _ in plans]
+    def query(self, requests: Sequence[SearchRequest]) -> list[list[StoredPoint]]:
+        self.requests += requests
+        return [[StoredPoint(point_id("a"), 1.5, {PayloadField.ASIN: "a"}, GRAPH, {3: 2.0, 4: 9.0})] for _ in requests]
 
-    def diversify(self, plan: DiversePlan) -> list[UUID]:
-        self.diverse.append(plan)
-        return [*plan.points]
+    def diversify(self, request: DiversityRequest) -> list[UUID]:
+        self.diverse.append(request)
+        return [*request.points]
 
     def retrieve(self, points: Sequence[UUID], vectors: Sequence[str] = ()) -> list[StoredPoint]:
         known = StoredPoint(point_id("a"), 0.0, {PayloadField.ASIN: "a"}, GRAPH, {})
@@ -84,16 +86,16 @@ def test_a_question_that_does_not_fit_is_refused_where_it_does_not(query: Produc
     with pytest.raises(InputError) as refused:
         answer(recorder, [query], SETTINGS)
     assert refused.value.where == where
-    assert recorder.plans == []
+    assert recorder.requests == []
 
 
 def test_a_users_vector_is_scaled_so_that_its_product_is_the_score() -> None:
     recorder = Recorder()
     answer(recorder, [ProductQuery(UserTaste(VECTOR, {3: 0.5}), ProductFilter(not_seen=["a", "b"]))], SETTINGS)
-    (plan,) = recorder.plans
-    assert plan.vector == pytest.approx([1.2, 1.6])
-    assert plan.memory == ([3], [0.5])
-    assert plan.excluded == {point_id("a"), point_id("b")}
+    (request,) = recorder.requests
+    assert request.vector == pytest.approx([1.2, 1.6])
+    assert request.memory == ([3], [0.5])
+    assert request.excluded == {point_id("a"), point_id("b")}
 
 
 def test_a_hit_says_how_much_of_its_score_the_memory_gave() -> None:
@@ -106,35 +108,39 @@ def test_a_hit_says_how_much_of_its_score_the_memory_gave() -> None:
 def test_without_weights_or_without_a_memory_only_the_vector_is_searched(recorder: Recorder) -> None:
     weights = {} if recorder.version.has_memory else {3: 0.5}
     (answered,) = answer(recorder, [ProductQuery(UserTaste(VECTOR, weights))], SETTINGS)
-    assert recorder.plans[0].memory is None
+    assert recorder.requests[0].memory is None
     assert answered.hits[0].memory_score == 0
 
 
 def test_enough_is_fetched_for_a_late_page() -> None:
     recorder = Recorder()
     answer(recorder, [ProductQuery(UserTaste(VECTOR, {3: 1.0}), limit=20, offset=400)], SETTINGS)
-    assert recorder.plans[0].candidates == 420 + SETTINGS.candidates
+    assert recorder.requests[0].candidates == 420 + SETTINGS.candidates
 
 
 def test_a_graph_is_followed_only_in_versions_that_have_one() -> None:
     exact, followed = Recorder(), Recorder(exact=False)
     for recorder in (exact, followed):
         answer(recorder, [ProductQuery(UserTaste(VECTOR))], SETTINGS)
-    assert (exact.plans[0].search_width, followed.plans[0].search_width) == (None, SETTINGS.hnsw_search_width)
+    assert (exact.requests[0].search_width, followed.requests[0].search_width) == (None, SETTINGS.hnsw_search_width)
 
 
 def test_a_product_is_not_among_those_like_it() -> None:
     recorder = Recorder()
     answer(recorder, [ProductQuery(SimilarTo("a"))], SETTINGS)
-    (plan,) = recorder.plans
-    assert (plan.name, plan.vector, plan.excluded) == (IndexVector.GRAPH, pytest.approx([0.6, 0.8]), {point_id("a")})
+    (request,) = recorder.requests
+    assert (request.name, request.vector, request.excluded) == (
+        IndexVector.GRAPH,
+        pytest.approx([0.6, 0.8]),
+        {point_id("a")},
+    )
 
 
 def test_what_one_vector_answers_is_diversified_by_qdrant_and_keeps_its_scores() -> None:
     recorder = Recorder()
     query = ProductQuery(UserTaste(VECTOR), limit=3, diversity=Diversity(0.3, candidates=40))
     (answered,) = answer(recorder, [query], SETTINGS)
-    assert (recorder.plans[0].limit, recorder.plans[0].offset, recorder.plans[0].vectors) == (40, 0, [])
+    assert (recorder.requests[0].limit, recorder.requests[0].offset, recorder.requests[0].vectors) == (40, 0, [])
     assert (recorder.diverse[0].strength, recorder.diverse[0].limit) == (0.3, 3)
     assert recorder.diverse[0].vector == pytest.approx([0.6, 0.8])
     assert [(hit.product.asin, hit.score) for hit in answered.hits] == [("a", 1.5)]
@@ -144,7 +150,7 @@ def test_with_a_memory_the_models_own_scores_are_diversified() -> None:
     recorder = Recorder()
     query = ProductQuery(UserTaste(VECTOR, {3: 0.5}), limit=3, diversity=Diversity(0.3, candidates=40))
     (answered,) = answer(recorder, [query], SETTINGS)
-    assert recorder.plans[0].vectors == [IndexVector.MEMORY, IndexVector.GRAPH]
+    assert recorder.requests[0].vectors == [IndexVector.MEMORY, IndexVector.GRAPH]
     assert recorder.diverse == []
     assert [(hit.product.asin, hit.score, hit.memory_score) for hit in answered.hits] == [("a", 1.5, 1.0)]
 
@@ -152,4 +158,44 @@ def test_with_a_memory_the_models_own_scores_are_diversified() -> None:
 def test_a_text_is_compared_with_texts() -> None:
     recorder = Recorder()
     answer(recorder, [ProductQuery(TextMeaning(np.ones(TEXT_DIM, dtype=np.float32)))], SETTINGS)
-    assert (recorder.plans[0].name, recorder.plans[0].memory) == (IndexVector.TEXT, None)
+    assert (recorder.requests[0].name, recorder.requests[0].memory) == (IndexVector.TEXT, None)
+
+
+# ---- the rule of marginal relevance, against a version that is too plain to be wrong ----
+
+
+def unit_vectors(random: np.random.Generator, count: int) -> np.ndarray:
+    vectors = random.normal(size=(count, 3)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@given(seed=st.integers(0, 2**31), count=st.integers(0, 12), limit=st.integers(0, 15), strength=st.floats(0, 1))
+def test_each_product_is_the_best_of_those_left_given_those_chosen(
+    seed: int, count: int, limit: int, strength: float
+) -> None:
+    random = np.random.default_rng(seed)
+    vectors, relevance = unit_vectors(random, count), random.normal(size=count).astype(np.float32)
+    order = order_diversely(relevance, vectors, strength, limit)
+    assert len(order) == len(set(order)) == min(count, limit)
+    for place, row in enumerate(order):
+        left = [other for other in range(count) if other not in order[:place]]
+        worth = {
+            other: (1 - strength) * relevance[other]
+            - strength * max(float(vectors[other] @ vectors[earlier]) for earlier in order[:place])
+            if place
+            else relevance[other]
+            for other in left
+        }
+        assert worth[row] >= max(worth.values()) - 1e-5
+
+
+def test_without_strength_the_order_is_the_relevance() -> None:
+    random = np.random.default_rng(0)
+    relevance = random.normal(size=20).astype(np.float32)
+    assert order_diversely(relevance, unit_vectors(random, 20), 0, 20) == np.argsort(-relevance).tolist()
+
+
+def test_a_product_like_the_first_gives_way_to_another() -> None:
+    vectors = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0]], dtype=np.float32)
+    relevance = np.array([0.9, 0.8, 0.5], dtype=np.float32)
+    assert order_diversely(relevance, vectors, 0.5, 3) == [0, 2, 1]
