@@ -5,6 +5,7 @@ nearest valid name and exit code 2 before anything is written.
 """
 
 import itertools
+import logging
 import os
 import signal
 import sys
@@ -47,6 +48,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 CONFIG_DIR: Final = Path(__file__).resolve().parent.parent / "config"
 _FAILED: Final = 1
 _REFUSED: Final = 2
+_OWN_LOGS: Final = ("rec_sys", "triton_utils", "__main__")
 
 SettingsType = TypeVar("SettingsType", bound=Section)
 
@@ -76,6 +78,7 @@ def run_entry(run: Callable[[SettingsType], None], settings_type: type[SettingsT
         except Exception as error:
             codes.append(_report(error))
 
+    show_log()
     with _stopping_signals() as received:
         try:
             _check_command_line(settings_type, config_name)
@@ -95,16 +98,21 @@ def run_entry(run: Callable[[SettingsType], None], settings_type: type[SettingsT
     sys.exit(min(codes, default=0))
 
 
-def timed_speech() -> Callable[[str], None]:
-    """Takes lines for the user of a long command; each appears at once, with the seconds since the start."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    began = time.perf_counter()
+def show_log() -> None:
+    """Shows the user on stderr what a command logs; each line appears at once, with the seconds since the start.
 
-    def say(line: str) -> None:
-        console.print(f"[{time.perf_counter() - began:6.1f} s] {line}", markup=False)
-        sys.stderr.flush()
+    Of libraries only warnings are shown.
+    """
+    console, began = Console(stderr=True, highlight=False, soft_wrap=True), time.perf_counter()
 
-    return say
+    class Shown(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.levelno >= logging.WARNING or record.name.startswith(_OWN_LOGS):
+                console.print(f"[{time.perf_counter() - began:6.1f} s] {self.format(record)}", markup=False)
+
+    logging.getLogger().addHandler(Shown())
+    for name in _OWN_LOGS:
+        logging.getLogger(name).setLevel(logging.INFO)
 
 
 def compose_settings(

@@ -1,6 +1,7 @@
 """What every test stands on: limited threads, fixed seeds, no network, and real reviews where there are any."""
 
 import errno
+import logging
 import os
 import random
 import socket
@@ -34,6 +35,8 @@ STAGES = ("unit", "integration", "e2e")
 
 hypothesis.settings.register_profile("house", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("house")
+
+logging.getLogger("rec_sys").setLevel(logging.INFO)  # what a command tells its user, for caplog
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -54,7 +54,6 @@ class OpenIndex:
 
     publisher: IndexPublisher
     index: ProductIndex
-    said: list[str]
 
 
 def make_catalogue(folder: Path, num_products: int = 300, seed: int = 0, **others: bool | int) -> Catalogue:
@@ -68,13 +67,12 @@ def make_catalogue(folder: Path, num_products: int = 300, seed: int = 0, **other
 @contextmanager
 def open_back_end(name: str, **settings: float | bool) -> Iterator[OpenIndex]:
     """An empty index of a back end; `settings` replace the fields of its section."""
-    said: list[str] = []
     chosen: dict[str, object] = {"check_queries": 16, "progress": False, **settings}
     if name == "edge":
         with quick_folder() as folder:
             edge = EdgeIndex.model_validate({"backend": "edge", "folder": folder / "index", **chosen})
             with EdgeProductIndex(edge) as index:
-                yield OpenIndex(EdgePublisher(edge, said.append), index, said)
+                yield OpenIndex(EdgePublisher(edge), index)
         return
     if name == "server" and SERVER_VARIABLE not in os.environ:
         pytest.skip(f"a Qdrant server: set {SERVER_VARIABLE} to the address of one that may be written to")
@@ -87,9 +85,9 @@ def open_back_end(name: str, **settings: float | bool) -> Iterator[OpenIndex]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the in-memory mode says that it has no payload indexes
         client = QdrantClient(":memory:") if name == "in_memory" else connect(server)
-        publisher = ServerPublisher(server, client, said.append)
+        publisher = ServerPublisher(server, client)
         with ServerProductIndex(server, client) as index:
-            yield OpenIndex(publisher, index, said)
+            yield OpenIndex(publisher, index)
             for found in client.get_collections().collections:
                 if found.name.startswith(f"{collection}--"):
                     client.delete_collection(found.name)

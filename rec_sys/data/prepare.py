@@ -1,5 +1,6 @@
 """Prepares a data set: raw files become validated, time-ordered Parquet, and nothing is lost without being named."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ from rec_sys.data.readers import open_source
 from rec_sys.entry import run_entry
 from rec_sys.files import atomic_folder, writable_folder
 from rec_sys.settings import DataSettings, Settings
+
+_LOG: Final = logging.getLogger(__name__)
 
 # Scratch and result together were up to 4.9 times the size of a packed input file (a Parquet table, 1,000,000 reviews).
 _BYTES_NEEDED_A_BYTE: Final = 5
@@ -47,7 +50,7 @@ def prepare(data: DataSettings, output_dir: Path) -> PreparedDataset:
     with _alone(home / f".{data.name}.lock", data.name):
         found = _finished(folder, fingerprint)
         if found is not None:
-            _say(f"{data.name} is already prepared: inputs and settings are unchanged")
+            _LOG.info(f"{data.name} is already prepared: inputs and settings are unchanged")
             return found
         size = sum(file.stat().st_size for file in source.files)
         with atomic_folder(folder, bytes_needed=_BYTES_NEEDED_A_BYTE * size) as unfinished:
@@ -63,7 +66,7 @@ def _alone(lock_file: Path, name: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=1)
     except Timeout:
-        _say(f"another process is preparing {name}; waiting for it")
+        _LOG.info(f"another process is preparing {name}; waiting for it")
         lock.acquire()
     try:
         yield
@@ -86,10 +89,6 @@ def _finished(folder: Path, fingerprint: str) -> PreparedDataset | None:
 def _left_quarantine(home: Path, data: DataSettings) -> Path:
     """Where the bad rows of a failed preparation stay."""
     return home / f"{data.name}-quarantine.parquet"
-
-
-def _say(message: str) -> None:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(message, markup=False)
 
 
 def run(settings: Settings) -> None:

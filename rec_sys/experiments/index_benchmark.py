@@ -9,7 +9,6 @@ import json
 import shutil
 import time
 import warnings
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final
@@ -94,29 +93,24 @@ def run(settings: IndexBenchmarkSettings) -> None:
     folder = writable_folder(settings.output_dir) / "index_benchmark"
     console = Console(stderr=True, highlight=False, soft_wrap=True)
 
-    def say(line: str) -> None:
-        console.print(f"  {line}", markup=False)
-
     rows: list[Measurement] = []
     with atomic_folder(folder) as unfinished:
         scratch = unfinished / "scratch"
         if settings.bundle is not None:
             bundle = Bundle(settings.bundle, verify=True)
             console.print(f"{bundle.manifest.num_products:,} products of {bundle.folder.name}", markup=False)
-            rows += measure_bundle(bundle, settings.measurement, index, scratch, settings.seed, say)
+            rows += measure_bundle(bundle, settings.measurement, index, scratch, settings.seed)
             shutil.rmtree(scratch)
         for size in settings.measurement.sizes:
             console.print(f"{size:,} products")
-            rows += measure_size(size, settings.measurement, index, scratch, settings.seed, say)
+            rows += measure_size(size, settings.measurement, index, scratch, settings.seed)
             shutil.rmtree(scratch)
         (unfinished / REPORT).write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
     Console().print(report_table(rows))
     print(f"benchmark: {folder / REPORT}")
 
 
-def measure_size(
-    size: int, what: MeasurementSettings, index: EdgeIndex, scratch: Path, seed: int, say: Callable[[str], None]
-) -> list[Measurement]:
+def measure_size(size: int, what: MeasurementSettings, index: EdgeIndex, scratch: Path, seed: int) -> list[Measurement]:
     """Both back ends on one catalogue.
 
     Args:
@@ -125,21 +119,20 @@ def measure_size(
         index: Settings for both back ends; the folder is not used.
         scratch: A folder to make; the caller removes it.
         seed: For the random numbers.
-        say: Tells the user.
     """
     write_synthetic_bundle(scratch / "bundle", size, what.dim, what.neighbours, seed)
-    return measure_bundle(Bundle(scratch / "bundle"), what, index, scratch, seed, say)
+    return measure_bundle(Bundle(scratch / "bundle"), what, index, scratch, seed)
 
 
 def measure_bundle(
-    bundle: Bundle, what: MeasurementSettings, index: EdgeIndex, scratch: Path, seed: int, say: Callable[[str], None]
+    bundle: Bundle, what: MeasurementSettings, index: EdgeIndex, scratch: Path, seed: int
 ) -> list[Measurement]:
     """Both back ends on the products of a bundle; the arguments are those of `measure_size`."""
     catalogue = read_catalogue(bundle)
     kinds = draw_questions(catalogue, what.questions, seed)
     edge = index.model_copy(update={"folder": scratch / "index"})
     with EdgeProductIndex(edge) as product_index:
-        rows = _measure(product_index, EdgePublisher(edge, say), "Qdrant Edge", catalogue, kinds, float("inf"))
+        rows = _measure(product_index, EdgePublisher(edge), "Qdrant Edge", catalogue, kinds, float("inf"))
     if what.in_memory:
         common = index.model_dump(exclude={"backend", "folder", "lock_timeout"})
         # A question takes it seconds, and its answers are compared below.
@@ -148,7 +141,7 @@ def measure_bundle(
             warnings.simplefilter("ignore", UserWarning)  # it says that payload indexes and large sizes are no use
             client = QdrantClient(":memory:")
             with ServerProductIndex(server, client) as product_index:
-                publisher = ServerPublisher(server, client, say)
+                publisher = ServerPublisher(server, client)
                 seconds = what.in_memory_seconds
                 rows += _measure(product_index, publisher, "client in memory", catalogue, kinds, seconds)
     return rows

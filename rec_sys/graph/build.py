@@ -1,7 +1,8 @@
 """From a prepared data set to its review graph on disk: text vectors looked up, edges ordered, columns written."""
 
-from collections.abc import Callable
+import logging
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +14,15 @@ from rec_sys.data.interactions import Interactions, SmallIntArray, build_interac
 from rec_sys.graph.review_graph import ReviewGraph, assemble_graph, load_graph, name_graph, save_graph
 from rec_sys.settings import Settings
 
+_LOG: Final = logging.getLogger(__name__)
 
-def build_graph(dataset: PreparedDataset, settings: Settings, say: Callable[[str], None]) -> tuple[ReviewGraph, str]:
+
+def build_graph(dataset: PreparedDataset, settings: Settings) -> tuple[ReviewGraph, str]:
     """The graph of a data set, built once and opened from disk afterwards.
 
     Args:
         dataset: The prepared data set.
         settings: All settings; the text, tie and seed settings shape the graph.
-        say: Takes a line for the user.
 
     Returns:
         The graph and the id of the text encoder behind its vectors.
@@ -33,12 +35,12 @@ def build_graph(dataset: PreparedDataset, settings: Settings, say: Callable[[str
     folder = dataset.folder / name_graph(text=encoder, tie_break=settings.graph.tie_break, seed=seed)
     if not folder.exists():
         interactions = build_interactions(dataset, settings.graph.tie_break, seed)
-        save_graph(_with_text(interactions, dataset, settings, say), folder)
+        save_graph(_with_text(interactions, dataset, settings), folder)
         return load_graph(folder), encoder
     graph = load_graph(folder)
     if settings.text.source == "encoder":
         count = len(graph.text_vectors)
-        say(f"text: embedded 0 of {count:,} texts ({count:,} stand in the graph)")
+        _LOG.info(f"text: embedded 0 of {count:,} texts ({count:,} stand in the graph)")
     return graph, encoder
 
 
@@ -55,9 +57,7 @@ def _identify_vectors(settings: Settings) -> str:
     return "none"
 
 
-def _with_text(
-    interactions: Interactions, dataset: PreparedDataset, settings: Settings, say: Callable[[str], None]
-) -> ReviewGraph:
+def _with_text(interactions: Interactions, dataset: PreparedDataset, settings: Settings) -> ReviewGraph:
     if settings.text.source == "none":
         return assemble_graph(interactions)
     if settings.text.source == "given" and settings.text.vectors_path is not None:
@@ -70,12 +70,10 @@ def _with_text(
                 remedy="give one vector for every row of the raw review file, in its order",
             )
         return assemble_graph(interactions, vectors, source[interactions.review_row].astype(np.int32))
-    return _with_encoded_text(interactions, dataset, settings, say)
+    return _with_encoded_text(interactions, dataset, settings)
 
 
-def _with_encoded_text(
-    interactions: Interactions, dataset: PreparedDataset, settings: Settings, say: Callable[[str], None]
-) -> ReviewGraph:
+def _with_encoded_text(interactions: Interactions, dataset: PreparedDataset, settings: Settings) -> ReviewGraph:
     from rec_sys.text.embedding import embed_texts
 
     review_text = dataset.reviews().select(text=embedded_review_text())["text"]
@@ -83,7 +81,7 @@ def _with_encoded_text(
     texts = pl.concat([review_text.rename("text"), product_text.rename("text")]).drop_nulls().unique().sort()
     embedded = embed_texts(texts, settings.text, settings.output_dir / "text")
     total = embedded.num_embedded + embedded.num_reused
-    say(f"text: embedded {embedded.num_embedded:,} of {total:,} texts ({embedded.num_reused:,} reused)")
+    _LOG.info(f"text: embedded {embedded.num_embedded:,} of {total:,} texts ({embedded.num_reused:,} reused)")
     review_row = _rows_of(review_text, texts)[interactions.review_row]
     product_row = _rows_of(product_text, texts)
     product_vectors = np.zeros((len(product_text), TEXT_DIM), dtype=np.float16)

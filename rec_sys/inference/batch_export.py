@@ -1,8 +1,9 @@
 """Recommendations for a table of users: in parts that appear whole, so that the same command goes on where it ended."""
 
 import json
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +20,8 @@ from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.user_reviews import UserReviews, memory_weights, tower_inputs
 from rec_sys.vector_database.catalogue import FloatArray, IntArray
 
-Say = Callable[[str], None]
+_LOG: Final = logging.getLogger(__name__)
+
 
 PART_USERS: Final = 4_096
 _BLOCK_USERS: Final = 512  # their scores of 100,000 products are 200 MB
@@ -59,7 +61,7 @@ class ExportResult:
     answered: int
 
 
-async def export_users(backends: Backends, users: Path, folder: Path, limit: int, say: Say) -> ExportResult:
+async def export_users(backends: Backends, users: Path, folder: Path, limit: int) -> ExportResult:
     """Writes `part-00000.parquet` and so on, one row for each user and product.
 
     The scores are computed for all products from the bundle that the index serves: for many users that is faster than
@@ -70,7 +72,6 @@ async def export_users(backends: Backends, users: Path, folder: Path, limit: int
         users: A Parquet file with a column `user_id`.
         folder: Where the parts go.
         limit: Products a user.
-        say: Tells the user.
 
     Raises:
         InputError: The table cannot be read, or the folder holds another export.
@@ -90,7 +91,7 @@ async def export_users(backends: Backends, users: Path, folder: Path, limit: int
     starts = range(0, num_users, PART_USERS)
     missing = [number for number in range(len(starts)) if not _part(folder, number).is_file()]
     if len(missing) < len(starts):
-        say(f"goes on: {len(starts) - len(missing)} of {len(starts)} parts are there already")
+        _LOG.info(f"goes on: {len(starts) - len(missing)} of {len(starts)} parts are there already")
     said, answered = time.perf_counter(), 0
     for number in missing:
         given = _read_users(users, starts[number])
@@ -104,7 +105,7 @@ async def export_users(backends: Backends, users: Path, folder: Path, limit: int
         answered += len(given)
         if time.perf_counter() - said > _SECONDS_BETWEEN_LINES:
             said = time.perf_counter()
-            say(f"{answered:,} users, {answered / (said - began):,.0f} a second")
+            _LOG.info(f"{answered:,} users, {answered / (said - began):,.0f} a second")
     unknown = _write_unknown(users, folder, served)
     return ExportResult(num_users, unknown, len(starts), time.perf_counter() - began, answered)
 

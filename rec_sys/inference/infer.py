@@ -88,19 +88,16 @@ async def _recommend(settings: InferSettings, request: RecommendationRequest) ->
 
 
 async def _export(settings: InferSettings, users: Path) -> None:
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
     folder = settings.output or settings.output_dir / "recommendations" / users.stem
     backends = Backends(settings.index, settings.inference, settings.output_dir, settings.bundle)
     try:
-        result = await export_users(
-            backends, users, folder, settings.limit, lambda line: console.print(line, markup=False)
-        )
+        result = await export_users(backends, users, folder, settings.limit)
     finally:
         await backends.close()
     if result.unknown:
         print(f"unknown: {result.unknown:,} users, see {folder / 'unknown_users.parquet'}")
     pace = f", {result.answered / result.seconds:,.0f} a second" if result.answered else ""
-    print(f"users: {result.users:,} in {result.parts} backends, {result.answered:,} of them now{pace}")
+    print(f"users: {result.users:,} in {result.parts} files, {result.answered:,} of them now{pace}")
     print(f"recommendations: {folder}")
 
 

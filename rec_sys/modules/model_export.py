@@ -3,12 +3,16 @@
 torch takes seconds to import, so it is imported when the settings have proved sound.
 """
 
+import logging
 import warnings
 from pathlib import Path
+from typing import Final
 
 from rec_sys.bundle import find_bundle
-from rec_sys.entry import run_entry, timed_speech
+from rec_sys.entry import run_entry
 from rec_sys.settings import ExportSettings, Section, TritonSettings
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 class ModelExportSettings(Section):
@@ -23,13 +27,12 @@ class ModelExportSettings(Section):
 def run(settings: ModelExportSettings) -> None:
     """Checks and publishes; prints a line for every model and, last, the repository."""
     bundle = find_bundle(settings.bundle, settings.output_dir)
-    say = timed_speech()
-    say(f"bundle: {bundle.folder}")
+    _LOG.info(f"bundle: {bundle.folder}")
     # What torch_geometric's import says of torch; nothing of it can be mended here.
     warnings.filterwarnings("ignore", message=r".*torch\.jit\.script.*deprecated.*")
     from rec_sys.modules.publication import publish_bundle
 
-    for published in publish_bundle(bundle, settings.export, settings.triton, settings.output_dir / "text", say):
+    for published in publish_bundle(bundle, settings.export, settings.triton, settings.output_dir / "text"):
         state = "published" if published.is_new else "unchanged"
         dropped = f", dropped {', '.join(map(str, published.dropped))}" if published.dropped else ""
         print(f"model: {published.name}, version {published.version} ({state}{dropped})")

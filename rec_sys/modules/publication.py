@@ -1,7 +1,8 @@
 """From a bundle to Triton's repository: nothing is published before torch, onnxruntime and Triton agree."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,7 +37,8 @@ from triton_utils.onnx_signature import read_signature
 from triton_utils.repository import Candidate, ModelRepository, Published
 from triton_utils.server import TritonServer
 
-Say = Callable[[str], None]
+_LOG: Final = logging.getLogger(__name__)
+
 Answers = list[npt.NDArray[np.float32]]
 Inputs = Mapping[str, npt.NDArray[Any]]
 
@@ -55,9 +57,7 @@ class Question:
     expected: Answers
 
 
-def publish_bundle(
-    bundle: Bundle, export: ExportSettings, triton: TritonSettings, text_dir: Path, say: Say
-) -> list[Published]:
+def publish_bundle(bundle: Bundle, export: ExportSettings, triton: TritonSettings, text_dir: Path) -> list[Published]:
     """Publishes both towers and, where the bundle's texts have an encoder, the text encoder.
 
     Args:
@@ -65,7 +65,6 @@ def publish_bundle(
         export: How it is published.
         triton: Whose repository, and how a server is started for the check.
         text_dir: Where exported text encoders are kept.
-        say: Takes lines about the progress.
 
     Raises:
         InputError: A part is missing, does not fit, or differs from torch; the repository is left as it was.
@@ -75,12 +74,12 @@ def publish_bundle(
     with TemporaryDirectory(prefix="model-export-") as scratch:
         model = load_model(bundle)
         try:
-            towers = _towers_of(bundle, model, export, Path(scratch), say)
+            towers = _towers_of(bundle, model, export, Path(scratch))
             encoder = _encoder_of(bundle, export, text_dir)
             candidates = [*towers.values(), *([encoder] if encoder else [])]
             for candidate in candidates:
                 read_signature(candidate.onnx)
-            say("check: torch = onnxruntime")
+            _LOG.info("check: torch = onnxruntime")
             modules = export_modules(model, bundle.manifest.product_reviews)
             questions = [
                 question
@@ -89,9 +88,9 @@ def publish_bundle(
             ]
             questions += _ask_encoder(encoder) if encoder else []
             if export.check == "triton":
-                say("check: torch = Triton")
+                _LOG.info("check: torch = Triton")
                 difference = _compare_with_triton(candidates, questions, triton, Path(scratch) / "repository")
-                say(f"check: {len(questions)} requests, the largest difference is {difference:.1e}")
+                _LOG.info(f"check: {len(questions)} requests, the largest difference is {difference:.1e}")
         except (ParityError, TritonError) as error:
             raise InputError(
                 f"nothing is published: {error}",
@@ -111,15 +110,13 @@ def _require_core() -> None:
         ) from error
 
 
-def _towers_of(
-    bundle: Bundle, model: ReviewGraphModel, export: ExportSettings, scratch: Path, say: Say
-) -> dict[str, Candidate]:
+def _towers_of(bundle: Bundle, model: ReviewGraphModel, export: ExportSettings, scratch: Path) -> dict[str, Candidate]:
     """The towers by their file names: the bundle's own, or exported anew into a scratch folder."""
     manifest = bundle.manifest
     reads = {TowerFile.USER: manifest.user_reviews, TowerFile.PRODUCT: manifest.product_reviews}
     paths = {file: bundle.tower(file) for file in _NAMES}
     if export.towers == "weights":
-        say("export: towers to ONNX, anew")
+        _LOG.info("export: towers to ONNX, anew")
         for file, content in export_towers(model, manifest.user_reviews, manifest.product_reviews).items():
             paths[file] = scratch / file
             paths[file].write_bytes(content)

@@ -5,8 +5,8 @@ and prints three `curl` lines to try. Each part is the command that one would ru
 """
 
 import http.client
+import logging
 import shlex
-import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,6 +24,8 @@ from rec_sys.serving.listening import listen
 from rec_sys.settings import Section, ServingSettings, TritonSettings
 from triton_utils.core import find_core
 from triton_utils.server import choose_ports
+
+_LOG: Final = logging.getLogger(__name__)
 
 _READY_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.1
@@ -91,7 +93,7 @@ def prepare(settings: DemoSettings) -> Bundle:
     """
     output_dir = settings.output_dir.absolute()
     if settings.bundle is None and not any((output_dir / "bundles").glob(f"*/{BundleFile.MANIFEST}")):
-        _say("no bundle yet: training on the sample")
+        _LOG.info("demo: no bundle yet: training on the sample")
         _do("rec_sys.train.train", [*arguments({"output_dir": output_dir}), *settings.training])
     bundle = find_bundle(settings.bundle, output_dir)
     chosen = {"output_dir": output_dir, "bundle": bundle.folder.absolute()}
@@ -103,7 +105,7 @@ def prepare(settings: DemoSettings) -> Bundle:
 
 
 def _do(module: str, given: list[str]) -> None:
-    _say(f"uv run -m {module} {shlex.join(given)}")
+    _LOG.info(f"demo: uv run -m {module} {shlex.join(given)}")
     with Command(module, given) as command:
         command.finish()
 
@@ -160,10 +162,6 @@ def _ask_ready(url: str) -> str | None:
         return str(error)
     finally:
         connection.close()
-
-
-def _say(line: str) -> None:
-    print(f"demo: {line}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

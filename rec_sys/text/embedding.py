@@ -1,5 +1,6 @@
 """Gives every text its vector and embeds only what no run before has embedded."""
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,8 +14,10 @@ import polars as pl
 
 from rec_sys.settings import TextSettings
 from rec_sys.text.encoder import Positions, TextEncoder, cut_batches
-from rec_sys.text.progress import EmbeddingProgress, say
+from rec_sys.text.progress import EmbeddingProgress
 from rec_sys.text.store import LOCK_PAUSE_SECONDS, NULL_KEY, Keys, Vectors, VectorStore, make_keys
+
+_LOG: Final = logging.getLogger(__name__)
 
 # What a killed run loses at most, and how long another process waits for its turn.
 _SECONDS_A_CLAIM: Final = 4.0
@@ -101,7 +104,7 @@ def _embed_missing(texts: pl.Series, keys: Keys, encoder: TextEncoder, store: Ve
             claim_tokens = max(_FIRST_CLAIM_TOKENS, int(num_tokens * _SECONDS_A_CLAIM / max(took, 1e-3)))
             time.sleep(LOCK_PAUSE_SECONDS)
     seconds = time.monotonic() - began
-    say(f"{num_embedded:,} texts in {seconds:,.1f} s, {num_embedded / seconds:,.0f} a second")
+    _LOG.info(f"text: {num_embedded:,} texts in {seconds:,.1f} s, {num_embedded / seconds:,.0f} a second")
     return num_embedded
 
 

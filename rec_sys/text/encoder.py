@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,9 +18,10 @@ from filelock import FileLock
 from rec_sys.contracts import TEXT_DIM, InputError, TextEncoderTensor
 from rec_sys.files import writable_folder
 from rec_sys.settings import TextSettings
-from rec_sys.text.progress import say
 from rec_sys.text.tokens import TextTokenizer
 from rec_sys.text.weights import WeightFiles, locate_weights
+
+_LOG: Final = logging.getLogger(__name__)
 
 Positions = npt.NDArray[np.intp]
 
@@ -138,7 +140,7 @@ class TextEncoder:
             return self.model_path
         with FileLock(writable_folder(self.model_path.parent) / f".{self.encoder_id}.lock"):
             if not self.model_path.is_file():
-                say("exporting the encoder to ONNX, once for these weights and this precision")
+                _LOG.info("text: exporting the encoder to ONNX, once for these weights and this precision")
                 missing = [name for name in ("torch", "transformers") if importlib.util.find_spec(name) is None]
                 if missing:
                     raise InputError(

@@ -1,5 +1,6 @@
 """What the user sees while texts are embedded: a bar in a terminal, a line every ten seconds elsewhere."""
 
+import logging
 import time
 from types import TracebackType
 from typing import Final
@@ -7,12 +8,9 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+_LOG: Final = logging.getLogger(__name__)
+
 _SECONDS_BETWEEN_LINES: Final = 10.0
-
-
-def say(message: str) -> None:
-    """One line for the user on stderr."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"text: {message}", markup=False)
 
 
 class EmbeddingProgress:
@@ -71,4 +69,4 @@ class EmbeddingProgress:
         elif now - self._said >= _SECONDS_BETWEEN_LINES and self._texts < self._num_texts:
             self._said = now
             left = (self._num_tokens - self._tokens) * (now - self._began) / max(self._tokens, 1)
-            say(f"{count}, about {left:,.0f} s left")
+            _LOG.info(f"text: {count}, about {left:,.0f} s left")

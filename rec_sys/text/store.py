@@ -1,6 +1,7 @@
 """Text vectors on disk, addressed by what the text says: embedded once for ever, across data sets and processes."""
 
 import hashlib
+import logging
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,8 @@ from filelock import FileLock, Timeout
 
 from rec_sys.contracts import InputError
 from rec_sys.files import atomic_file, writable_folder
-from rec_sys.text.progress import say
+
+_LOG: Final = logging.getLogger(__name__)
 
 Keys = npt.NDArray[np.bytes_]  # S16 [n], see make_keys
 Vectors = npt.NDArray[np.float16]  # [n, dim]
@@ -206,7 +208,7 @@ class VectorStore:
         try:
             self._lock.acquire(timeout=1)
         except Timeout:
-            say(f"waiting for another process that embeds texts into {self.folder}")
+            _LOG.info(f"text: waiting for another process that embeds texts into {self.folder}")
             self._lock.acquire()
         except OSError as error:
             raise InputError(
@@ -266,7 +268,7 @@ class VectorStore:
     def _sweep(self) -> None:
         """Removes what is no part of the store; nobody else writes meanwhile."""
         for name in self._damaged:
-            say(f"the vectors in {self.folder / name}* are damaged; their texts are embedded again")
+            _LOG.info(f"text: the vectors in {self.folder / name}* are damaged; their texts are embedded again")
             self._remove(name)
         self._damaged.clear()
         for path in self.folder.glob(f"*{_VECTORS_FILE}"):

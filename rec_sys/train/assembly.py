@@ -1,6 +1,7 @@
 """Puts the parts of a training run together: what may be read when, the fresh model, and the memory beside it."""
 
-from collections.abc import Callable
+import logging
+from typing import Final
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from rec_sys.modules.hybrid_score import Fusion, SessionWeight, choose_fusion
 from rec_sys.modules.memory import CoReviewMemory, fit_memory
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.settings import Settings
+
+_LOG: Final = logging.getLogger(__name__)
 
 _STATISTICS_SAMPLE = 20_000  # text vectors that mean and scale are computed from
 
@@ -87,7 +90,6 @@ def tune_co_review(
     builder: BlockBuilder,
     split: Split,
     settings: Settings,
-    say: Callable[[str], None],
 ) -> tuple[Fusion, float] | None:
     """Fits memories on the train part and lets the validation part choose one and its weight.
 
@@ -96,7 +98,6 @@ def tune_co_review(
         builder: Sees the validation part's history.
         split: The split.
         settings: All settings.
-        say: Takes a line for the user.
 
     Returns:
         The fusion and its ridge strength; None where the model has no memory.
@@ -118,7 +119,7 @@ def tune_co_review(
         settings.evaluation.query_batch,
         session,
     )
-    say(
+    _LOG.info(
         f"memory: validation chose l2 {l2:g} and weight {fusion.weight:g} of {len(figures)} choices,"
         f" ndcg_at_10_masked {figures[f'{l2:g}/{fusion.weight:g}']:.4f}"
     )

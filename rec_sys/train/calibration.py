@@ -1,6 +1,6 @@
 """How much of the personal part of a predicted rating is kept: what training has seen of it is more than is true."""
 
-from collections.abc import Callable
+import logging
 from typing import Final
 
 import numpy as np
@@ -11,12 +11,12 @@ from rec_sys.evaluation.model_scorer import ModelScorer
 from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 
+_LOG: Final = logging.getLogger(__name__)
+
 SHARES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def choose_rating_share(
-    model: ReviewGraphModel, builder: BlockBuilder, queries: Queries, query_batch: int, say: Callable[[str], None]
-) -> float:
+def choose_rating_share(model: ReviewGraphModel, builder: BlockBuilder, queries: Queries, query_batch: int) -> float:
     """The share of the cosine's part in predicted stars that has the least squared error on the validation part.
 
     Args:
@@ -24,7 +24,6 @@ def choose_rating_share(
         builder: Sees the validation part's history.
         queries: The validation part.
         query_batch: Queries at once.
-        say: Takes a line for the user.
 
     Returns:
         One of `SHARES`, the smaller where two are equal; 1 where the score has no offsets or the part no stars.
@@ -45,7 +44,7 @@ def choose_rating_share(
             model.rating_scale.copy_(scale)
     errors = {share: float(np.square(offsets + share * (whole - offsets) - stars)[rated].mean()) for share in SHARES}
     share = min(errors, key=lambda one: (errors[one], one))
-    say(f"rating: validation keeps {share:.0%} of the personal part, rmse {errors[share] ** 0.5:.4f}")
+    _LOG.info(f"rating: validation keeps {share:.0%} of the personal part, rmse {errors[share] ** 0.5:.4f}")
     return share
 
 

@@ -2,9 +2,8 @@
 
 import logging
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytorch_lightning as lightning
 import torch
@@ -15,17 +14,17 @@ from rec_sys.tracking import Tracker
 from rec_sys.train.lightning_module import WATCHED, ReviewGraphLearner
 from rec_sys.train.run_folder import is_first_process
 
+_LOG: Final = logging.getLogger(__name__)
+
 
 class EpochReport(Callback):
     """Tells the user and the tracker what each epoch reached.
 
     Args:
-        say: Takes a line for the user.
         tracker: The run's tracker.
     """
 
-    def __init__(self, say: Callable[[str], None], tracker: Tracker) -> None:
-        self.say = say
+    def __init__(self, tracker: Tracker) -> None:
         self.tracker = tracker
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -34,10 +33,10 @@ class EpochReport(Callback):
             return
         epoch = trainer.current_epoch
         if not pl_module.history:
-            self.say(f"epoch {epoch + 1} of {trainer.max_epochs}: train loss {pl_module.mean_train_loss():.3f}")
+            _LOG.info(f"epoch {epoch + 1} of {trainer.max_epochs}: train loss {pl_module.mean_train_loss():.3f}")
             return
         figures = pl_module.history[-1]
-        self.say(
+        _LOG.info(
             f"epoch {epoch + 1} of at most {trainer.max_epochs}:"
             f" train loss {figures['train_loss']:.3f}, validation loss {figures['validation_loss']:.3f},"
             f" {WATCHED} {figures['validation_' + WATCHED]:.4f}, {figures['seconds']:.1f} s"
@@ -55,7 +54,6 @@ def fit(
     learner: ReviewGraphLearner,
     settings: Settings,
     checkpoints: Path,
-    say: Callable[[str], None],
     tracker: Tracker,
     epochs: int | None = None,
 ) -> bool:
@@ -65,7 +63,6 @@ def fit(
         learner: The learner.
         settings: All settings.
         checkpoints: Folder of the run's checkpoints.
-        say: Takes a line for the user.
         tracker: The run's tracker.
         epochs: Train for just as many and keep the last; None = until validation stops getting better, keep the best.
 
@@ -73,7 +70,7 @@ def fit(
         Whether this is the process that writes the results.
     """
     if settings.model.tower == "none":
-        say("train: nothing to learn, the memory ranks alone (model.tower=none)")
+        _LOG.info("train: nothing to learn, the memory ranks alone (model.tower=none)")
         return is_first_process()
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -83,8 +80,8 @@ def fit(
     last = checkpoints / "last.ckpt"
     resume_from = last if last.is_file() else None
     if resume_from is not None:
-        say(f"resume: an interrupted run of the same settings left {last}")
-    callbacks: list[Callback] = [EpochReport(say, tracker)]
+        _LOG.info(f"resume: an interrupted run of the same settings left {last}")
+    callbacks: list[Callback] = [EpochReport(tracker)]
     if epochs is None:
         callbacks.append(EarlyStopping(WATCHED, mode="max", patience=settings.trainer.patience))
         callbacks.append(
@@ -113,17 +110,19 @@ def fit(
     checkpoint = torch.load(wanted, map_location="cpu", weights_only=False)
     learner.load_state_dict(checkpoint["state_dict"])
     learner.history = torch.load(last, map_location="cpu", weights_only=False)["history"]
-    _report_speed(learner, say, tracker)
+    _report_speed(learner, tracker)
     return bool(trainer.is_global_zero)
 
 
-def _report_speed(learner: ReviewGraphLearner, say: Callable[[str], None], tracker: Tracker) -> None:
+def _report_speed(learner: ReviewGraphLearner, tracker: Tracker) -> None:
     """Where the time of this process's steps went; nothing where it had none to make."""
     shares = learner.clock.shares()
     if not shares:
         return
     speed = learner.reviews_per_second()
-    say(f"speed: {speed:,.0f} reviews a second; " + ", ".join(f"{name} {part:.0%}" for name, part in shares.items()))
+    _LOG.info(
+        f"speed: {speed:,.0f} reviews a second; " + ", ".join(f"{name} {part:.0%}" for name, part in shares.items())
+    )
     tracker.log_metrics({"reviews_per_second": speed} | {f"share_{name}": part for name, part in shares.items()})
 
 

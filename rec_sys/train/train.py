@@ -3,19 +3,19 @@
 Lightning, PyG and MLflow take seconds to import, so they are imported when the settings have proved sound.
 """
 
+import logging
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.data.prepare import prepare
 from rec_sys.data.splits import Split, split_reviews
-from rec_sys.entry import run_entry, timed_speech
+from rec_sys.entry import run_entry
 from rec_sys.settings import Settings
 from rec_sys.train.run_folder import RunFolder, is_first_process
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from rec_sys.graph.review_graph import ReviewGraph
     from rec_sys.tracking import Tracker
     from rec_sys.train.lightning_module import ReviewGraphLearner
+
+_LOG: Final = logging.getLogger(__name__)
 
 # What libraries say of each other's calls; nothing of it can be mended here.
 LIBRARY_NOISE = (
@@ -58,22 +60,21 @@ def train(settings: Settings, folder: RunFolder) -> Path | None:
     Returns:
         The bundle's path; None in the worker processes of a multi-device run.
     """
-    say = timed_speech()
     dataset = prepare(settings.data, settings.output_dir)
-    say(
+    _LOG.info(
         f"data: {dataset.summary.num_reviews:,} reviews, {dataset.summary.num_users:,} users,"
         f" {dataset.summary.num_products:,} products in {dataset.folder}"
     )
     from rec_sys.graph.build import build_graph
 
-    graph, text_encoder = build_graph(dataset, settings, say)
+    graph, text_encoder = build_graph(dataset, settings)
     split = split_reviews(graph.interactions, settings.evaluation, settings.seed)
-    say(
+    _LOG.info(
         f"split: {settings.evaluation.protocol}, {len(split.train_edges):,} train reviews,"
         f" {len(split.validation):,} validation and {len(split.test):,} test questions,"
         f" {int((~split.text_visible).sum()):,} texts hidden because they also stand in a later part"
     )
-    return _learn(settings, folder, dataset, graph, split, text_encoder, say)
+    return _learn(settings, folder, dataset, graph, split, text_encoder)
 
 
 def _learn(
@@ -83,7 +84,6 @@ def _learn(
     graph: "ReviewGraph",
     split: Split,
     text_encoder: str,
-    say: Callable[[str], None],
 ) -> Path | None:
     for message in LIBRARY_NOISE:
         warnings.filterwarnings("ignore", message=message)
@@ -106,19 +106,19 @@ def _learn(
             builders = make_builders(graph, parts, settings)
             model = make_model(graph, parts, builders["train"], settings)
             learner = ReviewGraphLearner(model, settings, parts, builders)
-            return learner, fit(learner, settings, checkpoints, say, tracker, epochs)
+            return learner, fit(learner, settings, checkpoints, tracker, epochs)
 
         learner, is_first = learn(split, folder.checkpoints, None)
         history, final = learner.history, learner
         known = learner.builders["validation"]
-        chosen = tune_co_review(learner.model, known, split, settings, say) if is_first else None
+        chosen = tune_co_review(learner.model, known, split, settings) if is_first else None
         fusion = final_fusion = chosen[0] if chosen else None
         share = 1.0
         if is_first:
-            share = choose_rating_share(learner.model, known, split.validation, settings.evaluation.query_batch, say)
+            share = choose_rating_share(learner.model, known, split.validation, settings.evaluation.query_batch)
         if settings.evaluation.refit:
             epochs = best_epoch(history) + 1 if history else 0
-            say(f"refit: {epochs} epochs on train + validation")
+            _LOG.info(f"refit: {epochs} epochs on train + validation")
             final, is_first = learn(split.train_on_validation(graph.interactions), folder.checkpoints / "refit", epochs)
             if chosen:
                 final_fusion = replace(chosen[0], memory=fit_co_review(graph, final.split, settings, chosen[1]))
@@ -126,7 +126,7 @@ def _learn(
             return None
         for model in {id(one): one for one in (learner.model, final.model)}.values():
             scale_rating_term(model, share)
-        say("evaluate: the best weights on validation and test")
+        _LOG.info("evaluate: the best weights on validation and test")
         measure = partial(evaluate_model, settings=settings.evaluation)
         validation = measure(learner.model, known, split.validation, fusion=fusion)
         test = measure(final.model, final.builders["test"], split.test, fusion=final_fusion)
@@ -135,7 +135,7 @@ def _learn(
         )
         vectors = results.product_vectors(final.model, final.builders["train"])
         pictures = results.draw_pictures(folder.path / "pictures", history, metrics, vectors["output"], dataset)
-        say("export: towers to ONNX")
+        _LOG.info("export: towers to ONNX")
         bundle = results.write_results(
             final.model, graph, dataset, vectors, final_fusion, metrics, pictures, settings, folder.name, text_encoder
         )

@@ -3,19 +3,21 @@
 `action=rollback` serves the version before, `action=status` says what is served.
 """
 
-from collections.abc import Callable
+import logging
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
 from rec_sys.bundle import Bundle, find_bundle
-from rec_sys.entry import run_entry, timed_speech
+from rec_sys.entry import run_entry
 from rec_sys.settings import IndexSettings, Section
 from rec_sys.vector_database.catalogue import read_catalogue
 from rec_sys.vector_database.contract import IndexVersion
 from rec_sys.vector_database.opening import open_publisher
 from rec_sys.vector_database.publication import IndexPublisher
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 class CreateVectorbaseSettings(Section):
@@ -31,39 +33,38 @@ class CreateVectorbaseSettings(Section):
 
 def run(settings: CreateVectorbaseSettings) -> None:
     """Does what is asked; the last line printed says which version is served."""
-    say = timed_speech()
-    publisher = open_publisher(settings.index, say)
+    publisher = open_publisher(settings.index)
     if settings.action == "publish":
-        version = publish(find_bundle(settings.bundle, settings.output_dir), publisher, say)
+        version = publish(find_bundle(settings.bundle, settings.output_dir), publisher)
     elif settings.action == "rollback":
         version = publisher.rollback()
-        say(f"rolled back to {version.name}, made from bundle {version.bundle}")
+        _LOG.info(f"rolled back to {version.name}, made from bundle {version.bundle}")
     else:
         status = publisher.status()
         if status.served is None:
             print(f"index: {publisher.place} serves nothing yet")
             return
         version = status.served
-        say(
+        _LOG.info(
             f"{version.num_products:,} products of bundle {version.bundle}, written {version.created};"
             f" a rollback goes to {status.previous or 'nothing'}"
         )
     print(f"index: {publisher.place} serves {version.name}")
 
 
-def publish(bundle: Bundle, publisher: IndexPublisher, say: Callable[[str], None]) -> IndexVersion:
+def publish(bundle: Bundle, publisher: IndexPublisher) -> IndexVersion:
     """Serves a bundle's products; raises as `IndexPublisher.publish` and `read_catalogue`."""
     verified = Bundle(bundle.folder, verify=True)
     catalogue = read_catalogue(verified)
     entries = "no memory" if catalogue.memory is None else f"a memory of {catalogue.memory.nnz:,} weights"
-    say(f"bundle: {len(catalogue):,} products, {entries} in {bundle.folder}")
+    _LOG.info(f"bundle: {len(catalogue):,} products, {entries} in {bundle.folder}")
     publication = publisher.publish(catalogue)
     if not publication.is_new:
-        say("this bundle is served already; nothing was written")
+        _LOG.info("this bundle is served already; nothing was written")
         return publication.version
-    say(f"served: {publication.version.name}; a rollback goes to {publication.replaced or 'nothing'}")
+    _LOG.info(f"served: {publication.version.name}; a rollback goes to {publication.replaced or 'nothing'}")
     if publication.dropped:
-        say(f"dropped: {', '.join(publication.dropped)}")
+        _LOG.info(f"dropped: {', '.join(publication.dropped)}")
     return publication.version
 
 

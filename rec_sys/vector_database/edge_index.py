@@ -1,7 +1,7 @@
 """The product index in this process: Qdrant Edge on a folder of versions."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 from rec_sys.files import atomic_folder
@@ -97,11 +97,10 @@ class EdgePublisher(IndexPublisher):
 
     Args:
         settings: The index.
-        say: Tells the user.
     """
 
-    def __init__(self, settings: EdgeIndex, say: Callable[[str], None]) -> None:
-        super().__init__(settings, say)
+    def __init__(self, settings: EdgeIndex) -> None:
+        super().__init__(settings)
         self._settings = settings
         self._folder = EdgeFolder(settings.folder)
 
@@ -133,7 +132,7 @@ class EdgePublisher(IndexPublisher):
         rows = all_rows(catalogue)
         with atomic_folder(self._folder.path(version.name)) as building:
             writer = EdgeVersion.create(building, version, self._settings)
-            with UploadProgress(len(rows), self._settings.progress, self._say) as progress:
+            with UploadProgress(len(rows), self._settings.progress) as progress:
                 for batch in catalogue.batches(rows, self._settings.batch_bytes):
                     writer.write(catalogue.points(batch))
                     progress.advance(len(batch))

@@ -1,7 +1,5 @@
 """The index that the settings ask for; what the other backend needs is not imported."""
 
-from collections.abc import Callable
-
 from rec_sys.settings import EdgeIndex, IndexSettings
 from rec_sys.vector_database.contract import ProductIndex
 from rec_sys.vector_database.publication import IndexPublisher
@@ -19,18 +17,17 @@ def open_index(settings: IndexSettings) -> ProductIndex:
     return ServerProductIndex(settings, connect(settings))
 
 
-def open_publisher(settings: IndexSettings, say: Callable[[str], None]) -> IndexPublisher:
+def open_publisher(settings: IndexSettings) -> IndexPublisher:
     """Whoever writes the index.
 
     Args:
         settings: The index.
-        say: Tells the user.
     """
     if isinstance(settings, EdgeIndex):
         from rec_sys.vector_database.edge_index import EdgePublisher
 
-        return EdgePublisher(settings, say)
+        return EdgePublisher(settings)
     from rec_sys.vector_database.server_publisher import ServerPublisher
     from rec_sys.vector_database.server_version import connect
 
-    return ServerPublisher(settings, connect(settings), say)
+    return ServerPublisher(settings, connect(settings))

@@ -4,10 +4,12 @@ A version is built beside the one that is served, asked a sample of questions wh
 served, in one step. A process killed on the way leaves what is served as it is, and the next one goes on.
 """
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Final
 
 from rec_sys.contracts import InputError
 from rec_sys.settings import IndexCommon
@@ -15,6 +17,8 @@ from rec_sys.vector_database.catalogue import Catalogue
 from rec_sys.vector_database.contract import IndexVersion
 from rec_sys.vector_database.search_request import VersionReader
 from rec_sys.vector_database.verification import verify_version
+
+_LOG: Final = logging.getLogger(__name__)
 
 Check = Callable[[VersionReader], None]
 
@@ -49,12 +53,10 @@ class IndexPublisher(ABC):
 
     Args:
         settings: The index.
-        say: Tells the user.
     """
 
-    def __init__(self, settings: IndexCommon, say: Callable[[str], None]) -> None:
+    def __init__(self, settings: IndexCommon) -> None:
         self._common = settings
-        self._say = say
 
     def publish(self, catalogue: Catalogue) -> Publication:
         """Serves a bundle's products.
@@ -67,11 +69,11 @@ class IndexPublisher(ABC):
         with self._exclusive():
             before = self._served()
             if before is not None and not self._is_sound(before):
-                self._say(f"version {before} is served and damaged; it is replaced")
+                _LOG.info(f"version {before} is served and damaged; it is replaced")
                 before = self._previous(before)
             elif before is not None and base_name(before) == version.name:
                 return Publication(self._describe(before), False, self._previous(before), ())
-            self._build(catalogue, version, lambda reader: verify_version(reader, catalogue, self._common, self._say))
+            self._build(catalogue, version, lambda reader: verify_version(reader, catalogue, self._common))
             self._switch(version.name, before)
             dropped = self._drop_all_but({version.name} if before is None else {version.name, before})
         return Publication(version, True, before, tuple(dropped))

@@ -5,6 +5,7 @@ is sent. Two processes may write at once: the same bundle they write together; o
 is served, and the other one's collection may be dropped under it, which it says.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -36,6 +37,8 @@ from rec_sys.vector_database.server_version import (
 )
 from rec_sys.vector_database.upload import UploadProgress
 
+_LOG: Final = logging.getLogger(__name__)
+
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
@@ -55,11 +58,10 @@ class ServerPublisher(IndexPublisher):
     Args:
         settings: The index.
         client: The server.
-        say: Tells the user.
     """
 
-    def __init__(self, settings: ServerIndex, client: QdrantClient, say: Callable[[str], None]) -> None:
-        super().__init__(settings, say)
+    def __init__(self, settings: ServerIndex, client: QdrantClient) -> None:
+        super().__init__(settings)
         self._settings, self._client = settings, client
         self._names = ServerNames(settings)
 
@@ -89,7 +91,7 @@ class ServerPublisher(IndexPublisher):
         try:
             self._prepare(version)
             rows = self._missing(catalogue, version)
-            with UploadProgress(len(rows), self._settings.progress, self._say) as progress:
+            with UploadProgress(len(rows), self._settings.progress) as progress:
                 for batch in catalogue.batches(rows, self._settings.batch_bytes):
                     self._try(writer.write, catalogue.points(batch))
                     progress.advance(len(batch))
@@ -155,7 +157,7 @@ class ServerPublisher(IndexPublisher):
             page, offset = self._try(self._client.scroll, collection, limit=_PAGE, offset=offset, with_payload=False)
         missing = [row for row, asin in enumerate(catalogue.asins) if str(point_id(asin)) not in present]
         if present:
-            self._say(f"goes on: {len(catalogue) - len(missing):,} of {len(catalogue):,} products are there already")
+            _LOG.info(f"goes on: {len(catalogue) - len(missing):,} of {len(catalogue):,} products are there already")
         return np.array(missing, dtype=np.int64)
 
     def _wait_until_indexed(self, version: IndexVersion) -> None:
@@ -194,7 +196,7 @@ class ServerPublisher(IndexPublisher):
         def tell(state: RetryCallState) -> None:
             error = state.outcome.exception() if state.outcome else None
             wait = state.next_action.sleep if state.next_action else 0.0
-            self._say(f"{getattr(error, 'what', error)}; tries again in {wait:.1f} s")
+            _LOG.info(f"{getattr(error, 'what', error)}; tries again in {wait:.1f} s")
 
         def attempt() -> Result:
             with explained(self._settings):

@@ -1,7 +1,8 @@
 """What is written and how far it has come: points of upserted products, and what the user sees meanwhile."""
 
+import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Final
@@ -14,6 +15,8 @@ from rec_sys.contracts import TEXT_DIM, InputError, PayloadField
 from rec_sys.vector_database.catalogue import UNIT_TOLERANCE, Catalogue, IndexPoint, IntArray, point_id
 from rec_sys.vector_database.contract import IndexVersion, NewProduct, ProductDetails
 from rec_sys.vector_database.searching import check_vector
+
+_LOG: Final = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_LINES: Final = 10.0
 
@@ -84,11 +87,10 @@ class UploadProgress:
     Args:
         total: Products to write.
         shown: False to stay silent.
-        say: Tells the user.
     """
 
-    def __init__(self, total: int, shown: bool, say: Callable[[str], None]) -> None:
-        self._total, self._done, self._shown, self._say = total, 0, shown, say
+    def __init__(self, total: int, shown: bool) -> None:
+        self._total, self._done, self._shown = total, 0, shown
         console = Console(stderr=True)
         self._bar: Progress | None = None
         if shown and console.is_terminal:
@@ -117,4 +119,4 @@ class UploadProgress:
         elif self._shown and now - self._said >= _SECONDS_BETWEEN_LINES and self._done < self._total:
             self._said = now
             left = (self._total - self._done) * (now - self._began) / self._done
-            self._say(f"{self._done:,} of {self._total:,} products written, about {left:,.0f} s left")
+            _LOG.info(f"{self._done:,} of {self._total:,} products written, about {left:,.0f} s left")

@@ -1,6 +1,7 @@
 """Is a new version fit to be served? It is asked as users will ask it, and held against the bundle's own scores."""
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +14,8 @@ from rec_sys.vector_database.contract import ProductAnswer, ProductFilter, Produ
 from rec_sys.vector_database.exact import ExactRanking
 from rec_sys.vector_database.search_request import VersionReader
 from rec_sys.vector_database.searching import answer
+
+_LOG: Final = logging.getLogger(__name__)
 
 TOP: Final = 10  # products asked for
 SCORE_TOLERANCE: Final = 1e-4  # of the score's size, at least 1; float32 sums of some hundred terms are off by 1e-6
@@ -35,9 +38,7 @@ class Agreement:
     worst_score_error: float
 
 
-def verify_version(
-    reader: VersionReader, catalogue: Catalogue, settings: IndexCommon, say: Callable[[str], None]
-) -> None:
+def verify_version(reader: VersionReader, catalogue: Catalogue, settings: IndexCommon) -> None:
     """Holds a version against the bundle that it was made from.
 
     Raises:
@@ -56,7 +57,7 @@ def verify_version(
     for start in range(0, len(queries), _ASKED_AT_ONCE):
         answers += answer(reader, queries[start : start + _ASKED_AT_ONCE], settings)
     found = compare(answers, queries, ExactRanking(catalogue))
-    say(
+    _LOG.info(
         f"checked: {count:,} products, {len(answers)} questions, recall {found.recall:.4f} of the exact best {TOP},"
         f" scores within {found.worst_score_error:.1e}"
     )

@@ -395,7 +395,7 @@ def test_another_bundle_is_published_and_rolled_back_while_many_ask(road: Road) 
         [*arguments({"output_dir": road.output_dir}), "index.progress=false"], GatewaySettings, "gateway"
     )
     assert isinstance(settings.index, EdgeIndex)
-    publisher = EdgePublisher(settings.index, lambda line: None)
+    publisher = EdgePublisher(settings.index)
     tower = later.tower(TowerFile.USER)
     options = tower_options(ExportSettings(), later.manifest.user_reviews)
     responses: list[httpx.Response] = []

@@ -49,7 +49,7 @@ class House:
     def publisher(self, *overrides: str) -> EdgePublisher:
         index = self.settings("index.progress=false", "index.check_queries=8", *overrides).index
         assert index.backend == "edge"
-        return EdgePublisher(index, lambda line: None)
+        return EdgePublisher(index)
 
     def publish(self, bundle: Bundle, *overrides: str) -> None:
         self.publisher(*overrides).publish(read_catalogue(bundle))
@@ -246,7 +246,7 @@ def test_a_qdrant_server_that_goes_away_is_named_until_it_is_back(house: House) 
         server = ("index=server", f"index.url={wire.url}", "index.timeout=2", "index.check_queries=8")
         index = house.settings(*server, "index.progress=false").index
         assert isinstance(index, ServerIndex)
-        ServerPublisher(index, connect(index), lambda line: None).publish(read_catalogue(house.first))
+        ServerPublisher(index, connect(index)).publish(read_catalogue(house.first))
         with house.served(*server) as client:
             before = post(client, reviews=[KNOWN])
             wire.refuse = lambda request: 503

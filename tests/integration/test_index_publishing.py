@@ -67,7 +67,7 @@ def publish(order):
     if order["step"]:
         where, name, kill = STEPS[order["step"]]
         setattr(where, name, kill(getattr(where, name)))
-    publisher = EdgePublisher(EdgeIndex.model_validate(order["settings"]), lambda line: None)
+    publisher = EdgePublisher(EdgeIndex.model_validate(order["settings"]))
     for folder in order["bundles"]:
         publisher.publish(read_catalogue(Bundle(Path(folder))))
 
@@ -145,7 +145,7 @@ def test_a_kill_at_any_step_leaves_what_is_served_and_the_next_publish_completes
         places = {step: settings_in(root / str(number)) for number, step in enumerate(STEPS)}
         readers = {}
         for step, settings in places.items():
-            publisher = EdgePublisher(settings, lambda line: None)
+            publisher = EdgePublisher(settings)
             for catalogue in catalogues[:2]:
                 publisher.publish(catalogue)
             readers[step] = EdgeProductIndex(settings)
@@ -156,7 +156,7 @@ def test_a_kill_at_any_step_leaves_what_is_served_and_the_next_publish_completes
             expected = catalogues[2 if step in ("it is served", "an old version is half gone") else 1]
             assert_answers_are_from(expected, readers[step])
             assert_answers_are_from(expected, EdgeProductIndex(settings))
-            publisher = EdgePublisher(settings, lambda line: None)
+            publisher = EdgePublisher(settings)
             publisher.publish(catalogues[3])
             assert_answers_are_from(catalogues[3], readers[step])
             versions = {path.name for path in EdgeFolder(settings.folder).versions.iterdir()}
@@ -236,7 +236,7 @@ def test_a_reindex_under_load_has_no_errors_and_no_mixed_answers(back_end: str, 
 def test_readers_follow_a_writer_in_another_process(bundles: list[Path], catalogues: list[Catalogue]) -> None:
     with quick_folder() as root:
         settings = settings_in(root)
-        EdgePublisher(settings, lambda line: None).publish(catalogues[0])
+        EdgePublisher(settings).publish(catalogues[0])
         with EdgeProductIndex(settings) as index, Askers(index, catalogues, num_threads=2) as askers:
             index.version()
             assert write([(settings, bundles[1:], None)]) == [0]
@@ -262,7 +262,7 @@ def test_upserts_under_load_have_no_errors(catalogues: list[Catalogue]) -> None:
 def published(catalogue: Catalogue) -> Iterator[tuple[EdgeIndex, EdgePublisher]]:
     with quick_folder() as root:
         settings = settings_in(root)
-        publisher = EdgePublisher(settings, lambda line: None)
+        publisher = EdgePublisher(settings)
         publisher.publish(catalogue)
         yield settings, publisher
 
@@ -296,7 +296,7 @@ def test_a_rollback_leaves_a_damaged_version_behind(catalogues: list[Catalogue])
 
 def test_a_second_writer_is_told_to_wait(catalogues: list[Catalogue]) -> None:
     with published(catalogues[0]) as (settings, publisher):
-        hasty = EdgePublisher(settings.model_copy(update={"lock_timeout": 0.1}), lambda line: None)
+        hasty = EdgePublisher(settings.model_copy(update={"lock_timeout": 0.1}))
         with publisher._exclusive(), pytest.raises(InputError, match="another process is writing to the index"):
             hasty.publish(catalogues[1])
         assert hasty.publish(catalogues[1]).is_new
@@ -308,4 +308,4 @@ def test_an_index_that_moved_is_served_from_its_new_place(catalogues: list[Catal
         moved = settings.model_copy(update={"folder": settings.folder.with_name("moved")})
         settings.folder.rename(moved.folder)
         assert_answers_are_from(catalogues[1], EdgeProductIndex(moved))
-        assert EdgePublisher(moved, lambda line: None).rollback().bundle == catalogues[0].identity
+        assert EdgePublisher(moved).rollback().bundle == catalogues[0].identity

@@ -57,7 +57,7 @@ def assert_answers_are_from(catalogue: Catalogue, index: ProductIndex) -> None:
 
 def test_what_goes_over_the_wire_comes_back_as_the_models_ranking(wire: Wire, catalogue: Catalogue) -> None:
     settings = settings_of(wire.url, api_key="secret")
-    open_publisher(settings, lambda line: None).publish(catalogue)
+    open_publisher(settings).publish(catalogue)
     assert_answers_are_from(catalogue, open_index(settings))
     uploads = [request for request in wire.requests if is_upload(request)]
     assert len(uploads) > 3
@@ -65,7 +65,9 @@ def test_what_goes_over_the_wire_comes_back_as_the_models_ranking(wire: Wire, ca
     assert {request.api_key for request in wire.requests} == {"secret"}
 
 
-def test_an_overloaded_server_is_tried_again(wire: Wire, catalogue: Catalogue) -> None:
+def test_an_overloaded_server_is_tried_again(
+    wire: Wire, catalogue: Catalogue, caplog: pytest.LogCaptureFixture
+) -> None:
     refused: list[Request] = []
 
     def refuse_every_other(request: Request) -> int | None:
@@ -75,26 +77,25 @@ def test_an_overloaded_server_is_tried_again(wire: Wire, catalogue: Catalogue) -
         return None
 
     wire.refuse = refuse_every_other
-    said: list[str] = []
     settings = settings_of(wire.url)
-    open_publisher(settings, said.append).publish(catalogue)
-    assert len(refused) == len([line for line in said if "tries again in" in line]) == 8
+    open_publisher(settings).publish(catalogue)
+    assert len(refused) == len([line for line in caplog.messages if "tries again in" in line]) == 8
     wire.refuse = lambda request: None
     assert_answers_are_from(catalogue, open_index(settings))
 
 
 def test_a_server_that_stays_away_is_given_up_and_the_next_publish_goes_on(
-    wire: Wire, catalogue: Catalogue, tmp_path: Path
+    wire: Wire, catalogue: Catalogue, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = settings_of(wire.url, upload_attempts=3)
     before = make_catalogue(tmp_path / "before", 50, seed=1)
-    open_publisher(settings, lambda line: None).publish(before)
+    open_publisher(settings).publish(before)
     index = open_index(settings)
 
     wire.requests.clear()
     wire.refuse = lambda request: 503 if is_upload(request) and len(sent(wire)) > 2 else None
     with pytest.raises(IndexUnavailableError, match="does not answer") as refused:
-        open_publisher(settings, lambda line: None).publish(catalogue)
+        open_publisher(settings).publish(catalogue)
     assert refused.value.where == wire.url
     assert len(sent(wire)) == 2 + 3
     assert_answers_are_from(before, index)
@@ -102,12 +103,11 @@ def test_a_server_that_stays_away_is_given_up_and_the_next_publish_goes_on(
     arrived = NUM_PRODUCTS - wire.client.count(unfinished(wire)).count
     wire.requests.clear()
     wire.refuse = lambda request: None
-    said: list[str] = []
-    assert open_publisher(settings, said.append).publish(catalogue).is_new
-    assert f"goes on: {NUM_PRODUCTS - arrived} of {NUM_PRODUCTS} products are there already" in said
+    assert open_publisher(settings).publish(catalogue).is_new
+    assert f"goes on: {NUM_PRODUCTS - arrived} of {NUM_PRODUCTS} products are there already" in caplog.messages
     assert 0 < arrived < NUM_PRODUCTS
     assert_answers_are_from(catalogue, index)
-    assert open_publisher(settings, lambda line: None).rollback().bundle == before.identity
+    assert open_publisher(settings).rollback().bundle == before.identity
     assert_answers_are_from(before, index)
 
 
@@ -131,7 +131,7 @@ def create_alias(name: str, collection: str) -> models.CreateAliasOperation:
 
 def test_what_does_not_belong_into_an_unfinished_version_is_removed(wire: Wire, catalogue: Catalogue) -> None:
     settings = settings_of(wire.url)
-    publisher = open_publisher(settings, lambda line: None)
+    publisher = open_publisher(settings)
     publisher.publish(catalogue)
     index = open_index(settings)
     index.upsert([new_product("B-NEW", catalogue.vectors[0]), new_product(catalogue.asins[3], catalogue.vectors[4])])
@@ -146,7 +146,7 @@ def test_a_collection_of_another_make_is_made_anew(wire: Wire, catalogue: Catalo
     settings = settings_of(wire.url)
     name = f"products--{catalogue.version(settings).name}"
     wire.client.create_collection(name, vectors_config=models.VectorParams(size=3, distance=models.Distance.DOT))
-    open_publisher(settings, lambda line: None).publish(catalogue)
+    open_publisher(settings).publish(catalogue)
     assert_answers_are_from(catalogue, open_index(settings))
 
 
@@ -160,12 +160,12 @@ def test_a_version_that_another_publisher_drops_is_named(wire: Wire, catalogue: 
 
     wire.refuse = drop_it
     with pytest.raises(InputError, match="was dropped while it was written: another process has published"):
-        open_publisher(settings, lambda line: None).publish(catalogue)
+        open_publisher(settings).publish(catalogue)
 
 
 def test_a_reader_moves_on_when_the_version_it_began_with_is_dropped(wire: Wire, tmp_path: Path) -> None:
     settings = settings_of(wire.url)
-    publisher = open_publisher(settings, lambda line: None)
+    publisher = open_publisher(settings)
     first, second = (make_catalogue(tmp_path / str(seed), 50, seed=seed) for seed in (1, 2))
     earlier = publisher.publish(first).version
     publisher.publish(second)
@@ -193,7 +193,7 @@ def test_a_wrong_api_key_is_said_to_be_one(wire: Wire, catalogue: Catalogue, sta
     wire.refuse = lambda request: status
     settings = settings_of(wire.url, api_key="wrong")
     with pytest.raises(InputError, match="refuses the API key") as refused:
-        open_publisher(settings, lambda line: None).publish(catalogue)
+        open_publisher(settings).publish(catalogue)
     assert not isinstance(refused.value, IndexUnavailableError)
     with pytest.raises(InputError, match="refuses the API key"):
         open_index(settings).version()
@@ -207,7 +207,7 @@ def test_a_server_that_is_not_there_is_named(catalogue: Catalogue) -> None:
         for ask in (
             lambda: open_index(settings).version(),
             lambda: open_index(settings).search_many(draw_users(catalogue, 1, seed=0)),
-            lambda: open_publisher(settings, lambda line: None).publish(catalogue),
+            lambda: open_publisher(settings).publish(catalogue),
         ):
             with pytest.raises(IndexUnavailableError, match="does not answer") as refused:
                 ask()
@@ -223,15 +223,15 @@ def test_a_server_without_the_index_says_what_to_run(wire: Wire) -> None:
 def test_a_collection_in_the_aliass_place_is_left_alone(wire: Wire, catalogue: Catalogue) -> None:
     wire.client.create_collection("products", vectors_config=models.VectorParams(size=3, distance=models.Distance.DOT))
     with pytest.raises(InputError, match="there is a collection named products"):
-        open_publisher(settings_of(wire.url), lambda line: None).publish(catalogue)
+        open_publisher(settings_of(wire.url)).publish(catalogue)
     assert [found.name for found in wire.client.get_collections().collections] == ["products"]
 
 
 def test_two_indexes_on_one_server_do_not_touch_each_other(wire: Wire, catalogue: Catalogue, tmp_path: Path) -> None:
     settings, others = settings_of(wire.url), settings_of(wire.url, collection="others")
     other = make_catalogue(tmp_path / "other", 50, seed=1)
-    open_publisher(others, lambda line: None).publish(other)
+    open_publisher(others).publish(other)
     for seed in (2, 3, 4):
-        open_publisher(settings, lambda line: None).publish(make_catalogue(tmp_path / str(seed), 50, seed=seed))
+        open_publisher(settings).publish(make_catalogue(tmp_path / str(seed), 50, seed=seed))
     assert_answers_are_from(other, open_index(others))
     assert len(wire.client.get_collections().collections) == 3

@@ -49,7 +49,7 @@ def triton_settings(folder: Path) -> TritonSettings:
 
 def publish(bundle: Bundle, folder: Path, text_dir: Path, **export: Any) -> list[Published]:
     settings = ExportSettings.model_validate({"text_threads": 2} | export)
-    return publish_bundle(bundle, settings, triton_settings(folder), text_dir, lambda line: None)
+    return publish_bundle(bundle, settings, triton_settings(folder), text_dir)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

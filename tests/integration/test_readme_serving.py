@@ -80,7 +80,7 @@ def road() -> Iterator[Road]:
         later = time.time() + 60
         os.utime(newest.folder, (later, later))
         edge = EdgeIndex(backend="edge", folder=outputs / "index", check_queries=4, progress=False)
-        EdgePublisher(edge, lambda line: None).publish(read_catalogue(published))
+        EdgePublisher(edge).publish(read_catalogue(published))
         yield Road(folder, edge, published, newest, ModelRepository(folder / "models"))
 
 

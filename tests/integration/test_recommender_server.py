@@ -63,7 +63,7 @@ def test_a_server_and_edge_give_the_same_answers(folder: Path, wire: Wire) -> No
     catalogue = read_catalogue(write_serving_bundle(folder / "bundles" / "first"))
     edge, server = settings_of(folder, wire)
     for index in (edge, server):
-        open_publisher(index, lambda line: None).publish(catalogue)
+        open_publisher(index).publish(catalogue)
     here, there = (asyncio.run(ask_everything(index, folder)) for index in (edge, server))
     for one, other in zip(here, there, strict=True):
         assert [product.asin for product in one.products] == [product.asin for product in other.products]
@@ -77,7 +77,7 @@ def test_a_server_and_edge_give_the_same_answers(folder: Path, wire: Wire) -> No
 def test_a_turned_alias_is_followed_and_a_server_that_is_away_is_named(folder: Path, wire: Wire) -> None:
     first, second = (write_serving_bundle(folder / "bundles" / str(seed), seed=seed) for seed in range(2))
     _, server = settings_of(folder, wire)
-    publisher = open_publisher(server, lambda line: None)
+    publisher = open_publisher(server)
     publisher.publish(read_catalogue(first))
     request = RecommendationRequest(user_id="user 1")
 

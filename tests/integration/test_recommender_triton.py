@@ -71,7 +71,7 @@ class Road:
 
     def publish(self, bundle: Bundle) -> None:
         """Serves a bundle's products."""
-        EdgePublisher(self.edge, lambda line: None).publish(read_catalogue(bundle))
+        EdgePublisher(self.edge).publish(read_catalogue(bundle))
 
     def recommender(self, **inference: Any) -> Recommender:
         return Recommender(self.edge, InferenceSettings(**inference), self.folder)
@@ -210,7 +210,7 @@ def test_a_bundle_is_answered_from_once_triton_and_the_index_have_it(served: Roa
                 break
             except ServingUnavailable:
                 await asyncio.sleep(0.1)
-        EdgePublisher(served.edge, lambda line: None).rollback()
+        EdgePublisher(served.edge).rollback()
         return [before, after, await recommender.recommend(request)]
 
     before, after, back = served.ask(across, **served.through_triton())

@@ -4,8 +4,9 @@ Every model is fitted and asked in a process of its own on one split; finished r
 benchmark goes on and a wider one reuses them.
 """
 
+import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from hydra.core.hydra_config import HydraConfig
@@ -14,7 +15,6 @@ from rich.table import Table
 
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.data.prepare import prepare
-from rec_sys.entry import timed_speech
 from rec_sys.experiments.benchmark.results import (
     COMPARISONS_FILE,
     REPORT_FILE,
@@ -32,23 +32,24 @@ from rec_sys.experiments.benchmark.tracking import record_rows
 from rec_sys.experiments.benchmark.tuning import Tuned, apply_tuned, has_search, own_overrides
 from rec_sys.settings import Settings
 
+_LOG: Final = logging.getLogger(__name__)
+
 # Settings that only the benchmark has; all others go to training as they were typed.
 _OWN_SETTINGS: Final = frozenset(BenchmarkSettings.model_fields) - frozenset(Settings.model_fields)
 
 
 def run(settings: BenchmarkSettings) -> None:
     """Measures everybody; the last line printed is the path of results.json, the exit code 1 where a model failed."""
-    say = timed_speech()
     dataset = prepare(settings.data, settings.output_dir)
     plan = list_rows(dataset, settings)
     folder = ResultsFolder(settings, dataset.summary.fingerprint)
     summary = dataset.summary
-    say(
+    _LOG.info(
         f"{summary.name}: {summary.num_reviews:,} reviews, {summary.num_users:,} users, {summary.num_products:,}"
         f" products; {settings.evaluation.protocol}, {len(plan)} rows"
     )
     with folder.locked():
-        bench = Bench(dataset, settings, _training_overrides(), say)
+        bench = Bench(dataset, settings, _training_overrides())
         tuned = bench.tune([row for row in plan if not row.unfit])
         write_chosen(folder, bench.settings, tuned)
         finished: list[FinishedRow] = []
@@ -60,7 +61,7 @@ def run(settings: BenchmarkSettings) -> None:
         compared = compare_rows(finished, settings.shown_k, settings.seed)
         folder.write_json(COMPARISONS_FILE, compared)
         write_report(folder.path / REPORT_FILE, dataset, bench.settings, finished, compared)
-        say(f"report: {folder.path / REPORT_FILE}")
+        _LOG.info(f"report: {folder.path / REPORT_FILE}")
         record_rows(settings, folder.path, [one.row for one in finished])
     for table in _tables([one.row for one in finished], settings.shown_k):
         Console().print(table)
@@ -76,16 +77,12 @@ class Bench:
         dataset: The prepared data.
         settings: All settings.
         overrides: The command line's arguments that training understands.
-        say: Takes a line for the user.
     """
 
-    def __init__(
-        self, dataset: PreparedDataset, settings: BenchmarkSettings, overrides: list[str], say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, dataset: PreparedDataset, settings: BenchmarkSettings, overrides: list[str]) -> None:
         self.dataset = dataset
         self.settings = settings
         self.overrides = overrides
-        self.say = say
         name = f"{dataset.summary.name}-{dataset.summary.fingerprint[:12]}"
         self.store = RowStore(settings.output_dir.absolute() / "benchmark" / "rows" / name, dataset.summary.fingerprint)
 
@@ -103,14 +100,14 @@ class Bench:
                 continue
             place = self.store.search_place(name, self.settings)
             request = self._request(name, "train", fold).model_copy(update={"job": "search", "folder": place})
-            self.say(f"tuning: {name}")
+            _LOG.info(f"tuning: {name}")
             reason = run_request(request)
             if reason:
-                self.say(f"tuning: {name} failed, its settings stay as they are: {reason}")
+                _LOG.info(f"tuning: {name} failed, its settings stay as they are: {reason}")
                 continue
             found.append(Tuned.model_validate_json((place / TUNED_FILE).read_text()))
             tuned = found[-1]
-            self.say(f"tuning: {name} {tuned.metric} {tuned.best:.4f} after {tuned.trials} trials: {tuned.values}")
+            _LOG.info(f"tuning: {name} {tuned.metric} {tuned.best:.4f} after {tuned.trials} trials: {tuned.values}")
         self.settings = apply_tuned(self.settings, found)
         self.overrides = [*self.overrides, *own_overrides(found)]
         return found
@@ -120,7 +117,7 @@ class Bench:
         request = self._request(planned.name, planned.fit_on, planned.fold)
         label = FinishedRow({"model": planned.name, "fit_on": planned.fit_on} | _fold_of(planned)).name
         if planned.unfit:
-            self.say(f"{label}: skipped, {planned.unfit}")
+            _LOG.info(f"{label}: skipped, {planned.unfit}")
             head = {"model": planned.name, "protocol": self.settings.evaluation.protocol, "fit_on": planned.fit_on}
             return FinishedRow(head | _fold_of(planned) | {"status": "skipped", "reason": planned.unfit})
         row = self.store.read(request.folder)
@@ -128,7 +125,7 @@ class Bench:
             row = self.store.compute(request)
         else:
             label += ", kept from before"
-        self.say(f"{label}: {_in_short(row, self.settings.shown_k)}")
+        _LOG.info(f"{label}: {_in_short(row, self.settings.shown_k)}")
         return FinishedRow(row, queries_of(request.folder) if row["status"] == "done" else None)
 
     def _request(self, name: str, fit_on: Any, fold: int | None) -> RowRequest:

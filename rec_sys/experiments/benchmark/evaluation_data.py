@@ -77,7 +77,7 @@ def refuse_long_lists(ks: tuple[int, ...], num_products: int) -> None:
 
 
 def reviews_and_histories(
-    evaluation_data: EvaluationData, settings: Settings, with_text: bool, say: Callable[[str], None]
+    evaluation_data: EvaluationData, settings: Settings, with_text: bool
 ) -> tuple[TrainingReviews, Callable[[Queries], Histories]]:
     """What a baseline is fitted on, and how a part's questions become histories.
 
@@ -85,14 +85,13 @@ def reviews_and_histories(
         evaluation_data: The evaluation_data.
         settings: All settings.
         with_text: Look up (and, the first time, embed) the texts of the reviews.
-        say: Takes a line for the user.
     """
     edges = evaluation_data.fitted.train_edges
     if not with_text:
         return TrainingReviews.of_edges(evaluation_data.interactions, edges), Histories.of_queries
     from rec_sys.graph.build import build_graph
 
-    graph, _ = build_graph(evaluation_data.dataset, settings, say)
+    graph, _ = build_graph(evaluation_data.dataset, settings)
     text_row = np.where(evaluation_data.fitted.text_visible, graph.text_row, -1).astype(np.int32)
     reviews = TrainingReviews.of_edges(evaluation_data.interactions, edges, text_row, graph.text_vectors)
     return reviews, lambda queries: Histories.of_queries(queries, text_row)

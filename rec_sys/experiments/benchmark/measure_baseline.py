@@ -1,7 +1,8 @@
 """Fits a baseline and measures it on the test part, by the same functions that measure our own model."""
 
+import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -24,12 +25,12 @@ from rec_sys.experiments.benchmark.evaluation_data import EvaluationData, build_
 from rec_sys.experiments.benchmark.row import Measured, library_versions
 from rec_sys.experiments.benchmark.settings import BenchmarkSettings
 
+_LOG: Final = logging.getLogger(__name__)
+
 _RATING_RESAMPLES: Final = 100  # each computes seven metrics of a library that is slow on few reviews
 
 
-def measure_baseline(
-    name: str, fit_on: str, settings: BenchmarkSettings, dataset: PreparedDataset, say: Callable[[str], None]
-) -> Measured:
+def measure_baseline(name: str, fit_on: str, settings: BenchmarkSettings, dataset: PreparedDataset) -> Measured:
     """A baseline's row.
 
     Args:
@@ -37,7 +38,6 @@ def measure_baseline(
         fit_on: `train` or `train+validation`.
         settings: All settings.
         dataset: The prepared data.
-        say: Takes a line for the log.
 
     Raises:
         InputError: The split leaves nothing to learn from or nothing to test.
@@ -46,14 +46,14 @@ def measure_baseline(
     evaluation_data = build_evaluation_data(dataset, settings, fit_on)
     if BASELINES[name].make is None:
         return _measure_ratings(name, settings, evaluation_data)
-    reviews, histories_of = reviews_and_histories(evaluation_data, settings, BASELINES[name].needs == "text", say)
+    reviews, histories_of = reviews_and_histories(evaluation_data, settings, BASELINES[name].needs == "text")
     baseline = make_baseline(name, settings.baseline_settings.of(name), settings.seed, settings.trainer.num_threads)
     BASELINES[name].load_libraries()
-    say(f"{name} learns from {len(reviews):,} reviews")
+    _LOG.info(f"{name} learns from {len(reviews):,} reviews")
     began = time.perf_counter()
     baseline.fit(reviews)
     fit_seconds = time.perf_counter() - began
-    say(f"{name} learned for {fit_seconds:.1f} s and is asked {len(evaluation_data.split.test):,} questions")
+    _LOG.info(f"{name} learned for {fit_seconds:.1f} s and is asked {len(evaluation_data.split.test):,} questions")
     asked = _Timed(baseline, histories_of(evaluation_data.split.test))
     result = evaluate_ranking(
         asked.score, evaluation_data.split.test, reviews.num_products, settings.ks, settings.evaluation.query_batch
@@ -156,15 +156,13 @@ def _measure_ratings(name: str, settings: BenchmarkSettings, evaluation_data: Ev
     )
 
 
-def validation_figure(
-    name: str, settings: BenchmarkSettings, evaluation_data: EvaluationData, say: Callable[[str], None], metric: str
-) -> float:
+def validation_figure(name: str, settings: BenchmarkSettings, evaluation_data: EvaluationData, metric: str) -> float:
     """What tuning looks at: a baseline fitted on the train part, one metric on the validation part.
 
     Raises:
         Exception: Whatever the baseline's library raises.
     """
-    reviews, histories_of = reviews_and_histories(evaluation_data, settings, BASELINES[name].needs == "text", say)
+    reviews, histories_of = reviews_and_histories(evaluation_data, settings, BASELINES[name].needs == "text")
     baseline = make_baseline(name, settings.baseline_settings.of(name), settings.seed, settings.trainer.num_threads)
     asked = _Timed(baseline.fit(reviews), histories_of(evaluation_data.split.validation))
     queries: Queries = evaluation_data.split.validation

@@ -8,7 +8,6 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,9 +29,7 @@ _VERSIONS: Final = ("torch", "torch-geometric", "pytorch-lightning", "numpy")
 _SAME: Final = 1e-3  # two processes add up in different orders, and two scores that nearly tie may change places
 
 
-def measure_own_model(
-    request: RowRequest, settings: BenchmarkSettings, dataset: PreparedDataset, say: Callable[[str], None]
-) -> Measured:
+def measure_own_model(request: RowRequest, settings: BenchmarkSettings, dataset: PreparedDataset) -> Measured:
     """Trains our own model, takes the test figures from its bundle, and asks the bundle for what is not in there.
 
     Raises:
@@ -44,7 +41,7 @@ def measure_own_model(
     seconds = time.perf_counter() - began
     peak = _children_peak_bytes()
     trained = bundle.metrics()
-    measured = ask_bundle(bundle, request.fit_on, settings, dataset, say)
+    measured = ask_bundle(bundle, request.fit_on, settings, dataset)
     for name, value in trained["test"].items():
         if not math.isclose(value, measured.metrics[name], rel_tol=_SAME, abs_tol=_SAME):
             raise ValueError(f"{name} was {value} in training and is {measured.metrics[name]} out of {bundle.folder}")
@@ -58,9 +55,7 @@ def measure_own_model(
     return measured
 
 
-def ask_bundle(
-    bundle: Bundle, fit_on: str, settings: BenchmarkSettings, dataset: PreparedDataset, say: Callable[[str], None]
-) -> Measured:
+def ask_bundle(bundle: Bundle, fit_on: str, settings: BenchmarkSettings, dataset: PreparedDataset) -> Measured:
     """All figures of a bundle's model on the test questions, and those of users of whom nothing is known."""
     import torch
 
@@ -69,7 +64,7 @@ def ask_bundle(
     from rec_sys.graph.build import build_graph
 
     evaluation_data = build_evaluation_data(dataset, settings, fit_on)
-    graph, _ = build_graph(dataset, settings, say)
+    graph, _ = build_graph(dataset, settings)
     bundled = BundledModel(bundle, graph, evaluation_data, settings)
     queries, cold = evaluation_data.split.test, evaluation_data.split.cold_test
     result = evaluate_model(bundled.model, bundled.builder, queries, settings.evaluation, bundled.fusion)

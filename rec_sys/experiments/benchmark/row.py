@@ -11,7 +11,6 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -23,7 +22,7 @@ from pydantic import BaseModel, ConfigDict
 
 from rec_sys.contracts import InputError
 from rec_sys.data.dataset import PreparedDataset
-from rec_sys.entry import timed_speech
+from rec_sys.entry import show_log
 from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings, FitOn
 from rec_sys.files import atomic_file, atomic_folder
 from rec_sys.settings import EvaluationSettings
@@ -96,7 +95,7 @@ class Measured:
     peak_memory_bytes: int = 0
 
 
-def compute_row(request: RowRequest, say: Callable[[str], None]) -> Measured:
+def compute_row(request: RowRequest) -> Measured:
     """Fits and measures one model.
 
     Raises:
@@ -108,10 +107,10 @@ def compute_row(request: RowRequest, say: Callable[[str], None]) -> Measured:
     if request.name == OWN_MODEL:
         from rec_sys.experiments.benchmark.measure_model import measure_own_model
 
-        return measure_own_model(request, settings, dataset, say)
+        return measure_own_model(request, settings, dataset)
     from rec_sys.experiments.benchmark.measure_baseline import measure_baseline
 
-    return measure_baseline(request.name, request.fit_on, settings, dataset, say)
+    return measure_baseline(request.name, request.fit_on, settings, dataset)
 
 
 def describe_row(request: RowRequest, measured: Measured) -> dict[str, Any]:
@@ -167,9 +166,9 @@ def peak_memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def write_row(request: RowRequest, say: Callable[[str], None]) -> None:
+def write_row(request: RowRequest) -> None:
     """Computes a row and writes its folder, whole or not at all."""
-    measured = compute_row(request, say)
+    measured = compute_row(request)
     row = describe_row(request, measured)
     with atomic_folder(request.folder) as building:
         if measured.queries is not None:
@@ -177,11 +176,11 @@ def write_row(request: RowRequest, say: Callable[[str], None]) -> None:
         (building / ROW_FILE).write_text(json.dumps(row, indent=2, allow_nan=False))
 
 
-def write_search(request: RowRequest, say: Callable[[str], None]) -> None:
+def write_search(request: RowRequest) -> None:
     """Tunes a model and writes what was found into the folder that also remembers the trials."""
     from rec_sys.experiments.benchmark.tuning import search
 
-    tuned = search(request, request.folder, say)
+    tuned = search(request, request.folder)
     with atomic_file(request.folder / TUNED_FILE) as unfinished:
         unfinished.write_text(tuned.model_dump_json(indent=2))
 
@@ -203,8 +202,9 @@ def _end_with_parent() -> None:
 
 def _main(request_path: str) -> int:
     request = RowRequest.model_validate_json(Path(request_path).read_text())
+    show_log()
     try:
-        (write_row if request.job == "row" else write_search)(request, timed_speech())
+        (write_row if request.job == "row" else write_search)(request)
     except Exception as error:  # the row says so, and the benchmark goes on with the others
         traceback.print_exception(error)
         reason = error.what if isinstance(error, InputError) else f"{type(error).__name__}: {error}"

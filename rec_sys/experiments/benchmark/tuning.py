@@ -1,6 +1,7 @@
 """Chooses each model's settings on the validation part, with the same budget for all, and remembers every trial."""
 
 import importlib.util
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,8 @@ from rec_sys.experiments.benchmark.measure_baseline import validation_figure
 from rec_sys.experiments.benchmark.row import RowRequest
 from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings
 from rec_sys.settings import Section
+
+_LOG: Final = logging.getLogger(__name__)
 
 _FAILED: Final = -1.0  # below every figure, so that a setting that fails is not chosen
 
@@ -96,13 +99,12 @@ def refuse_missing_optuna() -> None:
         )
 
 
-def search(request: RowRequest, folder: Path, say: Callable[[str], None]) -> Tuned:
+def search(request: RowRequest, folder: Path) -> Tuned:
     """Spends what is left of the budget on one model; finished trials of an interrupted search count.
 
     Args:
         request: The model, fitted on the train part alone.
         folder: Where the trials are remembered.
-        say: Takes a line for the log.
 
     Raises:
         ValueError: Every trial failed.
@@ -122,7 +124,7 @@ def search(request: RowRequest, folder: Path, say: Callable[[str], None]) -> Tun
         direction="maximize",
         load_if_exists=True,
     )
-    measure, start = _objective(request, folder, metric, say)
+    measure, start = _objective(request, folder, metric)
     finished = [trial for trial in study.trials if trial.value is not None]
     if not finished:
         study.enqueue_trial(start)
@@ -133,7 +135,7 @@ def search(request: RowRequest, folder: Path, say: Callable[[str], None]) -> Tun
         study.optimize(measure, n_trials=1)
         spent += time.perf_counter() - began
         number += 1
-        say(f"{request.name}: trial {number}, best {metric} {study.best_value:.4f} with {study.best_params}")
+        _LOG.info(f"{request.name}: trial {number}, best {metric} {study.best_value:.4f} with {study.best_params}")
     if study.best_value <= _FAILED:
         raise ValueError(f"all {number} trials failed; see the log")
     return Tuned(
@@ -146,9 +148,7 @@ def search(request: RowRequest, folder: Path, say: Callable[[str], None]) -> Tun
     )
 
 
-def _objective(
-    request: RowRequest, folder: Path, metric: str, say: Callable[[str], None]
-) -> tuple[Callable[[Any], float], dict[str, Any]]:
+def _objective(request: RowRequest, folder: Path, metric: str) -> tuple[Callable[[Any], float], dict[str, Any]]:
     """The function that Optuna maximises, and the settings to begin with: the present ones."""
     settings = request.settings.model_copy(update={"evaluation": request.evaluation()})
     section: BaseModel = OwnModelSpace.of(settings)
@@ -164,10 +164,10 @@ def _objective(
                 return measure_model.validation_figure(changed, folder / "run", metric)
             baselines = settings.baseline_settings.model_copy(update={request.name: drawn})
             return validation_figure(
-                request.name, settings.model_copy(update={"baseline_settings": baselines}), evaluation_data, say, metric
+                request.name, settings.model_copy(update={"baseline_settings": baselines}), evaluation_data, metric
             )
         except Exception as error:  # settings that a model cannot work with are the worst ones, not the end
-            say(f"{request.name}: a trial failed: {type(error).__name__}: {error}")
+            _LOG.info(f"{request.name}: a trial failed: {type(error).__name__}: {error}")
             return _FAILED
 
     return measure, tuned_values(section)

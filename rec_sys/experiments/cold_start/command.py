@@ -5,6 +5,7 @@ products, to place those by their text and their first reviews. See `evaluation.
 """
 
 import json
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
@@ -15,6 +16,8 @@ from pydantic import Field
 from rec_sys.files import atomic_file
 from rec_sys.settings import Section, Settings
 from rec_sys.train.run_folder import RunFolder
+
+_LOG: Final = logging.getLogger(__name__)
 
 RESULTS: Final = "cold_start.json"
 TABLE: Final = "cold_start.md"
@@ -42,8 +45,8 @@ def run(settings: ColdStartSettings) -> None:
 
     found = []
     for seed in settings.cold_start.seeds:
-        print(f"seed {seed}", file=sys.stderr)
-        found += measure_cold_start(settings.model_copy(update={"seed": seed}), settings.cold_start, _say)
+        _LOG.info(f"seed {seed}")
+        found += measure_cold_start(settings.model_copy(update={"seed": seed}), settings.cold_start)
     folder = settings.output_dir.absolute() / "cold_start" / RunFolder(settings).name
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_file(folder / RESULTS) as unfinished:
@@ -70,7 +73,3 @@ def markdown(found: Sequence[Mapping[str, Any]]) -> str:
     spread = "standard error over the questions" if len({row["seed"] for row in found}) == 1 else "deviation over seeds"
     lines += ["", f"± {spread}. Mean rank share: 0 = always first, 0.5 = chance. The history is left out everywhere."]
     return "\n".join(lines) + "\n"
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -1,9 +1,9 @@
 """The trainings behind `rec_sys.experiments.cold_start`: of the whole model, and without some products."""
 
+import logging
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -38,14 +38,15 @@ from rec_sys.train.train import LIBRARY_NOISE
 if TYPE_CHECKING:
     from rec_sys.experiments.cold_start.command import ColdStartCase
 
+_LOG: Final = logging.getLogger(__name__)
 
-def measure_cold_start(settings: Settings, wanted: "ColdStartCase", say: Callable[[str], None]) -> list[dict[str, Any]]:
+
+def measure_cold_start(settings: Settings, wanted: "ColdStartCase") -> list[dict[str, Any]]:
     """Both measurements of one seed.
 
     Args:
         settings: All settings.
         wanted: Who counts as a stranger.
-        say: Takes a line for the user.
 
     Returns:
         For each case and name: `case`, `name`, `seed` and the figures of `compare_scorers`.
@@ -53,10 +54,10 @@ def measure_cold_start(settings: Settings, wanted: "ColdStartCase", say: Callabl
     for message in LIBRARY_NOISE:
         warnings.filterwarnings("ignore", message=message)
     dataset = prepare(settings.data, settings.output_dir)
-    graph, _ = build_graph(dataset, settings, say)
+    graph, _ = build_graph(dataset, settings)
     split = split_reviews(graph.interactions, settings.evaluation, settings.seed)
-    cases = _short_histories(graph, split, settings, wanted, say)
-    cases |= _withheld_products(graph, split, settings, wanted, say)
+    cases = _short_histories(graph, split, settings, wanted)
+    cases |= _withheld_products(graph, split, settings, wanted)
     return [
         {"case": case, "name": name, "seed": settings.seed, **figures}
         for case, compared in cases.items()
@@ -65,9 +66,9 @@ def measure_cold_start(settings: Settings, wanted: "ColdStartCase", say: Callabl
 
 
 def _short_histories(
-    graph: ReviewGraph, split: Split, settings: Settings, wanted: "ColdStartCase", say: Callable[[str], None]
+    graph: ReviewGraph, split: Split, settings: Settings, wanted: "ColdStartCase"
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    builders, model, fusion = _train(graph, split, settings, "whole", say)
+    builders, model, fusion = _train(graph, split, settings, "whole")
     cases = {}
     for length in wanted.history_lengths:
         queries = truncate_histories(split.test, length)
@@ -80,12 +81,12 @@ def _short_histories(
 
 
 def _withheld_products(
-    graph: ReviewGraph, split: Split, settings: Settings, wanted: "ColdStartCase", say: Callable[[str], None]
+    graph: ReviewGraph, split: Split, settings: Settings, wanted: "ColdStartCase"
 ) -> dict[str, dict[str, dict[str, Any]]]:
     columns = graph.interactions
     withheld = withhold_products(columns, split, wanted.withheld_share, wanted.first_reviews, settings.seed)
-    say(f"withheld: {len(withheld.products):,} products, {len(withheld.questions):,} later reviews of them")
-    builders, model, fusion = _train(graph, withheld.split, settings, "withheld", say)
+    _LOG.info(f"withheld: {len(withheld.products):,} products, {len(withheld.questions):,} later reviews of them")
+    builders, model, fusion = _train(graph, withheld.split, settings, "withheld")
     placed = make_builders(graph, withheld.placed, settings)
     queries = withheld.questions
     catalogue = place_products(model, placed["test"], withheld.products)
@@ -112,7 +113,7 @@ def _withheld_products(
 
 
 def _train(
-    graph: ReviewGraph, split: Split, settings: Settings, name: str, say: Callable[[str], None]
+    graph: ReviewGraph, split: Split, settings: Settings, name: str
 ) -> tuple[dict[str, BlockBuilder], ReviewGraphModel, Fusion | None]:
     """Trains on a split as the main job does: the builders, the model and its memory."""
     limit_threads(settings.trainer)
@@ -124,9 +125,9 @@ def _train(
         learner = ReviewGraphLearner(make_model(graph, split, builders["train"], settings), settings, split, builders)
         tracking = settings.tracking.model_copy(update={"enabled": False})
         with Tracker(tracking, settings.output_dir, folder.name) as tracker:
-            fit(learner, settings, folder.checkpoints, say, tracker)
+            fit(learner, settings, folder.checkpoints, tracker)
         folder.clear()
-    chosen = tune_co_review(learner.model, builders["validation"], split, settings, say)
+    chosen = tune_co_review(learner.model, builders["validation"], split, settings)
     return builders, learner.model, chosen[0] if chosen else None
 
 

@@ -71,7 +71,7 @@ def measure_one_epoch(settings: Settings) -> dict[str, Any]:
     with clock.stage("prepare"):
         dataset = prepare(settings.data, settings.output_dir)
     with clock.stage("build"):
-        graph, _ = build_graph(dataset, settings, lambda line: print(line, file=sys.stderr))
+        graph, _ = build_graph(dataset, settings)
     with clock.stage("split"):
         split = split_reviews(graph.interactions, settings.evaluation, settings.seed)
     with clock.stage("memory"):

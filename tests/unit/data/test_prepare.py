@@ -72,15 +72,15 @@ def test_a_finished_folder_holds_what_its_summary_says(reviews_path: Path, tmp_p
 
 
 def test_an_unchanged_data_set_is_not_prepared_again(
-    reviews_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    reviews_path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = prepare(_amazon(reviews_path), tmp_path)
     before = {path.name: path.stat().st_mtime_ns for path in first.folder.iterdir()}
-    assert "already prepared" not in capsys.readouterr().err
+    assert "already prepared" not in caplog.text
     os.utime(reviews_path, (1, 1))  # touched, not changed
     moved = reviews_path.rename(tmp_path / "moved.json")
     second = prepare(_amazon(moved), tmp_path)
-    assert "toy is already prepared" in capsys.readouterr().err
+    assert "toy is already prepared" in caplog.text
     assert second.folder == first.folder
     assert {path.name: path.stat().st_mtime_ns for path in second.folder.iterdir()} == before
 

@@ -51,7 +51,7 @@ def build(prepared: tuple[Settings, PreparedDataset], **changes: Any) -> ReviewG
     for key, value in changes.items():
         section, _, name = key.rpartition("__")
         (values[section] if section else values)[name] = value
-    return build_graph(dataset, Settings.model_validate(values), lambda line: None)[0]
+    return build_graph(dataset, Settings.model_validate(values))[0]
 
 
 def write_vectors(folder: Path, vectors: Any) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def folder() -> Iterator[Path]:
         index = InferSettings.model_validate(
             {"index": {"backend": "edge", "folder": folder / "index", "progress": False}, "inference": {}}
         ).index
-        EdgePublisher(index, lambda line: None).publish(read_catalogue(bundle))  # type: ignore[arg-type]
+        EdgePublisher(index).publish(read_catalogue(bundle))  # type: ignore[arg-type]
         yield folder
 
 

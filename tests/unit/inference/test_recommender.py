@@ -40,7 +40,7 @@ def edge(folder: Path) -> EdgeIndex:
 
 
 def publish(bundle: Bundle, folder: Path) -> None:
-    EdgePublisher(edge(folder), lambda line: None).publish(read_catalogue(bundle))
+    EdgePublisher(edge(folder)).publish(read_catalogue(bundle))
 
 
 @pytest.fixture(scope="module")
@@ -305,7 +305,7 @@ def test_another_bundle_is_followed_as_soon_as_it_is_served(tmp_path: Path) -> N
             second = write_serving_bundle(folder / "bundles" / "second", seed=1, num_products=45)
             publish(second, folder)
             answers.append(await recommender.recommend(request))
-            EdgePublisher(edge(folder), lambda line: None).rollback()
+            EdgePublisher(edge(folder)).rollback()
             answers.append(await recommender.recommend(request))
             return answers
 

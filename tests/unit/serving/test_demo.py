@@ -19,10 +19,11 @@ def test_a_port_that_is_taken_is_told_before_anything_is_done(setting: str, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_step_that_fails_is_named_and_ends_the_demo(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_step_that_fails_is_named_and_ends_the_demo(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     settings = DemoSettings(output_dir=tmp_path, training=("trainer.lerning_rate=1",))
     with pytest.raises(InputError, match=r"rec_sys\.train\.train failed \(exit code 2\)"):
         prepare(settings)
-    said = capfd.readouterr().err
-    assert "demo: no bundle yet" in said
-    assert "trainer.learning_rate" in said
+    assert "demo: no bundle yet" in caplog.messages[0]
+    assert "trainer.learning_rate" in capfd.readouterr().err

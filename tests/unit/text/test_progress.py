@@ -6,7 +6,7 @@ from rec_sys.text.progress import EmbeddingProgress
 
 
 def test_a_line_every_ten_seconds_tells_the_rate_and_the_time_left(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
@@ -14,11 +14,11 @@ def test_a_line_every_ten_seconds_tells_the_rate_and_the_time_left(
         for now[0] in (104.0, 108.0, 112.0, 116.0, 120.0):
             progress.advance(100, 10_000)
     # At 112 s 300 texts and 30,000 of 50,000 tokens are done in 12 s.
-    assert capsys.readouterr().err == "text: 300 of 1,000 texts, 25 a second, about 8 s left\n"
+    assert caplog.messages == ["text: 300 of 1,000 texts, 25 a second, about 8 s left"]
 
 
 def test_texts_of_another_process_count_as_done_but_not_as_our_speed(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
@@ -26,4 +26,4 @@ def test_texts_of_another_process_count_as_done_but_not_as_our_speed(
         progress.advance(500, 25_000, embedded=False)
         now[0] = 10.0
         progress.advance(100, 10_000)
-    assert capsys.readouterr().err.startswith("text: 600 of 1,000 texts, 10 a second, about ")
+    assert caplog.messages[0].startswith("text: 600 of 1,000 texts, 10 a second, about ")

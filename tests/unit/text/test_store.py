@@ -121,7 +121,7 @@ def test_a_reader_that_opened_before_a_merge_goes_on_reading(store: VectorStore,
     "damage", ["cut vectors", "cut keys", "no vectors", "unsorted keys", "other width", "no header"]
 )
 def test_a_damaged_segment_is_no_part_of_the_store_and_is_removed(
-    store: VectorStore, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+    store: VectorStore, tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     lost = _fill(store, range(50))
     keys_file, vectors_file = (next(store.folder.glob(f"*.{kind}.npy")) for kind in ("keys", "vectors"))
@@ -143,7 +143,7 @@ def test_a_damaged_segment_is_no_part_of_the_store_and_is_removed(
     assert not opened.lookup(lost).found.any()
     with opened.writing():
         opened.append(lost, _vectors(lost))
-    assert "damaged" in capsys.readouterr().err
+    assert "damaged" in caplog.text
     assert not keys_file.exists()
     assert not vectors_file.exists()
     assert np.array_equal(VectorStore(tmp_path, "encoder", DIM).read(lost), _vectors(lost))

@@ -30,26 +30,25 @@ def predict(model: ReviewGraphModel, builder: BlockBuilder, queries: Queries) ->
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_the_share_that_made_the_stars_is_found_and_kept(share: float) -> None:
+def test_the_share_that_made_the_stars_is_found_and_kept(share: float, caplog: pytest.LogCaptureFixture) -> None:
     model, builder, queries = some_model()
     made, _, _ = some_model()
     scale_rating_term(made, share)
     stars = predict(made, builder, queries)
     builder.graph.interactions.rating[queries.target_edges] = stars
-    said: list[str] = []
     before = model.rating_scale.item()
 
-    found = choose_rating_share(model, builder, queries, 7, said.append)
+    found = choose_rating_share(model, builder, queries, 7)
 
     assert found == share
     assert model.rating_scale.item() == before  # only looked at
-    assert f"keeps {share:.0%}" in said[0]
+    assert f"keeps {share:.0%}" in caplog.messages[0]
     scale_rating_term(model, found)
     np.testing.assert_allclose(predict(model, builder, queries), stars, atol=1e-5)
 
 
 def test_without_offsets_or_stars_everything_is_kept() -> None:
-    assert choose_rating_share(*some_model(rating_offsets=False), 7, print) == 1.0
+    assert choose_rating_share(*some_model(rating_offsets=False), 7) == 1.0
     model, builder, queries = some_model()
     builder.graph.interactions.rating[queries.target_edges] = np.nan
-    assert choose_rating_share(model, builder, queries, 7, print) == 1.0
+    assert choose_rating_share(model, builder, queries, 7) == 1.0

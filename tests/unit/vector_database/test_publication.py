@@ -39,30 +39,29 @@ def test_revisions_count_up_from_the_published_version() -> None:
 
 
 def test_a_version_that_answers_as_the_bundle_does_passes_and_says_how_well(
-    catalogue: Catalogue, version: EdgeVersion
+    catalogue: Catalogue, version: EdgeVersion, caplog: pytest.LogCaptureFixture
 ) -> None:
-    said: list[str] = []
-    verify_version(version, catalogue, SETTINGS, said.append)
-    assert said[0].startswith("checked: 150 products, 20 questions, recall 1.0000")
+    verify_version(version, catalogue, SETTINGS)
+    assert caplog.messages[0].startswith("checked: 150 products, 20 questions, recall 1.0000")
 
 
 def test_a_version_without_some_product_is_refused(catalogue: Catalogue, version: EdgeVersion) -> None:
     more = dataclasses.replace(catalogue, details=catalogue.details.vstack(catalogue.details[:1]))
     with pytest.raises(InputError, match="holds 150 products, the bundle 151"):
-        verify_version(version, more, SETTINGS, print)
+        verify_version(version, more, SETTINGS)
 
 
 def test_a_version_that_ranks_otherwise_is_refused(catalogue: Catalogue, version: EdgeVersion) -> None:
     turned = dataclasses.replace(catalogue, vectors=catalogue.vectors[::-1].copy())
     with pytest.raises(InputError, match=r"of the exact best 10, 0\.99 are asked for"):
-        verify_version(version, turned, SETTINGS, print)
+        verify_version(version, turned, SETTINGS)
 
 
 def test_a_version_whose_scores_are_not_the_models_is_refused(catalogue: Catalogue, version: EdgeVersion) -> None:
     assert catalogue.memory is not None
     colder = dataclasses.replace(catalogue, temperature=catalogue.temperature / 2, memory=2 * catalogue.memory)
     with pytest.raises(InputError, match="scores of the new version differ by up to"):
-        verify_version(version, colder, SETTINGS, print)
+        verify_version(version, colder, SETTINGS)
 
 
 def test_a_product_that_may_not_be_answered_counts_as_wrong(catalogue: Catalogue, version: EdgeVersion) -> None:

@@ -59,20 +59,22 @@ def test_a_text_of_zeros_is_no_text() -> None:
     assert point.text is None
 
 
-def test_progress_is_told_every_ten_seconds_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_told_every_ten_seconds_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     clock = iter([0.0, 4.0, 11.0, 15.0, 30.0])
     monkeypatch.setattr(upload.time, "monotonic", lambda: next(clock))
-    said: list[str] = []
-    with UploadProgress(4_000, True, said.append) as progress:
+    with UploadProgress(4_000, True) as progress:
         for _ in range(4):
             progress.advance(1_000)
-    assert said == ["2,000 of 4,000 products written, about 11 s left"]
+    assert caplog.messages == ["2,000 of 4,000 products written, about 11 s left"]
 
 
-def test_progress_that_is_not_wanted_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_that_is_not_wanted_is_not_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     clock = iter([0.0, 40.0])
     monkeypatch.setattr(upload.time, "monotonic", lambda: next(clock))
-    said: list[str] = []
-    with UploadProgress(4_000, False, said.append) as progress:
+    with UploadProgress(4_000, False) as progress:
         progress.advance(1_000)
-    assert said == []
+    assert caplog.messages == []

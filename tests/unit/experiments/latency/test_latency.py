@@ -60,7 +60,7 @@ def test_a_bundle_is_measured_and_the_report_written(capsys: pytest.CaptureFixtu
                 "measurement": {"runtimes": ["in_process"], "concurrent": [1, 4], "seconds": 0.2},
             }
         )
-        EdgePublisher(settings.index, lambda line: None).publish(read_catalogue(bundle))  # type: ignore[arg-type]
+        EdgePublisher(settings.index).publish(read_catalogue(bundle))  # type: ignore[arg-type]
         run(settings)
         said = capsys.readouterr().out
         assert "this bundle's model reads no new texts" in said
