@@ -76,12 +76,12 @@ class Review(_Closed):
         None,
         ge=0,
         le=_LAST_TIMESTAMP,
-        description="Milliseconds since 1970 UTC, or a date of ISO 8601. Reviews without one are taken for the newest,"
-        " in the order given.",
+        description="Milliseconds since 1970 UTC, or a date of ISO 8601; it orders the reviews that have one. Those"
+        " without are taken for the newest, the last one given for the newest of all.",
     )
 
 
-class Wanted(_Closed):
+class Filter(_Closed):
     """Which products may be answered; what is left out does not limit."""
 
     not_seen: tuple[str, ...] = Field((), max_length=10_000, description="Products to leave out.")
@@ -93,12 +93,12 @@ class Wanted(_Closed):
     min_rating: float | None = Field(None, ge=1, le=5, allow_inf_nan=False, description="Mean stars.")
 
     @model_validator(mode="after")
-    def _prices_are_in_order(self) -> "Wanted":
+    def _prices_are_in_order(self) -> "Filter":
         if self.min_price is not None and self.max_price is not None and self.min_price > self.max_price:
             raise ValueError(f"min_price {self.min_price} is above max_price {self.max_price}")
         return self
 
-    def filter(self, seen: tuple[str, ...] = ()) -> ProductFilter:
+    def for_index(self, seen: tuple[str, ...] = ()) -> ProductFilter:
         """As the index takes it; `seen` is left out too."""
         return ProductFilter(
             not_seen=frozenset((*self.not_seen, *seen)),
@@ -128,7 +128,7 @@ class Excerpt(_Closed):
 class Page(Excerpt):
     """Which part of a ranking is asked for, and of what."""
 
-    wanted: Wanted = Wanted()
+    filter: Filter = Field(Filter(), description="Which products may be answered.")
 
 
 class RecommendationRequest(Page):
@@ -139,7 +139,11 @@ class RecommendationRequest(Page):
     """
 
     user_id: str | None = Field(None, min_length=1, max_length=_LONGEST_ID)
-    reviews: tuple[Review, ...] = Field((), description="What the user wrote.")
+    reviews: tuple[Review, ...] = Field(
+        (),
+        description="What the user wrote, the newest last. The order counts: newer reviews weigh more. Reviews with a"
+        " timestamp are ordered by it; those without one are the newest, in the order given.",
+    )
     include_seen: bool = Field(False, description="Also answer products that the user has reviewed.")
     explain: bool = Field(True, description="Give reasons.")
 
@@ -261,8 +265,18 @@ def parse(message: type[Message], content: object) -> Message:
         first = error.errors(include_url=False, include_context=False)[0]
         field = spell_field(first["loc"])
         given = repr(first["input"])
-        remedy = f"it is {given}" if len(given) <= 80 else f"it begins with {given[:80]}"
-        raise RequestError(first["msg"], field=field or "the request", remedy=f"change it; {remedy}") from error
+        remedy = f"change it; it is {given}" if len(given) <= 80 else f"change it; it begins with {given[:80]}"
+        if first["type"] == "extra_forbidden":
+            remedy = remedy_for_unknown(first["loc"])
+        raise RequestError(first["msg"], field=field or "the request", remedy=remedy) from error
+
+
+def remedy_for_unknown(location: tuple[int | str, ...]) -> str:
+    """What to do about a field that a message does not have; filters are often put beside the reviews."""
+    name = location[-1]
+    if name in Filter.model_fields and "filter" not in location:
+        return f'put it into the field filter: {{"filter": {{"{name}": ...}}}}'
+    return "leave it out, or spell it as /docs does"
 
 
 def spell_field(location: tuple[int | str, ...]) -> str:

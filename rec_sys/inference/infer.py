@@ -31,7 +31,11 @@ class InferSettings(Section):
     output_dir: Path = Path("outputs")
     bundle: Path | None = Field(None, description="Empty: the one that the index was made from.")
     user_id: str | None = Field(None, description="A user of the bundle.")
-    reviews: Path | None = Field(None, description="A JSON file: a list of reviews, or an object with reviews.")
+    reviews: Path | None = Field(
+        None,
+        description="A JSON file: a list of reviews, the newest last (timestamps order those that have one), or an"
+        " object with reviews.",
+    )
     users: Path | None = Field(None, description="A Parquet file with a column user_id: a batch export.")
     limit: int = Field(10, ge=1, le=100, description="Products a user.")
     format: Literal["table", "json"] = Field("table", description="Of an answer.")

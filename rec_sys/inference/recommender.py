@@ -118,7 +118,7 @@ class Recommender:
             ServingUnavailable: The index is away.
         """
         clock = StepClock()
-        query = to_query(SimilarTo(asin, by), page, page.wanted.filter())
+        query = to_query(SimilarTo(asin, by), page, page.filter.for_index())
         try:
             with timed("index", [clock]):
                 [found] = await self._backends.search([query])
@@ -145,7 +145,7 @@ class Recommender:
                 raise RequestError("this model reads no new texts", field="q", remedy="look for similar products")
             with timed("text", [clock]):
                 [vector], fallback = await self._backends.embed([text], served)
-            query = to_query(TextMeaning(vector), page, page.wanted.filter())
+            query = to_query(TextMeaning(vector), page, page.filter.for_index())
             with timed("index", [clock]):
                 [found] = await self._backends.search([query], served)
             return _list_products(found, page, "text", clock, fallback)
@@ -184,7 +184,7 @@ class Recommender:
         except InputError:
             raise away from None  # without any bundle nothing is known of popularity either
         reviews = read_user(request, served, self._settings)
-        wanted = request.wanted.filter(() if request.include_seen else reviews.seen)
+        wanted = request.filter.for_index(() if request.include_seen else reviews.seen)
         return RecommendationAnswer.model_construct(
             **about_user(request, reviews),
             products=popular_products(served, request, wanted),

@@ -44,7 +44,7 @@ class PreparedUser:
     @property
     def filter(self) -> ProductFilter:
         """What may be answered."""
-        return self.request.wanted.filter(() if self.request.include_seen else self.reviews.seen)
+        return self.request.filter.for_index(() if self.request.include_seen else self.reviews.seen)
 
 
 async def prepare(

@@ -34,7 +34,7 @@ REVIEWS: Final[dict[str, Any]] = {
         "summary": "Only some products, unlike each other",
         "value": {
             "reviews": [{"asin": "B00SAMPLE1", "rating": 5}],
-            "wanted": {"max_price": 50, "min_rating": 4},
+            "filter": {"max_price": 50, "min_rating": 4},
             "diversity": 0.3,
         },
     },

@@ -15,6 +15,7 @@ from rec_sys.inference.contract import (
     ServingUnavailable,
     UnknownProductError,
     UnknownUserError,
+    remedy_for_unknown,
     spell_field,
 )
 
@@ -137,7 +138,7 @@ def _remedy(request: Request, fault: dict[str, Any]) -> str:
     if fault["type"] == "missing":
         return "give it"
     if fault["type"] == "extra_forbidden":
-        return "leave it out, or spell it as /docs does"
+        return remedy_for_unknown(fault["loc"])
     given = repr(fault.get("input"))
     shown = given if len(given) <= _SHOWN_CHARACTERS else f"{given[:_SHOWN_CHARACTERS]}..."
     return f"change it; it is {shown}"

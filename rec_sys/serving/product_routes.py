@@ -38,7 +38,8 @@ def product_routes(recommender: Answering, metrics: GatewayMetrics) -> APIRouter
     ) -> Response:
         """A user is their reviews: the newest are read, none is kept.
 
-        With the `user_id` of a known user the reviews are added to those that are known.
+        Send them newest last, or each with a `timestamp`; their order counts. With the `user_id` of a known user they
+        are added to those that are known. What may be answered stands in `filter`, as `{"filter": {"max_price": 50}}`.
         """
         return finish(request, await recommender.recommend(question))
 

@@ -4,13 +4,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from rec_sys.inference.contract import Excerpt, Page, RecommendationRequest, Wanted
+from rec_sys.inference.contract import Excerpt, Filter, Page, RecommendationRequest
 
-_FILTERS = tuple(Wanted.model_fields)
+_FILTERS = tuple(Filter.model_fields)
 _EXCERPT = tuple(Excerpt.model_fields)
 
 
-class PageQuestion(Wanted, Excerpt):
+class PageQuestion(Filter, Excerpt):
     """A page of a ranking; what is repeated in the address is a list."""
 
     def page(self) -> Page:
@@ -18,8 +18,8 @@ class PageQuestion(Wanted, Excerpt):
         return Page(**self._page_fields())
 
     def _page_fields(self) -> dict[str, Any]:
-        wanted = Wanted(**{name: getattr(self, name) for name in _FILTERS})
-        return {name: getattr(self, name) for name in _EXCERPT} | {"wanted": wanted}
+        limits = Filter(**{name: getattr(self, name) for name in _FILTERS})
+        return {name: getattr(self, name) for name in _EXCERPT} | {"filter": limits}
 
 
 class UserQuestion(PageQuestion):

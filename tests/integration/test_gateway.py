@@ -122,8 +122,8 @@ def test_reviews_of_unknown_products_are_named_and_do_no_harm(client: TestClient
 
 
 def test_filters_pages_and_diversity_reach_the_index(client: TestClient) -> None:
-    wanted = {"max_price": 60, "categories_any": ["Kind 1"]}
-    found = post(client, reviews=[KNOWN], wanted=wanted, limit=100).products
+    limits = {"max_price": 60, "categories_any": ["Kind 1"]}
+    found = post(client, reviews=[KNOWN], filter=limits, limit=100).products
     assert found
     assert all(product.price is not None and product.price <= 60 for product in found)
     assert all("Kind 1" in product.categories for product in found)

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from rec_sys.inference.contract import (
+    Filter,
     Page,
     ProductsAnswer,
     RecommendationRequest,
     Review,
     ServingUnavailable,
     UnknownProductError,
-    Wanted,
 )
 from rec_sys.inference.recommender import Recommender
 from rec_sys.settings import EdgeIndex, IndexSettings, InferenceSettings, ServerIndex
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # the in-memory 
 REQUESTS = (
     *(RecommendationRequest(user_id=f"user {number}", limit=6) for number in range(10)),
     RecommendationRequest(reviews=(Review(asin="p1", rating=5), Review(asin="p9", rating=2))),
-    RecommendationRequest(user_id="user 1", wanted=Wanted(categories_any=("Kind 2",), max_price=50), offset=2, limit=4),
+    RecommendationRequest(user_id="user 1", filter=Filter(categories_any=("Kind 2",), max_price=50), offset=2, limit=4),
     RecommendationRequest(user_id="user 2", diversity=0.7),
     RecommendationRequest(),
 )

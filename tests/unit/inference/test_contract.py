@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rec_sys.inference.contract import Page, RecommendationRequest, RequestError, Review, Wanted, parse
+from rec_sys.inference.contract import Filter, Page, RecommendationRequest, RequestError, Review, parse
 
 REVIEW = {"asin": "p1"}
 
@@ -27,9 +27,9 @@ REVIEW = {"asin": "p1"}
         ({"limit": 101}, "limit"),
         ({"offset": -1}, "offset"),
         ({"diversity": 1.5}, "diversity"),
-        ({"wanted": {"min_rating": 9}}, "wanted.min_rating"),
-        ({"wanted": {"min_price": 5, "max_price": 4}}, "wanted"),
-        ({"wanted": {"max_price": float("inf")}}, "wanted.max_price"),
+        ({"filter": {"min_rating": 9}}, "filter.min_rating"),
+        ({"filter": {"min_price": 5, "max_price": 4}}, "filter"),
+        ({"filter": {"max_price": float("inf")}}, "filter.max_price"),
         ({"user": "u1"}, "user"),
         ([], "the request"),
     ],
@@ -40,6 +40,20 @@ def test_what_cannot_be_meant_is_named_by_its_field(content: Any, field: str) ->
     assert refused.value.field == field
 
 
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        ({"max_price": 5}, 'put it into the field filter: {"filter": {"max_price": ...}}'),
+        ({"filter": {"max_prize": 5}}, "leave it out, or spell it as /docs does"),
+        ({"reviews": [{"asin": "p1", "rating": 7}]}, "change it; it is 7"),
+    ],
+)
+def test_the_remedy_fits_the_fault(content: Any, remedy: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        parse(RecommendationRequest, content)
+    assert refused.value.remedy == remedy
+
+
 def test_times_may_be_milliseconds_or_dates() -> None:
     moments = [0, 1_600_000_000_000, "2020-09-13T12:26:40Z", "2020-09-13T12:26:40", "2020-09-13T14:26:40+02:00", None]
     found = [Review.model_validate({"asin": "p", "timestamp": moment}).timestamp for moment in moments]
@@ -47,9 +61,9 @@ def test_times_may_be_milliseconds_or_dates() -> None:
 
 
 def test_a_filter_leaves_out_what_was_seen_too() -> None:
-    wanted = Wanted(not_seen=("a", "b"), brands=("x",), min_rating=3).filter(("b", "c"))
-    assert set(wanted.not_seen) == {"a", "b", "c"}
-    assert (wanted.brands, wanted.min_rating, wanted.max_price) == (("x",), 3, None)
+    limits = Filter(not_seen=("a", "b"), brands=("x",), min_rating=3).for_index(("b", "c"))
+    assert set(limits.not_seen) == {"a", "b", "c"}
+    assert (limits.brands, limits.min_rating, limits.max_price) == (("x",), 3, None)
 
 
 def test_a_request_is_a_page_with_usual_values() -> None:

@@ -57,7 +57,7 @@ def test_reviews_come_from_a_json_file(folder: Path, tmp_path: Path, capsys: pyt
     path.write_text('[{"asin": "p1", "rating": 5}, {"asin": "nowhere"}]')
     infer(folder, reviews=path, limit=3)
     assert "ignored: reviews[1] (nowhere)" in capsys.readouterr().out
-    path.write_text('{"reviews": [{"asin": "p1"}], "limit": 2, "wanted": {"brands": ["Brand 2"]}}')
+    path.write_text('{"reviews": [{"asin": "p1"}], "limit": 2, "filter": {"brands": ["Brand 2"]}}')
     infer(folder, reviews=path, output=tmp_path / "answer.json")
     answer = json.loads((tmp_path / "answer.json").read_text())
     assert [product["brand"] for product in answer["products"]] == ["Brand 2"] * 2

@@ -11,6 +11,7 @@ import pytest
 
 from rec_sys.bundle import Bundle
 from rec_sys.inference.contract import (
+    Filter,
     Page,
     RecommendationAnswer,
     RecommendationRequest,
@@ -19,7 +20,6 @@ from rec_sys.inference.contract import (
     ServingUnavailable,
     UnknownProductError,
     UnknownUserError,
-    Wanted,
 )
 from rec_sys.inference.recommender import Recommender
 from rec_sys.settings import EdgeIndex, InferenceSettings
@@ -192,9 +192,9 @@ def test_reviews_of_products_that_nobody_knows_are_told_apart(folder: Path, bund
 
 
 def test_filters_pages_and_seen_products_are_respected(folder: Path, bundle: Bundle) -> None:
-    wanted = Wanted(categories_any=("Kind 1",), max_price=60, not_seen=("p1",))
-    first = recommend(folder, RecommendationRequest(user_id="user 2", limit=3, wanted=wanted))
-    second = recommend(folder, RecommendationRequest(user_id="user 2", limit=3, offset=3, wanted=wanted))
+    limits = Filter(categories_any=("Kind 1",), max_price=60, not_seen=("p1",))
+    first = recommend(folder, RecommendationRequest(user_id="user 2", limit=3, filter=limits))
+    second = recommend(folder, RecommendationRequest(user_id="user 2", limit=3, offset=3, filter=limits))
     reviews = known_reviews(bundle, "user 2")
     scores, _, _ = expected_answer(bundle, reviews)
     prices = bundle.products()["price"].to_numpy()

@@ -67,6 +67,15 @@ def test_every_reference_leads_somewhere(description: dict[str, Any]) -> None:
     assert found <= known
 
 
+def test_the_order_of_reviews_and_the_place_of_filters_are_described(description: dict[str, Any]) -> None:
+    operation = operations(description)["POST /v1/recommendations"]
+    assert "newest last" in operation["description"]
+    assert '{"filter": {"max_price": 50}}' in operation["description"]
+    properties = description["components"]["schemas"]["RecommendationRequest"]["properties"]
+    assert "the newest last" in properties["reviews"]["description"]
+    assert "max_price" in description["components"]["schemas"]["Filter"]["properties"]
+
+
 def test_the_examples_are_answered(description: dict[str, Any], client: TestClient) -> None:
     content = operations(description)["POST /v1/recommendations"]["requestBody"]["content"]["application/json"]
     assert len(content["examples"]) == 3

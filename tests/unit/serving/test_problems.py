@@ -33,8 +33,8 @@ FAULTY_BODIES = {
     "no product": ('{"reviews": [{"rating": 3}]}', "reviews[0].asin"),
     "an empty product": ('{"reviews": [{"asin": ""}]}', "reviews[0].asin"),
     "a misspelt field": ('{"reviews": [{"asin": "p1", "raiting": 3}]}', "reviews[0].raiting"),
-    "a misspelt filter": ('{"wanted": {"max_prize": 3}}', "wanted.max_prize"),
-    "prices the wrong way round": ('{"wanted": {"min_price": 5, "max_price": 3}}', "wanted"),
+    "a misspelt filter": ('{"filter": {"max_prize": 3}}', "filter.max_prize"),
+    "prices the wrong way round": ('{"filter": {"min_price": 5, "max_price": 3}}', "filter"),
     "no date": ('{"reviews": [{"asin": "p1", "timestamp": "yesterday"}]}', "reviews[0].timestamp"),
     "too long a page": ('{"limit": 101}', "limit"),
     "a list": ("[]", "body"),
@@ -58,6 +58,13 @@ def test_a_body_that_cannot_be_meant_is_answered_with_the_field(
     problem = problem_of(client.post("/v1/recommendations", content=body, headers=JSON), 422)
     assert problem["field"] == field
     assert recommender.asked == []
+
+
+def test_a_filter_beside_the_reviews_is_told_its_place(client: TestClient) -> None:
+    body = {"reviews": [{"asin": "p1"}], "max_price": 9}
+    problem = problem_of(client.post("/v1/recommendations", json=body), 422)
+    assert problem["field"] == "max_price"
+    assert problem["remedy"] == 'put it into the field filter: {"filter": {"max_price": ...}}'
 
 
 def test_several_faults_are_all_named(client: TestClient) -> None:

@@ -5,14 +5,14 @@ from typing import get_args
 import pytest
 from starlette.testclient import TestClient
 
-from rec_sys.inference.contract import Page, ProductsAnswer, RecommendationAnswer, RecommendationRequest, Review, Wanted
+from rec_sys.inference.contract import Filter, Page, ProductsAnswer, RecommendationAnswer, RecommendationRequest, Review
 from rec_sys.serving.questions import PageQuestion, UserQuestion
 from tests.scripted_recommender import PRODUCT, TIMES, VERSIONS, ScriptedRecommender
 
 
 def test_reviews_in_the_body_reach_the_recommender(client: TestClient, recommender: ScriptedRecommender) -> None:
     review = {"asin": "p1", "rating": 4, "text": "fine", "title": "ok", "timestamp": "2026-03-01T00:00:00Z"}
-    body = {"reviews": [review, {"asin": "p7"}], "limit": 3, "wanted": {"max_price": 9}, "diversity": 0.5}
+    body = {"reviews": [review, {"asin": "p7"}], "limit": 3, "filter": {"max_price": 9}, "diversity": 0.5}
 
     response = client.post("/v1/recommendations", json=body)
 
@@ -23,7 +23,7 @@ def test_reviews_in_the_body_reach_the_recommender(client: TestClient, recommend
                 Review(asin="p7"),
             ),
             limit=3,
-            wanted=Wanted(max_price=9),
+            filter=Filter(max_price=9),
             diversity=0.5,
         )
     ]
@@ -41,7 +41,7 @@ def test_a_user_in_the_address_reaches_the_recommender(client: TestClient, recom
             user_id="u1",
             limit=2,
             offset=4,
-            wanted=Wanted(brands=("A", "B"), not_seen=("p9",), min_rating=4),
+            filter=Filter(brands=("A", "B"), not_seen=("p9",), min_rating=4),
             include_seen=True,
             explain=False,
         )
@@ -61,13 +61,13 @@ def test_a_product_in_the_address_reaches_the_recommender(
     given: str, by: str, client: TestClient, recommender: ScriptedRecommender
 ) -> None:
     response = client.get(f"/v1/products/p1/similar?limit=7&categories_any=Strings{given}")
-    assert recommender.asked == [("p1", Page(limit=7, wanted=Wanted(categories_any=("Strings",))), by)]
+    assert recommender.asked == [("p1", Page(limit=7, filter=Filter(categories_any=("Strings",))), by)]
     assert ProductsAnswer.model_validate_json(response.content).products == (PRODUCT,)
 
 
 def test_words_reach_the_recommender(client: TestClient, recommender: ScriptedRecommender) -> None:
     response = client.get("/v1/products/search", params={"q": "a quiet amp & strings", "max_price": 30})
-    assert recommender.asked == [("a quiet amp & strings", Page(wanted=Wanted(max_price=30)))]
+    assert recommender.asked == [("a quiet amp & strings", Page(filter=Filter(max_price=30)))]
     assert response.json()["products"][0]["asin"] == "p2"
 
 
@@ -89,7 +89,7 @@ def test_the_address_takes_what_the_body_takes_within_the_same_bounds() -> None:
     for name in ("limit", "offset", "diversity"):
         ours, theirs = flat[name], Page.model_fields[name]
         assert (ours.default, ours.metadata, ours.annotation) == (theirs.default, theirs.metadata, theirs.annotation)
-    assert flat.keys() == {"limit", "offset", "diversity"} | Wanted.model_fields.keys()
+    assert flat.keys() == {"limit", "offset", "diversity"} | Filter.model_fields.keys()
     assert UserQuestion.model_fields.keys() - flat.keys() == (
         RecommendationRequest.model_fields.keys() - Page.model_fields.keys() - {"user_id", "reviews"}
     )
