@@ -1,40 +1,14 @@
 """The project's own commands as processes of this one: run to their end, or kept until this one ends."""
 
-import json
-import os
-import re
-import signal
-import subprocess
 import sys
-import threading
-from collections.abc import Mapping
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Final, Self
 
 from rec_sys.contracts import InputError
+from rec_sys.processes import STOP_SECONDS, ChildProcess, module_command
 
-_ROOT: Final = Path(__file__).resolve().parents[2]
-# Becomes the command, and asks Linux to end it when this process is gone, however that happens.
-_LAUNCHER: Final = _ROOT / "triton_utils" / "bound_process.py"
-_STOP_SECONDS: Final = 20.0
 _LOOK_SECONDS: Final = 0.2
-
-
-def arguments(settings: Mapping[str, object]) -> list[str]:
-    """Settings as a command line gives them; a text is quoted, so that any path can be one."""
-    return [f"{name}={_spell(value)}" for name, value in settings.items()]
-
-
-def _spell(value: object) -> str:
-    """A value in Hydra's grammar, in which a backslash is itself unless it stands before a quotation mark."""
-    if value is None or isinstance(value, bool | int | float):
-        return json.dumps(value)
-    if isinstance(value, tuple | list):
-        return f"[{','.join(map(_spell, value))}]"
-    text = re.sub(r'(\\+)(?="|$)', r"\1\1", str(value)).replace('"', r"\"")
-    return f'"{text}"'
 
 
 class Command:
@@ -45,46 +19,23 @@ class Command:
     Args:
         module: The module to run.
         given: Its command line.
-
-    Attributes:
-        module: The module that runs.
+        stop_seconds: The time it gets to end by itself.
     """
 
-    def __init__(self, module: str, given: list[str]) -> None:
+    def __init__(self, module: str, given: list[str], stop_seconds: float = STOP_SECONDS) -> None:
         self.module = module
         self._given = given
-        self._lines: SimpleQueue[str | None] = SimpleQueue()
-        self._process: subprocess.Popen[str] | None = None
+        self._stop_seconds = stop_seconds
+        self._lines: SimpleQueue[str] = SimpleQueue()
 
     def __enter__(self) -> Self:
-        bound = [sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid())] if sys.platform == "linux" else []
-        path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH", "")]))
-        self._process = subprocess.Popen(
-            [*bound, sys.executable, "-m", self.module, *self._given],
-            env=os.environ | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # Ctrl-C reaches it through us alone
-        )
-        threading.Thread(target=self._read, name=self.module, daemon=True).start()
+        self.process = ChildProcess(module_command(self.module, self._given), self._hear)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """Asks it to end, and makes it where it does not; nothing happens where it has ended."""
-        process = self._child
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        self.process.stop(self._stop_seconds)
 
     def wait_for(self, words: tuple[str, ...], last: str) -> dict[str, str]:
         """The values of lines such as `grpc: 127.0.0.1:8001`, as soon as a last line has come.
@@ -97,9 +48,7 @@ class Command:
             InputError: It ended before.
         """
         found: dict[str, str] = {}
-        while (line := self._lines.get()) != last:
-            if line is None:
-                raise self._explain("ended before it was ready")
+        while (line := self._next_line()) != last:
             word, _, value = line.partition(": ")
             if word in words:
                 found[word] = value
@@ -111,7 +60,8 @@ class Command:
         Raises:
             InputError: It ended with an error.
         """
-        if self._child.wait() != 0:
+        self.process.wait()
+        if self.process.exit_code:
             raise self._explain("failed")
 
     def check(self) -> None:
@@ -120,7 +70,7 @@ class Command:
         Raises:
             InputError: It has ended.
         """
-        if self._child.poll() is not None:
+        if not self.process.is_alive():
             raise self._explain("ended while it was needed")
 
     def pause(self) -> None:
@@ -130,32 +80,22 @@ class Command:
         except Empty:
             return
 
-    @property
-    def process_id(self) -> int:
-        """The process's number."""
-        return self._child.pid
+    def _hear(self, line: str) -> None:
+        print(f"{self.module}: {line.rstrip()}", file=sys.stderr, flush=True)
+        self._lines.put(line.rstrip())
 
-    @property
-    def exit_code(self) -> int | None:
-        """How it ended; None while it runs."""
-        return self._child.poll()
-
-    @property
-    def _child(self) -> "subprocess.Popen[str]":
-        assert self._process is not None
-        return self._process
-
-    def _read(self) -> None:
-        assert self._child.stdout is not None
-        with self._child.stdout as lines:
-            for line in lines:
-                print(f"{self.module}: {line.rstrip()}", file=sys.stderr, flush=True)
-                self._lines.put(line.rstrip())
-        self._lines.put(None)
+    def _next_line(self) -> str:
+        while True:
+            has_ended = self.process.wait(0)  # and all its lines are in the queue
+            try:
+                return self._lines.get(timeout=_LOOK_SECONDS)
+            except Empty as nothing:
+                if has_ended:
+                    raise self._explain("ended before it was ready") from nothing
 
     def _explain(self, how: str) -> InputError:
         return InputError(
-            f"{self.module} {how} (exit code {self._child.wait()})",
+            f"{self.module} {how} (exit code {self.process.exit_code})",
             where=" ".join(["python -m", self.module, *self._given]),
             remedy="read what it said above",
         )

@@ -18,7 +18,8 @@ from pydantic import Field
 from rec_sys.bundle import Bundle, find_bundle
 from rec_sys.contracts import BundleFile, InputError
 from rec_sys.entry import run_entry
-from rec_sys.serving.commands import Command, arguments
+from rec_sys.processes import overrides
+from rec_sys.serving.commands import Command
 from rec_sys.serving.curl_lines import curl_lines
 from rec_sys.serving.listening import listen
 from rec_sys.settings import Section, ServingSettings, TritonSettings
@@ -94,13 +95,13 @@ def prepare(settings: DemoSettings) -> Bundle:
     output_dir = settings.output_dir.absolute()
     if settings.bundle is None and not any((output_dir / "bundles").glob(f"*/{BundleFile.MANIFEST}")):
         _LOG.info("demo: no bundle yet: training on the sample")
-        _do("rec_sys.train.train", [*arguments({"output_dir": output_dir}), *settings.training])
+        _do("rec_sys.train.train", [*overrides({"output_dir": output_dir}), *settings.training])
     bundle = find_bundle(settings.bundle, output_dir)
     chosen = {"output_dir": output_dir, "bundle": bundle.folder.absolute()}
     if settings.runtime == "triton":
         repository = {"triton.model_repository": settings.model_repository.absolute()}
-        _do("rec_sys.modules.model_export", arguments(chosen | repository))
-    _do("rec_sys.vector_database.create_vectorbase", arguments(chosen))
+        _do("rec_sys.modules.model_export", overrides(chosen | repository))
+    _do("rec_sys.vector_database.create_vectorbase", overrides(chosen))
     return bundle
 
 
@@ -117,7 +118,7 @@ def _triton(settings: DemoSettings) -> Command:
         "triton.http_port": 0,
         "triton.metrics_port": 0,
     }
-    return Command("triton_utils.server", arguments(chosen))
+    return Command("triton_utils.server", overrides(chosen))
 
 
 def _gateway(settings: DemoSettings, triton_url: str | None) -> Command:
@@ -133,7 +134,7 @@ def _gateway(settings: DemoSettings, triton_url: str | None) -> Command:
         chosen["bundle"] = settings.bundle.absolute()
     if triton_url is not None:
         chosen["inference.triton_url"] = triton_url
-    return Command("rec_sys.serving.gateway", [f"inference={settings.runtime}", *arguments(chosen)])
+    return Command("rec_sys.serving.gateway", [f"inference={settings.runtime}", *overrides(chosen)])
 
 
 def _wait_until_ready(url: str, servers: list[Command]) -> None:

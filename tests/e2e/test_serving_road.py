@@ -42,7 +42,8 @@ from rec_sys.contracts import (
 from rec_sys.entry import compose_settings
 from rec_sys.inference.contract import Page, ProductsAnswer, RecommendationAnswer, RecommendationRequest
 from rec_sys.inference.recommender import Recommender
-from rec_sys.serving.commands import Command, arguments
+from rec_sys.processes import overrides
+from rec_sys.serving.commands import Command
 from rec_sys.serving.gateway import GatewaySettings
 from rec_sys.settings import EdgeIndex, ExportSettings, TritonSettings
 from rec_sys.vector_database.catalogue import read_catalogue
@@ -95,7 +96,7 @@ class Demo:
         settings = {"output_dir": self.output_dir, "model_repository": self.output_dir / "models", "training": training}
         with errors.open("w") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "rec_sys.serving.demo", *arguments(settings)],
+                [sys.executable, "-m", "rec_sys.serving.demo", *overrides(settings)],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -157,7 +158,7 @@ class Road:
                 "serving.port": 0,
             }
             self.gateways[fallback] = self.stack.enter_context(
-                Command("rec_sys.serving.gateway", ["inference=triton", *arguments(settings)])
+                Command("rec_sys.serving.gateway", ["inference=triton", *overrides(settings)])
             )
         for fallback, gateway in self.gateways.items():
             url = gateway.wait_for(("gateway",), "listening")["gateway"]
@@ -168,14 +169,14 @@ class Road:
             "triton.model_repository": self.output_dir / "models",
             **{f"triton.{name}_port": getattr(self.ports, name) for name in ("grpc", "http", "metrics")},
         }
-        command = self.stack.enter_context(Command("triton_utils.server", arguments(settings)))
+        command = self.stack.enter_context(Command("triton_utils.server", overrides(settings)))
         command.wait_for(("grpc",), "ready")
         return command
 
     def kill_triton(self) -> None:
-        [server] = psutil.Process(self.triton.process_id).children()
+        [server] = psutil.Process(self.triton.process.process_id).children()
         os.kill(server.pid, signal.SIGKILL)
-        assert until(lambda: self.triton.exit_code is not None)
+        assert until(lambda: self.triton.process.exit_code is not None)
 
     def ask(self, fallback: str = "none", **others: Any) -> httpx.Response:
         return self.clients[fallback].post("/v1/recommendations", json={"reviews": REVIEWS, "limit": 8} | others)
@@ -392,7 +393,7 @@ def another_bundle(bundle: Bundle) -> Bundle:
 def test_another_bundle_is_published_and_rolled_back_while_many_ask(road: Road) -> None:
     later = another_bundle(road.bundle)
     settings = compose_settings(
-        [*arguments({"output_dir": road.output_dir}), "index.progress=false"], GatewaySettings, "gateway"
+        [*overrides({"output_dir": road.output_dir}), "index.progress=false"], GatewaySettings, "gateway"
     )
     assert isinstance(settings.index, EdgeIndex)
     publisher = EdgePublisher(settings.index)
@@ -474,8 +475,8 @@ def test_without_triton_one_gateway_refuses_and_the_other_stands_in_until_it_is_
 
 def test_a_gateway_that_is_asked_to_end_ends_at_once(road: Road) -> None:
     gateway = road.gateways["in_process"]
-    os.kill(gateway.process_id, signal.SIGTERM)
-    assert until(lambda: gateway.exit_code is not None, 15)
-    assert gateway.exit_code == 128 + signal.SIGTERM
+    os.kill(gateway.process.process_id, signal.SIGTERM)
+    assert until(lambda: gateway.process.exit_code is not None, 15)
+    assert gateway.process.exit_code == 128 + signal.SIGTERM
     with pytest.raises(httpx.ConnectError):
         road.clients["in_process"].get("/health/live")

@@ -15,7 +15,7 @@ PACKAGES = ("rec_sys", "triton_utils")
 # From the ground up. A room may import the rooms of lower levels, never one of its own level or above.
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("contracts",),
-    ("settings", "files"),
+    ("settings", "files", "processes", "bound_process"),
     ("settings_request",),
     ("settings_errors",),
     ("entry", "bundle", "tracking"),

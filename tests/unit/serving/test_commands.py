@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from rec_sys.contracts import InputError
-from rec_sys.entry import compose_settings
-from rec_sys.serving.commands import Command, arguments
-from rec_sys.serving.demo import DemoSettings
+from rec_sys.serving.commands import Command
 from tests.triton_servers import is_running, until
 
 PATIENT = """
@@ -38,15 +36,14 @@ def test_values_are_heard_up_to_the_last_line_and_the_end_is_certain(module: str
     with Command(module, []) as command:
         assert command.wait_for(("place", "other"), "listening") == {"place": "here: and there"}
         command.check()
-        assert is_running(command.process_id)
-    assert command.exit_code == -signal.SIGTERM
+        assert is_running(command.process.process_id)
+    assert command.process.exit_code == -signal.SIGTERM
 
 
-def test_one_that_does_not_listen_is_ended_all_the_same(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rec_sys.serving.commands._STOP_SECONDS", 0.3)
-    with Command("stubborn_module", []) as command:
+def test_one_that_does_not_listen_is_ended_all_the_same(module: str) -> None:
+    with Command("stubborn_module", [], stop_seconds=0.3) as command:
         command.wait_for((), "listening")
-    assert command.exit_code == -signal.SIGKILL
+    assert command.process.exit_code == -signal.SIGKILL
 
 
 def test_one_that_fails_is_named_with_its_exit_code(module: str) -> None:
@@ -64,7 +61,7 @@ def test_none_outlives_a_process_that_is_killed(module: str) -> None:
         from rec_sys.serving.commands import Command
         with Command({module!r}, []) as command:
             command.wait_for((), "listening")
-            print(command.process_id, flush=True)
+            print(command.process.process_id, flush=True)
             time.sleep(60)
     """
     parent = subprocess.Popen(
@@ -81,21 +78,3 @@ def test_none_outlives_a_process_that_is_killed(module: str) -> None:
     finally:
         if is_running(child):
             os.kill(child, signal.SIGKILL)
-
-
-PATHS = [
-    "/a folder/with, [odd] {signs}",
-    "/it's=so",
-    '/say "hi"',
-    "/ünïcode/back\\slash",
-    '/a\\"b\\\\"c\\',
-]
-
-
-@pytest.mark.parametrize("path", PATHS)
-def test_any_path_can_be_a_setting(path: str) -> None:
-    given = arguments({"output_dir": Path(path), "training": ["experiment=quick", f"data.path={path}"], "port": 7})
-    settings = compose_settings(given, DemoSettings, "demo")
-    assert settings.output_dir == Path(path)
-    assert settings.training == ("experiment=quick", f"data.path={path}")
-    assert (settings.port, settings.bundle) == (7, None)
