@@ -21,8 +21,9 @@ from rec_sys.bundle import Bundle, hash_code
 from rec_sys.contracts import InputError
 from rec_sys.data.prepare import prepare
 from rec_sys.entry import compose_settings
-from rec_sys.experiments.benchmark.measure_model import quote, train
+from rec_sys.experiments.training_command import train
 from rec_sys.files import atomic_file, writable_folder
+from rec_sys.processes import quote
 from rec_sys.settings import AblationRow, AblationSettings, Settings
 
 RESULTS: Final = "ablation.json"

@@ -24,7 +24,7 @@ from rec_sys.experiments.benchmark.results import (
     figure,
     write_chosen,
 )
-from rec_sys.experiments.benchmark.row import TUNED_FILE, RowRequest
+from rec_sys.experiments.benchmark.row_contract import TUNED_FILE, RowRequest
 from rec_sys.experiments.benchmark.row_store import RowStore, queries_of, run_request
 from rec_sys.experiments.benchmark.rows import BenchmarkRow, list_rows
 from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings

@@ -22,7 +22,7 @@ from rec_sys.evaluation.rating import mean_rank_correlation, rating_metrics
 from rec_sys.evaluation.segments import by_history_length, by_product_popularity, warm_and_cold
 from rec_sys.evaluation.uncertainty import bootstrap_errors, standard_error_of_mean
 from rec_sys.experiments.benchmark.evaluation_data import EvaluationData, build_evaluation_data, reviews_and_histories
-from rec_sys.experiments.benchmark.row import Measured, library_versions
+from rec_sys.experiments.benchmark.row_contract import Measured, library_versions
 from rec_sys.experiments.benchmark.settings import BenchmarkSettings
 
 _LOG: Final = logging.getLogger(__name__)

@@ -1,28 +1,23 @@
-"""Our own model's row: training's own command in a process of its own, then its bundle asked the same questions again.
-
-Evaluation stands below training and cannot import it. Going through the command also measures what a user gets.
-"""
+"""Our own model's row: training's own command, as a user runs it, then its bundle asked the same questions again."""
 
 import math
 import resource
-import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from rec_sys.bundle import Bundle
-from rec_sys.contracts import InputError
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.experiments.benchmark.evaluation_data import build_evaluation_data
 from rec_sys.experiments.benchmark.measure_baseline import describe_ranking, rating_figures
-from rec_sys.experiments.benchmark.row import Measured, RowRequest, library_versions
+from rec_sys.experiments.benchmark.row_contract import Measured, RowRequest, library_versions
 from rec_sys.experiments.benchmark.settings import BenchmarkSettings
+from rec_sys.experiments.training_command import train
+from rec_sys.processes import quote
 
-_COMMAND: Final = "rec_sys.train.train"
-_LAST_LINE: Final = "bundle: "
 # Set by the benchmark itself for each row.
 _OWN_KEYS: Final = ("evaluation.ks", "evaluation.refit", "evaluation.fold", "run_dir")
 _VERSIONS: Final = ("torch", "torch-geometric", "pytorch-lightning", "numpy")
@@ -111,42 +106,6 @@ def training_arguments(request: RowRequest, run_dir: Path) -> list[str]:
         f"evaluation.fold={evaluation.fold}",
         f"run_dir={quote(run_dir)}",
     ]
-
-
-def quote(value: Any) -> str:
-    """A value as one types it for Hydra, whatever it contains."""
-    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{text}'"
-
-
-def train(arguments: list[str]) -> Path:
-    """Runs the training command; its messages go to this process's stderr.
-
-    Returns:
-        The bundle's folder.
-
-    Raises:
-        InputError: It ended with an error; the message is training's own where it gave one.
-    """
-    lines: list[str] = []
-    with subprocess.Popen(
-        [sys.executable, "-m", _COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            sys.stderr.write(line)
-            lines.append(line.rstrip())
-        assert process.stdout is not None
-        printed = process.stdout.read().splitlines()
-    if process.returncode or not printed or not printed[-1].startswith(_LAST_LINE):
-        said = [line for line in lines if line.startswith("error: ")] or [line for line in lines if line]
-        reason = said[-1].removeprefix("error: ") if said else "it said nothing"
-        raise InputError(
-            f"training ended with exit code {process.returncode}: {reason}",
-            where=f"{_COMMAND} {' '.join(arguments)}",
-            remedy="see the row's log, and try that command alone",
-        )
-    return Path(printed[-1].removeprefix(_LAST_LINE))
 
 
 def _children_peak_bytes() -> int:

@@ -2,11 +2,6 @@
 
 import hashlib
 import json
-import os
-import signal
-import subprocess
-import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,9 +9,10 @@ import polars as pl
 
 import rec_sys
 from rec_sys.baselines.catalogue import BASELINES
-from rec_sys.experiments.benchmark.row import QUERIES_FILE, ROW_FILE, RowRequest, identify_row, reason_path
+from rec_sys.experiments.benchmark.row_contract import QUERIES_FILE, ROW_FILE, RowRequest, identify_row, reason_path
 from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings
 from rec_sys.files import atomic_file, writable_folder
+from rec_sys.processes import ChildProcess, module_command
 
 _STOP_SECONDS: Final = 10.0
 # What may change without changing a row.
@@ -144,35 +140,12 @@ def code_of(name: str) -> str:
 
 def _run(asked: Path, log: Path, minutes: float) -> str:
     """Runs a row's process to its end; why it failed, empty when it did not."""
-    root = str(Path(rec_sys.__file__).parent.parent)
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")]).rstrip(":")}
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "rec_sys.experiments.benchmark.row", str(asked)],
-            stdin=subprocess.PIPE,  # held open: the process ends when this one is gone
-            stdout=output,
-            stderr=output,
-            env=environment,
-            start_new_session=True,
-        )
-        try:
-            process.wait(timeout=minutes * 60 or None)
-        except subprocess.TimeoutExpired:
+    log.unlink(missing_ok=True)
+    with ChildProcess(module_command("rec_sys.experiments.benchmark.row", [str(asked)]), log) as child:
+        if not child.wait(minutes * 60 or None):
+            child.stop(_STOP_SECONDS)
             return f"it took longer than row_minutes={minutes:g}"
-        finally:
-            _end(process)
-    if process.returncode < 0:
-        return f"its process was ended by signal {-process.returncode} (9: was there too little memory?)"
-    return "" if process.returncode == 0 else f"its process ended with exit code {process.returncode}"
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Ends a process and those that it started; one that has ended does not notice."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, number)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=_STOP_SECONDS)
-            break
-    if process.stdin is not None:
-        process.stdin.close()
+    code = child.exit_code or 0
+    if code < 0:
+        return f"its process was ended by signal {-code} (9: was there too little memory?)"
+    return "" if code == 0 else f"its process ended with exit code {code}"

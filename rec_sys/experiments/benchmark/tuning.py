@@ -16,7 +16,7 @@ from rec_sys.data.dataset import PreparedDataset
 from rec_sys.experiments.benchmark import measure_model
 from rec_sys.experiments.benchmark.evaluation_data import build_evaluation_data
 from rec_sys.experiments.benchmark.measure_baseline import validation_figure
-from rec_sys.experiments.benchmark.row import RowRequest
+from rec_sys.experiments.benchmark.row_contract import RowRequest
 from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings
 from rec_sys.settings import Section
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rec_sys.entry import compose_settings
-from rec_sys.experiments.benchmark.row import ROW_FILE
+from rec_sys.experiments.benchmark.row_contract import ROW_FILE
 from rec_sys.experiments.benchmark.row_store import RowStore
 from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings
 

@@ -1,0 +1,40 @@
+"""Training's own command in a process of its own: what a user gets, without what it leaves behind in a process."""
+
+import sys
+from pathlib import Path
+from typing import Final
+
+from rec_sys.contracts import InputError
+from rec_sys.processes import ChildProcess, module_command
+
+_COMMAND: Final = "rec_sys.train.train"
+_LAST_LINE: Final = "bundle: "
+
+
+def train(arguments: list[str]) -> Path:
+    """Runs the training command; its messages go to this process's stderr.
+
+    Returns:
+        The bundle's folder.
+
+    Raises:
+        InputError: It ended with an error; the message is training's own where it gave one.
+    """
+    printed: list[str] = []
+    messages: list[str] = []
+
+    def pass_on(line: str) -> None:
+        print(line, file=sys.stderr)
+        messages.append(line)
+
+    with ChildProcess(module_command(_COMMAND, arguments), printed.append, pass_on) as child:
+        child.wait()
+    if child.exit_code or not printed or not printed[-1].startswith(_LAST_LINE):
+        last = [line for line in messages if line.startswith("error: ")] or [line for line in messages if line]
+        reason = last[-1].removeprefix("error: ") if last else "without a message"
+        raise InputError(
+            f"training ended with exit code {child.exit_code}: {reason}",
+            where=f"{_COMMAND} {' '.join(arguments)}",
+            remedy="see the row's log, and try that command alone",
+        )
+    return Path(printed[-1].removeprefix(_LAST_LINE))
