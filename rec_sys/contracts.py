@@ -34,6 +34,10 @@ class ReviewColumn:
     SOURCE_ROW: Final = "source_row"  # int64, row number in the raw file, counted from 0
 
 
+# The order of the rows of `reviews.parquet`; reviews of one moment stand by user, product and raw row.
+TIME_ORDER: Final = [ReviewColumn.TIMESTAMP, ReviewColumn.USER_ID, ReviewColumn.ASIN, ReviewColumn.SOURCE_ROW]
+
+
 class ProductColumn:
     """Columns of `products.parquet`; the row number is the product index everywhere inside."""
 

@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from rec_sys import ragged
 from rec_sys.baselines.contract import Baseline
 from rec_sys.baselines.popular import NoSettings
 from rec_sys.baselines.reviews import Histories, TrainingReviews
@@ -22,9 +23,7 @@ class ContentBaseline(Baseline):
 
     def can_answer(self, histories: Histories) -> BoolArray:
         """Whether any review of the history has a text."""
-        total = np.concatenate([[0], np.cumsum(histories.text_row >= 0)])
-        able: BoolArray = total[histories.offsets[1:]] > total[histories.offsets[:-1]]
-        return able
+        return ragged.count_in_rows(histories.offsets, histories.text_row >= 0) > 0
 
     def _fit(self, reviews: TrainingReviews) -> None:
         if not (reviews.text_row >= 0).any():

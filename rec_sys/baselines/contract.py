@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from rec_sys import ragged
 from rec_sys.baselines.reviews import Histories, TrainingReviews
 from rec_sys.data.interactions import BoolArray, FloatArray, IntArray, SmallIntArray
 from rec_sys.evaluation.ranks import NO_PRODUCT, rank_products
@@ -82,9 +83,7 @@ class Baseline(ABC):
         Here: some product of the history was among the training reviews.
         """
         known = np.append(self.counts, 0)[histories.products] > 0
-        total = np.concatenate([[0], np.cumsum(known)])
-        answered: BoolArray = total[histories.offsets[1:]] > total[histories.offsets[:-1]]
-        return answered
+        return ragged.count_in_rows(histories.offsets, known) > 0
 
     def recommend(
         self, users: npt.NDArray[np.integer], k: int, filter_viewed: bool = True, histories: Histories | None = None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import numpy.typing as npt
 
+from rec_sys import ragged
 from rec_sys.data.interactions import FloatArray, IntArray, Interactions, SmallIntArray
 from rec_sys.data.splits import Queries
 
@@ -55,9 +56,7 @@ class Histories:
 
     def take(self, rows: npt.NDArray[np.integer]) -> "Histories":
         """Some of the histories."""
-        lengths = self.lengths()[rows]
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        entries = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        offsets, entries = ragged.take_rows(self.offsets, rows)
         return Histories(self.user_index[rows], offsets, self.products[entries], self.text_row[entries])
 
     def lengths(self) -> IntArray:
@@ -66,7 +65,7 @@ class Histories:
 
     def rows(self) -> IntArray:
         """int64 `[length]`: the history of each entry."""
-        return np.repeat(np.arange(len(self)), self.lengths())
+        return ragged.row_of_entries(self.offsets)
 
     def matrix(self, num_products: int, recency: float = 1.0) -> "csr_matrix":
         """float32 `[num_histories, num_products]`: weight 1 for the newest review, times `recency` a step back.
@@ -156,11 +155,9 @@ class TrainingReviews:
         """What users have reviewed among these reviews; nothing where they are not in the data."""
         users = np.asarray(users, dtype=np.int64)
         inside = (users >= 0) & (users < self.num_users)
-        order = np.argsort(self.user_index, kind="stable")  # by user, then by time
-        bounds = np.searchsorted(self.user_index[order], np.arange(self.num_users + 1))
-        safe = np.where(inside, users, 0)
-        lengths = np.where(inside, bounds[safe + 1] - bounds[safe], 0)
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        entries = order[np.arange(offsets[-1]) + np.repeat(bounds[safe] - offsets[:-1], lengths)]
+        bounds, order = ragged.group_rows(self.user_index, self.num_users)  # by user, then by time
+        bounds = np.append(bounds, bounds[-1])  # one row more, empty, for everybody else
+        offsets, entries = ragged.take_rows(bounds, np.where(inside, users, self.num_users))
+        entries = order[entries]
         asking = np.where(inside, users, -1).astype(np.int32)
         return Histories(asking, offsets, self.product_index[entries], self.text_row[entries])

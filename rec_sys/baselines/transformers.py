@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field, model_validator
 
+from rec_sys import ragged
 from rec_sys.baselines.contract import Baseline
 from rec_sys.baselines.reviews import Histories, TrainingReviews
 from rec_sys.baselines.search_space import between
@@ -75,9 +76,7 @@ class TransformerBaseline(Baseline):
 
     def can_answer(self, histories: Histories) -> BoolArray:
         """Whether the network knows a product of the history: one in a sequence that it was trained on."""
-        total = np.concatenate([[0], np.cumsum(self._in_network[histories.products])])
-        able: BoolArray = total[histories.offsets[1:]] > total[histories.offsets[:-1]]
-        return able
+        return ragged.count_in_rows(histories.offsets, self._in_network[histories.products]) > 0
 
     @abstractmethod
     def _make_model(self, arguments: dict[str, Any]) -> Any:

@@ -7,7 +7,7 @@ Imported only where a table is written: pandera takes seconds to load. The attri
 import pandera.polars as pandera
 import polars as pl
 
-from rec_sys.data.time_order import TIME_ORDER
+from rec_sys.contracts import TIME_ORDER
 
 
 class _Table(pandera.DataFrameModel):

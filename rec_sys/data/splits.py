@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from rec_sys import ragged
 from rec_sys.contracts import MILLISECONDS_A_DAY, InputError, Part
 from rec_sys.data.interactions import BoolArray, IntArray, Interactions, SmallIntArray
 from rec_sys.settings import EvaluationSettings
@@ -235,15 +236,11 @@ def _queries(
     return Queries(
         user_index=users[chosen].astype(np.int32),
         bound=bound[chosen].astype(np.int64),
-        target_offsets=_offsets(target_count[chosen]),
+        target_offsets=ragged.offsets_of(target_count[chosen]),
         target_products=interactions.product_index[target_edges[keep_target]],
         target_edges=target_edges[keep_target],
-        history_offsets=_offsets(history_count[chosen]),
+        history_offsets=ragged.offsets_of(history_count[chosen]),
         history_products=interactions.product_index[np.empty(0, dtype=np.int64) if cold else history],
         num_cold=int((history_count == 0).sum()),
         history_edges=np.empty(0, dtype=np.int64) if cold else history,
     )
-
-
-def _offsets(counts: npt.NDArray[np.integer]) -> IntArray:
-    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])

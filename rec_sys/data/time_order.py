@@ -11,11 +11,10 @@ from typing import Final, NamedTuple
 import numpy as np
 import polars as pl
 
-from rec_sys.contracts import ReviewColumn
+from rec_sys.contracts import TIME_ORDER, ReviewColumn
 
 _BUCKET_BYTES: Final = 128 << 20
 _ROW_GROUP: Final = 131_072
-TIME_ORDER: Final = [ReviewColumn.TIMESTAMP, ReviewColumn.USER_ID, ReviewColumn.ASIN, ReviewColumn.SOURCE_ROW]
 # Headline, style and votes may differ: shops repeat one review for every variant of one purchase.
 SAME_REVIEW: Final = [
     *(ReviewColumn.USER_ID, ReviewColumn.ASIN, ReviewColumn.TIMESTAMP, ReviewColumn.RATING, ReviewColumn.TEXT),

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from rec_sys import ragged
 from rec_sys.data.splits import Queries
-from rec_sys.evaluation.ranks import NO_PRODUCT, IntArray
+from rec_sys.evaluation.ranks import NO_PRODUCT, IntArray, distinct_pairs
 
 if TYPE_CHECKING:
-    import pandas as pd
     from scipy.sparse import csr_matrix
 
 
@@ -36,7 +36,7 @@ class KnownReviews:
 def measure_lists(
     lists: npt.NDArray[np.int32], queries: Queries, known: KnownReviews, ks: Sequence[int]
 ) -> pl.DataFrame:
-    """Novelty, serendipity and popularity by RecTools, and the variety within a list.
+    """Novelty, serendipity, popularity and variety of each list; the first three as RecTools defines them.
 
     Args:
         lists: int32 `[num_queries, at least max k]`, best first, `NO_PRODUCT` where a list ends early.
@@ -45,42 +45,64 @@ def measure_lists(
         ks: Lengths of the lists.
 
     Returns:
-        One row a query: `novelty_at_{k}` (mean of -log2 of the share of users who know a product),
-        `serendipity_at_{k}` (hits count by how much higher they stand than popularity would put them),
-        `popularity_at_{k}` (mean number of train reviews) and, from two products up, `diversity_at_{k}` (mean cosine
-        distance between the sets of people who reviewed two products of the list). NaN for an empty list.
+        One row a query: `novelty_at_{k}`, `serendipity_at_{k}`, `popularity_at_{k}` (mean number of train reviews)
+        and, from two products up, `diversity_at_{k}` (mean cosine distance between the sets of people who reviewed
+        two products of the list). NaN for an empty list.
     """
-    import pandas as pd
-    from rectools import Columns
-    from rectools.metrics import AvgRecPopularity, MeanInvUserFreq, Serendipity
-
-    offered = _table(lists[:, : max(ks)])
-    rows = np.repeat(np.arange(len(queries)), np.diff(queries.target_offsets))
-    targets = pd.DataFrame({Columns.User: rows, Columns.Item: queries.target_products}).drop_duplicates()
-    before = pd.DataFrame({Columns.User: known.user_index, Columns.Item: known.product_index})
-    novelty = MeanInvUserFreq.fit(offered, before, max(ks))
-    serendipity = Serendipity.fit(offered, targets, before, range(known.num_products), max(ks))
+    reviews = np.bincount(known.product_index, minlength=known.num_products)
+    of_product = novelty_of_products(known)
+    surprise = _serendipity(lists, queries, reviews)
     likeness = _likeness(known)
     found: dict[str, npt.NDArray[np.float64]] = {}
-
-    def add(name: str, values: "pd.Series") -> None:
-        found[name] = values.reindex(range(len(queries))).to_numpy(dtype=np.float64)
-
     for k in ks:
-        add(f"novelty_at_{k}", MeanInvUserFreq(k=k).calc_per_user_from_fitted(novelty))
-        add(f"serendipity_at_{k}", Serendipity(k=k).calc_per_user_from_fitted(serendipity))
-        add(f"popularity_at_{k}", AvgRecPopularity(k=k).calc_per_user(offered, before))
+        offered = lists[:, :k]
+        found[f"novelty_at_{k}"] = _mean_of_listed(of_product[offered], offered)
+        found[f"serendipity_at_{k}"] = _mean_of_listed(surprise[:, :k], offered)
+        found[f"popularity_at_{k}"] = _mean_of_listed(reviews[offered], offered)
         if k > 1:
-            found[f"diversity_at_{k}"] = _diversity(lists[:, :k], likeness)
+            found[f"diversity_at_{k}"] = _diversity(offered, likeness)
     return pl.DataFrame(found)
 
 
-def _table(lists: npt.NDArray[np.int32]) -> "pd.DataFrame":
-    import pandas as pd
-    from rectools import Columns
+def novelty_of_products(known: KnownReviews) -> npt.NDArray[np.float64]:
+    """Mean inverse user frequency: -log2(users who know the product / users), float64 `[num_products]`.
 
-    rows, places = np.nonzero(lists != NO_PRODUCT)
-    return pd.DataFrame({Columns.User: rows, Columns.Item: lists[rows, places], Columns.Rank: places + 1})
+    A product that nobody knows counts as known to one.
+
+    >>> known = KnownReviews(np.array([0, 1, 0]), np.array([0, 0, 1]), num_users=2, num_products=3)
+    >>> novelty_of_products(known).tolist()
+    [-0.0, 1.0, 1.0]
+    """
+    _, products = distinct_pairs(known.user_index, known.product_index)
+    users = np.maximum(np.bincount(products, minlength=known.num_products), 1)
+    return -np.log2(users / len(np.unique(known.user_index)))
+
+
+def _serendipity(lists: npt.NDArray[np.int32], queries: Queries, reviews: IntArray) -> npt.NDArray[np.float64]:
+    """Of each listed product: hit * max(0, chance by its place - chance by its popularity), float64 like `lists`.
+
+    With n products, the chance by place is (n + 1 - place) / n. By popularity it is the same of the product's rank
+    among the different numbers of reviews, the largest first, and 0 for a product without reviews.
+    """
+    size = len(reviews)
+    _, counts = np.unique(-reviews, return_inverse=True)
+    by_popularity = np.where(reviews > 0, (size - counts) / size, 0.0)
+    by_place = (size - np.arange(lists.shape[1])) / size
+    row = ragged.row_of_entries(queries.target_offsets)
+    asked = np.unique(row * size + queries.target_products)
+    hit = np.isin(np.arange(len(lists))[:, None] * size + lists, asked) & (lists != NO_PRODUCT)
+    found: npt.NDArray[np.float64] = hit * np.maximum(by_place - by_popularity[lists], 0.0)
+    return found
+
+
+def _mean_of_listed(
+    values: npt.NDArray[np.floating] | IntArray, lists: npt.NDArray[np.int32]
+) -> npt.NDArray[np.float64]:
+    listed = lists != NO_PRODUCT
+    total = np.where(listed, values, 0.0).sum(axis=1)
+    mean = np.full(len(lists), np.nan)
+    np.divide(total, listed.sum(axis=1), out=mean, where=listed.any(axis=1))
+    return mean
 
 
 def _likeness(known: KnownReviews) -> "csr_matrix":

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from rec_sys import ragged
 from rec_sys.data.interactions import FloatArray
 from rec_sys.data.splits import Queries
 from rec_sys.evaluation.ranking import RankingResult, evaluate_ranking
@@ -74,15 +75,14 @@ class ModelScorer:
         queries = self.queries
         users, offset = self.encode_users(rows)
         logits = self.model.rank(users, self.products)
-        row, target = _expand(queries.target_offsets, rows)
-        history_row, history = _expand(queries.history_offsets, rows)
+        target_offsets, target = ragged.take_rows(queries.target_offsets, rows)
+        row = ragged.row_of_entries(target_offsets)
         column = torch.from_numpy(queries.target_products[target].astype(np.int64)).to(self.device)
         row_of_target = torch.from_numpy(row).to(self.device)
         # One softmax a target: a row of logits is repeated for each, and so is its history.
-        first = np.searchsorted(row, history_row, side="left")
-        count = np.searchsorted(row, history_row, side="right") - first
-        masked_row = np.repeat(first, count) + _count_up(count)
-        masked_column = np.repeat(queries.history_products[history].astype(np.int64), count)
+        history_offsets, history = ragged.take_rows(queries.history_offsets, rows[row])
+        masked_row = ragged.row_of_entries(history_offsets)
+        masked_column = queries.history_products[history].astype(np.int64)
         loss = ranking_loss(
             logits[row_of_target],
             column,
@@ -144,16 +144,3 @@ def evaluate_model(
         metrics["loss"] += model.settings.rating_weight * metrics["rating_loss"]
         metrics.update(rating_metrics(guesses[rated].numpy(), given[rated].numpy()))
     return PartResult(metrics, ranking)
-
-
-def _expand(
-    offsets: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """For each entry of the rows' segments: the position of its row in `rows`, and its own position."""
-    count = offsets[rows + 1] - offsets[rows]
-    return np.repeat(np.arange(len(rows)), count), np.repeat(offsets[rows], count) + _count_up(count)
-
-
-def _count_up(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """0, 1, ..., counts[0] - 1, 0, 1, ..., counts[1] - 1, ..."""
-    return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)

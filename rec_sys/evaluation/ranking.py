@@ -1,4 +1,4 @@
-"""Says how well scores rank the products that users reviewed next: exact ranks first, then RecTools' metrics on them.
+"""How well scores rank the products that users reviewed next: exact ranks first, then metrics of the ranks.
 
 Two rankings are measured. Unmasked, every product competes. Masked, the products of the user's history are left out,
 as serving leaves them out.
@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from rec_sys import ragged
 from rec_sys.data.splits import Queries
-from rec_sys.evaluation.ranks import NO_PRODUCT, FloatArray, IntArray, distinct_pairs, rank_products, rank_targets
+from rec_sys.evaluation.ranking_metrics import METRICS
+from rec_sys.evaluation.ranks import NO_PRODUCT, FloatArray, distinct_pairs, rank_products, rank_targets
 
 Scorer = Callable[[npt.NDArray[np.int64]], FloatArray]
 
@@ -46,7 +48,7 @@ def evaluate_ranking(
 ) -> RankingResult:
     """Ranks every product for every query.
 
-    A target that stands twice in a query counts once. NDCG is divided by the best achievable DCG.
+    A target that stands twice in a query counts once.
 
     Args:
         score: Takes query rows `[batch]` int64, gives scores `[batch, num_products]`, higher is better.
@@ -61,10 +63,12 @@ def evaluate_ranking(
     num_queries = len(queries.user_index)
     if num_queries == 0:
         raise ValueError("there are no queries to rank")
-    target_queries, target_products = distinct_pairs(*_flatten(queries.target_offsets, queries.target_products))
+    target_queries, target_products = distinct_pairs(
+        ragged.row_of_entries(queries.target_offsets), queries.target_products
+    )
     if len(np.unique(target_queries)) < num_queries:
         raise ValueError("every query needs at least one target")
-    history_queries, history_products = _flatten(queries.history_offsets, queries.history_products)
+    history_queries = ragged.row_of_entries(queries.history_offsets)
 
     unmasked = np.empty(len(target_queries))
     masked = np.empty(len(target_queries))
@@ -82,9 +86,9 @@ def evaluate_ranking(
             target_queries[asked] - start,
             target_products[asked],
             history_rows,
-            history_products[history],
+            queries.history_products[history],
         )
-        lists[rows] = rank_products(scores, max(ks), history_rows, history_products[history])
+        lists[rows] = rank_products(scores, max(ks), history_rows, queries.history_products[history])
 
     targets = pl.DataFrame(
         {"query": target_queries, "product_index": target_products, "rank": unmasked, "rank_masked": masked}
@@ -94,7 +98,7 @@ def evaluate_ranking(
 
 
 def metrics_of_targets(targets: pl.DataFrame, ks: Sequence[int]) -> pl.DataFrame:
-    """The metrics of each query, by RecTools; its table of recommendations is replaced by the targets' ranks.
+    """The metrics of each query, from the ranks that its targets reached.
 
     Args:
         targets: As in `RankingResult`; targets that are left out do not count, neither as hits nor as missed.
@@ -103,53 +107,15 @@ def metrics_of_targets(targets: pl.DataFrame, ks: Sequence[int]) -> pl.DataFrame
     Returns:
         `query`, ascending, and the metrics of `RankingResult` that are means over queries.
     """
-    import pandas as pd
-    from rectools import Columns
-    from rectools.metrics import MRR, NDCG, Precision, Recall
-    from rectools.metrics.classification import calc_confusions
-
-    found = pl.DataFrame({"query": targets["query"].unique().sort()})
+    queries, row = np.unique(targets["query"].to_numpy(), return_inverse=True)
+    offsets, order = ragged.group_rows(row, len(queries))
+    found = {"query": pl.Series(queries)}
     for column, suffix in (("rank", ""), ("rank_masked", "_masked")):
-        ranks = targets[column].to_numpy()
-        merged = pd.DataFrame(
-            {
-                Columns.User: targets["query"].to_numpy(),
-                Columns.Item: targets["product_index"].to_numpy(),
-                Columns.Rank: ranks,
-            }
-        )
+        ranks = targets[column].to_numpy()[order]
         for k in ks:
-            confusions = calc_confusions(merged, k)
-            values = {
-                "recall": Recall(k=k).calc_per_user_from_confusion_df(confusions).sort_index(),
-                "ndcg": NDCG(k=k, divide_by_achievable=True).calc_per_user_from_merged(merged).sort_index(),
-                "map": _average_precision(targets["query"].to_numpy(), ranks, k),
-                "mrr": MRR(k=k).calc_per_user_from_merged(merged).sort_index(),
-                "precision": Precision(k=k).calc_per_user_from_confusion_df(confusions).sort_index(),
-            }
-            found = found.with_columns(
-                pl.Series(f"{name}_at_{k}{suffix}", np.asarray(of_query, dtype=np.float64))
-                for name, of_query in values.items()
-            )
-    return found
-
-
-def _average_precision(queries: IntArray, ranks: FloatArray, k: int) -> npt.NDArray[np.float64]:
-    """The sum over a query's hits of (hits up to here / rank), divided by its number of targets.
-
-    RecTools' MAP needs whole ranks that no two targets share; with mean ranks they can be halves, and equal. Where
-    they are whole and different, the two agree.
-
-    Returns:
-        One value for each distinct query, in ascending order.
-    """
-    order = np.lexsort((ranks, queries))
-    queries, ranks = queries[order], ranks[order]
-    _, first, count = np.unique(queries, return_index=True, return_counts=True)
-    place = np.arange(len(queries)) - np.repeat(first, count) + 1
-    precision = np.where(ranks <= k, place / ranks, 0.0)
-    sums: npt.NDArray[np.float64] = np.add.reduceat(precision, first)
-    return sums / count
+            for name, metric in METRICS.items():
+                found[f"{name}_at_{k}{suffix}"] = pl.Series(metric(ranks, offsets, k))
+    return pl.DataFrame(found)
 
 
 def summarise(
@@ -172,8 +138,3 @@ def summarise(
         error = values.std(axis=0, ddof=1) / np.sqrt(len(values))
         standard_error = dict(zip(names, error.tolist(), strict=True))
     return RankingResult(metrics, standard_error, per_query, lists, targets)
-
-
-def _flatten(offsets: IntArray, products: IntArray) -> tuple[IntArray, IntArray]:
-    """Offsets and products to one `(query, product)` pair an entry."""
-    return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets)), np.asarray(products)

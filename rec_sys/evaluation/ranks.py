@@ -8,6 +8,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from rec_sys import ragged
+
 IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.floating[Any]]
 
@@ -43,7 +45,7 @@ def rank_targets(
     """
     _refuse_nan(scores)
     history_rows, history_products = distinct_pairs(history_rows, history_products)
-    history_offsets = np.searchsorted(history_rows, np.arange(len(scores) + 1))
+    history_offsets, _ = ragged.group_rows(history_rows, len(scores))
     unmasked = np.empty(len(target_rows))
     masked = np.empty(len(target_rows))
     for start in range(0, len(target_rows), _TARGETS_AT_ONCE):
@@ -55,9 +57,9 @@ def rank_targets(
         equal = np.count_nonzero(competitors == reached[:, None], axis=1) - 1
         unmasked[chunk] = 1 + better + 0.5 * equal
 
-        lengths = history_offsets[rows + 1] - history_offsets[rows]
-        target = np.repeat(np.arange(len(rows)), lengths)  # [pairs]: each target beside each product of its history
-        seen = history_products[np.repeat(history_offsets[rows], lengths) + _positions(lengths)]
+        offsets, entries = ragged.take_rows(history_offsets, rows)
+        target = ragged.row_of_entries(offsets)  # [pairs]: each target beside each product of its history
+        seen = history_products[entries]
         rival = scores[rows[target], seen]
         ahead = (rival > reached[target]) + 0.5 * (rival == reached[target])
         itself = seen == products[target]
@@ -89,13 +91,13 @@ def rank_products(
     bound = _reached_by(masked, places)[:, None]
     # At the bound any number of products may tie; the first `places` of them by index are enough.
     tied_rows, tied_products = np.divmod(np.flatnonzero((masked == bound) & (bound > -np.inf)), num_products)
-    first = _positions(np.bincount(tied_rows, minlength=num_rows)) < places
+    first = ragged.place_in_row(np.bincount(tied_rows, minlength=num_rows)) < places
     better_rows, better_products = np.divmod(np.flatnonzero(masked > bound), num_products)
     rows = np.concatenate([better_rows, tied_rows[first]])
     products = np.concatenate([better_products, tied_products[first]])
     order = np.lexsort((products, -masked[rows, products], rows))
     rows, products = rows[order], products[order]
-    position = _positions(np.bincount(rows, minlength=num_rows))
+    position = ragged.place_in_row(np.bincount(rows, minlength=num_rows))
     listed = position < places
     lists = np.full((num_rows, length), NO_PRODUCT, dtype=np.int32)
     lists[rows[listed], position[listed]] = products[listed]
@@ -130,9 +132,3 @@ def _refuse_nan(scores: FloatArray) -> None:
     if scores.size and np.isnan(scores.min()):  # min hands a NaN on, and needs no array of its own
         row, product = np.argwhere(np.isnan(scores))[0]
         raise ValueError(f"the score of row {row}, product {product} is NaN: a model that diverged cannot be ranked")
-
-
-def _positions(lengths: IntArray) -> IntArray:
-    """0, 1, ... within each run: lengths (2, 3) give 0, 1, 0, 1, 2."""
-    starts = np.cumsum(lengths) - lengths
-    return np.arange(int(lengths.sum())) - np.repeat(starts, lengths)

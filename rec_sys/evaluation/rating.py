@@ -1,4 +1,4 @@
-"""Says how well predicted stars agree with the stars that users gave."""
+"""How well predicted stars agree with the stars that users gave."""
 
 from typing import Final
 
@@ -17,6 +17,15 @@ def rating_metrics(
 
     Most reviews are positive, so "always positive" has a high F1 and accuracy: read them beside AUC and balanced
     accuracy. What the stars cannot support is left out; `explain_missing_metrics` says why.
+
+    mae = mean of |predicted - stars|; rmse = root of the mean of (predicted - stars)^2; accuracy = share of reviews
+    whose prediction falls on the right side of 3 stars; balanced accuracy = mean of that share among the liked and
+    among the others; f1 = 2 * hits / (liked + predicted as liked); auc = chance that a liked review is predicted above
+    one that is not, ties counting half.
+
+    >>> figures = rating_metrics(np.array([4.0, 2.0, 5.0, 4.0]), np.array([5.0, 1.0, 4.0, 3.0]))
+    >>> {name: round(value, 4) for name, value in figures.items()}
+    {'mae': 1.0, 'rmse': 1.0, 'accuracy': 0.75, 'f1': 0.8, 'auc': 0.875, 'balanced_accuracy': 0.75}
 
     Args:
         predicted: `[num_reviews]` stars, not bound to 1 to 5; above 3 means "predicted as liked".
@@ -55,6 +64,13 @@ def mean_rank_correlation(
     user_index: npt.NDArray[np.integer], predicted: npt.NDArray[np.floating], stars: npt.NDArray[np.floating]
 ) -> tuple[float, npt.NDArray[np.float64]]:
     """Whether a user's own reviews are put in the right order: Spearman's rank correlation, user by user.
+
+    Of a user it is the correlation of the ranks of predictions and stars, ties at their mean rank.
+
+    >>> predicted, stars = np.array([4.5, 2.0, 1.0, 3.0, 3.0]), np.array([5.0, 4.0, 1.0, 2.0, 3.0])
+    >>> mean, of_users = mean_rank_correlation(np.array([0, 0, 0, 1, 1]), predicted, stars)
+    >>> mean, of_users.tolist()
+    (0.5, [1.0, 0.0])
 
     Args:
         user_index: `[num_reviews]`, who gave the stars.

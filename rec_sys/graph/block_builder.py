@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from rec_sys import ragged
 from rec_sys.contracts import MILLISECONDS_A_DAY
 from rec_sys.data.interactions import BoolArray, FloatArray, IntArray, SmallIntArray
 from rec_sys.graph.blocks import NUM_ACTIVITIES, Edges, Hop, ProductBlock, Products, Reviews, UserBlock
@@ -135,13 +136,14 @@ class BlockBuilder:
 
     def _connect(self, found: Neighbours, num_rows: int) -> Hop:
         distinct, neighbour = np.unique(found.product, return_inverse=True)
-        order = np.argsort(neighbour, kind="stable")
+        offsets, _ = ragged.group_rows(found.row, num_rows)
+        back_offsets, order = ragged.group_rows(neighbour, len(distinct))
         return Hop(
             neighbours=self._products(distinct),
-            offsets=torch.from_numpy(np.searchsorted(found.row, np.arange(num_rows + 1))),
+            offsets=torch.from_numpy(offsets),
             neighbour=torch.from_numpy(neighbour),
             weight=torch.from_numpy(found.weight),
-            back_offsets=torch.from_numpy(np.searchsorted(neighbour[order], np.arange(len(distinct) + 1))),
+            back_offsets=torch.from_numpy(back_offsets),
             back_row=torch.from_numpy(found.row[order]),
             back_order=torch.from_numpy(order),
         )

@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from rec_sys import ragged
 from rec_sys.data.interactions import BoolArray, FloatArray, IntArray
 from rec_sys.graph.review_graph import Adjacency, ReviewGraph, build_adjacency
 from rec_sys.graph.sampler import count_edges_before, last_places, take_ranges
@@ -53,10 +54,10 @@ class ProductHop:
         # Every transition is two half-edges: a product that reads, and the other that is read.
         reader, other, bound = np.concatenate(ends), np.concatenate(ends[::-1]), np.tile(newer, 2)
         order = np.lexsort((bound, reader))  # by product, then by time
-        offsets = np.searchsorted(reader[order], np.arange(columns.num_products + 1))
+        offsets = ragged.offsets_of(np.bincount(reader, minlength=columns.num_products))
         self.num_products = columns.num_products
         self.limit = limit
-        self._by_product = Adjacency(offsets.astype(np.int64), bound[order])
+        self._by_product = Adjacency(offsets, bound[order])
         self._reader, self._other = reader[order], other[order]
         self._user = np.tile(columns.user_index[newer], 2)[order]
         self._by_user = build_adjacency(self._user, np.arange(len(order)), columns.num_users)

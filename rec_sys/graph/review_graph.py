@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rec_sys import ragged
 from rec_sys.contracts import TEXT_DIM
 from rec_sys.data.interactions import IntArray, Interactions, SmallIntArray
 from rec_sys.files import atomic_folder
@@ -41,10 +42,8 @@ def build_adjacency(node_of_edge: SmallIntArray, edges: IntArray, num_nodes: int
         edges: int64 `[num_edges]`, the edges to hold, ascending.
         num_nodes: Number of rows.
     """
-    nodes = node_of_edge[edges]
-    offsets = np.zeros(num_nodes + 1, dtype=np.int64)
-    np.cumsum(np.bincount(nodes, minlength=num_nodes), out=offsets[1:])
-    return Adjacency(offsets, edges[np.argsort(nodes, kind="stable")])
+    offsets, order = ragged.group_rows(node_of_edge[edges], num_nodes)
+    return Adjacency(offsets, edges[order])
 
 
 @dataclass(frozen=True)

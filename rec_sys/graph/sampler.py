@@ -7,6 +7,7 @@ No future can leak through it: it only ever returns visible edges with an id bel
 import numpy as np
 import numpy.typing as npt
 
+from rec_sys import ragged
 from rec_sys.data.interactions import BoolArray, IntArray, SmallIntArray
 from rec_sys.graph.review_graph import Adjacency, ReviewGraph, build_adjacency
 
@@ -88,9 +89,7 @@ def count_edges_before(adjacency: Adjacency, nodes: npt.NDArray[np.integer], bef
 
 def take_ranges(adjacency: Adjacency, nodes: npt.NDArray[np.integer]) -> IntArray:
     """All edges of some nodes, one node after the other: int64 `[num_edges]`."""
-    start, count = adjacency.offsets[nodes], adjacency.offsets[nodes + 1] - adjacency.offsets[nodes]
-    place = np.arange(count.sum()) + np.repeat(start - (np.cumsum(count) - count), count)
-    edges: IntArray = adjacency.edges[place]
+    edges: IntArray = adjacency.edges[ragged.take_rows(adjacency.offsets, nodes)[1]]
     return edges
 
 

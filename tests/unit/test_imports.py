@@ -14,7 +14,7 @@ PACKAGES = ("rec_sys", "triton_utils")
 
 # From the ground up. A room may import the rooms of lower levels, never one of its own level or above.
 LEVELS: tuple[tuple[str, ...], ...] = (
-    ("contracts",),
+    ("contracts", "ragged"),
     ("settings", "files", "processes", "bound_process"),
     ("settings_request",),
     ("settings_errors",),
@@ -30,7 +30,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
 RANKS = {room: rank for rank, rooms in enumerate(LEVELS) for room in rooms}
 TRAINING_ROOMS = {"data", "graph", "modules", "evaluation", "baselines", "train", "experiments"}
 # Free of torch and of the training side: what serves a recommendation, and the ground that it stands on.
-SERVING_ROOMS = {"contracts", "settings", "bundle", "vector_database", "inference", "serving", "triton_utils"}
+SERVING_ROOMS = {"contracts", "ragged", "settings", "bundle", "vector_database", "inference", "serving", "triton_utils"}
 HEAVY = {"torch", "torch_geometric", "pytorch_lightning", "lightning"}
 TRACKING = "rec_sys.tracking"
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from rec_sys import ragged
 from rec_sys.baselines.reviews import Histories
 from rec_sys.contracts import InputError, Part
 from rec_sys.data.interactions import BoolArray, FloatArray, IntArray, Interactions
@@ -58,13 +59,11 @@ def truncate_histories(queries: Queries, length: int) -> Queries:
     # What was the next review of the history is now the end of what may be read.
     cut = counts[rows] > length
     after = queries.history_edges[np.where(cut, start + length, 0)]
-    targets = np.repeat(queries.target_offsets[rows], np.diff(queries.target_offsets)[rows])
-    asked = np.diff(queries.target_offsets)[rows]
-    target = targets + np.arange(len(targets)) - np.repeat(np.cumsum(asked) - asked, asked)
+    target_offsets, target = ragged.take_rows(queries.target_offsets, rows)
     return Queries(
         user_index=queries.user_index[rows],
         bound=np.where(cut, after, queries.bound[rows]),
-        target_offsets=np.concatenate([[0], np.cumsum(asked)]),
+        target_offsets=target_offsets,
         target_products=queries.target_products[target],
         target_edges=queries.target_edges[target],
         history_offsets=np.arange(len(rows) + 1) * length,
@@ -90,10 +89,10 @@ def withhold_products(
         InputError: No product has enough reviews, or nobody who reviewed a withheld one has other reviews.
     """
     product = interactions.product_index
-    order = np.argsort(product, kind="stable")
+    offsets, order = ragged.group_rows(product, interactions.num_products)
     rank = np.empty(len(product), dtype=np.int64)
-    rank[order] = np.arange(len(product)) - np.searchsorted(product[order], product[order])
-    able = np.flatnonzero(np.bincount(product, minlength=interactions.num_products) > first_reviews)
+    rank[order] = ragged.place_in_row(np.diff(offsets))
+    able = np.flatnonzero(np.diff(offsets) > first_reviews)
     count = min(len(able), max(1, round(share * len(able))))
     drawn = np.sort(np.random.default_rng(seed).choice(able, count, replace=False)) if len(able) else able
     hidden = np.isin(product, drawn)
@@ -146,8 +145,8 @@ def ask_one_by_one(interactions: Interactions, edges: IntArray, known: BoolArray
     low, high = np.searchsorted(keys, user * size), np.searchsorted(keys, user * size + bound)
     kept = high > low
     edges, bound, low, counts = edges[kept], bound[kept], low[kept], (high - low)[kept]
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    history = by_user[np.repeat(low - offsets[:-1], counts) + np.arange(offsets[-1])]
+    offsets = ragged.offsets_of(counts)
+    history = by_user[ragged.take_ranges(low, counts)]
     return Queries(
         user_index=interactions.user_index[edges],
         bound=bound,
@@ -250,12 +249,10 @@ def _among(queries: Queries, candidates: IntArray, num_products: int) -> Queries
     place = np.full(num_products, -1, dtype=np.int64)
     place[candidates] = np.arange(len(candidates))
     kept = place[queries.history_products] >= 0
-    counts = np.diff(queries.history_offsets)
-    row = np.repeat(np.arange(len(queries)), counts)
     return replace(
         queries,
         target_products=place[queries.target_products].astype(np.int32),
-        history_offsets=np.concatenate([[0], np.cumsum(np.bincount(row[kept], minlength=len(queries)))]),
+        history_offsets=ragged.offsets_of(ragged.count_in_rows(queries.history_offsets, kept)),
         history_products=place[queries.history_products[kept]].astype(np.int32),
         history_edges=queries.history_edges[kept],
     )

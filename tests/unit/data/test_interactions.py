@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rec_sys.contracts import PreparedFile, ProductColumn, ReviewColumn
+from rec_sys.contracts import TIME_ORDER, PreparedFile, ProductColumn, ReviewColumn
 from rec_sys.data.dataset import DatasetSummary, PreparedDataset
 from rec_sys.data.interactions import Interactions, build_interactions, list_user_ids, mix
-from rec_sys.data.time_order import TIME_ORDER
 
 SCHEMA = {
     ReviewColumn.USER_ID: pl.String,

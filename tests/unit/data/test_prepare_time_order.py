@@ -8,10 +8,10 @@ import pandera.errors
 import polars as pl
 import pytest
 
-from rec_sys.contracts import ProductColumn, ReviewColumn
+from rec_sys.contracts import TIME_ORDER, ProductColumn, ReviewColumn
 from rec_sys.data.readers.batches import REVIEW_SCHEMA
 from rec_sys.data.schemas import ProductTable, ReviewTable
-from rec_sys.data.time_order import SAME_REVIEW, TIME_ORDER, Parts, write_in_time_order
+from rec_sys.data.time_order import SAME_REVIEW, Parts, write_in_time_order
 
 
 def _reviews(*rows: dict[str, Any]) -> pl.DataFrame:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from rectools import Columns
-from rectools.metrics import IntraListDiversity
+from rectools.metrics import AvgRecPopularity, IntraListDiversity, MeanInvUserFreq, Serendipity
 from rectools.metrics.distances import PairwiseDistanceCalculator
 
 from rec_sys.data.splits import Queries
@@ -46,6 +46,32 @@ def test_only_a_hit_that_popularity_would_not_have_made_is_serendipity() -> None
     popular, surprising, missed = found["serendipity_at_1"].to_list()
     assert surprising > popular >= 0
     assert missed == 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_novelty_serendipity_and_popularity_are_those_of_rectools(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    reviews = random.integers(0, 12, size=(40, 2))  # some pairs stand twice, some products have no review
+    known = KnownReviews(reviews[:, 0], reviews[:, 1] % 10, num_users=12, num_products=12)
+    lists = np.array([random.permutation(12)[:6] for _ in range(9)], dtype=np.int32)
+    lists[0, 2:] = NO_PRODUCT
+    lists[1] = NO_PRODUCT
+    targets = random.integers(0, 12, 9).tolist()
+    found = measure_lists(lists, queries(targets), known, ks=(1, 4, 6))
+
+    rows, places = np.nonzero(lists != NO_PRODUCT)
+    offered = pd.DataFrame({Columns.User: rows, Columns.Item: lists[rows, places], Columns.Rank: places + 1})
+    asked = pd.DataFrame({Columns.User: np.arange(9), Columns.Item: targets})
+    before = pd.DataFrame({Columns.User: known.user_index, Columns.Item: known.product_index})
+    for k in (1, 4, 6):
+        expected = {
+            "novelty": MeanInvUserFreq(k=k).calc_per_user(offered, before),
+            "serendipity": Serendipity(k=k).calc_per_user(offered, asked, before, range(12)),
+            "popularity": AvgRecPopularity(k=k).calc_per_user(offered, before),
+        }
+        for name, of_rows in expected.items():
+            wanted = of_rows.reindex(range(9)).to_numpy(dtype=np.float64)
+            np.testing.assert_allclose(found[f"{name}_at_{k}"].to_numpy(), wanted, rtol=0, atol=1e-12)
 
 
 def test_variety_is_that_of_rectools() -> None:
