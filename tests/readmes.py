@@ -392,7 +392,7 @@ def _request(module: str) -> Request:
 def is_setting(setting: str) -> bool:
     """Whether a command has this setting, or the gateway takes it in an address."""
     name, _, value = setting.partition("=")
-    if name in SimilarQuestion.model_fields and value in get_args(SimilarQuestion.model_fields[name].annotation):
+    if (field := SimilarQuestion.model_fields.get(name)) and (name != "by" or value in get_args(field.annotation)):
         return True
     requests = [_request(module) for module in command_modules()]
     return any(value in asked.options(name) or name in (*asked.keys, *asked.top_level) for asked in requests)
