@@ -8,6 +8,7 @@ from typing import Any, Final
 import structlog
 from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
 
 from rec_sys.contracts import InputError
 from rec_sys.serving.answering import Answering
@@ -45,7 +46,8 @@ def create_application(settings: ServingSettings, recommender: Answering) -> Fas
             await recommender.close()
 
     metrics = GatewayMetrics()
-    application = FastAPI(title=TITLE, description=DESCRIPTION, version=_API_VERSION, lifespan=lifespan)
+    # Its /docs loads Swagger UI from this service; FastAPI's own asks another host for it, and is blank without one.
+    application: FastAPI = FastAPIOffline(title=TITLE, description=DESCRIPTION, version=_API_VERSION, lifespan=lifespan)
     install_handlers(application)
     guard = [Depends(BearerAuth(settings))]
     application.include_router(product_routes(recommender, metrics), dependencies=guard)

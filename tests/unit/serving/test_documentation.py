@@ -1,5 +1,6 @@
 """The OpenAPI description tells of every address, every error and has an example that is answered."""
 
+import re
 from typing import Any
 
 import pytest
@@ -32,6 +33,16 @@ def operations(description: dict[str, Any]) -> dict[str, dict[str, Any]]:
         for path, methods in description["paths"].items()
         for method, operation in methods.items()
     }
+
+
+@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+def test_a_page_of_documentation_loads_nothing_from_another_host(page: str, client: TestClient) -> None:
+    response = client.get(page)
+    assert response.status_code == 200
+    files = re.findall(r"""(?:src|href)=["']([^"']+)""", response.text)
+    assert files
+    assert [file for file in files if not re.match(r"/[^/]", file)] == []
+    assert {file: client.get(file).status_code for file in files} == dict.fromkeys(files, 200)
 
 
 def test_every_address_and_every_error_is_described(description: dict[str, Any]) -> None:
