@@ -8,9 +8,9 @@ import numpy.typing as npt
 import pytest
 
 from rec_sys.baselines.catalogue import BaselineSettings, make_baseline
-from rec_sys.baselines.contract import POPULAR, Baseline
+from rec_sys.baselines.contract import Baseline
 from rec_sys.baselines.reviews import Histories, TrainingReviews
-from rec_sys.evaluation.ranks import NO_PRODUCT
+from rec_sys.evaluation.ranks import NO_PRODUCT, rank_products
 
 SIZE = 24  # users, and products
 COLD_PRODUCT = SIZE  # one more, that nobody has reviewed
@@ -44,11 +44,17 @@ def checkerboard(seed: int = 0) -> TrainingReviews:
 
 def history_of(products: list[int], reviews: TrainingReviews) -> Histories:
     """Somebody who is not in the data and has reviewed these products; each text is another's of that product."""
-    rows = [int(np.flatnonzero(reviews.product_index == product)[0]) for product in products]
+    found = [np.flatnonzero(reviews.product_index == product) for product in products]
+    rows = [int(edges[0]) if len(edges) else -1 for edges in found]
     offsets = np.array([0, len(products)])
     return Histories(
         np.array([-1], dtype=np.int32), offsets, np.array(products, dtype=np.int32), np.array(rows, dtype=np.int32)
     )
+
+
+def best_products(baseline: Baseline, histories: Histories, k: int) -> npt.NDArray[np.int32]:
+    """The best k products outside each history, as every ranking here lists them."""
+    return rank_products(baseline.score(histories), k, histories.rows(), histories.products)
 
 
 class BaselineContract:
@@ -83,39 +89,48 @@ class BaselineContract:
     def users(self) -> npt.NDArray[np.int64]:
         return np.arange(SIZE)
 
-    def test_a_list_has_the_length_asked_for_best_first_and_nothing_twice(self, baseline: Baseline) -> None:
-        found = baseline.recommend(self.users, 5)
-        assert (found.products.shape, found.products.dtype) == ((SIZE, 5), np.int32)
-        assert (found.scores.shape, found.scores.dtype) == ((SIZE, 5), np.float32)
-        assert (len(found.sources), len(found.reasons)) == (SIZE, SIZE)
-        for products, scores in zip(found.products, found.scores, strict=True):
-            listed = products[products != NO_PRODUCT]
-            assert len(set(listed.tolist())) == len(listed) > 0
-            assert ((listed >= 0) & (listed <= SIZE)).all()
-            assert (np.diff(scores[: len(listed)]) <= 0).all()
+    @pytest.fixture(scope="class")
+    def histories(self, reviews: TrainingReviews) -> Histories:
+        return reviews.histories_of(np.arange(SIZE))
 
-    def test_what_was_reviewed_is_offered_only_when_asked_for(
-        self, baseline: Baseline, reviews: TrainingReviews
+    def test_every_product_gets_a_score_from_every_user(self, baseline: Baseline, histories: Histories) -> None:
+        scores = baseline.score(histories)
+        assert (scores.shape, scores.dtype) == ((SIZE, SIZE + 1), np.float32)
+        assert not np.isnan(scores).any()
+        assert (scores < np.inf).all()
+
+    def test_what_was_reviewed_has_a_score_too_and_is_left_out_by_the_ranking_alone(
+        self, baseline: Baseline, histories: Histories
     ) -> None:
-        hidden = baseline.recommend(self.users, SIZE, filter_viewed=True)
-        shown = baseline.recommend(self.users, SIZE + 1, filter_viewed=False)
+        scores = baseline.score(histories)
+        reviewed = np.isfinite(scores[histories.rows(), histories.products])
+        assert set(histories.rows()[reviewed].tolist()) == set(range(SIZE))
+        listed = best_products(baseline, histories, SIZE)
         for user in self.users:
-            seen = set(reviews.product_index[reviews.user_index == user].tolist())
-            assert not seen & set(hidden.products[user].tolist())
-            assert seen & set(shown.products[user].tolist())
+            assert not set(histories.take(np.array([user])).products.tolist()) & set(listed[user].tolist())
 
-    def test_a_short_list_says_why(self, baseline: Baseline) -> None:
-        found = baseline.recommend(self.users, 3 * SIZE)
-        for products, scores, reason in zip(found.products, found.scores, found.reasons, strict=True):
-            count = int((products != NO_PRODUCT).sum())
-            assert (products[count:] == NO_PRODUCT).all()
-            assert np.isneginf(scores[count:]).all()
-            assert reason == f"only {count} products are left to name"
-        assert set(baseline.recommend(self.users, 2).reasons) == {""}
+    def test_a_list_ends_where_nothing_is_left_to_name(self, baseline: Baseline, histories: Histories) -> None:
+        left = np.isfinite(baseline.score(histories))
+        left[histories.rows(), histories.products] = False
+        for listed, count in zip(best_products(baseline, histories, 3 * SIZE), left.sum(axis=1), strict=True):
+            assert count > 0
+            assert len(set(listed[:count].tolist())) == count
+            assert (listed[:count] != NO_PRODUCT).all()
+            assert (listed[count:] == NO_PRODUCT).all()
 
-    def test_a_list_of_nothing_is_refused(self, baseline: Baseline) -> None:
-        with pytest.raises(ValueError, match="k=0"):
-            baseline.recommend(self.users, 0)
+    def test_learning_and_answering_leave_the_reviews_as_they_were(
+        self, baseline: Baseline, reviews: TrainingReviews, histories: Histories
+    ) -> None:
+        baseline.score(histories)
+        fresh = checkerboard()
+        for name in ("user_index", "product_index", "timestamp", "text_row", "text_vectors"):
+            assert np.array_equal(getattr(reviews, name), getattr(fresh, name)), name
+        assert np.array_equal(histories.products, fresh.histories_of(self.users).products)
+
+    def test_asking_again_gives_the_same_answer(self, baseline: Baseline, histories: Histories) -> None:
+        first = baseline.score(histories).copy()
+        baseline.score(histories.take(np.array([7, 2])))
+        assert np.array_equal(baseline.score(histories), first)
 
     def test_one_seed_gives_one_answer(self, baseline: Baseline, reviews: TrainingReviews) -> None:
         histories = reviews.histories_of(self.users)
@@ -132,47 +147,52 @@ class BaselineContract:
                 baseline.score(histories.take(np.array(rows))), together[rows], rtol=1e-4, atol=1e-5
             )
 
-    def test_unknown_users_get_popular_products_and_are_told_so(self, baseline: Baseline) -> None:
-        found = baseline.recommend(np.array([10**6, -1]), 4)
-        if self.knows_users:
-            assert found.sources == (POPULAR, POPULAR)
-        assert (found.products != NO_PRODUCT).all()
-        assert COLD_PRODUCT not in found.products or not self.knows_users
+    def test_unknown_users_get_popular_products(self, baseline: Baseline, reviews: TrainingReviews) -> None:
+        unknown = reviews.histories_of(np.array([10**6, -1]))
+        assert unknown.lengths().tolist() == [0, 0]
+        self.assert_popular(baseline, unknown)
 
     def test_an_empty_history_gets_popular_products(self, baseline: Baseline, reviews: TrainingReviews) -> None:
-        empty = history_of([], reviews)
-        found = baseline.recommend(np.array([-1]), 3, histories=empty)
-        assert found.sources == ((POPULAR,) if self.knows_users else (self.name,))
-        assert (found.products != NO_PRODUCT).all()
+        self.assert_popular(baseline, history_of([], reviews))
 
-    def test_a_stranger_s_history_is_answered_or_the_stand_in_is_named(
+    def test_a_cold_start_user_s_history_is_answered_or_popular_products_stand_in(
         self, baseline: Baseline, reviews: TrainingReviews
     ) -> None:
         asked = history_of([1, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23], reviews)
-        found = baseline.recommend(np.array([-1]), 1, histories=asked)
         if not self.answers_cold_start_users:
-            assert found.sources == (POPULAR,)
+            self.assert_popular(baseline, asked)
         else:
-            assert found.sources == (self.name,)
-            assert not self.knows_users or found.products.tolist() == [[3]]
+            assert baseline.can_answer(asked).all()
+            assert not self.knows_users or best_products(baseline, asked, 1).tolist() == [[3]]
 
-    def test_products_beside_a_product_are_others(self, baseline: Baseline) -> None:
-        found = baseline.recommend_to_items(np.arange(SIZE), 4)
-        assert found.products.shape == (SIZE, 4)
-        assert NO_PRODUCT not in found.products
-        for product, listed in enumerate(found.products):
+    def test_one_product_leads_to_others_of_its_kind(self, baseline: Baseline, reviews: TrainingReviews) -> None:
+        alike = []
+        for product in range(SIZE):
+            asked = history_of([product], reviews)
+            assert baseline.can_answer(asked).all() == self.answers_cold_start_users
+            [listed] = best_products(baseline, asked, 4)
+            assert NO_PRODUCT not in listed
             assert product not in listed
-        same_parity = found.products % 2 == np.arange(SIZE)[:, None] % 2
-        assert not self.knows_users or same_parity.mean() > 0.9
+            alike += (listed % 2 == product % 2).tolist()
+        assert not (self.knows_users and self.answers_cold_start_users) or np.mean(alike) > 0.9
 
-    def test_a_product_without_reviews_gets_popular_ones_beside_it(self, baseline: Baseline) -> None:
-        found = baseline.recommend_to_items(np.array([COLD_PRODUCT]), 2)
-        assert found.sources == (POPULAR,)
-        assert (found.products != NO_PRODUCT).all()
+    def test_a_history_of_a_product_without_reviews_gets_popular_ones(
+        self, baseline: Baseline, reviews: TrainingReviews
+    ) -> None:
+        self.assert_popular(baseline, history_of([COLD_PRODUCT], reviews))
 
-    def test_a_product_that_does_not_exist_is_refused(self, baseline: Baseline) -> None:
-        with pytest.raises(ValueError, match="product indices"):
-            baseline.recommend_to_items(np.array([SIZE + 1]), 2)
+    def test_parameters_are_counted_once_it_has_learned(self, baseline: Baseline) -> None:
+        assert baseline.num_parameters >= 0
+        assert isinstance(baseline.num_parameters, int)
+        assert not self.knows_users or baseline.num_parameters > 0
+
+    def assert_popular(self, baseline: Baseline, asked: Histories) -> None:
+        """A baseline that knows users says that it cannot answer, and counts of reviews are the scores."""
+        assert baseline.can_answer(asked).all() != self.knows_users
+        assert (best_products(baseline, asked, 4) != NO_PRODUCT).all()
+        if self.knows_users:
+            counts = np.bincount(baseline.reviews.product_index, minlength=SIZE + 1)
+            assert (baseline.score(asked) == counts).all()
 
 
 class PersonalBaselineContract(BaselineContract):
@@ -180,5 +200,7 @@ class PersonalBaselineContract(BaselineContract):
 
     knows_users = True
 
-    def test_the_one_product_that_is_missing_on_the_checkerboard_is_offered(self, baseline: Baseline) -> None:
-        assert baseline.recommend(self.users, 1).products[:, 0].tolist() == self.users.tolist()
+    def test_the_one_product_that_is_missing_on_the_checkerboard_is_offered(
+        self, baseline: Baseline, histories: Histories
+    ) -> None:
+        assert best_products(baseline, histories, 1)[:, 0].tolist() == self.users.tolist()

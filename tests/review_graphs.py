@@ -108,6 +108,11 @@ def make_graph(table: ReviewTable, *, product_text: bool = False) -> tuple[Revie
     return assemble_graph(interactions, table.vector, text_row, vectors), order
 
 
+def edges_before(graph: ReviewGraph, timestamp: int) -> int:
+    """The bound that stands for a moment: every review with an earlier timestamp has a smaller edge id."""
+    return int(np.searchsorted(graph.interactions.timestamp, timestamp, side="left"))
+
+
 def make_builder(
     graph: ReviewGraph,
     *,

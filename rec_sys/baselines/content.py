@@ -33,16 +33,7 @@ class ContentBaseline(Baseline):
 
     def _score(self, histories: Histories) -> FloatArray:
         users = self._means(histories.rows(), histories.text_row, len(histories))
-        return self._compare(users)
-
-    def _score_beside(self, products: npt.NDArray[np.integer]) -> FloatArray:
-        """By the texts about the product itself."""
-        scores = self._compare(self._products[products])
-        scores[self.counts[products] == 0] = self.counts
-        return scores
-
-    def _compare(self, vectors: FloatArray) -> FloatArray:
-        scores: FloatArray = vectors @ self._products.T
+        scores: FloatArray = users @ self._products.T
         scores[:, self._silent] = -np.inf  # nothing is known of these; 0 would rank them above what reads otherwise
         return scores
 

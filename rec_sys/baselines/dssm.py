@@ -79,17 +79,8 @@ class DssmBaseline(NetworkBaseline):
         with torch.inference_mode():
             reviewed = torch.from_numpy(histories.matrix(self.reviews.num_products).toarray())
             users = self._net.user_net(torch.zeros(len(histories), 1), reviewed).numpy()
-        return self._nearness(users)
-
-    def _score_beside(self, products: npt.NDArray[np.integer]) -> FloatArray:
-        """By the products' own vectors, as the library does; popularity where the product was never reviewed."""
-        scores = self._nearness(self._products[products])
-        scores[self.counts[products] == 0] = self.counts
-        return scores
-
-    def _nearness(self, vectors: FloatArray) -> FloatArray:
-        """-|v - p|^2 for every product p, without |v|^2, which is the same for all of them."""
-        scores: FloatArray = 2 * vectors @ self._products.T - np.square(self._products).sum(axis=1)
+        # -|u - p|^2 for every product p, without |u|^2, which is the same for all of them.
+        scores: FloatArray = 2 * users @ self._products.T - np.square(self._products).sum(axis=1)
         return scores
 
     def _one_hot(self, products: npt.NDArray[np.integer]) -> "torch.Tensor":

@@ -1,7 +1,6 @@
 """Baselines that multiply a user's factors with a product's: ALS, BPR, PureSVD and LightFM."""
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from rec_sys.baselines.contract import Baseline
@@ -136,15 +135,6 @@ class FixedUsersBaseline(Baseline):
 
     def _score(self, histories: Histories) -> FloatArray:
         scores: FloatArray = self.users[histories.user_index] @ self.products.T
-        return scores
-
-    def _score_beside(self, products: npt.NDArray[np.integer]) -> FloatArray:
-        """Cosines of the products' vectors; popularity where the product was never reviewed."""
-        length = np.maximum(np.linalg.norm(self.products, axis=1, keepdims=True), 1e-9)
-        directions = self.products / length
-        scores: FloatArray = directions[products] @ directions.T
-        unknown = self.counts[products] == 0
-        scores[unknown] = self.counts
         return scores
 
 

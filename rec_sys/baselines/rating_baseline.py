@@ -5,6 +5,8 @@ from typing import Literal, Self, get_args
 import numpy as np
 import numpy.typing as npt
 
+from rec_sys.graph.rating_offsets import shrunken_means
+
 RatingBaselineKind = Literal["rating_mean", "rating_product_mean", "rating_offsets"]
 RATING_BASELINES: tuple[RatingBaselineKind, ...] = get_args(RatingBaselineKind)
 
@@ -45,10 +47,10 @@ class RatingBaseline:
         self._product_offset = np.zeros(num_products)
         self._user_offset = np.zeros(num_users)
         if self.name != "rating_mean":
-            self._product_offset = self._shrunken_mean(product_index, residual, num_products)
+            self._product_offset = shrunken_means(product_index, residual, num_products, self.pseudo_counts)
             residual = residual - self._product_offset[product_index]
         if self.name == "rating_offsets":
-            self._user_offset = self._shrunken_mean(user_index, residual, num_users)
+            self._user_offset = shrunken_means(user_index, residual, num_users, self.pseudo_counts)
         return self
 
     def predict(
@@ -62,12 +64,3 @@ class RatingBaseline:
     def num_parameters(self) -> int:
         """The mean, and the offsets that are not 0."""
         return 1 + int(np.count_nonzero(self._product_offset)) + int(np.count_nonzero(self._user_offset))
-
-    def _shrunken_mean(
-        self, index: npt.NDArray[np.integer], values: npt.NDArray[np.float64], size: int
-    ) -> npt.NDArray[np.float64]:
-        weight = np.bincount(index, minlength=size) + self.pseudo_counts
-        total = np.bincount(index, weights=values, minlength=size)
-        offset = np.zeros(size)  # stays 0 where there are neither reviews nor pseudo-counts
-        np.divide(total, weight, out=offset, where=weight > 0)
-        return offset

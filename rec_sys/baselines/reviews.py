@@ -48,12 +48,6 @@ class Histories:
         )
         return cls(queries.user_index, queries.history_offsets, queries.history_products, rows)
 
-    @classmethod
-    def of_single_products(cls, products: npt.NDArray[np.integer]) -> Self:
-        """One history a product, by nobody of the data."""
-        nobody = np.full(len(products), -1, dtype=np.int32)
-        return cls(nobody, np.arange(len(products) + 1), np.asarray(products, dtype=np.int32), nobody)
-
     def take(self, rows: npt.NDArray[np.integer]) -> "Histories":
         """Some of the histories."""
         offsets, entries = ragged.take_rows(self.offsets, rows)

@@ -11,7 +11,7 @@ from rec_sys.contracts import MILLISECONDS_A_DAY
 from rec_sys.data.interactions import BoolArray, FloatArray, IntArray, SmallIntArray
 from rec_sys.graph.blocks import NUM_ACTIVITIES, Edges, Hop, ProductBlock, Products, Reviews, UserBlock
 from rec_sys.graph.product_hop import Neighbours, ProductHop
-from rec_sys.graph.rating_offsets import RatingOffsets
+from rec_sys.graph.rating_offsets import RatingOffsets, shrunken_means
 from rec_sys.graph.sampler import TemporalSampler
 
 
@@ -77,9 +77,7 @@ class BlockBuilder:
         product, product_of_edge = np.unique(columns.product_index[edge], return_inverse=True)
         deviation = columns.rating[edge] - self.offsets.mean - self._product_offset[columns.product_index[edge]]
         rated = ~np.isnan(deviation)
-        total = np.bincount(row[rated], weights=deviation[rated], minlength=len(users))
-        count = np.bincount(row[rated], minlength=len(users))
-        offset = total / np.maximum(count + self.offsets.pseudo_counts, 1e-9)
+        offset = shrunken_means(row[rated], deviation[rated], len(users), self.offsets.pseudo_counts)
         return UserBlock(
             num_queries=len(users),
             edges=self._edges(picked, row, distance, edge, review),

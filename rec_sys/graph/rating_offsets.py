@@ -35,10 +35,38 @@ class RatingOffsets:
         return self._shrink(rest, self.product_count[products] - ~np.isnan(ratings))
 
     def _shrink(self, total: npt.NDArray[np.float64], count: npt.NDArray[np.float64]) -> FloatArray:
-        weight = count + self.pseudo_counts
-        # Without reviews and pseudo-counts the total is a rounding error, not to be divided by next to nothing.
-        shrunk = np.divide(total, weight, out=np.zeros(len(total)), where=weight > 0)
-        return shrunk.astype(np.float32)
+        return _shrink(total, count, self.pseudo_counts).astype(np.float32)
+
+
+def shrunken_means(
+    nodes: npt.NDArray[np.integer], deviations: npt.NDArray[np.floating], num_nodes: int, pseudo_counts: float
+) -> npt.NDArray[np.float64]:
+    """How far each node deviates on average: sum of its deviations / (their number + pseudo-counts).
+
+    >>> shrunken_means(np.array([0, 0, 2]), np.array([1.0, 0.5, -1.0]), num_nodes=3, pseudo_counts=1.0).tolist()
+    [0.5, 0.0, -0.5]
+
+    Args:
+        nodes: int `[n]`, who each deviation is of.
+        deviations: float `[n]`, stars.
+        num_nodes: Length of the result.
+        pseudo_counts: Shrinkage towards zero, in reviews.
+
+    Returns:
+        float64 `[num_nodes]`, 0 without reviews.
+    """
+    count = np.bincount(nodes, minlength=num_nodes)
+    return _shrink(np.bincount(nodes, weights=deviations, minlength=num_nodes), count, pseudo_counts)
+
+
+def _shrink(
+    total: npt.NDArray[np.float64], count: npt.NDArray[np.number], pseudo_counts: float
+) -> npt.NDArray[np.float64]:
+    weight = count + pseudo_counts
+    shrunk = np.zeros(len(total))
+    # Without reviews and pseudo-counts the total is a rounding error, not to be divided by next to nothing.
+    np.divide(total, weight, out=shrunk, where=weight > 0)
+    return shrunk
 
 
 def fit_rating_offsets(graph: ReviewGraph, edges: IntArray, pseudo_counts: float) -> RatingOffsets:

@@ -123,8 +123,3 @@ def _first_not_below(values: IntArray, low: IntArray, high: IntArray, bound: Int
         low = np.where(below, middle + 1, low)
         high = np.where(searching & ~below, middle, high)
     return low
-
-
-def edges_before(graph: ReviewGraph, timestamp: int) -> int:
-    """The bound that stands for a moment: every review with an earlier timestamp has a smaller edge id."""
-    return int(np.searchsorted(graph.interactions.timestamp, timestamp, side="left"))

@@ -1,6 +1,5 @@
 """The recommender: from reviews to products with their reasons, by whichever towers and index the settings choose."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -104,10 +103,6 @@ class Recommender:
             if self._settings.fallback != "popular":
                 raise
             return await self._answer_popular(request, clock, away)
-
-    async def recommend_many(self, requests: Sequence[RecommendationRequest]) -> list[RecommendationAnswer]:
-        """Products for each of several users, in their order; raises as `recommend`."""
-        return list(await asyncio.gather(*map(self.recommend, requests)))
 
     async def similar(self, asin: str, page: Page, by: Literal["graph", "text"] = "graph") -> ProductsAnswer:
         """Products like one: by what reviews made of them, or by their texts.

@@ -65,6 +65,10 @@ class OwnModel(Baseline):
 
     name = "review_graph"
 
+    @property
+    def num_parameters(self) -> int:
+        return sum(weight.numel() for weight in self.model.parameters())
+
     def _fit(self, reviews: TrainingReviews) -> None:
         import torch
 
@@ -99,14 +103,14 @@ class OwnModel(Baseline):
     def _score(self, histories: Histories) -> FloatArray:
         from rec_sys.evaluation.model_scorer import ModelScorer
         from rec_sys.modules.hybrid_score import Fusion
-        from rec_sys.train.assembly import make_builders, remember
+        from rec_sys.train.assembly import fit_co_review, make_builders
 
         graph, fitted = self._graph_with(histories), self._split(len(self.reviews), len(histories.products))
         builder = make_builders(graph, fitted, self.settings)["test"]
         asking = self.reviews.num_users + np.arange(len(histories), dtype=np.int32)
         bound = np.full(len(histories), graph.interactions.num_reviews)
         queries = queries_of(asking, bound, histories)
-        memory = remember(graph, fitted, self.settings, self.settings.model.co_review.l2[0])
+        memory = fit_co_review(graph, fitted, self.settings, self.settings.model.co_review.l2[0])
         recency, limit = self.settings.model.co_review.recency, self.settings.graph.user_reviews
         scorer = ModelScorer(self.model, builder, queries, Fusion(memory, 100.0, recency, limit))
         return scorer.score(np.arange(len(histories)))

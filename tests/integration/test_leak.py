@@ -22,7 +22,7 @@ from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.graph.product_hop import ProductHop
 from rec_sys.graph.rating_offsets import RatingOffsets, fit_rating_offsets
 from rec_sys.graph.review_graph import ReviewGraph, assemble_graph
-from rec_sys.graph.sampler import TemporalSampler, edges_before
+from rec_sys.graph.sampler import TemporalSampler
 from rec_sys.modules.hybrid_score import Fusion
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.settings import EvaluationSettings, Settings
@@ -30,6 +30,7 @@ from rec_sys.train.assembly import make_builders, remember
 from rec_sys.train.batches import TrainingBatch, TrainingBatches
 from tests.review_graphs import (
     ReviewTable,
+    edges_before,
     make_graph,
     make_interactions,
     random_table,

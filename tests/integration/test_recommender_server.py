@@ -55,7 +55,7 @@ def settings_of(folder: Path, wire: Wire) -> tuple[EdgeIndex, ServerIndex]:
 
 async def ask_everything(index: IndexSettings, folder: Path) -> list[ProductsAnswer]:
     async with Recommender(index, InferenceSettings(), folder) as recommender:
-        answers = await recommender.recommend_many(REQUESTS)
+        answers = await asyncio.gather(*map(recommender.recommend, REQUESTS))
         return [*answers, await recommender.similar("p4", Page(limit=5))]
 
 

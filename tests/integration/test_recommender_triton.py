@@ -171,7 +171,8 @@ def test_triton_and_this_process_give_the_same_answers(served: Road) -> None:
     async def all_of_it(recommender: Recommender) -> list[ProductsAnswer]:
         alone = [await recommender.recommend(request) for request in requests[-3:]]
         found = await recommender.search("a warm microphone", Page(limit=5))
-        return [*await recommender.recommend_many(requests), *alone, found]
+        together = await asyncio.gather(*map(recommender.recommend, requests))
+        return [*together, *alone, found]
 
     here, there = served.ask(all_of_it), served.ask(all_of_it, **served.through_triton())
     for one, other in zip(here, there, strict=True):

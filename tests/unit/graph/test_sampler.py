@@ -2,13 +2,11 @@
 
 import numpy as np
 import numpy.typing as npt
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rec_sys.contracts import MILLISECONDS_A_DAY
 from rec_sys.graph.review_graph import ReviewGraph
-from rec_sys.graph.sampler import TemporalSampler, edges_before
+from rec_sys.graph.sampler import TemporalSampler
 from tests.review_graphs import make_graph, random_table
 
 Bools = npt.NDArray[np.bool_]
@@ -73,12 +71,3 @@ def test_a_node_without_reviews_beside_one_with_many_stays_empty() -> None:
     bounds = np.full(3, 200)
     assert (sampler.last_reviews_of_users(np.array([2, 1, 0]), bounds, 150)[0] == -1).all()
     assert (sampler.last_reviews_of_products(np.array([3, 3, 0]), bounds, 150)[:2] == -1).all()
-
-
-@pytest.mark.parametrize("moment", range(42))
-def test_the_bound_of_a_moment_has_all_earlier_reviews_and_no_other_below_it(moment: int) -> None:
-    graph = make_graph(random_table(5))[0]
-    when = moment * MILLISECONDS_A_DAY
-    bound = edges_before(graph, when)
-    assert (graph.interactions.timestamp[:bound] < when).all()
-    assert (graph.interactions.timestamp[bound:] >= when).all()

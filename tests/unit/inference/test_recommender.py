@@ -139,7 +139,8 @@ def test_many_users_get_what_each_would_get_alone_in_their_order(folder: Path, b
     requests.append(RecommendationRequest(limit=4))
 
     async def both(recommender: Recommender) -> tuple[list[RecommendationAnswer], list[RecommendationAnswer]]:
-        return await recommender.recommend_many(requests), [await recommender.recommend(one) for one in requests]
+        together = await asyncio.gather(*map(recommender.recommend, requests))
+        return together, [await recommender.recommend(one) for one in requests]
 
     together, alone = ask(folder, both)
     for one, other in zip(together, alone, strict=True):
