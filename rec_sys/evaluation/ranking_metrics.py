@@ -45,8 +45,8 @@ def ndcg(ranks: Ranks, offsets: ragged.IntArray, k: int) -> Values:
     """
     gain = np.where(ranks <= k, 1 / np.log2(ranks + 1), 0.0)
     best = np.cumsum(1 / np.log2(np.arange(2, k + 2)))
-    total: Values = np.add.reduceat(gain, offsets[:-1])
-    return total / best[np.minimum(np.diff(offsets), k) - 1]
+    found: Values = np.add.reduceat(gain, offsets[:-1]) / best[np.minimum(np.diff(offsets), k) - 1]
+    return found
 
 
 def reciprocal_rank(ranks: Ranks, offsets: ragged.IntArray, k: int) -> Values:
@@ -70,7 +70,8 @@ def average_precision(ranks: Ranks, offsets: ragged.IntArray, k: int) -> Values:
     order = np.lexsort((ranks, ragged.row_of_entries(offsets)))
     hits = ragged.place_in_row(np.diff(offsets)) + 1
     gain = np.where(ranks[order] <= k, hits / ranks[order], 0.0)
-    return np.add.reduceat(gain, offsets[:-1]) / np.diff(offsets)
+    found: Values = np.add.reduceat(gain, offsets[:-1]) / np.diff(offsets)
+    return found
 
 
 METRICS: Final[dict[str, Callable[[Ranks, ragged.IntArray, int], Values]]] = {

@@ -56,7 +56,8 @@ def shrunken_means(
         float64 `[num_nodes]`, 0 without reviews.
     """
     count = np.bincount(nodes, minlength=num_nodes)
-    return _shrink(np.bincount(nodes, weights=deviations, minlength=num_nodes), count, pseudo_counts)
+    total = np.bincount(nodes, weights=deviations, minlength=num_nodes).astype(np.float64)
+    return _shrink(total, count, pseudo_counts)
 
 
 def _shrink(
