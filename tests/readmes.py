@@ -296,15 +296,15 @@ def check_variable(name: str) -> None:
     """Whether an environment variable is read by the code, the containers or the numeric libraries."""
     if name.endswith("_NUM_THREADS"):
         return
-    files = [COMPOSE, *(path for room in ("rec_sys", "triton_utils", "tests") for path in rooms_sources(room))]
+    files = [COMPOSE, REPOSITORY / "tests" / "conftest.py", *rooms_sources("rec_sys"), *rooms_sources("triton_utils")]
     if not any(name in path.read_text(encoding="utf-8") for path in files):
         raise ReadmeError(f"nothing reads the variable {name}")
 
 
 @cache
 def rooms_sources(room: str) -> tuple[Path, ...]:
-    """The modules of a room, this one left out."""
-    return tuple(path for path in (REPOSITORY / room).rglob("*.py") if path != Path(__file__))
+    """The modules of a room and of those inside it."""
+    return tuple((REPOSITORY / room).rglob("*.py"))
 
 
 # ---- requests over HTTP ----
@@ -395,4 +395,6 @@ def is_setting(setting: str) -> bool:
     if (field := SimilarQuestion.model_fields.get(name)) and (name != "by" or value in get_args(field.annotation)):
         return True
     requests = [_request(module) for module in command_modules()]
-    return any(value in asked.options(name) or name in (*asked.keys, *asked.top_level) for asked in requests)
+    if any(asked.options(name) for asked in requests):
+        return any(value in asked.options(name) for asked in requests)
+    return any(name in (*asked.keys, *asked.top_level) for asked in requests)

@@ -5,8 +5,9 @@ import json
 
 import pytest
 
+from rec_sys.contracts import InputError
 from tests import readmes as checks
-from tests.readmes import REPOSITORY
+from tests.readmes import REPOSITORY, Readme, ReadmeError
 
 READMES = checks.readmes()
 ROOMS = sorted(
@@ -69,3 +70,75 @@ def test_every_other_block_is_what_it_says(name: str) -> None:
 def test_every_command_of_the_project_stands_in_a_readme() -> None:
     shown = {words[words.index("-m") + 1] for one in READMES.values() for words in one.commands if "-m" in words}
     assert sorted(set(checks.command_modules()) - shown) == []
+
+
+# ---- what the checks would find ----
+
+
+def readme(text: str) -> Readme:
+    return Readme(REPOSITORY / "README.md", text)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "uv run -m rec_sys.train.trian",
+        "uv run -m rec_sys.files",
+        "uv run --group peers -m rec_sys.experiments.benchmark",
+        "uv run nosuchprogram ui",
+        "uv run pytest tests/units",
+        "uv run -m rec_sys.train.train --everything",
+        "bash .ci/walk",
+        "docker compose --profile cpu up",
+        "docker compose up prepared",
+        "NO_SUCH_VARIABLE_ANYWHERE=1 uv run pytest",
+        "make all",
+        "curl -s http://127.0.0.1:8080/v1/recommendation -d '{}'",
+        "curl -s http://127.0.0.1:8080/v1/recommendations -d '{\"wishes\": 3}'",
+        "curl -s 'http://127.0.0.1:8080/v1/products/search?q=strings&limit=many'",
+        "curl --silent http://127.0.0.1:8080/metrics",
+        'echo \'[{"asin": "p1", "raiting": 5}]\' > mine.json',
+    ],
+)
+def test_a_command_that_would_not_start_is_found(command: str) -> None:
+    [words] = checks.split_commands(command)
+    with pytest.raises((ReadmeError, InputError)):
+        checks.check_command(words)
+
+
+def test_a_wrong_setting_is_found_among_right_ones() -> None:
+    right = [checks.Run("rec_sys.train.train", (setting,)) for setting in ("seed=1", "model=gat", "text=none")]
+    wrong = [
+        checks.Run("rec_sys.train.train", ("graph.user_review=3",)),
+        checks.Run("rec_sys.train.train", ("data=table",)),
+        checks.Run("rec_sys.inference.infer", ("limit=1000",)),
+    ]
+    found = list(checks.compose_all([*right, *wrong]))
+    assert [line.split(":")[0] for line in found] == [
+        "rec_sys.inference.infer limit=1000",
+        "rec_sys.train.train data=table",
+        "rec_sys.train.train graph.user_review=3",
+    ]
+
+
+def test_a_script_is_split_as_a_shell_does() -> None:
+    script = "# first\nA=1 one x \\\n  'y # z'   # a remark\necho '[1,\n2]' > file && two\n"
+    assert checks.split_commands(script) == [["A=1", "one", "x", "y # z"], ["echo", "[1,\n2]", ">", "file"], ["two"]]
+    with pytest.raises(ReadmeError, match="bash"):
+        checks.check_script("echo 'never closed")
+
+
+def test_each_value_of_a_sweep_is_a_run() -> None:
+    assert checks.runs(["-m", "seed=0,1", "model=gat"]) == [["seed=0", "model=gat"], ["seed=1", "model=gat"]]
+    assert checks.runs(["baselines=[a,b]", "--cfg", "job"]) == [["baselines=[a,b]"]]
+
+
+def test_links_names_and_settings_that_do_not_exist_are_found() -> None:
+    broken = ["rec_sys/nowhere", ".readme/no.png", "#rec_sy", "tests/README.md#none"]
+    links = " ".join(f"[a]({target})" for target in (*broken, "#rec_sys", "tests/README.md#tests", "config"))
+    assert list(checks.broken_links(readme(links))) == broken
+    names = "`rec_sys.fils` rec_sys.files.no_such and `rec_sys.files.atomic_file`, `rec_sys/fils.py` `rec_sys/files.py`"
+    assert list(checks.unknown_names(readme(names))) == ["rec_sys.fils", "rec_sys.files.no_such", "rec_sys/fils.py"]
+    right = "`model=gat seed=1` `graph.user_reviews=3` `by=graph` `max_price=3` `x == y`"
+    named = checks.settings_named(readme(f"{right} `model=gut` `by=chance`"))
+    assert [setting for setting in sorted(named) if not checks.is_setting(setting)] == ["by=chance", "model=gut"]
