@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from cachetools import LRUCache
 
 from rec_sys.bundle import Bundle, BundleManifest, find_bundle
 from rec_sys.contracts import (
@@ -163,12 +164,14 @@ class BundleCache:
 
     def __init__(self, output_dir: Path, only: Path | None) -> None:
         self._output_dir, self._only = output_dir, only
-        self._open: dict[str, ServedBundle] = {}
-        self._lock = threading.Lock()
+        self._open: LRUCache[str, ServedBundle] = LRUCache(_KEPT)
+        self._latest: ServedBundle | None = None
+        self._lock, self._opening = threading.Lock(), threading.Lock()
 
     def opened(self, identity: str) -> ServedBundle | None:
         """A bundle that is open already; safe and quick in an event loop."""
-        return self._open.get(identity)
+        with self._lock:
+            return self._open.get(identity)
 
     def open(self, identity: str) -> ServedBundle:
         """The bundle of an identity; takes a second where it is not open yet.
@@ -176,10 +179,8 @@ class BundleCache:
         Raises:
             InputError: There is no such bundle here, or it is damaged.
         """
-        with self._lock:
-            if identity not in self._open:
-                self._keep(ServedBundle(self._find(identity)))
-            return self._open[identity]
+        with self._opening:
+            return self.opened(identity) or self._keep(ServedBundle(self._find(identity)))
 
     def any(self) -> ServedBundle:
         """The bundle opened last; before the first, the one to serve or the newest there is.
@@ -187,15 +188,13 @@ class BundleCache:
         Raises:
             InputError: There is none, or it is damaged.
         """
-        with self._lock:
-            if not self._open:
-                self._keep(ServedBundle(find_bundle(self._only, self._output_dir)))
-            return list(self._open.values())[-1]
+        with self._opening:
+            return self._latest or self._keep(ServedBundle(find_bundle(self._only, self._output_dir)))
 
-    def _keep(self, served: ServedBundle) -> None:
-        # A new dictionary: the event loop may be reading the old one.
-        kept = list(self._open.items())[-(_KEPT - 1) :]
-        self._open = dict([*kept, (served.identity, served)])
+    def _keep(self, served: ServedBundle) -> ServedBundle:
+        with self._lock:  # held for a moment alone: the event loop waits for it
+            self._open[served.identity] = self._latest = served
+        return served
 
     def _find(self, identity: str) -> Bundle:
         if self._only is not None:

@@ -2,12 +2,12 @@
 
 import asyncio
 import hashlib
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from cachetools import LRUCache
 
 from rec_sys.contracts import TEXT_DIM, InputError, ServedModel, TextEncoderTensor
 from rec_sys.inference.dynamic_batcher import DynamicBatcher
@@ -108,8 +108,7 @@ class TextVectors:
     """
 
     def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._kept: OrderedDict[bytes, FloatArray] = OrderedDict()
+        self._kept: LRUCache[bytes, FloatArray] = LRUCache(capacity)
         self.hits = 0
         self.misses = 0
 
@@ -122,7 +121,7 @@ class TextVectors:
             runtime: Embeds what is not remembered.
         """
         keys = [hashlib.blake2b(f"{encoder_id}\0{text}".encode("utf-8", "replace")).digest() for text in texts]
-        found = {key: vector for key in dict.fromkeys(keys) if (vector := self._recall(key)) is not None}
+        found = {key: vector for key in dict.fromkeys(keys) if (vector := self._kept.get(key)) is not None}
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
         self.hits += len(texts) - len(missing)
         self.misses += len(missing)
@@ -130,19 +129,9 @@ class TextVectors:
             vectors = await runtime.encode(list(missing.values()))
             for key, vector in zip(missing, vectors, strict=True):
                 found[key] = vector.astype(np.float16).astype(np.float32)
-                self._remember(key, found[key])
+                if self._kept.maxsize:  # a cache of no size refuses every value
+                    self._kept[key] = found[key]
         return [found[key] for key in keys]
-
-    def _recall(self, key: bytes) -> FloatArray | None:
-        vector = self._kept.get(key)
-        if vector is not None:
-            self._kept.move_to_end(key)
-        return vector
-
-    def _remember(self, key: bytes, vector: FloatArray) -> None:
-        self._kept[key] = vector
-        while len(self._kept) > self._capacity:
-            self._kept.popitem(last=False)
 
 
 def refuse_other_encoder(encoder_id: str, wanted: str, where: str) -> None:

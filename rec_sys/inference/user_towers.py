@@ -1,9 +1,12 @@
 """Where the user tower runs: in this process or behind Triton, with equal answers."""
 
 import asyncio
+import threading
+from operator import attrgetter
 from typing import Any, Final, Protocol
 
 import onnxruntime
+from cachetools import LRUCache, cachedmethod
 
 from rec_sys.contracts import ServedModel, TowerTensor
 from rec_sys.inference.served_bundle import ServedBundle
@@ -15,7 +18,7 @@ TowerAnswer = tuple[FloatArray, FloatArray]
 
 _OUTPUTS: Final = [TowerTensor.USER_VECTOR, TowerTensor.REVIEW_WEIGHTS]
 _QUICK: Final = 512  # places of a block, padding included, that are done before a thread could take them over
-_KEPT: Final = 2
+_KEPT: Final = 2  # sessions: of the bundle served and of the one that a rollback goes to
 
 
 class UserTower(Protocol):
@@ -37,7 +40,8 @@ class TowerInProcess:
 
     def __init__(self, num_threads: int) -> None:
         self._num_threads = num_threads
-        self._sessions: dict[str, Any] = {}
+        self._sessions: LRUCache[str, Any] = LRUCache(_KEPT)
+        self._lock = threading.Lock()
 
     async def read(self, served: ServedBundle, inputs: dict[str, FloatArray]) -> TowerAnswer:
         """See `UserTower`.
@@ -58,24 +62,19 @@ class TowerInProcess:
         """See `UserTower`."""
         return "in_process"
 
+    # The lock is held while the cache is looked at, not while a tower is opened.
+    @cachedmethod(attrgetter("_sessions"), key=lambda self, served: served.identity, lock=attrgetter("_lock"))
     def session(self, served: ServedBundle) -> Any:
         """The bundle's tower, opened once.
 
         Raises:
             InputError: The bundle has no exported tower.
         """
-        session = self._sessions.get(served.identity)
-        if session is None:
-            options: Any = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = self._num_threads
-            options.inter_op_num_threads = 1
-            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-            session = onnxruntime.InferenceSession(
-                str(served.user_tower()), options, providers=["CPUExecutionProvider"]
-            )
-            kept = list(self._sessions.items())[-(_KEPT - 1) :]
-            self._sessions = dict([*kept, (served.identity, session)])
-        return session
+        options: Any = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._num_threads
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        return onnxruntime.InferenceSession(str(served.user_tower()), options, providers=["CPUExecutionProvider"])
 
 
 class TowerInTriton:
