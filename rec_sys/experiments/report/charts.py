@@ -1,240 +1,221 @@
-"""Pictures as inline SVG: small, sharp at every size, with every value under the pointer."""
+"""Charts of the report: matplotlib draws them as inline SVG, with every value under the pointer.
+
+matplotlib writes fixed colours. Text and lines are drawn in placeholders, which become variables of the page's style
+sheet, so that a chart follows its light and dark colours.
+"""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from html import escape
-from typing import Final
+from io import StringIO
+from pathlib import Path
+from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
+from markupsafe import Markup
+from matplotlib import rc_context
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.transforms import Bbox
+from scipy.optimize import isotonic_regression
+
+from rec_sys.experiments.report.view import Model
+
+_STYLE: Final = Path(__file__).with_name("charts.mplstyle")
+_INK, _LINE, _OWN = "#010101", "#030303", "#040404"
+_VARIABLES: Final = {_INK: "var(--ink)", "#020202": "var(--soft)", _LINE: "var(--line)", _OWN: "var(--own)"}
+# What a page that holds several drawings does not want: styles of their own, ids, sizes in points, frames that cut.
+_NEEDLESS: Final = re.compile(
+    r'<(style|clipPath).*?</\1>|<!--.*?-->| (clip-path="[^"]*"|id="[\w.]+_\d+"|(width|height)="[\d.]+pt")',
+    re.DOTALL,
+)
+_NO_METADATA: Final = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 _WIDTH: Final = 620.0
 _HEIGHT: Final = 360.0
-_LEFT: Final = 58.0
-_TOP: Final = 18.0
-_BOTTOM: Final = 46.0
-_LABEL_ROOM: Final = 128.0
-_LINE: Final = 14.0  # pixels between two labels
-_CHARACTER: Final = 6.6
+_LABEL_GAP: Final = 14.0  # pixels between two labels
+_LABEL_SIDES: Final = (
+    *((10, 0, "left", "center"), (-10, 0, "right", "center"), (0, 9, "center", "bottom"), (0, -9, "center", "top")),
+    *((9, 8, "left", "bottom"), (9, -8, "left", "top"), (-9, 8, "right", "bottom"), (-9, -8, "right", "top")),
+)
+_STEPS: Final = (1, 2, 2.5, 5, 10)
 
 
-@dataclass(frozen=True)
-class Point:
-    """A value with its standard error (0 = none)."""
+class _Chart:
+    """A drawing whose marks tell the model and the value that they stand for."""
 
-    x: float
-    y: float
-    error: float = 0.0
+    def __init__(self, height: float) -> None:
+        self.figure = Figure(figsize=(_WIDTH / 72, height / 72))
+        self.axes = self.figure.subplots()
+        self._marks: list[tuple[str, str]] = []
 
+    def mark(self, artist: Artist, model: Model, tip: str) -> None:
+        """Makes the artist show `tip`, and be found with the other marks of its model."""
+        artist.set_gid(f"mark-{len(self._marks)}")
+        self._marks.append((model.name, tip))
 
-@dataclass(frozen=True)
-class Series:
-    """What belongs together under one name and colour."""
+    def dot(self, x: float, y: float, model: Model, size: float, tip: str, **how: Any) -> None:
+        """A point in the model's colour."""
+        self.mark(self.axes.plot(x, y, "o", color=model.colour, markersize=size, **how)[0], model, tip)
 
-    name: str
-    colour: str
-    points: tuple[Point, ...]
-    strong: bool = False
+    def whiskers(self, x: Sequence[float], values: Sequence[tuple[float, float]], model: Model) -> None:
+        """Standard errors up and down from the values; what lies below zero is left out."""
+        low, high = ([max(0.0, value + sign * error) for value, error in values] for sign in (-1, 1))
+        drawn = self.axes.vlines(x, low, high, color=model.colour, linewidth=1.2, alpha=0.55)
+        self.mark(drawn, model, model.name)
 
+    def scale_y(self, highest: float, label: str) -> None:
+        """From zero to the first line above the highest value."""
+        locator = MaxNLocator(6, steps=_STEPS)
+        self.axes.yaxis.set_major_locator(locator)
+        self.axes.set_ylim(0, locator.tick_values(0, max(highest, 1e-9))[-1])
+        self.axes.set_ylabel(label)
 
-def scatter(series: Sequence[Series], x_label: str, y_label: str) -> str:
-    """One point a series; x is logarithmic and in seconds."""
-    points = [one.points[0] for one in series]
-    low = math.floor(math.log10(min(point.x for point in points)))
-    high = max(low + 1, math.ceil(math.log10(max(point.x for point in points))))
-    frame = _Frame(_ticks(max(point.y + point.error for point in points)), right=28.0)
+    def svg(self) -> Markup:
+        """The drawing as an element of the page."""
+        drawn = StringIO()
+        self.figure.savefig(drawn, format="svg", metadata=_NO_METADATA)
+        text = _NEEDLESS.sub("", drawn.getvalue().partition("<svg")[2])
+        for colour, variable in _VARIABLES.items():
+            text = text.replace(colour, variable)
+        text = text.replace("'DejaVu Sans'", "system-ui, sans-serif")
+        return Markup('<svg role="img"' + re.sub(r'<g id="mark-(\d+)">', self._open_mark, text))
 
-    def place(value: float) -> float:
-        return frame.left + (math.log10(value) - low) / (high - low) * frame.inner_width
-
-    parts = [frame.grid(y_label)]
-    for power in range(low, high + 1):
-        x = place(10.0**power)
-        parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{frame.floor:.1f}"/>')
-        parts.append(_text(x, frame.floor + 18, _seconds(10.0**power), "tick", "middle"))
-    parts.append(_text(frame.left + frame.inner_width / 2, _HEIGHT - 8, x_label, "axis", "middle"))
-    marks, taken = [], []
-    for one in sorted(series, key=lambda each: not each.strong):
-        point = one.points[0]
-        x, y = place(point.x), frame.y(point.y)
-        marks.append((x, y, one))
-        taken.append((x - 7, y - 7, x + 7, y + 7))
-    for x, y, one in marks:
-        point = one.points[0]
-        tip = f"{one.name}: {point.y:.4f} ± {point.error:.4f}, {_seconds(point.x)}"
-        mark = _whisker(x, frame.y(point.y - point.error), frame.y(point.y + point.error), one.colour)
-        mark += f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{7 if one.strong else 5}" fill="{one.colour}"/>'
-        label = _free_place(x, y, len(one.name) * _CHARACTER, taken)
-        if label is not None:
-            taken.append(label)
-            mark += _text(label[0], label[3] - 3, one.name, "label strong" if one.strong else "label", "start")
-        parts.append(_group(one.name, tip, mark))
-    return _svg(parts)
+    def _open_mark(self, found: re.Match[str]) -> str:
+        name, tip = map(escape, self._marks[int(found[1])])
+        return f'<g data-model="{name}"><title>{tip}</title>'
 
 
-def lines(series: Sequence[Series], places: Sequence[str], x_label: str, y_label: str) -> str:
-    """A line a series over named places; a series may miss some. Names stand at the lines' ends."""
-    top = max(point.y + point.error for one in series for point in one.points)
-    frame = _Frame(_ticks(top), right=_LABEL_ROOM)
-    step = frame.inner_width / max(1, len(places) - 1)
-    inset = 0.0 if len(places) > 1 else frame.inner_width / 2
+def scatter(points: Sequence[tuple[Model, float, float, float]], y_label: str) -> Markup:
+    """One point a model, (model, seconds, value, standard error) each, over a logarithmic axis of time."""
+    with _new_chart() as chart:
+        axes = chart.axes
+        powers = [math.log10(seconds) for _, seconds, _, _ in points]
+        low = math.floor(min(powers))
+        axes.set_xscale("log")
+        axes.set_xlim(10.0**low, 10.0 ** max(low + 1, math.ceil(max(powers))))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(lambda value, _: _seconds(value))
+        axes.set_xlabel("time to fit")
+        chart.scale_y(max(value + error for _, _, value, error in points), y_label)
+        ordered = sorted(points, key=lambda point: not point[0].is_own)
+        for model, seconds, value, error in ordered:
+            chart.whiskers([seconds], [(value, error)], model)
+            tip = f"{model.name}: {value:.4f} ± {error:.4f}, {_seconds(seconds)}"
+            chart.dot(seconds, value, model, 14 if model.is_own else 10, tip, clip_on=False)
+        _name_points(chart, [(model, seconds, value) for model, seconds, value, _ in ordered])
+        return chart.svg()
 
-    def place(number: float) -> float:
-        return frame.left + inset + number * step
 
-    parts = [frame.grid(y_label)]
-    parts += [_text(place(number), frame.floor + 18, name, "tick", "middle") for number, name in enumerate(places)]
-    parts.append(_text(frame.left + frame.inner_width / 2, _HEIGHT - 8, x_label, "axis", "middle"))
-    ends = []
-    for one in sorted(series, key=lambda each: each.strong):
-        corners = " ".join(f"{place(point.x):.1f},{frame.y(point.y):.1f}" for point in one.points)
-        width = 3 if one.strong else 1.8
-        mark = f'<polyline points="{corners}" fill="none" stroke="{one.colour}" stroke-width="{width}"/>'
-        for point in one.points:
-            x = place(point.x)
-            mark += _whisker(x, frame.y(point.y - point.error), frame.y(point.y + point.error), one.colour)
-            tip = f"{one.name}, {places[int(point.x)]}: {point.y:.4f} ± {point.error:.4f}"
-            mark += (
-                f'<circle cx="{x:.1f}" cy="{frame.y(point.y):.1f}" r="{4 if one.strong else 3}" fill="{one.colour}">'
-                f"<title>{escape(tip)}</title></circle>"
+def lines(
+    curves: Sequence[tuple[Model, Mapping[str, tuple[float, float]]]], places: Sequence[str], x_label: str, y_label: str
+) -> Markup:
+    """A line a model over named places, (value, standard error) each; a model may miss some."""
+    with _new_chart() as chart:
+        axes = chart.axes
+        axes.set_xticks(range(len(places)), places)
+        axes.set_xlim((0, len(places) - 1) if len(places) > 1 else (-1, 1))
+        axes.grid(axis="x", visible=False)
+        axes.set_xlabel(x_label)
+        chart.scale_y(max(sum(value) for _, values in curves for value in values.values()), y_label)
+        ends = []
+        for model, values in sorted(curves, key=lambda curve: curve[0].is_own):
+            x = [places.index(place) for place in values]
+            y = [value for value, _ in values.values()]
+            line = axes.plot(x, y, color=model.colour, linewidth=3 if model.is_own else 1.8, clip_on=False)[0]
+            chart.mark(line, model, model.name)
+            chart.whiskers(x, list(values.values()), model)
+            for at, (place, (value, error)) in zip(x, values.items(), strict=True):
+                tip = f"{model.name}, {place}: {value:.4f} ± {error:.4f}"
+                chart.dot(at, value, model, 8 if model.is_own else 6, tip, clip_on=False)
+            ends.append((model, x[-1], y[-1]))
+        _name_ends(chart, ends)
+        return chart.svg()
+
+
+def intervals(rows: Sequence[tuple[Model, Mapping[str, Any]]], x_label: str) -> Markup:
+    """A model's difference with its interval around a line at zero, one below the other."""
+    with _new_chart(64 + 24.0 * len(rows)) as chart:
+        axes = chart.axes
+        axes.axvline(0, color=_INK, linewidth=1.4, zorder=1)
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=_STEPS))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:+.3g}" if round(value, 9) else "0")
+        axes.set_xlabel(x_label)
+        axes.set_yticks(range(len(rows)), [model.name for model, _ in rows], color=_INK)
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.grid(axis="y", visible=False)
+        for row, (model, one) in enumerate(rows):
+            tip = (
+                f"{model.name}: {one['difference']:+.4f}, 95% from {one['low']:+.4f} to {one['high']:+.4f},"
+                f" Wilcoxon p = {one['p_value']:.2g}"
             )
-        parts.append(_group(one.name, one.name, mark))
-        ends.append((frame.y(one.points[-1].y), place(one.points[-1].x), one))
-    for y, (height, x, one) in _spread(ends, frame.floor):
-        tie = f'<line class="tie" x1="{x + 5:.1f}" y1="{height:.1f}" x2="{_WIDTH - _LABEL_ROOM + 7}" y2="{y:.1f}"/>'
-        label = _text(_WIDTH - _LABEL_ROOM + 18, y + 4, one.name, "label strong" if one.strong else "label", "start")
-        chip = f'<circle cx="{_WIDTH - _LABEL_ROOM + 12}" cy="{y:.1f}" r="3.5" fill="{one.colour}"/>'
-        parts.append(_group(one.name, one.name, tie + chip + label))
-    return _svg(parts)
+            chart.mark(axes.plot([one["low"], one["high"]], [row, row], color=model.colour, linewidth=3)[0], model, tip)
+            chart.dot(one["difference"], row, model, 10, tip)
+            chart.mark(axes.get_yticklabels()[row], model, tip)
+        return chart.svg()
 
 
-def intervals(rows: Sequence[tuple[str, str, float, float, float, str]], x_label: str) -> str:
-    """Differences with their intervals around a line at zero: (name, colour, difference, low, high, tip) a row."""
-    height = _TOP + len(rows) * 24 + _BOTTOM
-    lowest = min(0.0, *(low for _, _, _, low, _, _ in rows))
-    highest = max(0.0, *(high for _, _, _, _, high, _ in rows))
-    margin = 0.06 * (highest - lowest) or 1.0
-    lowest, highest = lowest - margin, highest + margin
-    left, right = 150.0, _WIDTH - 24
-
-    def place(value: float) -> float:
-        return left + (value - lowest) / (highest - lowest) * (right - left)
-
-    floor = height - _BOTTOM + 4
-    parts = []
-    step = _round_step((highest - lowest) / 6)
-    for number in range(math.ceil(lowest / step), math.floor(highest / step) + 1):
-        x = place(number * step)
-        kind = "zero" if number == 0 else "grid"
-        parts.append(f'<line class="{kind}" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP - 6}" y2="{floor:.1f}"/>')
-        parts.append(_text(x, floor + 17, f"{number * step:+.3g}" if number else "0", "tick", "middle"))
-    for row, (name, colour, difference, low, high, tip) in enumerate(rows):
-        y = _TOP + 10 + row * 24
-        mark = _text(left - 10, y + 4, name, "label", "end")
-        mark += (
-            f'<line x1="{place(low):.1f}" x2="{place(high):.1f}" y1="{y}" y2="{y}" stroke="{colour}" stroke-width="3"/>'
-        )
-        mark += f'<circle cx="{place(difference):.1f}" cy="{y}" r="5" fill="{colour}"/>'
-        parts.append(_group(name, tip, mark))
-    parts.append(_text((left + right) / 2, height - 6, x_label, "axis", "middle"))
-    return _svg(parts, height)
+@contextmanager
+def _new_chart(height: float = _HEIGHT) -> Iterator[_Chart]:
+    with rc_context(fname=_STYLE):
+        yield _Chart(height)
 
 
-class _Frame:
-    """The axes: where a value stands, and the lines behind it."""
-
-    def __init__(self, ticks: list[float], right: float) -> None:
-        self.ticks = ticks
-        self.left = _LEFT
-        self.inner_width = _WIDTH - _LEFT - right
-        self.floor = _HEIGHT - _BOTTOM
-
-    def y(self, value: float) -> float:
-        """The height of a value; what lies below zero stands at zero."""
-        return self.floor - max(value, 0.0) / self.ticks[-1] * (self.floor - _TOP)
-
-    def grid(self, label: str) -> str:
-        """Horizontal lines with their values, and what they are."""
-        step = self.ticks[1] - self.ticks[0]
-        digits = max(0, -math.floor(math.log10(step))) if step < 1 else 0
-        parts = []
-        for tick in self.ticks:
-            y = self.y(tick)
-            parts.append(
-                f'<line class="grid" x1="{self.left}" x2="{self.left + self.inner_width}" y1="{y:.1f}" y2="{y:.1f}"/>'
-            )
-            parts.append(_text(self.left - 8, y + 4, f"{tick:.{digits}f}", "tick", "end"))
-        middle = (_TOP + self.floor) / 2
-        turned = f'<text class="axis" text-anchor="middle" transform="translate(13 {middle:.0f}) rotate(-90)">'
-        return "".join(parts) + turned + f"{escape(label)}</text>"
+def _name_points(chart: _Chart, points: Sequence[tuple[Model, float, float]]) -> None:
+    """Names beside the points where they touch nothing; one that finds no place is left to the pointer."""
+    chart.figure.draw_without_rendering()  # lays the axes out
+    room = chart.axes.bbox
+    taken = [
+        Bbox.from_bounds(left - 8, bottom - 8, 16, 16)
+        for left, bottom in chart.axes.transData.transform([(x, y) for _, x, y in points])
+    ]
+    for model, x, y in points:
+        label = chart.axes.annotate(model.name, (x, y), (0, 0), textcoords="offset points", **_label_style(model))
+        for right, up, horizontal, vertical in _LABEL_SIDES:
+            label.set(position=(right, up), ha=horizontal, va=vertical)
+            box = label.get_window_extent()
+            if room.x0 < box.x0 and box.x1 < room.x1 + 20 and room.y0 < box.y0 and not box.count_overlaps(taken):
+                taken.append(box)
+                chart.mark(label, model, model.name)
+                break
+        else:
+            label.remove()
 
 
-def _ticks(highest: float) -> list[float]:
-    """Four to eight even steps from 0 to above the highest value."""
-    step = _round_step(max(highest, 1e-9) / 5)
-    return [number * step for number in range(math.ceil(max(highest, 1e-9) / step - 1e-9) + 1)]
+def _name_ends(chart: _Chart, ends: Sequence[tuple[Model, float, float]]) -> None:
+    """Names right of the lines' ends, each tied to its own, none closer than a line of text to the next."""
+    axes, beside = chart.axes, chart.axes.get_yaxis_transform()
+    labels = [
+        axes.text(1.06, y, model.name, transform=beside, va="center_baseline", **_label_style(model))
+        for model, _, y in ends
+    ]
+    chart.figure.draw_without_rendering()  # makes room for the names
+    wanted = axes.transData.transform([(x, y) for _, x, y in ends])[:, 1]
+    heights = _spread(wanted, axes.bbox.y0)
+    for (model, x, y), label, height in zip(ends, labels, heights, strict=True):
+        level = axes.transData.inverted().transform((0, height))[1]
+        label.set_y(level)
+        how = {"arrowstyle": "-", "color": _LINE, "shrinkA": 4, "shrinkB": 4}
+        axes.annotate("", (x, y), (1.04, level), textcoords=beside, arrowprops=how, annotation_clip=False)
+        chart.dot(1.04, level, model, 7, model.name, transform=beside, clip_on=False)
+        chart.mark(label, model, model.name)
 
 
-def _round_step(rough: float) -> float:
-    power = 10.0 ** math.floor(math.log10(rough))
-    return next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * (1 - 1e-9))
+def _spread(wanted: npt.NDArray[np.float64], floor: float) -> npt.NDArray[np.float64]:
+    """The heights nearest to those wanted, by least squares, that lie a label apart and not below the floor."""
+    order = np.argsort(wanted, kind="stable")
+    steps = _LABEL_GAP * np.arange(len(wanted))
+    heights = np.empty(len(wanted))
+    heights[order] = np.maximum(isotonic_regression(wanted[order] - steps).x, floor) + steps
+    return heights
+
+
+def _label_style(model: Model) -> dict[str, Any]:
+    return {"color": _OWN, "fontweight": "bold"} if model.is_own else {}
 
 
 def _seconds(value: float) -> str:
     return f"{value:g} s" if value < 120 else f"{value / 60:.3g} min"
-
-
-def _spread(ends: list[tuple[float, float, Series]], floor: float) -> list[tuple[float, tuple[float, float, Series]]]:
-    """Heights for the labels, none closer than a line to the next, near what they name."""
-    ordered = sorted(ends, key=lambda end: end[0])
-    heights = [end[0] for end in ordered]
-    for number in range(1, len(heights)):
-        heights[number] = max(heights[number], heights[number - 1] + _LINE)
-    over = max(0.0, heights[-1] - (floor + 6)) if heights else 0.0
-    limit = math.inf
-    for number in range(len(heights) - 1, -1, -1):
-        if over:
-            heights[number] = min(heights[number], floor + 6, limit)
-            limit = heights[number] - _LINE
-    return list(zip(heights, ordered, strict=True))
-
-
-def _free_place(
-    x: float, y: float, width: float, taken: list[tuple[float, float, float, float]]
-) -> tuple[float, float, float, float] | None:
-    """A box for a label beside a point that touches nothing yet; None where all are taken."""
-    sides: tuple[Callable[[], tuple[float, float]], ...] = (
-        lambda: (x + 10, y - 8),
-        lambda: (x - width - 10, y - 8),
-        lambda: (x - width / 2, y - 25),
-        lambda: (x - width / 2, y + 9),
-        lambda: (x + 8, y - 22),
-        lambda: (x + 8, y + 7),
-        lambda: (x - width - 8, y - 22),
-        lambda: (x - width - 8, y + 7),
-    )
-    for side in sides:
-        left, top = side()
-        box = (left, top, left + width, top + 16)
-        inside = box[0] > _LEFT and box[2] < _WIDTH and box[1] > 0 and box[3] < _HEIGHT - _BOTTOM
-        if inside and not any(
-            box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3] for other in taken
-        ):
-            return box
-    return None
-
-
-def _whisker(x: float, low: float, high: float, colour: str) -> str:
-    if abs(low - high) < 1:
-        return ""
-    return f'<line class="whisker" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}" stroke="{colour}"/>'
-
-
-def _text(x: float, y: float, text: str, kind: str, anchor: str) -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-
-
-def _group(name: str, tip: str, content: str) -> str:
-    return f'<g data-model="{escape(name, quote=True)}"><title>{escape(tip)}</title>{content}</g>'
-
-
-def _svg(parts: Sequence[str], height: float = _HEIGHT) -> str:
-    return f'<svg viewBox="0 0 {_WIDTH:.0f} {height:.0f}" role="img">{"".join(parts)}</svg>'

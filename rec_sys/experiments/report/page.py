@@ -1,24 +1,26 @@
 """Puts the report together: one HTML file that needs no network and no other file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from html import escape
 from pathlib import Path
 from typing import Any, Final
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.experiments.benchmark.evaluation_data import EvaluationData, build_evaluation_data
-from rec_sys.experiments.benchmark.results import FinishedRow
-from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings
-from rec_sys.experiments.report.charts import Point, Series, intervals, lines, scatter
-from rec_sys.experiments.report.tables import band_table, metric_table, missing_list, readable, settings_list
+from rec_sys.experiments.benchmark.results import FinishedRow, stand_ins
+from rec_sys.experiments.benchmark.settings import BenchmarkSettings
+from rec_sys.experiments.report.charts import intervals, lines, scatter
+from rec_sys.experiments.report.tables import cost_columns, metric_columns, readable, segment_columns
 from rec_sys.experiments.report.users import user_cards
-from rec_sys.experiments.report.view import Model, View, make_views
+from rec_sys.experiments.report.view import View, make_views
 from rec_sys.files import atomic_file
 
-_HERE: Final = Path(__file__).parent
 _FASTEST: Final = 1e-3  # seconds; what is quicker stands here on the logarithmic axis
-_LINES_SHOWN: Final = 9
+_RATING: Final = ("rmse", "mae", "auc", "balanced_accuracy", "f1", "accuracy", "rank_correlation")
+_BEYOND: Final = ("coverage", "novelty", "serendipity", "diversity", "popularity")
 _PROTOCOLS: Final = {
     "leave_last_out": "each user's last review is asked for, the one before it validates",
     "random_split": "some users are held out: their last review is asked for, the earlier ones are their history",
@@ -44,215 +46,132 @@ def write_report(
         rows: All rows.
         compared: As `results.compare_rows` gives them.
     """
-    k = settings.shown_k
-    views = make_views(rows, k)
     evaluation_data = _newest_evaluation_data(dataset, settings, rows)
-    sections = "".join(_view_section(view, settings, evaluation_data, compared) for view in views)
-    buttons = "".join(f'<button data-view="{escape(view.fit_on)}">{escape(view.fit_on)}</button>' for view in views)
-    switch = f"<nav>fitted on {buttons}</nav>" if len(views) > 1 else ""
-    style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("style.css", "page.js"))
-    name = escape(dataset.summary.name)
     text = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Benchmark: {name}</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{style}</style></head><body><header><h1>Who recommends best on <em>{name}</em>?</h1>"
-        f"{_facts(dataset, settings, evaluation_data)}{switch}</header><main>{sections}</main>"
-        f"<script>{script}</script></body></html>\n"
+        templates()
+        .get_template("page.html.jinja")
+        .render(
+            summary=dataset.summary,
+            num_queries=len(evaluation_data.split.test),
+            protocol=_PROTOCOLS[settings.evaluation.protocol],
+            ties="a seeded hash" if settings.graph.tie_break == "hash" else "the file's order",
+            today=f"{datetime.now(UTC):%Y-%m-%d}",
+            views=[_content(view, settings, evaluation_data) for view in make_views(rows, compared, settings.shown_k)],
+        )
     )
     with atomic_file(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
 
 
+def templates() -> Environment:
+    """The templates beside this file; what they are given is escaped."""
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
 def _newest_evaluation_data(
     dataset: PreparedDataset, settings: BenchmarkSettings, rows: Sequence[FinishedRow]
 ) -> EvaluationData:
-    """The split whose questions the report's users are taken from: of the newest fold where there are several."""
+    """The split whose queries the report's users are taken from: of the newest fold where there are several."""
     folds = [one.row["fold"] for one in rows if "fold" in one.row and one.row["status"] == "done"]
     evaluation = settings.evaluation.model_copy(update={"fold": max(folds)} if folds else {})
     return build_evaluation_data(dataset, settings.model_copy(update={"evaluation": evaluation}))
 
 
-def _facts(dataset: PreparedDataset, settings: BenchmarkSettings, evaluation_data: EvaluationData) -> str:
-    summary, protocol = dataset.summary, settings.evaluation.protocol
-    ties = "a seeded hash" if settings.graph.tie_break == "hash" else "the file's order"
-    facts = (
-        f"{summary.num_reviews:,} reviews of {summary.num_products:,} products by {summary.num_users:,} users",
-        f"{len(evaluation_data.split.test):,} questions: {_PROTOCOLS[protocol]}",
-        f"ties in time by {ties}, every product ranked, equal scores share their mean rank",
-        f"{datetime.now(UTC):%Y-%m-%d}, data {summary.fingerprint[:12]}",
-    )
-    return "<ul class=facts>" + "".join(f"<li>{escape(fact)}</li>" for fact in facts) + "</ul>"
+def _content(view: View, settings: BenchmarkSettings, evaluation_data: EvaluationData) -> dict[str, Any]:
+    """What the template shows of a view; an empty list leaves its section out."""
+    k, ranking, rating = settings.shown_k, view.ranking, view.rating
+    accuracy = [f"{name}_at_{k}{end}" for end in ("_masked", "") for name in ("ndcg", "recall", "mrr")]
+    shown = {model.name: model for model in ranking}
+    differences = [(shown[one["model"]], one) for one in view.comparisons]
+    return {
+        "view": view,
+        "metric": readable(view.metric),
+        "notes": [note.removeprefix("- ") for note in stand_ins([row for model in ranking for row in model.rows])],
+        "accuracy": [*metric_columns(ranking, accuracy), *cost_columns(ranking)],
+        "charts": _charts(view, settings) if ranking else [],
+        "differences": intervals(differences, f"{readable(view.metric)}: model minus {differences[0][1]['against']}")
+        if differences
+        else "",
+        "segments": segment_columns(ranking, view.metric),
+        "beyond": metric_columns(ranking, [f"{name}_at_{k}" for name in _BEYOND]),
+        "ratings": [*metric_columns(rating, _RATING), *cost_columns(rating)],
+        "users": user_cards(ranking, evaluation_data, settings.report_users, settings.seed),
+        "settings": [
+            (model.name, _flat(model.rows[-1]["settings"]), model.rows[-1]["versions"]) for model in view.models
+        ],
+    }
 
 
-def _view_section(
-    view: View, settings: BenchmarkSettings, evaluation_data: EvaluationData, compared: Sequence[dict[str, Any]]
-) -> str:
-    k = settings.shown_k
-    ranking_names = [f"{name}_at_{k}{end}" for end in ("_masked", "") for name in ("ndcg", "recall", "mrr")]
-    beyond = [f"{name}_at_{k}" for name in ("coverage", "novelty", "serendipity", "diversity", "popularity")]
-    rating = ("rmse", "mae", "auc", "balanced_accuracy", "f1", "accuracy", "rank_correlation")
-    parts = [
-        _section("What is reviewed next", _headline(view, compared), metric_table(view.ranking, ranking_names)),
-        missing_list(view),
-        _pictures(view, settings),
-        _section(
-            "Is the difference more than luck?",
-            "Differences on the same questions, with 95% bootstrap intervals; an interval that leaves out zero is one.",
-            _comparison(view, compared, k),
-        ),
-        _section(
-            "Known and unknown",
-            "Products that no training review names, and users with no review before the question, apart.",
-            band_table(view.ranking, k),
-        ),
-        _section(
-            "Beyond accuracy",
-            "How much of the catalogue is offered, how little known, surprising and varied the lists are.",
-            metric_table(view.ranking, beyond, costs=False),
-        ),
-        _section("How many stars it gets", "The rating of the held-out reviews.", metric_table(view.rating, rating)),
-        _section(
-            "Some users",
-            "Drawn from short and long histories alike; what they reviewed next is marked.",
-            user_cards(view.ranking, evaluation_data, settings.report_users, settings.seed),
-        ),
-        "<details><summary>Settings and versions</summary>"
-        + settings_list(list({model.name: model for model in (*view.ranking, *view.rating)}.values()))
-        + "</details>",
+def _charts(view: View, settings: BenchmarkSettings) -> list[tuple[str, Markup]]:
+    """Titles and drawings."""
+    metric, label, drawn = view.metric, readable(view.metric), view.drawn
+    points = [
+        (model, max(model.mean_of("fit_seconds") or 0.0, _FASTEST), *_value(model.metrics, model.errors, metric))
+        for model in view.ranking
     ]
-    return f'<div class=view data-view="{escape(view.fit_on)}">{"".join(parts)}</div>'
-
-
-def _section(title: str, text: str, content: str) -> str:
-    if not content:
-        return ""
-    return f"<section class=block><h2>{escape(title)}</h2><p>{text}</p>{content}</section>"
-
-
-def _headline(view: View, compared: Sequence[dict[str, Any]]) -> str:
-    if not view.ranking:
-        return ""
-    best = view.ranking[0]
-    text = f"<b>{escape(best.name)}</b> reaches the highest {readable(view.metric)}, {best.metrics[view.metric]:.4f}."
-    own = next((model for model in view.ranking if model.is_own), None)
-    if own is not None and own is not best:
-        text += f" Our model, <b>{OWN_MODEL}</b>, reaches {own.metrics[view.metric]:.4f}"
-        gap = next((one for one in _of_view(view, compared) if one["model"] == best.name), None)
-        if gap is not None and gap["against"] == OWN_MODEL and gap["metric"] == view.metric:
-            clear = "clear of chance" if gap["low"] > 0 else "within chance"
-            text += f"; the difference of {gap['difference']:.4f} is {clear}"
-        text += "."
-    return text
-
-
-def _pictures(view: View, settings: BenchmarkSettings) -> str:
-    if not view.ranking:
-        return ""
-    k, metric = settings.shown_k, view.metric
-    points = []
-    for model in view.ranking:
-        seconds = model.mean_of("fit_seconds")
-        place = Point(max(seconds or 0.0, _FASTEST), model.metrics[metric], model.errors.get(metric, 0.0))
-        points.append(Series(model.name, model.colour, (place,), model.is_own))
-    figures = [("Accuracy against the time to learn", scatter(points, "time to learn", readable(metric)))]
-    chosen = _chosen(view.ranking)
+    charts = [("Accuracy against the time to fit", scatter(points, label))]
     for name in ("recall", "ndcg"):
-        series = [
-            Series(
-                model.name,
-                model.colour,
-                tuple(
-                    Point(place, model.metrics[key], model.errors.get(key, 0.0))
-                    for place, key in enumerate(f"{name}_at_{length}_masked" for length in settings.ks)
+        keys = {f"{name}_at_{k}_masked": str(k) for k in settings.ks}
+        curves = [
+            (
+                model,
+                {
+                    place: _value(model.metrics, model.errors, key)
+                    for key, place in keys.items()
                     if key in model.metrics
-                ),
-                model.is_own,
+                },
             )
-            for model in chosen
+            for model in drawn
         ]
-        label = readable(f"{name}_masked")
-        figures.append((f"{label}, by length of the list", lines(series, list(map(str, settings.ks)), "k", label)))
+        title = readable(f"{name}_masked")
+        charts.append((f"{title}, by length of the list", lines(curves, list(keys.values()), "k", title)))
     for key, title, axis in (
-        ("by_history_length", "By length of the history", "reviews before the question"),
-        ("by_product_popularity", "By popularity of what was reviewed next", "train reviews of the product"),
-    ):
-        picture = _bands(chosen, key, f"ndcg_at_{k}_masked", axis)
-        figures += [(title, picture)] if picture else []
-    if view.has_folds:
-        figures.append(("Over time", _folds(chosen, metric)))
-    items = "".join(f"<figure><figcaption>{escape(title)}</figcaption>{svg}</figure>" for title, svg in figures)
-    return f"<section class=block><h2>Pictures</h2><div class=figures>{items}</div></section>"
-
-
-def _chosen(models: Sequence[Model]) -> list[Model]:
-    """The best, our own and popularity: more lines could not be told apart."""
-    best = [model for model in models if model.name != "popular" and not model.is_own][: _LINES_SHOWN - 2]
-    kept = {id(model) for model in best} | {id(model) for model in models if model.is_own or model.name == "popular"}
-    return [model for model in models if id(model) in kept]
-
-
-def _bands(models: Sequence[Model], key: str, metric: str, axis: str) -> str:
-    """A metric over bands of users or products, taken from the newest fold."""
-    rows = [(model, {band["label"]: band for band in model.rows[-1].get(key, ())}) for model in models]
-    labels = list(dict.fromkeys(label for _, bands in rows for label in bands))
-    series = [
-        Series(
-            model.name,
-            model.colour,
-            tuple(
-                Point(place, bands[label][metric], bands[label].get(f"{metric}_error", 0.0))
-                for place, label in enumerate(labels)
-                if label in bands
-            ),
-            model.is_own,
-        )
-        for model, bands in rows
-        if bands
-    ]
-    return lines(series, labels, axis, readable(metric)) if series else ""
-
-
-def _folds(models: Sequence[Model], metric: str) -> str:
-    folds = sorted({row["fold"] for model in models for row in model.rows})
-    series = [
-        Series(
-            model.name,
-            model.colour,
-            tuple(
-                Point(folds.index(row["fold"]), row["metrics"][metric], row["standard_error"].get(metric, 0.0))
-                for row in model.rows
-            ),
-            model.is_own,
-        )
-        for model in models
-    ]
-    return lines(series, [f"window {fold + 1}" for fold in folds], "from the oldest to the newest", readable(metric))
-
-
-def _of_view(view: View, compared: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The comparisons of a view, of the newest fold where there are several."""
-    here = [one for one in compared if one["fit_on"] == view.fit_on]
-    folds = [one["fold"] for one in here if "fold" in one]
-    return [one for one in here if not folds or one["fold"] == max(folds)]
-
-
-def _comparison(view: View, compared: Sequence[dict[str, Any]], k: int) -> str:
-    here = [one for one in _of_view(view, compared) if one["metric"] == f"ndcg_at_{k}_masked"]
-    if not here:
-        return ""
-    colours = {model.name: model.colour for model in view.ranking}
-    here.sort(key=lambda one: -one["difference"])
-    rows = [
+        ("by_history_length", "By length of the history", "reviews before the query"),
         (
-            one["model"],
-            colours.get(one["model"], "#888"),
-            one["difference"],
-            one["low"],
-            one["high"],
-            f"{one['model']}: {one['difference']:+.4f}, 95% from {one['low']:+.4f} to {one['high']:+.4f},"
-            f" Wilcoxon p = {one['p_value']:.2g}",
-        )
-        for one in here
-    ]
-    label = f"{readable(here[0]['metric'])}: model minus {here[0]['against']}"
-    return f"<figure class=wide>{intervals(rows, label)}</figure>"
+            "by_product_popularity",
+            "By popularity of what was reviewed next",
+            "reviews of the product in the train split",
+        ),
+    ):
+        segments = [(model, {one["label"]: one for one in model.rows[-1].get(key, ())}) for model in drawn]
+        curves = [
+            (model, {place: (one[metric], one.get(f"{metric}_error", 0.0)) for place, one in found.items()})
+            for model, found in segments
+            if found
+        ]
+        if curves:
+            places = list(dict.fromkeys(place for _, values in curves for place in values))
+            charts.append((title, lines(curves, places, axis, label)))
+    if view.has_folds:
+        folds = sorted({row["fold"] for model in drawn for row in model.rows})
+        curves = [
+            (
+                model,
+                {
+                    f"window {row['fold'] + 1}": _value(row["metrics"], row["standard_error"], metric)
+                    for row in model.rows
+                },
+            )
+            for model in drawn
+        ]
+        places = [f"window {fold + 1}" for fold in folds]
+        charts.append(("Over time", lines(curves, places, "from the oldest to the newest", label)))
+    return charts
+
+
+def _value(metrics: Mapping[str, float], errors: Mapping[str, float], name: str) -> tuple[float, float]:
+    return metrics[name], errors.get(name, 0.0)
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> str:
+    pieces = (
+        _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else f"{prefix}{name}={value}"
+        for name, value in settings.items()
+    )
+    return "  ".join(pieces)

@@ -1,7 +1,7 @@
-"""Some users of the test part: what they reviewed, what each model offers them, and what they reviewed next."""
+"""Some users of the test split: what they reviewed, what each model recommends, and what they reviewed next."""
 
 from collections.abc import Sequence
-from html import escape
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -17,34 +17,74 @@ from rec_sys.evaluation.segments import HISTORY_BOUNDS
 from rec_sys.experiments.benchmark.evaluation_data import EvaluationData
 from rec_sys.experiments.report.view import Model
 
-_HISTORY_SHOWN: Final = 8
 _LIST_SHOWN: Final = 5
 _MODELS_SHOWN: Final = 6
 
 
-def user_cards(models: Sequence[Model], evaluation_data: EvaluationData, number: int, seed: int) -> str:
-    """A card a user.
+@dataclass(frozen=True)
+class RecommendedList:
+    """What one model recommends to a user.
+
+    Attributes:
+        model: The model.
+        products: Titles, best first, each with whether the user reviewed it next.
+        deeper: Rank of the first product that was reviewed next where it stands below these; None where it does not.
+    """
+
+    model: Model
+    products: list[tuple[str, bool]]
+    deeper: int | None
+
+
+@dataclass(frozen=True)
+class UserCard:
+    """A user of the test split.
+
+    Attributes:
+        user_id: Their id.
+        history: Titles of what they reviewed before, newest first.
+        targets: Titles of what they reviewed next.
+        lists: One a model.
+    """
+
+    user_id: str
+    history: list[str]
+    targets: list[str]
+    lists: list[RecommendedList]
+
+
+def user_cards(models: Sequence[Model], evaluation_data: EvaluationData, number: int, seed: int) -> list[UserCard]:
+    """The cards, shortest history first.
 
     Args:
         models: Best first; those without lists are left out, and popularity stands last.
-        evaluation_data: Whose test questions were asked.
+        evaluation_data: Whose test queries were answered.
         number: Users to show.
         seed: Chooses them.
     """
     shown = _choose_models(models)
     if not shown or not number:
-        return ""
+        return []
     names = product_names(evaluation_data.dataset)
     users = list_user_ids(evaluation_data.dataset.reviews())
     queries = evaluation_data.split.test
-    return "".join(
-        _card(int(row), queries, users[int(queries.user_index[row])], names, shown)
-        for row in choose_queries(queries, number, seed)
-    )
+    cards = []
+    for row in choose_queries(queries, number, seed).tolist():
+        history = queries.history_products[slice(*queries.history_offsets[row : row + 2])][::-1]
+        targets = queries.target_products[slice(*queries.target_offsets[row : row + 2])].tolist()
+        cards.append(
+            UserCard(
+                user_id=users[int(queries.user_index[row])],
+                history=[names[product] for product in history],
+                targets=[names[product] for product in sorted(set(targets))],
+                lists=[_recommended(model, row, set(targets), names) for model in shown],
+            )
+        )
+    return cards
 
 
 def choose_queries(queries: Queries, number: int, seed: int) -> npt.NDArray[np.int64]:
-    """Questions drawn from all lengths of history in turn, shortest first."""
+    """Queries drawn from all lengths of history in turn, shortest first."""
     lengths = np.diff(queries.history_offsets)
     band = np.searchsorted(HISTORY_BOUNDS, lengths, side="right")
     order = np.random.default_rng(seed).permutation(len(queries))
@@ -71,29 +111,9 @@ def _choose_models(models: Sequence[Model]) -> list[Model]:
     return [*own, *others[: _MODELS_SHOWN - len(own) - len(popular)], *popular]
 
 
-def _card(row: int, queries: Queries, user_id: str, names: list[str], models: list[Model]) -> str:
-    history = queries.history_products[slice(*queries.history_offsets[row : row + 2])][::-1]
-    targets = set(queries.target_products[slice(*queries.target_offsets[row : row + 2])].tolist())
-    read = "".join(f"<li>{escape(names[product])}</li>" for product in history[:_HISTORY_SHOWN])
-    more = f"<li class=more>and {len(history) - _HISTORY_SHOWN} more</li>" if len(history) > _HISTORY_SHOWN else ""
-    wanted = "".join(f"<li class=hit>{escape(names[product])}</li>" for product in sorted(targets))
-    lists = "".join(_offered(model, row, targets, names) for model in models)
-    return (
-        f"<article class=user><h3>{escape(user_id)}<small>{len(history)} reviews before</small></h3>"
-        f"<div class=lists><section><h4>reviewed, newest first</h4><ul>{read}{more}</ul>"
-        f"<h4>reviewed next</h4><ul>{wanted}</ul></section>{lists}</div></article>"
-    )
-
-
-def _offered(model: Model, row: int, targets: set[int], names: list[str]) -> str:
+def _recommended(model: Model, row: int, targets: set[int], names: list[str]) -> RecommendedList:
     assert model.queries is not None
     products = [product for product in model.queries["top_products"][row].to_list() if product != NO_PRODUCT]
-    items = "".join(
-        f'<li class="{"hit" if product in targets else ""}">{escape(names[product])}</li>'
-        for product in products[:_LIST_SHOWN]
-    )
-    deeper = next((place for place, product in enumerate(products, start=1) if product in targets), None)
-    note = f"<li class=more>the next one stands at {deeper}</li>" if deeper and deeper > _LIST_SHOWN else ""
-    kind = ' class="own"' if model.is_own else ""
-    chip = f'<i style="background:{model.colour}"></i>'
-    return f"<section{kind}><h4>{chip}{escape(model.name)}</h4><ol>{items}{note}</ol></section>"
+    rank = next((rank for rank, product in enumerate(products, start=1) if product in targets), None)
+    shown = [(names[product], product in targets) for product in products[:_LIST_SHOWN]]
+    return RecommendedList(model, shown, rank if rank is not None and rank > _LIST_SHOWN else None)

@@ -1,7 +1,7 @@
 """The rows as the report shows them: one model a line, time folds averaged, best first."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +14,7 @@ from rec_sys.experiments.benchmark.settings import OWN_MODEL
 _COLOURS: Final = ("#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#8c6d31", "#5f9e6e", "#b5607a")
 _OWN_COLOUR: Final = "#d5431e"
 _REST_COLOUR: Final = "#a9b0b8"
+_LINES_SHOWN: Final = 9  # more could not be told apart
 
 
 @dataclass(frozen=True)
@@ -49,30 +50,49 @@ class Model:
 
 @dataclass(frozen=True)
 class View:
-    """What was fitted on one part of the data.
+    """What was fitted on the same splits of the data.
 
     Attributes:
-        fit_on: That part.
+        fit_on: Those splits.
         metric: The metric that sorts the ranking models.
         ranking: Models that rank products, best first.
         rating: Models that predict stars, best first.
         missing: Rows that were skipped or failed.
+        comparisons: Of `metric`, as `results.compare_rows` gives them, of the newest fold, largest difference first.
     """
 
     fit_on: str
     metric: str
     ranking: tuple[Model, ...]
     rating: tuple[Model, ...]
-    missing: tuple[dict[str, Any], ...] = field(default=())
+    missing: tuple[dict[str, Any], ...]
+    comparisons: tuple[dict[str, Any], ...]
+
+    @property
+    def models(self) -> list[Model]:
+        """All models, each once."""
+        return list({model.name: model for model in (*self.ranking, *self.rating)}.values())
 
     @property
     def has_folds(self) -> bool:
         """Whether there are several time windows."""
-        return any("fold" in row for model in (*self.ranking, *self.rating) for row in model.rows)
+        return any("fold" in row for model in self.models for row in model.rows)
+
+    @property
+    def own(self) -> Model | None:
+        """Our model, where it ranks."""
+        return next((model for model in self.ranking if model.is_own), None)
+
+    @property
+    def drawn(self) -> list[Model]:
+        """The models that get a line in the charts: the best, our own and popularity."""
+        best = [model for model in self.ranking if model.name != "popular" and not model.is_own][: _LINES_SHOWN - 2]
+        names = {model.name for model in best} | {OWN_MODEL, "popular"}
+        return [model for model in self.ranking if model.name in names]
 
 
-def make_views(finished: Sequence[FinishedRow], k: int) -> list[View]:
-    """One view for each part that models were fitted on, in the order of the rows."""
+def make_views(finished: Sequence[FinishedRow], compared: Sequence[dict[str, Any]], k: int) -> list[View]:
+    """One view for each set of splits that models were fitted on, in the order of the rows."""
     metric = f"ndcg_at_{k}_masked"
     colours = _assign_colours(finished, metric)
     views = []
@@ -92,6 +112,7 @@ def make_views(finished: Sequence[FinishedRow], k: int) -> list[View]:
                 ranking=tuple(sorted(ranking, key=lambda model: -model.metrics[metric])),
                 rating=tuple(sorted(rating, key=lambda model: model.metrics["rmse"])),
                 missing=tuple(one.row for one in here if one.row["status"] != "done"),
+                comparisons=_comparisons([one for one in compared if one["fit_on"] == fit_on], metric),
             )
         )
     return views
@@ -107,6 +128,12 @@ def _model(name: str, folds: list[FinishedRow], colour: str) -> Model:
         if all(key in row["standard_error"] for row in rows)
     }
     return Model(name, rows, metrics, errors, colour, folds[-1].queries)
+
+
+def _comparisons(compared: list[dict[str, Any]], metric: str) -> tuple[dict[str, Any], ...]:
+    newest = max((one["fold"] for one in compared if "fold" in one), default=None)
+    shown = [one for one in compared if one["metric"] == metric and one.get("fold") == newest]
+    return tuple(sorted(shown, key=lambda one: -one["difference"]))
 
 
 def _assign_colours(finished: Sequence[FinishedRow], metric: str) -> dict[str, str]:
