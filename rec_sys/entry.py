@@ -4,6 +4,7 @@ Hydra composes; this module asks it once before `hydra.main` runs, so that a wro
 nearest valid name and exit code 2 before anything is written.
 """
 
+import argparse
 import itertools
 import logging
 import os
@@ -19,8 +20,6 @@ from types import FrameType
 from typing import Any, Final, NoReturn, TypeVar
 
 import hydra
-from hydra import compose, initialize_config_dir
-from hydra._internal.utils import get_args_parser  # the only list of Hydra's own flags
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -32,6 +31,7 @@ from rich.console import Console
 from rec_sys.contracts import InputError
 from rec_sys.files import explain_full_disk
 from rec_sys.settings import Section
+from rec_sys.settings_defaults import store_defaults
 from rec_sys.settings_errors import (
     check_overrides,
     explain_composition,
@@ -39,6 +39,7 @@ from rec_sys.settings_errors import (
     explain_missing,
     explain_validation,
 )
+from rec_sys.settings_help import help_text
 from rec_sys.settings_request import Request
 
 # Threads of torch that spin while they wait bring a busy machine to a halt: an epoch of a second took two minutes
@@ -81,8 +82,9 @@ def run_entry(run: Callable[[SettingsType], None], settings_type: type[SettingsT
     show_log()
     with _stopping_signals() as received:
         try:
-            _check_command_line(settings_type, config_name)
-            start()
+            if _check_command_line(settings_type, config_name, run.__globals__["__doc__"] or ""):
+                store_defaults(settings_type)
+                start()
         except InputError as error:
             codes.append(_report(error))
         except (HydraException, OmegaConfBaseException) as error:
@@ -159,27 +161,42 @@ def validate_settings(
 def _compose(request: Request) -> DictConfig:
     check_overrides(request)
     try:
-        with initialize_config_dir(str(request.config_dir), version_base=None):
-            return compose(request.config_name, overrides=list(request.overrides))
+        return request.compose(request.overrides)
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # Hydra raises the last for `hydra=1`
         raise explain_composition(error, request) from error
 
 
-def _check_command_line(settings_type: type[Section], config_name: str) -> None:
-    """Composes and validates every run that the command line asks for.
+def _check_command_line(settings_type: type[Section], config_name: str, purpose: str) -> bool:
+    """Composes and validates every run that the command line asks for, or answers `--help`.
+
+    Returns:
+        Whether anything is left to do.
 
     Raises:
         InputError: One of them has a wrong setting.
     """
-    arguments = get_args_parser().parse_args()
-    shows_something = arguments.help or arguments.hydra_help or arguments.info or arguments.shell_completion
-    if shows_something or arguments.config_dir or arguments.config_path or arguments.config_name:
-        return  # nothing runs, or the files are the user's own and Hydra alone knows them
-    for overrides in _runs(arguments.overrides) if arguments.multirun else [tuple(arguments.overrides)]:
-        if arguments.cfg:
-            _compose(Request(settings_type, CONFIG_DIR, config_name, overrides))
-        else:
-            compose_settings(overrides, settings_type, config_name)
+    # Those of Hydra's flags that change what is to be checked. Under any other one Hydra alone knows what is read.
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for flags in (("--help", "-h"), ("--multirun", "-m"), ("--run", "-r"), ("--resolve",)):
+        parser.add_argument(*flags, action="store_true")
+    for flags in (("--cfg", "-c"), ("--package", "-p")):
+        parser.add_argument(*flags)
+    known, rest = parser.parse_known_args()
+    typed = [text for text in rest if not text.startswith("-")]
+    if known.help:
+        text = help_text(Request(settings_type, CONFIG_DIR, config_name, tuple(typed)), purpose)
+        try:
+            print(text, flush=True)
+        except BrokenPipeError:  # whoever reads it, such as `head`, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    if typed == rest:
+        for overrides in _runs(typed) if known.multirun else [tuple(typed)]:
+            if known.cfg:
+                _compose(Request(settings_type, CONFIG_DIR, config_name, overrides))
+            else:
+                compose_settings(overrides, settings_type, config_name)
+    return True
 
 
 def _runs(overrides: list[str]) -> Iterator[tuple[str, ...]]:

@@ -1,16 +1,35 @@
-"""The pydantic mirror of config/; longer than most, because every setting stands here with its range and its reason."""
+"""Every setting with its default, range and reason, hence longer than most modules; config/ composes them."""
 
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 
 class Section(BaseModel):
     """A part of the settings: frozen, and closed to names it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), coerce_numbers_to_str=True)
+
+
+_READER = "Which kind of file is read; the choice of data says it."
+
+
+class CommandSettings(Section):
+    """What every command has that reads or writes results."""
+
+    output_dir: Path = Field(Path("outputs"), description="Prepared data, runs, bundles, index and results live here.")
 
 
 class DataCommon(Section):
@@ -24,28 +43,28 @@ class DataCommon(Section):
 class SampleData(DataCommon):
     """The built-in generated sample."""
 
-    reader: Literal["sample"]
-    num_users: int = Field(600, ge=20)
-    num_products: int = Field(240, ge=24)
-    num_reviews: int = Field(6_000, ge=200)
-    seed: int = Field(7, ge=0)
+    reader: Literal["sample"] = Field(description=_READER)
+    num_users: int = Field(600, ge=20, description="Users generated.")
+    num_products: int = Field(240, ge=24, description="Products generated.")
+    num_reviews: int = Field(6_000, ge=200, description="Reviews generated.")
+    seed: int = Field(7, ge=0, description="Another seed generates other people and products.")
     keep_unreviewed_products: bool = Field(True, description="Keep products that nobody has reviewed yet.")
 
 
 class RawFile(Section):
     """A raw file: a local path wins over the download."""
 
-    url: str | None = Field(None, pattern=r"^https://")
-    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    url: str | None = Field(None, pattern=r"^https://", description="Where it is fetched.")
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="What is fetched must match; empty: any.")
 
 
 class AmazonData(DataCommon):
     """Amazon reviews in one of the three published schemas."""
 
-    reader: Literal["amazon_2014", "amazon_2018", "amazon_2023"]
-    reviews_path: Path | None = None
-    metadata_path: Path | None = None
-    reviews_download: RawFile | None = None
+    reader: Literal["amazon_2014", "amazon_2018", "amazon_2023"] = Field(description=_READER)
+    reviews_path: Path | None = Field(None, description="A local file of reviews; it wins over the download.")
+    metadata_path: Path | None = Field(None, description="The same for the metadata of the products.")
+    reviews_download: RawFile | None = Field(None, description="Fetched where reviews_path is empty.")
     metadata_download: RawFile | None = Field(None, description="Fetched only where use_metadata is true.")
     use_metadata: bool = Field(False, description="Download the metadata too when no metadata_path is given.")
 
@@ -53,48 +72,48 @@ class AmazonData(DataCommon):
 class ReviewColumnMap(Section):
     """Which column of a table is what; a missing optional column is null."""
 
-    user_id: str
-    asin: str
-    rating: str | None = None
-    timestamp: str | None = None
-    title: str | None = None
-    text: str | None = None
-    style: str | None = None
-    helpful_votes: str | None = None
-    verified: str | None = None
+    user_id: str = Field(description="Who wrote it.")
+    asin: str = Field(description="The product.")
+    rating: str | None = Field(None, description="Stars, 1 to 5.")
+    timestamp: str | None = Field(None, description="When it was written; see timestamp_unit.")
+    title: str | None = Field(None, description="The headline.")
+    text: str | None = Field(None, description="The body.")
+    style: str | None = Field(None, description="The variant that was bought.")
+    helpful_votes: str | None = Field(None, description="How many found it helpful.")
+    verified: str | None = Field(None, description="Whether the purchase is known.")
 
 
 class ProductColumnMap(Section):
     """Which column of a product table is what."""
 
-    asin: str
-    title: str | None = None
-    brand: str | None = None
-    categories: str | None = None
-    price: str | None = None
-    features: str | None = None
-    description: str | None = None
+    asin: str = Field(description="The product.")
+    title: str | None = Field(None, description="Its name.")
+    brand: str | None = Field(None, description="Its maker.")
+    categories: str | None = Field(None, description="Its categories; see category_separator.")
+    price: str | None = Field(None, description="Its price.")
+    features: str | None = Field(None, description="Its features, in words.")
+    description: str | None = Field(None, description="Its description.")
 
 
 class TableData(DataCommon):
     """Any CSV or Parquet table, by a map of its columns."""
 
-    reader: Literal["table"]
-    reviews_path: Path | None = None
-    metadata_path: Path | None = None
-    columns: ReviewColumnMap
-    product_columns: ProductColumnMap | None = None
+    reader: Literal["table"] = Field(description=_READER)
+    reviews_path: Path = Field(description="The table of reviews, CSV or Parquet.")
+    metadata_path: Path | None = Field(None, description="The table of products, where there is one.")
+    columns: ReviewColumnMap = Field(description="Which column of the reviews is what.")
+    product_columns: ProductColumnMap | None = Field(None, description="Which column of the products is what.")
     timestamp_unit: Literal["s", "ms", "us", "iso"] = Field(
         "s", description="Unit of a numeric time; iso = a date text."
     )
-    category_separator: str = Field("|", min_length=1)
+    category_separator: str = Field("|", min_length=1, description="Stands between the categories of a product.")
 
 
 class SequencesData(DataCommon):
     """Bare sequences, `{"user": ..., "items": [...]}` a line: order instead of time."""
 
-    reader: Literal["sequences"]
-    path: Path | None = None
+    reader: Literal["sequences"] = Field(description=_READER)
+    path: Path = Field(description="The file of sequences.")
 
 
 DataSettings = Annotated[SampleData | AmazonData | TableData | SequencesData, Field(discriminator="reader")]
@@ -104,23 +123,26 @@ class TextSettings(Section):
     """The text encoder and where its weights come from."""
 
     source: Literal["encoder", "given", "none"] = Field("encoder", description="none: the model reads no text.")
-    vectors_path: Path | None = Field(None, description="source=given: float .npy [raw review rows, 384].")
-    weights: Literal["package", "folder", "hub"] = "package"
-    weights_folder: Path | None = None
-    hub_name: str = "sentence-transformers/all-MiniLM-L6-v2"
-    precision: Literal["fp32", "int8"] = "fp32"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    vectors_path: Path | None = Field(
+        None, validate_default=True, description="source=given: float .npy [raw review rows, 384]."
+    )
+    weights: Literal["package", "folder", "hub"] = Field("package", description="Where the encoder's weights are.")
+    weights_folder: Path | None = Field(None, validate_default=True, description="weights=folder: that folder.")
+    hub_name: str = Field("sentence-transformers/all-MiniLM-L6-v2", description="weights=hub: the model's name.")
+    precision: Literal["fp32", "int8"] = Field("fp32", description="Of the encoder; int8 is faster and less exact.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the encoder runs.")
     max_tokens: int = Field(256, ge=8, le=512, description="Tokens read of a text; the model was trained with 256.")
     token_budget: int = Field(0, ge=0, description="Padded tokens a batch; 0 = what suits the device.")
     num_threads: int = Field(0, ge=0, description="0 = every core.")
 
-    @model_validator(mode="after")
-    def _sources_are_complete(self) -> "TextSettings":
-        if self.source == "given" and self.vectors_path is None:
-            raise ValueError("text.source=given needs text.vectors_path")
-        if self.weights == "folder" and self.weights_folder is None:
-            raise ValueError("text.weights=folder needs text.weights_folder")
-        return self
+    @field_validator("vectors_path", "weights_folder")
+    @classmethod
+    def _sources_are_complete(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        needed = {"vectors_path": ("source", "given"), "weights_folder": ("weights", "folder")}
+        chooser, choice = needed[info.field_name or ""]
+        if path is None and info.data.get(chooser) == choice:
+            raise PydanticCustomError("missing", "it has no value")
+        return path
 
 
 class GraphSettings(Section):
@@ -165,13 +187,15 @@ class ModelSettings(Section):
     """The towers, the memory, and the two objectives."""
 
     memory: Literal["co_review", "none"] = Field("co_review", description="none: the towers rank alone.")
-    co_review: MemorySettings = MemorySettings()
+    co_review: MemorySettings = Field(MemorySettings(), description="The co-review memory.")
 
     tower: Literal["attention", "none"] = Field("attention", description="none: the memory ranks alone.")
-    convolution: Literal["transformer_conv", "gat"] = "transformer_conv"
+    convolution: Literal["transformer_conv", "gat"] = Field(
+        "transformer_conv", description="What attends over a product's reviews."
+    )
     dim: int = Field(128, ge=8, le=1024, description="Width of the user and product vectors.")
-    num_heads: int = Field(2, ge=1, le=16)
-    dropout: float = Field(0.3, ge=0, lt=1)
+    num_heads: int = Field(2, ge=1, le=16, description="Heads of the attention.")
+    dropout: float = Field(0.3, ge=0, lt=1, description="Share of the numbers set to zero in a step.")
     product_ids: bool = Field(True, description="Learned vectors a product, beside its text and reviews.")
     id_dropout: float = Field(
         0.1, ge=0, lt=1, description="Share of products whose learned vector is hidden in a step."
@@ -183,9 +207,9 @@ class ModelSettings(Section):
     mask_history: bool = Field(True, description="The products of a history do not compete in its softmax.")
     temperature: float = Field(0.07, ge=0.01, le=1, description="Divides the cosine in the softmax.")
     fit_temperature: bool = Field(False, description="Learn it, beginning there.")
-    ranking_weight: float = Field(1.0, ge=0)
-    rating_weight: float = Field(0.1, ge=0)
-    rating_error: Literal["absolute", "squared"] = "squared"
+    ranking_weight: float = Field(1.0, ge=0, description="Of the ranking loss.")
+    rating_weight: float = Field(0.1, ge=0, description="Of the error of predicted stars.")
+    rating_error: Literal["absolute", "squared"] = Field("squared", description="Which error that is.")
     rating_offsets: bool = Field(True, description="Global, user and product offsets inside the predicted rating.")
     offset_pseudo_counts: float = Field(5.0, ge=0, description="Shrinkage of the offsets.")
 
@@ -203,36 +227,38 @@ class ModelSettings(Section):
 class TrainerSettings(Section):
     """The loop; most of it is handed to Lightning."""
 
-    max_epochs: int = Field(40, ge=1)
+    max_epochs: int = Field(40, ge=1, description="Epochs at most.")
     patience: int = Field(6, ge=1, description="Epochs without a better validation before it stops.")
     batch_size: int = Field(256, ge=1, description="Reviews predicted a step.")
-    learning_rate: float = Field(2e-3, gt=0, le=1)
-    weight_decay: float = Field(0.01, ge=0)
+    learning_rate: float = Field(2e-3, gt=0, le=1, description="Of AdamW.")
+    weight_decay: float = Field(0.01, ge=0, description="Of AdamW.")
     num_candidates: int = Field(0, ge=0, description="Products drawn beside the batch's targets, with logQ; 0 = all.")
-    gradient_clip: float = Field(1.0, gt=0)
-    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
-    devices: int | Literal["auto"] = "auto"
-    strategy: str = "auto"
+    gradient_clip: float = Field(1.0, gt=0, description="Longest gradient of a step.")
+    accelerator: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where training runs.")
+    devices: int | Literal["auto"] = Field("auto", description="How many of them.")
+    strategy: str = Field("auto", description="Lightning's strategy for several devices.")
     # YAML and the command line read a bare 32 as a number.
     precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(str)] = Field(
         "auto", description="auto: bf16 on CUDA, fp32 on a CPU."
     )
     num_threads: int = Field(0, ge=0, description="0 = every core.")
-    progress: bool = True
+    progress: bool = Field(True, description="Show a progress bar.")
 
 
 class EvaluationSettings(Section):
     """The split and what is measured on it."""
 
-    protocol: Literal["leave_last_out", "random_split", "global_time", "time_folds", "next_days"] = "leave_last_out"
+    protocol: Literal["leave_last_out", "random_split", "global_time", "time_folds", "next_days"] = Field(
+        "leave_last_out", description="Which reviews are for test; the choice of evaluation says it."
+    )
     validation_fraction: float = Field(0.1, gt=0, lt=0.5, description="Users (random) or time (global) for validation.")
-    test_fraction: float = Field(0.1, gt=0, lt=0.5)
+    test_fraction: float = Field(0.1, gt=0, lt=0.5, description="The same for test.")
     window_days: int = Field(
         60, ge=1, description="time_folds, next_days: length of a window; the one before validates."
     )
     num_folds: int = Field(4, ge=1, le=50, description="time_folds: windows, one after the other up to the newest day.")
     fold: int = Field(0, ge=0, description="time_folds: which window is for test, counted from the oldest.")
-    ks: tuple[int, ...] = Field((5, 10, 20), min_length=1)
+    ks: tuple[int, ...] = Field((5, 10, 20), min_length=1, description="Lengths of the lists that are measured.")
     refit: bool = Field(False, description="Train once more on train + validation, for as many epochs as were best.")
     query_batch: int = Field(1024, ge=1, description="Users scored at once.")
 
@@ -281,10 +307,10 @@ class AblationSettings(Section):
 class TrackingSettings(Section):
     """MLflow."""
 
-    enabled: bool = True
-    experiment: str = "rec_sys"
-    uri: str | None = Field(None, description="Empty: a SQLite file in output_dir.")
-    system_metrics: bool = True
+    enabled: bool = Field(True, description="Record runs.")
+    experiment: str = Field("rec_sys", description="The experiment's name in MLflow.")
+    uri: str | None = Field(None, description="MLflow's server; empty: a SQLite file in output_dir.")
+    system_metrics: bool = Field(True, description="Record CPU, memory and GPU too.")
 
 
 class TritonSettings(Section):
@@ -294,9 +320,9 @@ class TritonSettings(Section):
         Path("triton_utils/model_repository"), description="rec_sys.modules.model_export fills it."
     )
     host: str = Field("127.0.0.1", min_length=1, description="The address to listen at; 0.0.0.0 = every one.")
-    grpc_port: int = Field(8001, ge=0, le=65535, description="0 = any free one; the same holds for the others.")
-    http_port: int = Field(8000, ge=0, le=65535)
-    metrics_port: int = Field(8002, ge=0, le=65535)
+    grpc_port: int = Field(8001, ge=0, le=65535, description="Of gRPC; 0 = any free one, as for the others.")
+    http_port: int = Field(8000, ge=0, le=65535, description="Of the HTTP protocol.")
+    metrics_port: int = Field(8002, ge=0, le=65535, description="Of the Prometheus metrics.")
     poll_seconds: int = Field(2, ge=0, description="Looks for newly published versions this often; 0 = never.")
     start_timeout_seconds: float = Field(120.0, gt=0, description="Time to load every model.")
     stop_timeout_seconds: float = Field(10.0, gt=0, description="Time to finish what is under way.")
@@ -331,7 +357,7 @@ class ExportSettings(Section):
     max_batch_size: int = Field(64, ge=1, le=4096, description="Most rows that Triton computes at once.")
     queue_delay_microseconds: int = Field(100, ge=0, description="How long a request waits for others to join.")
     kept_versions: int = Field(2, ge=1, description="Versions that are served and kept, the newest first.")
-    device: Literal["cpu", "gpu"] = "cpu"
+    device: Literal["cpu", "gpu"] = Field("cpu", description="Where Triton computes.")
     tower_instances: int = Field(1, ge=1, description="Copies of each tower that work at once.")
     text_instances: int = Field(1, ge=1, description="The same for the text encoder.")
     tower_threads: int = Field(1, ge=0, description="Threads of one copy on a CPU; 0 = every core.")
@@ -362,22 +388,22 @@ class IndexCommon(Section):
     min_recall: float = Field(
         0.99, ge=0, le=1, description="Share of the exact ten best that those answers must hold on average."
     )
-    progress: bool = True
+    progress: bool = Field(True, description="Show a progress bar.")
 
 
 class EdgeIndex(IndexCommon):
     """Qdrant Edge inside this process, on a folder of versions."""
 
-    backend: Literal["edge"]
-    folder: Path = Field(Path("outputs/index"), description="Readers need to write there too, to open it.")
+    backend: Literal["edge"] = Field(description="The choice of index says it.")
+    folder: Path = Field(description="Readers need to write there too, to open it.")
     lock_timeout: float = Field(30.0, ge=0, description="Seconds to wait for another writer of the folder.")
 
 
 class ServerIndex(IndexCommon):
     """A Qdrant server."""
 
-    backend: Literal["server"]
-    url: str = Field("http://localhost:6333", pattern=r"^https?://")
+    backend: Literal["server"] = Field(description="The choice of index says it.")
+    url: str = Field("http://localhost:6333", pattern=r"^https?://", description="The server's address.")
     api_key: str | None = Field(None, repr=False, description="Taken from QDRANT_API_KEY unless given.")
     collection: str = Field(
         "products", pattern=r"^[A-Za-z0-9_.-]+$", description="The alias that is served; versions are named after it."
@@ -418,7 +444,7 @@ class AccessToken(Section):
     """A token that lets its bearer in."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="Who bears it; stands in the log in its place.")
-    token: str = Field(min_length=8, repr=False)
+    token: str = Field(min_length=8, repr=False, description="What is sent as bearer token.")
     expires: AwareDatetime | None = Field(None, description="ISO 8601 with a zone; empty: never.")
 
 
@@ -433,7 +459,7 @@ class ServingSettings(Section):
     max_in_progress: int = Field(256, ge=1, description="Requests at once; those beyond are told to come again.")
     retry_after_seconds: int = Field(1, ge=1, description="What they are told.")
     stop_timeout_seconds: int = Field(10, ge=1, description="Time to finish what is under way.")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged from there on.")
     log_format: Literal["json", "console"] = Field("json", description="A line of JSON for each event, or for people.")
 
     @field_validator("token")
@@ -454,11 +480,10 @@ class ServingSettings(Section):
         return self
 
 
-class Settings(Section):
+class Settings(CommandSettings):
     """Everything config/config.yaml composes."""
 
-    seed: int = Field(0, ge=0, lt=2**31)
-    output_dir: Path = Path("outputs")
+    seed: int = Field(0, ge=0, lt=2**31, description="Of every draw: weights, batches, the split.")
     run_dir: Path | None = Field(
         None, description="Folder of this run; empty: one under output_dir, named by settings."
     )

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from rec_sys.contracts import InputError
+from rec_sys.settings_defaults import sections_in
 from rec_sys.settings_request import Request, has_key
 
 _MOST_SHOWN: Final = 5  # one slip, such as an experiment made for other data, can break many keys at once
@@ -134,11 +135,11 @@ def locate(settings_type: type[BaseModel], location: Iterable[str | int]) -> tup
         if isinstance(part, int):
             names[-1] += f"[{part}]"
         elif len(sections) > 1:
-            sections = [section for section in sections if part in _tags(section, field)]
+            sections = [section for section in sections if part in tags(section, field)]
         elif sections:
             names.append(part)
             field = sections[0].model_fields.get(part)
-            sections = list(_sections_in(field.annotation)) if field else []
+            sections = list(sections_in(field.annotation)) if field else []
     return ".".join(names), field
 
 
@@ -154,25 +155,18 @@ def _changed_tag(location: Sequence[str | int], request: Request) -> tuple[str, 
     if not isinstance(name, str) or len(location) < 2 or request.content(group).get(name) == location[1]:
         return None
     key, tag = f"{group}.{name}", str(location[1])
-    fitting = [option for option in request.options(group) if request.file(f"{group}/{option}").get(name) == tag]
+    fitting = [option for option in request.options(group) if request.option(group, option).get(name) == tag]
     named = " or ".join(f"{group}={option}" for option in fitting)
     return key, f"{key}={tag} does not fit {group}={request.choices[group]}", f"choose {named}, and leave {key} out"
 
 
-def _tags(section: type[BaseModel], union: FieldInfo | None) -> set[Any]:
+def tags(section: type[BaseModel], union: FieldInfo | None) -> set[Any]:
     """What pydantic may call a union's member: its discriminator's values, or, where that is not known, its name."""
     fields = section.model_fields
     if union and isinstance(union.discriminator, str):
         return set(get_args(fields[union.discriminator].annotation))
     literals = (field.annotation for field in fields.values() if get_origin(field.annotation) is Literal)
     return {section.__name__, *(value for literal in literals for value in get_args(literal))}
-
-
-def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _sections_in(argument)
 
 
 def _check_choice(override: Override, request: Request) -> None:
@@ -199,7 +193,7 @@ def _check_choice(override: Override, request: Request) -> None:
 def _unknown_key(key: str, request: Request) -> tuple[str, str]:
     """What is wrong with a key that does not exist, and what to write instead."""
     group, _, rest = key.partition(".")
-    owners = [option for option in request.options(group) if has_key(request.file(f"{group}/{option}"), rest)]
+    owners = [option for option in request.options(group) if has_key(request.option(group, option), rest)]
     if owners and group in request.choices:
         named = " or ".join(f"{group}={option}" for option in owners)
         what = f"{key} belongs to {named}, and {group}={request.choices[group]} is chosen"
@@ -236,15 +230,25 @@ def _nearest(key: str, choices: Sequence[str], cutoff: float = 0.6) -> str | Non
 
 
 def _allowed(field: FieldInfo | None) -> str:
-    """What a field takes, in words: its kind, its range and what it is for."""
+    """What a field takes, in words, and what it is for."""
     if field is None:
         return "another value"
-    words = " or ".join(dict.fromkeys(_kinds(field.annotation)))
+    return describe_values(field) + (f" ({field.description.rstrip('.')})" if field.description else "")
+
+
+def describe_values(field: FieldInfo) -> str:
+    """The kind and the range of a field's values, in words."""
+    words = _either(_kinds(field.annotation))
     for constraint in field.metadata:
         for name, phrase in _BOUNDS.items():
             if (bound := getattr(constraint, name, None)) is not None:
                 words += f", {phrase} {bound}"
-    return words + (f" ({field.description.rstrip('.')})" if field.description else "")
+    return words
+
+
+def _either(words: Iterable[str]) -> str:
+    *before, last = dict.fromkeys(words)
+    return f"{', '.join(before)} or {last}" if before else last
 
 
 def _kinds(annotation: Any) -> Iterator[str]:
@@ -255,7 +259,7 @@ def _kinds(annotation: Any) -> Iterator[str]:
     elif get_origin(annotation) is Literal:
         yield from (str(value) for value in get_args(annotation))
     elif get_origin(annotation) in (list, tuple, set):
-        yield f"a list such as [a,b], each {' or '.join(_kinds(get_args(annotation)[0]))}"
+        yield f"a list such as [a,b], each {_either(_kinds(get_args(annotation)[0]))}"
     elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield f"a section with {', '.join(annotation.model_fields)}"
     else:

@@ -1,18 +1,21 @@
-"""What a command line asks of the files in config/, so that a wrong setting can be answered with the right file."""
+"""What a command line asks of config/, so that a wrong setting can be answered with the right name and file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel
+
+from rec_sys.settings_defaults import default_tree, sections_in, store_defaults
 
 
 @dataclass(frozen=True)
 class Request:
-    """A command line, read against the files in config/.
+    """A command line, read against the configuration that it chooses.
 
     Args:
         settings_type: The pydantic type that the composed settings must fit.
@@ -26,46 +29,47 @@ class Request:
     config_name: str
     overrides: tuple[str, ...]
 
+    def compose(self, overrides: Iterable[str], file: str | None = None, *, with_hydra: bool = False) -> DictConfig:
+        """What Hydra makes of arguments, from the command's file or another one of config/."""
+        store_defaults(self.settings_type)
+        with initialize_config_dir(str(self.config_dir), version_base=None):
+            return compose(file or self.config_name, overrides=list(overrides), return_hydra_config=with_hydra)
+
     def options(self, group: str) -> list[str]:
         """The files that a group can be set to; empty where there is no such group."""
         return sorted(path.stem for path in (self.config_dir / group).glob("*.yaml"))
 
     @cached_property
-    def primaries(self) -> list[str]:
-        """The command's own file, then those it builds on."""
-
-        def walk(name: str) -> Iterator[str]:
-            yield name
-            for entry in self._defaults(name):
-                if isinstance(entry, str) and entry != "_self_":
-                    yield from walk(entry)
-
-        return list(walk(self.config_name))
+    def composed(self) -> dict[str, Any]:
+        """The configuration under the files chosen on the command line, before any value is given."""
+        pairs = ((text, *text.lstrip("+").partition("=")[::2]) for text in self.overrides)
+        chosen = [text.lstrip("+") for text, group, choice in pairs if choice in self.options(group)]
+        return _plain(self.compose(chosen, with_hydra=True))
 
     @cached_property
     def choices(self) -> dict[str, str]:
         """The file chosen in each group: by default, or on the command line."""
-        chosen: dict[str, str] = {}
-        for name in reversed(self.primaries):
-            for entry in self._defaults(name):
-                if isinstance(entry, dict):
-                    # A key of two words, such as `override hydra/job_logging`, speaks to Hydra.
-                    chosen |= {group: choice for group, choice in entry.items() if " " not in group}
-        for text in self.overrides:
-            group, _, choice = text.lstrip("+").partition("=")
-            if choice in self.options(group):
-                chosen[group] = choice
-        return chosen
+        chosen = self.composed["hydra"]["runtime"]["choices"]
+        return {group: choice for group, choice in reversed(chosen.items()) if not group.startswith("hydra/")}
 
     @cached_property
     def top_level(self) -> list[str]:
         """The names that may stand before the first dot."""
         return sorted({*self.settings_type.model_fields, *self.choices})
 
+    def option(self, group: str, name: str) -> dict[str, Any]:
+        """What one file of a section's group gives, with what it starts from."""
+        return _plain(self.compose([], f"{group}/{name}"))[group]
+
     def file(self, name: str) -> dict[str, Any]:
-        """The content of a file in config/, given without its ending, as it is written there."""
-        content = OmegaConf.to_container(OmegaConf.load(self.config_dir / f"{name}.yaml"))
-        return {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
+        """What is written in one file of config/, given without its ending, and nothing that it starts from."""
+        return _plain(OmegaConf.load(self.config_dir / f"{name}.yaml"))
+
+    def remark(self, group: str, name: str) -> str:
+        """What the first line of an option's file says of it; empty where that is no comment."""
+        lines = (self.config_dir / group / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+        first = next((line for line in lines if not line.startswith("# @package")), "")
+        return first.removeprefix("# ") if first.startswith("# ") else ""
 
     def content(self, key: str) -> Any:
         """What stands at a dotted key under the chosen files: a section's keys, or a bare value.
@@ -73,14 +77,8 @@ class Request:
         Raises:
             KeyError: Nothing stands there.
         """
-        name, *below = key.split(".")
-        if name in self.choices:
-            found: Any = self.file(f"{name}/{self.choices[name]}")
-        else:
-            found = next((self.file(primary)[name] for primary in self.primaries if name in self.file(primary)), None)
-            if found is None and name not in self.top_level:
-                raise KeyError(key)
-        for part in below:
+        found: Any = {name: self.composed.get(name, {}) for name in self.top_level}
+        for part in key.split("."):
             if not isinstance(found, dict):
                 raise KeyError(key)
             found = found[part]
@@ -104,8 +102,9 @@ class Request:
     def keys(self) -> list[str]:
         """Every dotted key below the top level: those of the chosen files first, then those of other choices."""
         chosen = [key for name in self.top_level for key in dotted_keys(self.content(name), name)]
-        others = [(name, option) for name in self.choices if name in self._sections for option in self.options(name)]
-        return chosen + [key for name, file in others for key in dotted_keys(self.file(f"{name}/{file}"), name)]
+        kinds = {name: list(sections_in(field.annotation)) for name, field in self.settings_type.model_fields.items()}
+        others = [(name, kind) for name, found in kinds.items() if len(found) > 1 for kind in found]
+        return chosen + [key for name, kind in others for key in dotted_keys(default_tree(kind), name)]
 
     def typed(self, key: str) -> bool:
         """Whether the command line names this key or one below it."""
@@ -116,7 +115,7 @@ class Request:
         """The choice, such as `experiment=quick`, whose file writes this key into another section."""
         guests = [(group, choice) for group, choice in self.choices.items() if group not in self._sections]
         writers = [f"{group}={choice}" for group, choice in guests if has_key(self.file(f"{group}/{choice}"), key)]
-        return writers[-1] if writers and "." in key else None
+        return next(iter(writers), None)
 
     def home(self, key: str) -> str:
         """The path of the file that gives a key its value, or in which it would stand."""
@@ -126,8 +125,8 @@ class Request:
         elif group in self.choices and group in self._sections:
             file = f"{group}/{self.choices[group]}"
         else:
-            file = next((name for name in self.primaries if group in self.file(name)), self.config_name)
-        return f"{self.config_dir.name}/{file}.yaml"
+            file = next((name for name in self._primaries(self.config_name) if group in self.file(name)), "")
+        return f"{self.config_dir.name}/{file or self.config_name}.yaml"
 
     def place(self, key: str) -> str:
         """Where to look for a key: on the command line or in its file."""
@@ -138,8 +137,17 @@ class Request:
     def _sections(self) -> set[str]:
         return set(self.settings_type.model_fields)
 
-    def _defaults(self, name: str) -> list[Any]:
-        return list(self.file(name).get("defaults", []))
+    def _primaries(self, name: str) -> Iterator[str]:
+        """The command's own file, then those it builds on."""
+        yield name
+        for entry in self.file(name).get("defaults", []):
+            if isinstance(entry, str) and (self.config_dir / f"{entry}.yaml").is_file():
+                yield from self._primaries(entry)
+
+
+def _plain(config: Any) -> dict[str, Any]:
+    content = OmegaConf.to_container(config)
+    return {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
 
 
 def has_key(tree: Any, key: str) -> bool:

@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from rec_sys.baselines.catalogue import BaselineSettings, make_baseline
+from rec_sys.baselines.catalogue import make_baseline
 from rec_sys.baselines.contract import Baseline
 from rec_sys.baselines.reviews import Histories, TrainingReviews
+from rec_sys.baselines.settings import BaselineSettings
 from rec_sys.evaluation.ranks import NO_PRODUCT, rank_products
 
 SIZE = 24  # users, and products

@@ -3,113 +3,24 @@
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 from rec_sys.baselines.content import ContentBaseline
 from rec_sys.baselines.contract import Baseline
-from rec_sys.baselines.dssm import DssmBaseline, DssmSettings
-from rec_sys.baselines.factors import (
-    AlsBaseline,
-    AlsSettings,
-    BprBaseline,
-    BprSettings,
-    LightFmBaseline,
-    LightFmSettings,
-    PureSvdBaseline,
-    PureSvdSettings,
-)
-from rec_sys.baselines.item_to_item import (
-    EaseBaseline,
-    EaseSettings,
-    ItemKnnBaseline,
-    ItemKnnSettings,
-    RecentEaseSettings,
-    RecentItemKnnSettings,
-    TfidfItemKnnSettings,
-)
-from rec_sys.baselines.learned import AutoencoderBaseline, AutoencoderSettings, Gru4RecBaseline, Gru4RecSettings
-from rec_sys.baselines.light_gcn import LightGcnBaseline, LightGcnSettings
-from rec_sys.baselines.popular import (
-    NoSettings,
-    PopularBaseline,
-    PopularRecentBaseline,
-    PopularRecentSettings,
-    RandomBaseline,
-)
+from rec_sys.baselines.dssm import DssmBaseline
+from rec_sys.baselines.factors import AlsBaseline, BprBaseline, LightFmBaseline, PureSvdBaseline
+from rec_sys.baselines.item_to_item import EaseBaseline, ItemKnnBaseline
+from rec_sys.baselines.learned import AutoencoderBaseline, Gru4RecBaseline
+from rec_sys.baselines.light_gcn import LightGcnBaseline
+from rec_sys.baselines.popular import PopularBaseline, PopularRecentBaseline, RandomBaseline
 from rec_sys.baselines.rating_baseline import RATING_BASELINES
-from rec_sys.baselines.transformers import (
-    Bert4RecBaseline,
-    Bert4RecSettings,
-    EsasrecBaseline,
-    EsasrecSettings,
-    HstuBaseline,
-    HstuSettings,
-    SasrecBaseline,
-    TransformerSettings,
-)
-from rec_sys.baselines.user_to_user import UserKnnBaseline, UserKnnSettings
+from rec_sys.baselines.transformers import Bert4RecBaseline, EsasrecBaseline, HstuBaseline, SasrecBaseline
+from rec_sys.baselines.user_to_user import UserKnnBaseline
 from rec_sys.contracts import InputError
 from rec_sys.data.dataset import DatasetSummary
 from rec_sys.settings import Section
 
-BaselineName = Literal[
-    "random",
-    "popular",
-    "popular_recent",
-    "item_knn",
-    "item_knn_tfidf",
-    "item_knn_recent",
-    "user_knn",
-    "ease",
-    "ease_recent",
-    "pure_svd",
-    "als",
-    "bpr",
-    "lightfm",
-    "autoencoder",
-    "light_gcn",
-    "dssm",
-    "gru4rec",
-    "sasrec",
-    "esasrec",
-    "hstu",
-    "bert4rec",
-    "content",
-    "rating_mean",
-    "rating_product_mean",
-    "rating_offsets",
-]
-BASELINE_NAMES: Final[tuple[BaselineName, ...]] = get_args(BaselineName)
 GROUP_COMMAND: Final = "uv run --group baselines"
-
-
-class BaselineSettings(Section):
-    """The settings of every baseline that has any; the defaults are those of the 2018 instrument sequences."""
-
-    popular_recent: PopularRecentSettings = PopularRecentSettings()
-    item_knn: ItemKnnSettings = ItemKnnSettings()
-    item_knn_tfidf: TfidfItemKnnSettings = TfidfItemKnnSettings()
-    item_knn_recent: RecentItemKnnSettings = RecentItemKnnSettings()
-    user_knn: UserKnnSettings = UserKnnSettings()
-    ease: EaseSettings = EaseSettings()
-    ease_recent: RecentEaseSettings = RecentEaseSettings()
-    pure_svd: PureSvdSettings = PureSvdSettings()
-    als: AlsSettings = AlsSettings()
-    bpr: BprSettings = BprSettings()
-    lightfm: LightFmSettings = LightFmSettings()
-    autoencoder: AutoencoderSettings = AutoencoderSettings()
-    light_gcn: LightGcnSettings = LightGcnSettings()
-    dssm: DssmSettings = DssmSettings()
-    gru4rec: Gru4RecSettings = Gru4RecSettings()
-    sasrec: TransformerSettings = TransformerSettings()
-    esasrec: EsasrecSettings = EsasrecSettings()
-    hstu: HstuSettings = HstuSettings()
-    bert4rec: Bert4RecSettings = Bert4RecSettings()
-
-    def of(self, name: str) -> Section:
-        """One baseline's settings; empty for a baseline without any."""
-        section = getattr(self, name, None)
-        return section if isinstance(section, Section) else NoSettings()
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ import numpy.typing as npt
 
 from rec_sys import ragged
 from rec_sys.baselines.contract import Baseline
-from rec_sys.baselines.popular import NoSettings
 from rec_sys.baselines.reviews import Histories, TrainingReviews
+from rec_sys.baselines.settings import NoSettings
 from rec_sys.data.interactions import BoolArray, FloatArray
 
 

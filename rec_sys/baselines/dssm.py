@@ -4,29 +4,17 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from rec_sys.baselines.contract import NetworkBaseline
 from rec_sys.baselines.reviews import Histories, TrainingReviews
-from rec_sys.baselines.search_space import between
+from rec_sys.baselines.settings import DssmSettings
 from rec_sys.data.interactions import FloatArray
-from rec_sys.settings import Section
 
 if TYPE_CHECKING:
     import torch
     from scipy.sparse import csr_matrix
 
 _PRODUCTS_AT_ONCE: Final = 2048
-
-
-class DssmSettings(Section):
-    """DSSM."""
-
-    dim: int = Field(128, ge=1, json_schema_extra=between(32, 256, log=True))
-    learning_rate: float = Field(2e-3, gt=0, json_schema_extra=between(2e-4, 1e-2, log=True))
-    margin: float = Field(0.4, gt=0, json_schema_extra=between(0.1, 1), description="Of the triplet loss.")
-    epochs: int = Field(30, ge=1, json_schema_extra=between(10, 100, log=True))
-    batch_size: int = Field(128, ge=1)
 
 
 class DssmBaseline(NetworkBaseline):

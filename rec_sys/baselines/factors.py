@@ -1,47 +1,11 @@
 """Baselines that multiply a user's factors with a product's: ALS, BPR, PureSVD and LightFM."""
 
 import numpy as np
-from pydantic import Field
 
 from rec_sys.baselines.contract import Baseline
 from rec_sys.baselines.reviews import Histories, TrainingReviews
-from rec_sys.baselines.search_space import between
+from rec_sys.baselines.settings import AlsSettings, BprSettings, LightFmSettings, PureSvdSettings
 from rec_sys.data.interactions import BoolArray, FloatArray
-from rec_sys.settings import Section
-
-
-class AlsSettings(Section):
-    """Alternating least squares."""
-
-    dim: int = Field(256, ge=1, json_schema_extra=between(16, 512, log=True), description="Factors.")
-    regularization: float = Field(50.0, ge=0, json_schema_extra=between(0.1, 200, log=True))
-    confidence: float = Field(40.0, gt=0, json_schema_extra=between(1, 200, log=True), description="Alpha.")
-    iterations: int = Field(15, ge=1)
-    recency: float = Field(1.0, gt=0, le=1, description="As for item_knn.")
-
-
-class BprSettings(Section):
-    """Bayesian personalised ranking."""
-
-    dim: int = Field(128, ge=1, json_schema_extra=between(16, 256, log=True), description="Factors.")
-    learning_rate: float = Field(0.05, gt=0, json_schema_extra=between(0.005, 0.3, log=True))
-    regularization: float = Field(0.01, ge=0, json_schema_extra=between(1e-4, 0.1, log=True))
-    iterations: int = Field(100, ge=1, json_schema_extra=between(20, 400, log=True))
-
-
-class PureSvdSettings(Section):
-    """PureSVD."""
-
-    dim: int = Field(128, ge=1, json_schema_extra=between(8, 512, log=True), description="Factors.")
-    recency: float = Field(1.0, gt=0, le=1, description="As for item_knn.")
-
-
-class LightFmSettings(Section):
-    """LightFM."""
-
-    dim: int = Field(64, ge=1, json_schema_extra=between(16, 128, log=True), description="Factors.")
-    learning_rate: float = Field(0.05, gt=0, json_schema_extra=between(0.005, 0.2, log=True))
-    epochs: int = Field(30, ge=1, json_schema_extra=between(5, 100, log=True))
 
 
 class AlsBaseline(Baseline):

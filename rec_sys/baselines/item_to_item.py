@@ -5,65 +5,14 @@ newest review and falls by the factor `recency` with each step back.
 """
 
 import warnings
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from rec_sys.baselines.contract import Baseline
 from rec_sys.baselines.reviews import Histories, TrainingReviews
-from rec_sys.baselines.search_space import between
+from rec_sys.baselines.settings import EaseSettings, ItemKnnSettings
 from rec_sys.data.interactions import FloatArray
-from rec_sys.settings import Section
-
-
-class ItemKnnSettings(Section):
-    """Item-to-item nearest neighbours."""
-
-    weighting: Literal["bm25", "tfidf", "cosine"] = Field("bm25", description="How reviews are weighted beforehand.")
-    num_neighbours: int = Field(1000, ge=1, json_schema_extra=between(20, 2000, log=True))
-    saturation: float = Field(1.2, gt=0, json_schema_extra=between(0.1, 10, log=True), description="BM25's K1.")
-    length_norm: float = Field(0.1, ge=0, le=1, json_schema_extra=between(0, 1), description="BM25's B.")
-    recency: float = Field(1.0, gt=0, le=1, description="Weight of a review against the next newer one.")
-
-
-class TfidfItemKnnSettings(ItemKnnSettings):
-    """The same, weighted by TF-IDF."""
-
-    weighting: Literal["bm25", "tfidf", "cosine"] = Field("tfidf", description="How reviews are weighted beforehand.")
-
-
-class RecentItemKnnSettings(ItemKnnSettings):
-    """The same, with newer reviews weighing more."""
-
-    num_neighbours: int = Field(500, ge=1, json_schema_extra=between(20, 2000, log=True))
-    length_norm: float = Field(0.25, ge=0, le=1, json_schema_extra=between(0, 1), description="BM25's B.")
-    recency: float = Field(
-        0.85,
-        gt=0,
-        le=1,
-        json_schema_extra=between(0.5, 1),
-        description="Weight of a review against the next newer one.",
-    )
-
-
-class EaseSettings(Section):
-    """EASE."""
-
-    regularization: float = Field(100.0, gt=0, json_schema_extra=between(5, 2000, log=True), description="Lambda.")
-    recency: float = Field(1.0, gt=0, le=1, description="Weight of a review against the next newer one.")
-
-
-class RecentEaseSettings(EaseSettings):
-    """The same, with newer reviews weighing more."""
-
-    recency: float = Field(
-        0.9,
-        gt=0,
-        le=1,
-        json_schema_extra=between(0.5, 1),
-        description="Weight of a review against the next newer one.",
-    )
 
 
 class ItemKnnBaseline(Baseline):

@@ -1,36 +1,11 @@
 """Baselines with a network of our own, small enough to read: an autoencoder and a recurrent network."""
 
 import numpy as np
-from pydantic import Field
 
 from rec_sys.baselines.contract import NetworkBaseline
 from rec_sys.baselines.reviews import Histories, TrainingReviews
-from rec_sys.baselines.search_space import between
+from rec_sys.baselines.settings import AutoencoderSettings, Gru4RecSettings
 from rec_sys.data.interactions import FloatArray
-from rec_sys.settings import Section
-
-
-class AutoencoderSettings(Section):
-    """Mult-VAE."""
-
-    dim: int = Field(128, ge=1, json_schema_extra=between(16, 256, log=True), description="Width of the code.")
-    hidden_dim: int = Field(512, ge=1, description="Width of the hidden layers.")
-    dropout: float = Field(0.5, ge=0, lt=1, json_schema_extra=between(0.1, 0.8))
-    divergence_weight: float = Field(0.2, ge=0, json_schema_extra=between(0, 1), description="Beta, once it has grown.")
-    learning_rate: float = Field(1e-3, gt=0, json_schema_extra=between(2e-4, 5e-3, log=True))
-    epochs: int = Field(40, ge=1, json_schema_extra=between(10, 100, log=True))
-    batch_size: int = Field(256, ge=1)
-
-
-class Gru4RecSettings(Section):
-    """GRU4Rec."""
-
-    dim: int = Field(128, ge=1, json_schema_extra=between(32, 256, log=True))
-    dropout: float = Field(0.3, ge=0, lt=1, json_schema_extra=between(0, 0.6))
-    learning_rate: float = Field(2e-3, gt=0, json_schema_extra=between(2e-4, 1e-2, log=True))
-    epochs: int = Field(12, ge=1, json_schema_extra=between(5, 60, log=True))
-    batch_size: int = Field(128, ge=1)
-    length: int = Field(50, ge=2, description="Newest products read.")
 
 
 class AutoencoderBaseline(NetworkBaseline):

@@ -1,23 +1,10 @@
 """LightGCN: factors smoothed over the graph of users and products."""
 
 import numpy as np
-from pydantic import Field
 
 from rec_sys.baselines.factors import FixedUsersBaseline
 from rec_sys.baselines.reviews import TrainingReviews
-from rec_sys.baselines.search_space import between
-from rec_sys.settings import Section
-
-
-class LightGcnSettings(Section):
-    """LightGCN."""
-
-    dim: int = Field(64, ge=1, json_schema_extra=between(32, 128, log=True))
-    num_layers: int = Field(3, ge=1, le=8, json_schema_extra=between(1, 4))
-    learning_rate: float = Field(5e-3, gt=0, json_schema_extra=between(5e-4, 2e-2, log=True))
-    regularization: float = Field(1e-4, ge=0, json_schema_extra=between(1e-6, 1e-2, log=True))
-    epochs: int = Field(60, ge=1, json_schema_extra=between(20, 200, log=True))
-    batch_size: int = Field(4096, ge=1, description="Reviews a step.")
+from rec_sys.baselines.settings import LightGcnSettings
 
 
 class LightGcnBaseline(FixedUsersBaseline):

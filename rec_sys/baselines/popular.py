@@ -1,29 +1,12 @@
 """Baselines that know nothing of the user: chance, and what everyone reviews."""
 
 import numpy as np
-from pydantic import Field
 
 from rec_sys.baselines.contract import Baseline
 from rec_sys.baselines.reviews import Histories, TrainingReviews
-from rec_sys.baselines.search_space import between
+from rec_sys.baselines.settings import NoSettings, PopularRecentSettings
 from rec_sys.contracts import MILLISECONDS_A_DAY
 from rec_sys.data.interactions import BoolArray, FloatArray, mix
-from rec_sys.settings import Section
-
-
-class NoSettings(Section):
-    """A baseline without any setting."""
-
-
-class PopularRecentSettings(Section):
-    """Popularity that fades."""
-
-    half_life_days: float = Field(
-        180.0,
-        gt=0,
-        json_schema_extra=between(7, 2000, log=True),
-        description="A review of this age counts half as much as one of the newest day.",
-    )
 
 
 class UnpersonalBaseline(Baseline):

@@ -5,56 +5,16 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import Field, model_validator
 
 from rec_sys import ragged
 from rec_sys.baselines.contract import Baseline
 from rec_sys.baselines.reviews import Histories, TrainingReviews
-from rec_sys.baselines.search_space import between
+from rec_sys.baselines.settings import Bert4RecSettings, EsasrecSettings, HstuSettings, TransformerSettings
 from rec_sys.data.interactions import BoolArray, FloatArray
-from rec_sys.settings import Section
 
 if TYPE_CHECKING:
     import pandas as pd
     import torch
-
-
-class TransformerSettings(Section):
-    """What all of them have."""
-
-    dim: int = Field(128, ge=2, json_schema_extra=between(64, 192))
-    num_layers: int = Field(2, ge=1, le=12, json_schema_extra=between(1, 3))
-    num_heads: int = Field(2, ge=1, le=16)
-    dropout: float = Field(0.3, ge=0, lt=1, json_schema_extra=between(0.05, 0.6))
-    learning_rate: float = Field(1e-3, gt=0, json_schema_extra=between(2e-4, 5e-3, log=True))
-    epochs: int = Field(12, ge=1, json_schema_extra=between(8, 60, log=True))
-    batch_size: int = Field(128, ge=1)
-    length: int = Field(50, ge=2, description="Newest products read.")
-
-    @model_validator(mode="after")
-    def _heads_divide_dim(self) -> "TransformerSettings":
-        if self.dim % self.num_heads:
-            raise ValueError(f"dim={self.dim} must be a multiple of num_heads={self.num_heads}")
-        return self
-
-
-class EsasrecSettings(TransformerSettings):
-    """eSASRec."""
-
-    num_negatives: int = Field(128, ge=1, description="Products drawn for each target's softmax.")
-
-
-class Bert4RecSettings(TransformerSettings):
-    """BERT4Rec."""
-
-    epochs: int = Field(40, ge=1, json_schema_extra=between(20, 120, log=True))
-    mask_share: float = Field(0.2, gt=0, lt=1, json_schema_extra=between(0.1, 0.5))
-
-
-class HstuSettings(TransformerSettings):
-    """HSTU."""
-
-    temperature: float = Field(0.07, gt=0, json_schema_extra=between(0.03, 0.3, log=True), description="Of the cosine.")
 
 
 class TransformerBaseline(Baseline):

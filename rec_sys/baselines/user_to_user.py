@@ -1,25 +1,11 @@
 """User-to-user nearest neighbours: what people with similar reviews have reviewed."""
 
-from typing import Literal
-
 import numpy as np
-from pydantic import Field
 
 from rec_sys.baselines.contract import Baseline
 from rec_sys.baselines.reviews import Histories, TrainingReviews
-from rec_sys.baselines.search_space import between
+from rec_sys.baselines.settings import UserKnnSettings
 from rec_sys.data.interactions import FloatArray
-from rec_sys.settings import Section
-
-
-class UserKnnSettings(Section):
-    """User-to-user nearest neighbours."""
-
-    weighting: Literal["bm25", "tfidf"] = Field("tfidf", description="How much a shared product says of two users.")
-    num_neighbours: int = Field(200, ge=1, json_schema_extra=between(10, 1000, log=True))
-    saturation: float = Field(1.2, gt=0, description="BM25's K1.")
-    length_norm: float = Field(0.5, ge=0, le=1, description="BM25's B.")
-    recency: float = Field(1.0, gt=0, le=1, json_schema_extra=between(0.5, 1), description="As for item_knn.")
 
 
 class UserKnnBaseline(Baseline):

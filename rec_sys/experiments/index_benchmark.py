@@ -25,7 +25,7 @@ from rec_sys.contracts import InputError, PayloadField
 from rec_sys.entry import run_entry
 from rec_sys.experiments.synthetic_bundle import write_synthetic_bundle
 from rec_sys.files import atomic_folder, writable_folder
-from rec_sys.settings import EdgeIndex, IndexSettings, Section, ServerIndex
+from rec_sys.settings import CommandSettings, EdgeIndex, IndexSettings, Section, ServerIndex
 from rec_sys.vector_database.catalogue import Catalogue, read_catalogue
 from rec_sys.vector_database.contract import (
     ProductAnswer,
@@ -57,11 +57,10 @@ class MeasurementSettings(Section):
     in_memory_seconds: float = Field(20.0, gt=0, description="Time for each kind of question there.")
 
 
-class IndexBenchmarkSettings(Section):
+class IndexBenchmarkSettings(CommandSettings):
     """Everything config/index_benchmark.yaml composes."""
 
-    seed: int = Field(0, ge=0, lt=2**31)
-    output_dir: Path = Path("outputs")
+    seed: int = Field(0, ge=0, lt=2**31, description="Of every draw.")
     bundle: Path | None = Field(None, description="A bundle whose products are measured first.")
     index: IndexSettings
     measurement: MeasurementSettings

@@ -20,15 +20,14 @@ from rec_sys.inference.backends import Backends
 from rec_sys.inference.batch_export import export_users
 from rec_sys.inference.contract import RecommendationAnswer, RecommendationRequest, parse
 from rec_sys.inference.recommender import Recommender
-from rec_sys.settings import IndexSettings, InferenceSettings, Section
+from rec_sys.settings import CommandSettings, IndexSettings, InferenceSettings
 
 _SHOWN_SNIPPET = 60  # characters
 
 
-class InferSettings(Section):
+class InferSettings(CommandSettings):
     """Everything config/infer.yaml composes."""
 
-    output_dir: Path = Path("outputs")
     bundle: Path | None = Field(None, description="Empty: the one that the index was made from.")
     user_id: str | None = Field(None, description="A user of the bundle.")
     reviews: Path | None = Field(

@@ -8,18 +8,19 @@ import warnings
 from pathlib import Path
 from typing import Final
 
+from pydantic import Field
+
 from rec_sys.bundle import find_bundle
 from rec_sys.entry import run_entry
-from rec_sys.settings import ExportSettings, Section, TritonSettings
+from rec_sys.settings import CommandSettings, ExportSettings, TritonSettings
 
 _LOG: Final = logging.getLogger(__name__)
 
 
-class ModelExportSettings(Section):
+class ModelExportSettings(CommandSettings):
     """Everything config/model_export.yaml composes."""
 
-    output_dir: Path = Path("outputs")
-    bundle: Path | None = None
+    bundle: Path | None = Field(None, description="A bundle's folder; empty: the newest in output_dir.")
     export: ExportSettings
     triton: TritonSettings
 

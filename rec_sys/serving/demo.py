@@ -22,7 +22,7 @@ from rec_sys.processes import overrides
 from rec_sys.serving.commands import Command
 from rec_sys.serving.curl_lines import curl_lines
 from rec_sys.serving.listening import listen
-from rec_sys.settings import Section, ServingSettings, TritonSettings
+from rec_sys.settings import CommandSettings, ServingSettings, TritonSettings
 from triton_utils.core import find_core
 from triton_utils.server import choose_ports
 
@@ -32,10 +32,9 @@ _READY_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.1
 
 
-class DemoSettings(Section):
+class DemoSettings(CommandSettings):
     """Everything config/demo.yaml composes."""
 
-    output_dir: Path = Path("outputs")
     bundle: Path | None = Field(None, description="Empty: the newest in output_dir, trained first where there is none.")
     training: tuple[str, ...] = Field((), description="Settings of that training, such as experiment=quick.")
     runtime: Literal["triton", "in_process"] = Field(

@@ -11,13 +11,12 @@ from rec_sys.inference.recommender import Recommender
 from rec_sys.serving.application import create_application
 from rec_sys.serving.listening import address_of, listen
 from rec_sys.serving.logs import configure_logs
-from rec_sys.settings import IndexSettings, InferenceSettings, Section, ServingSettings
+from rec_sys.settings import CommandSettings, IndexSettings, InferenceSettings, ServingSettings
 
 
-class GatewaySettings(Section):
+class GatewaySettings(CommandSettings):
     """Everything config/gateway.yaml composes."""
 
-    output_dir: Path = Path("outputs")
     bundle: Path | None = Field(None, description="A bundle's folder; empty: the one that the index was made from.")
     index: IndexSettings
     inference: InferenceSettings

@@ -10,9 +10,10 @@ import torch
 from rich.table import Table
 
 from rec_sys.baselines.contract import POPULAR
-from rec_sys.baselines.popular import NoSettings, PopularBaseline
+from rec_sys.baselines.popular import PopularBaseline
 from rec_sys.baselines.rating_baseline import RATING_BASELINES, RatingBaseline
 from rec_sys.baselines.reviews import Histories, TrainingReviews
+from rec_sys.baselines.settings import NoSettings
 from rec_sys.bundle import BundleContents, write_bundle
 from rec_sys.contracts import HistoryColumn, ProductVector, ReviewColumn
 from rec_sys.data.dataset import PreparedDataset, embedded_review_text

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from rec_sys.bundle import Bundle, find_bundle
 from rec_sys.entry import run_entry
-from rec_sys.settings import IndexSettings, Section
+from rec_sys.settings import CommandSettings, IndexSettings
 from rec_sys.vector_database.catalogue import read_catalogue
 from rec_sys.vector_database.contract import IndexVersion
 from rec_sys.vector_database.opening import open_publisher
@@ -20,10 +20,9 @@ from rec_sys.vector_database.publication import IndexPublisher
 _LOG: Final = logging.getLogger(__name__)
 
 
-class CreateVectorbaseSettings(Section):
+class CreateVectorbaseSettings(CommandSettings):
     """Everything config/create_vectorbase.yaml composes."""
 
-    output_dir: Path = Path("outputs")
     bundle: Path | None = Field(None, description="A bundle's folder; empty: the newest in output_dir.")
     action: Literal["publish", "rollback", "status"] = Field(
         "publish", description="rollback: serve the version before; status: say what is served."

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from rec_sys.entry import CONFIG_DIR, compose_settings
 from rec_sys.settings import Section, Settings
+from rec_sys.settings_defaults import default_tree, sections_in
 from rec_sys.settings_request import Request, dotted_keys
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -105,7 +106,7 @@ def test_a_settings_file_has_exactly_the_keys_of_its_section(config_name: str, g
         assert section, "no section has this file's reader"
         assert list(differences(section, content, group)) == []
     else:
-        written = set(dotted_keys(asked.content(group), group))
+        written = set(dotted_keys(asked.file(f"{group}/{option}"), group))
         unknown = {key.removeprefix(f"{group}.") for key in written} - {*asked.keys, *asked.top_level}
         assert unknown == set()
 
@@ -114,6 +115,7 @@ def test_a_settings_file_has_exactly_the_keys_of_its_section(config_name: str, g
 def test_every_choice_composes_and_every_setting_of_it_can_be_given(config_name: str, group: str, option: str) -> None:
     arguments = given_values(config_name, group, option)
     asked_for = [argument for argument in arguments if argument.endswith('="given"')]
+    asked_for += ["text.vectors_path=given"] if (group, option) == ("text", "given") else []
     assert arguments
     compose_settings([f"{group}={option}", *asked_for], commands()[config_name], config_name)
     compose_settings([f"{group}={option}", *arguments], commands()[config_name], config_name)
@@ -122,30 +124,63 @@ def test_every_choice_composes_and_every_setting_of_it_can_be_given(config_name:
 @pytest.mark.parametrize("config_name", commands())
 def test_the_top_level_of_settings_and_files_is_the_same(config_name: str) -> None:
     asked = request(config_name)
-    written = {name for file in asked.primaries for name in asked.file(file)} - {"defaults", "hydra"}
-    assert written == asked.settings_type.model_fields.keys() - asked.choices.keys()
+    assert asked.composed.keys() - {"hydra"} == asked.settings_type.model_fields.keys()
+
+
+def repeated_values(tree: Any, base: Any, prefix: str) -> Iterator[str]:
+    """The keys of a file whose values stand there already."""
+    for name, value in tree.items():
+        if isinstance(value, dict) and isinstance(base.get(name), dict):
+            yield from repeated_values(value, base[name], f"{prefix}.{name}")
+        elif name in base and value == base[name] and value is not None:
+            yield f"{prefix}.{name}"
+
+
+@pytest.mark.parametrize(("config_name", "group", "option"), choices())
+def test_no_file_repeats_a_default_of_the_code(config_name: str, group: str, option: str) -> None:
+    asked = request(config_name, f"{group}={option}")
+    written = asked.file(f"{group}/{option}")
+    base = {group: {}} | default_tree(asked.settings_type)
+    field = asked.settings_type.model_fields.get(group)
+    for kind in sections_in(field.annotation) if field and field.discriminator else ():
+        if kind.__name__ in written.get("defaults", []):
+            base[group] = default_tree(kind)
+    content = written if field is None else {group: written}
+    assert list(repeated_values(content, base, "")) == []
 
 
 @pytest.mark.parametrize("config_name", commands())
-def test_the_defaults_in_the_files_are_those_in_the_code(config_name: str) -> None:
-    def unequal(section: BaseModel, prefix: str) -> Iterator[str]:
-        for name, field in type(section).model_fields.items():
-            value = getattr(section, name)
-            if isinstance(value, BaseModel):
-                yield from unequal(value, f"{prefix}{name}.")
-            elif not field.is_required() and value != field.get_default(call_default_factory=True):
-                yield f"{prefix}{name}: {value!r} in the file, {field.default!r} in the code"
+def test_no_command_file_repeats_a_default_of_the_code(config_name: str) -> None:
+    asked = request(config_name)
+    assert list(repeated_values(asked.file(config_name), default_tree(asked.settings_type), "")) == []
 
-    assert list(unequal(compose_settings([], commands()[config_name], config_name), "")) == []
+
+def test_a_repeated_default_would_be_found() -> None:
+    base = {"dim": 128, "memory": {"recency": 0.9}}
+    assert list(repeated_values({"dim": 64, "memory": {"recency": 0.9}}, base, "model")) == ["model.memory.recency"]
+    assert list(repeated_values({"dim": 128, "other": 1}, base, "model")) == ["model.dim"]
+
+
+def leaves_without_words(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        below = list(sections_in(field.annotation))
+        for kind in below:
+            yield from leaves_without_words(kind, f"{prefix}{name}.")
+        if not below and not field.description:
+            yield f"{prefix}{name}"
+        yield from (f"{prefix}{name}: {kind.__name__}" for kind in below if not kind.__doc__)
+
+
+@pytest.mark.parametrize("config_name", commands())
+def test_every_setting_says_what_it_is_for(config_name: str) -> None:
+    assert list(leaves_without_words(commands()[config_name])) == []
 
 
 def test_no_settings_file_is_left_over() -> None:
     groups = {group for name in commands() for group in request(name).choices}
     folders = {path.relative_to(CONFIG_DIR).as_posix() for path in CONFIG_DIR.rglob("*") if any(path.glob("*.yaml"))}
     assert folders == groups
-    assert {path.stem for path in CONFIG_DIR.glob("*.yaml")} == {
-        file for name in commands() for file in request(name).primaries
-    }
+    assert {path.stem for path in CONFIG_DIR.glob("*.yaml")} == {*commands(), "command"}
 
 
 def test_a_file_that_differs_from_its_section_would_be_found() -> None:

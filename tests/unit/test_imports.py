@@ -16,8 +16,10 @@ PACKAGES = ("rec_sys", "triton_utils")
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("contracts", "ragged"),
     ("settings", "files", "processes", "bound_process"),
+    ("settings_defaults",),
     ("settings_request",),
     ("settings_errors",),
+    ("settings_help",),
     ("entry", "bundle", "tracking"),
     ("data", "text", "triton_utils"),
     ("graph", "vector_database"),

@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, field_validator
 
-from rec_sys.baselines.catalogue import BaselineName, BaselineSettings
+from rec_sys.baselines.settings import BaselineName, BaselineSettings
 from rec_sys.settings import Section, Settings
 
 FitOn = Literal["train", "train+validation"]

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rec_sys.baselines.catalogue import BASELINES, GROUP_COMMAND, BaselineSettings
+from rec_sys.baselines.catalogue import BASELINES, GROUP_COMMAND
 from rec_sys.baselines.search_space import Trial, among, between, can_be_tuned, draw, tuned_values
+from rec_sys.baselines.settings import BaselineSettings
 from rec_sys.contracts import InputError
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.experiments.benchmark import measure_model

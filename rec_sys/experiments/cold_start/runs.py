@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from rec_sys.baselines.content import ContentBaseline
-from rec_sys.baselines.popular import NoSettings, PopularBaseline
+from rec_sys.baselines.popular import PopularBaseline
 from rec_sys.baselines.reviews import TrainingReviews
+from rec_sys.baselines.settings import NoSettings
 from rec_sys.data.prepare import prepare
 from rec_sys.data.splits import Queries, Split, split_reviews
 from rec_sys.evaluation.model_scorer import ModelScorer

@@ -27,7 +27,7 @@ from rec_sys.files import atomic_folder
 from rec_sys.inference.backends import Backends
 from rec_sys.inference.contract import RecommendationAnswer, RecommendationRequest, Review, Runtime, StepTimes
 from rec_sys.inference.recommender import Recommender
-from rec_sys.settings import IndexSettings, InferenceSettings, Section, TritonSettings
+from rec_sys.settings import CommandSettings, IndexSettings, InferenceSettings, Section, TritonSettings
 from triton_utils.server import TritonServer
 
 Ask = Callable[[RecommendationRequest], Awaitable[StepTimes]]
@@ -62,10 +62,9 @@ class LatencyMeasurement(Section):
     seed: int = Field(0, ge=0)
 
 
-class LatencySettings(Section):
+class LatencySettings(CommandSettings):
     """Everything config/latency.yaml composes."""
 
-    output_dir: Path = Path("outputs")
     bundle: Path | None = Field(None, description="Empty: the one that the index was made from.")
     index: IndexSettings
     inference: InferenceSettings

@@ -26,6 +26,7 @@ from rec_sys.data.synthetic_table import (
 from rec_sys.experiments.scaling.one_epoch import STAGES, measure_to_file
 from rec_sys.files import atomic_folder, writable_folder
 from rec_sys.settings import (
+    CommandSettings,
     EvaluationSettings,
     GraphSettings,
     ModelSettings,
@@ -44,13 +45,6 @@ _ALL: Final = "all"
 _MEGABYTE: Final = 1e6
 
 
-class SampledTrainerSettings(TrainerSettings):
-    """The loop over a catalogue that is too large to be scored whole in every step."""
-
-    batch_size: int = Field(512, ge=1, description="Reviews predicted a step.")
-    num_candidates: int = Field(1_024, ge=0, description="Products drawn for the softmax; 0 = all.")
-
-
 class SizeSettings(Section):
     """What is measured."""
 
@@ -61,14 +55,13 @@ class SizeSettings(Section):
     text: bool = Field(True, description="Reviews have texts and stars; false: only who, what and when.")
 
 
-class ScalingSettings(Section):
+class ScalingSettings(CommandSettings):
     """Everything config/scaling.yaml composes."""
 
-    seed: int = Field(0, ge=0, lt=2**31)
-    output_dir: Path = Path("outputs")
+    seed: int = Field(0, ge=0, lt=2**31, description="Of every draw.")
     graph: GraphSettings
     model: ModelSettings
-    trainer: SampledTrainerSettings
+    trainer: TrainerSettings
     evaluation: EvaluationSettings
     scaling: SizeSettings
 
