@@ -29,11 +29,10 @@ from rec_sys.vector_database.contract import (
     UserTaste,
 )
 from rec_sys.vector_database.edge_index import EdgeProductIndex, EdgePublisher
-from rec_sys.vector_database.publication import IndexPublisher
+from rec_sys.vector_database.publication import IndexPublisher, draw_users
 from rec_sys.vector_database.server_index import ServerProductIndex
 from rec_sys.vector_database.server_publisher import ServerPublisher
 from rec_sys.vector_database.server_version import connect
-from rec_sys.vector_database.verification import draw_users
 
 SERVER_VARIABLE = "QDRANT_URL"
 BACK_ENDS = ("edge", "in_memory", "server")

@@ -37,10 +37,9 @@ from rec_sys.vector_database.contract import (
 )
 from rec_sys.vector_database.edge_index import EdgeProductIndex, EdgePublisher
 from rec_sys.vector_database.exact import ExactRanking
-from rec_sys.vector_database.publication import IndexPublisher
+from rec_sys.vector_database.publication import IndexPublisher, compare, draw_users
 from rec_sys.vector_database.server_index import ServerProductIndex
 from rec_sys.vector_database.server_publisher import ServerPublisher
-from rec_sys.vector_database.verification import compare, draw_users
 
 REPORT: Final = "benchmark.json"
 _WARM_UP: Final = 2  # questions that are not counted

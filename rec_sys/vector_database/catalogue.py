@@ -1,9 +1,9 @@
-"""What goes into the index: a bundle's products as points, checked before anything is written."""
+"""What goes into the index: products of a bundle, or added later, as points; checked before anything is written."""
 
 import hashlib
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Final, Literal
 
@@ -14,14 +14,22 @@ from safetensors import SafetensorError
 from scipy import sparse
 
 from rec_sys.bundle import Bundle
-from rec_sys.contracts import BundleFile, InputError, MemoryTensor, PayloadField, ProductColumn, ProductVector
+from rec_sys.contracts import (
+    TEXT_DIM,
+    BundleFile,
+    InputError,
+    MemoryTensor,
+    PayloadField,
+    ProductColumn,
+    ProductVector,
+)
 from rec_sys.settings import IndexCommon
-from rec_sys.vector_database.contract import IndexVersion
+from rec_sys.vector_database.contract import IndexVersion, NewProduct, ProductDetails, check_vector
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
 
-UNIT_TOLERANCE: Final = 1e-3  # how far a vector's length may be from one
+_UNIT_TOLERANCE: Final = 1e-3  # how far a vector's length may be from one
 # Payload fields that filters look at, and how the engines are to index them.
 INDEXED_FIELDS: Final[dict[str, Literal["keyword", "float"]]] = {
     PayloadField.ASIN: "keyword",
@@ -182,7 +190,7 @@ def read_catalogue(bundle: Bundle) -> Catalogue:
         raise _damaged(bundle, BundleFile.PRODUCTS, f"{manifest.num_products} different products are expected")
     if graph.shape != shape or len(text) != len(graph) or not (np.isfinite(graph).all() and np.isfinite(text).all()):
         raise _damaged(bundle, BundleFile.PRODUCT_VECTORS, f"finite vectors of shape {shape} are expected")
-    if not np.allclose(np.linalg.norm(graph, axis=1), 1, atol=UNIT_TOLERANCE):
+    if not np.allclose(np.linalg.norm(graph, axis=1), 1, atol=_UNIT_TOLERANCE):
         raise _damaged(bundle, BundleFile.PRODUCT_VECTORS, "product vectors of unit length are expected")
     return Catalogue(
         identity=bundle.identity,
@@ -194,6 +202,54 @@ def read_catalogue(bundle: Bundle) -> Catalogue:
         text=text,
         memory=None if memory is None else _memory_matrix(bundle, memory, products.height),
     )
+
+
+def new_points(
+    products: Sequence[NewProduct], version: IndexVersion, known: Mapping[str, ProductDetails]
+) -> list[IndexPoint]:
+    """Points of products that are upserted into a version.
+
+    Args:
+        products: The products.
+        version: The version.
+        known: What it knows of those that are replaced.
+
+    Raises:
+        InputError: As `ProductIndex.upsert`.
+    """
+    points = []
+    for product in products:
+        asin = product.details.asin
+        vector = check_vector(product.vector, version.dim, f"the vector of product {asin}")
+        length = float(np.linalg.norm(vector))
+        if abs(length - 1) > _UNIT_TOLERANCE:
+            raise InputError(
+                f"the vector of product {asin} has length {length:.3g}, not 1",
+                where=f"product {asin}",
+                remedy="take it from the product tower as it is",
+            )
+        text = None if product.text is None else check_vector(product.text, TEXT_DIM, f"the text of product {asin}")
+        payload: dict[str, Any] = asdict(product.details) | {PayloadField.UPSERTED: True}
+        payload[PayloadField.CATEGORIES] = list(product.details.categories)
+        if product.details.product_index is None and asin in known:
+            payload[PayloadField.PRODUCT_INDEX] = known[asin].product_index
+        words = None if text is None or not text.any() else text.tolist()
+        points.append(IndexPoint(point_id(asin), vector.tolist(), words, _memory_of(product, version), payload))
+    return points
+
+
+def _memory_of(product: NewProduct, version: IndexVersion) -> tuple[list[int], list[float]] | None:
+    if not product.memory:
+        return None
+    reviewed, weights = list(product.memory), [float(weight) for weight in product.memory.values()]
+    if min(reviewed) < 0 or max(reviewed) >= version.num_products or not np.isfinite(weights).all():
+        raise InputError(
+            f"the memory of product {product.details.asin} holds product indices that the index does not have,"
+            " or weights that are not finite",
+            where=f"product {product.details.asin}",
+            remedy=f"use the indices 0 to {version.num_products - 1} of the bundle that the index was made from",
+        )
+    return reviewed, weights
 
 
 def _details(products: pl.DataFrame) -> pl.DataFrame:

@@ -255,3 +255,22 @@ class ProductIndex(ABC):
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def check_vector(vector: npt.NDArray[np.float32], dim: int, what: str) -> npt.NDArray[np.float32]:
+    """A vector as float32.
+
+    Raises:
+        InputError: It has another width or is not finite.
+    """
+    if vector.shape != (dim,):
+        raise InputError(
+            f"{what} has shape {list(vector.shape)}, the index holds vectors of width {dim}",
+            where=what,
+            remedy="take the vector from the bundle that the index was made from",
+        )
+    if not np.isfinite(vector).all():
+        raise InputError(
+            f"{what} holds a number that is not finite", where=what, remedy="look at what it was computed from"
+        )
+    return vector.astype(np.float32, copy=False)

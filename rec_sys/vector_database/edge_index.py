@@ -4,9 +4,11 @@ import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
+import numpy as np
+
 from rec_sys.files import atomic_folder
 from rec_sys.settings import EdgeIndex
-from rec_sys.vector_database.catalogue import Catalogue, point_id
+from rec_sys.vector_database.catalogue import Catalogue, new_points, point_id
 from rec_sys.vector_database.contract import (
     IndexVersion,
     NewProduct,
@@ -23,9 +25,8 @@ from rec_sys.vector_database.edge_version import (
     read_version,
     write_version,
 )
-from rec_sys.vector_database.publication import Check, IndexPublisher, next_revision
+from rec_sys.vector_database.publication import Check, IndexPublisher, UploadProgress, next_revision
 from rec_sys.vector_database.searching import answer, details_of
-from rec_sys.vector_database.upload import UploadProgress, all_rows, new_points
 
 
 class EdgeProductIndex(ProductIndex):
@@ -129,7 +130,7 @@ class EdgePublisher(IndexPublisher):
         return read_version(self._folder.path(name))
 
     def _build(self, catalogue: Catalogue, version: IndexVersion, check: Check) -> None:
-        rows = all_rows(catalogue)
+        rows = np.arange(len(catalogue), dtype=np.int64)
         with atomic_folder(self._folder.path(version.name)) as building:
             writer = EdgeVersion.create(building, version, self._settings)
             with UploadProgress(len(rows), self._settings.progress) as progress:

@@ -20,6 +20,7 @@ from rec_sys.vector_database.contract import (
     TextMeaning,
     UnknownProductError,
     UserTaste,
+    check_vector,
 )
 from rec_sys.vector_database.search_request import DiversityRequest, SearchRequest, StoredPoint, VersionReader
 
@@ -95,25 +96,6 @@ def check_query(query: ProductQuery) -> None:
             "offset, limit",
             "raise the diversity's candidates for all pages alike, or ask without diversity",
         )
-
-
-def check_vector(vector: FloatArray, dim: int, what: str) -> FloatArray:
-    """A vector as float32.
-
-    Raises:
-        InputError: It has another width or is not finite.
-    """
-    if vector.shape != (dim,):
-        raise InputError(
-            f"{what} has shape {list(vector.shape)}, the index holds vectors of width {dim}",
-            where=what,
-            remedy="take the vector from the bundle that the index was made from",
-        )
-    if not np.isfinite(vector).all():
-        raise InputError(
-            f"{what} holds a number that is not finite", where=what, remedy="look at what it was computed from"
-        )
-    return vector.astype(np.float32, copy=False)
 
 
 def details_of(payload: Mapping[str, Any]) -> ProductDetails:

@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 from qdrant_client import QdrantClient
 
 from rec_sys.settings import ServerIndex
-from rec_sys.vector_database.catalogue import point_id
+from rec_sys.vector_database.catalogue import new_points, point_id
 from rec_sys.vector_database.contract import (
     IndexUnavailableError,
     IndexVersion,
@@ -19,7 +19,6 @@ from rec_sys.vector_database.contract import (
 from rec_sys.vector_database.search_request import VersionGoneError
 from rec_sys.vector_database.searching import answer, details_of
 from rec_sys.vector_database.server_version import ServerNames, ServerVersion, describe_collection, read_aliases
-from rec_sys.vector_database.upload import new_points
 
 Result = TypeVar("Result")
 

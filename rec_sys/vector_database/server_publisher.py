@@ -26,7 +26,7 @@ from rec_sys.vector_database.catalogue import (
     point_id,
 )
 from rec_sys.vector_database.contract import IndexUnavailableError, IndexVersion
-from rec_sys.vector_database.publication import Check, IndexPublisher
+from rec_sys.vector_database.publication import Check, IndexPublisher, UploadProgress
 from rec_sys.vector_database.search_request import VersionGoneError
 from rec_sys.vector_database.server_version import (
     ServerNames,
@@ -35,7 +35,6 @@ from rec_sys.vector_database.server_version import (
     explained,
     read_aliases,
 )
-from rec_sys.vector_database.upload import UploadProgress
 
 _LOG: Final = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from rec_sys.vector_database.contract import (
     UserTaste,
 )
 from rec_sys.vector_database.exact import ExactRanking
+from rec_sys.vector_database.publication import compare, draw_users
 from rec_sys.vector_database.searching import order_diversely
-from rec_sys.vector_database.verification import compare, draw_users
 from tests.product_indexes import BACK_ENDS, draw_questions, make_catalogue, new_product, open_back_end
 
 QUESTIONS = 100

@@ -23,7 +23,7 @@ from rec_sys.vector_database.contract import (
     UserTaste,
 )
 from rec_sys.vector_database.exact import ExactRanking
-from rec_sys.vector_database.verification import compare, draw_users
+from rec_sys.vector_database.publication import compare, draw_users
 from tests.product_indexes import BACK_ENDS, OpenIndex, draw_questions, make_catalogue, new_product, open_back_end
 
 NUM_PRODUCTS = 300

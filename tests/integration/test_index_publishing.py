@@ -21,7 +21,7 @@ from rec_sys.vector_database.contract import IndexUnavailableError, ProductAnswe
 from rec_sys.vector_database.edge_folder import EdgeFolder
 from rec_sys.vector_database.edge_index import EdgeProductIndex, EdgePublisher
 from rec_sys.vector_database.exact import ExactRanking
-from rec_sys.vector_database.verification import compare, draw_users
+from rec_sys.vector_database.publication import compare, draw_users
 from tests.product_indexes import make_catalogue, new_product, open_back_end, quick_folder
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -14,7 +14,7 @@ from rec_sys.vector_database.catalogue import Catalogue
 from rec_sys.vector_database.contract import IndexUnavailableError, ProductIndex, ProductQuery, UserTaste
 from rec_sys.vector_database.exact import ExactRanking
 from rec_sys.vector_database.opening import open_index, open_publisher
-from rec_sys.vector_database.verification import compare, draw_users
+from rec_sys.vector_database.publication import compare, draw_users
 from tests.product_indexes import make_catalogue, new_product
 from tests.qdrant_over_http import Request, Wire, qdrant_over_http
 

@@ -1,12 +1,11 @@
-"""Products that are upserted are checked as a bundle's are; progress is told."""
+"""Products that are upserted are checked as a bundle's are."""
 
 import numpy as np
 import pytest
 
 from rec_sys.contracts import TEXT_DIM, InputError, PayloadField
-from rec_sys.vector_database import upload
+from rec_sys.vector_database.catalogue import new_points
 from rec_sys.vector_database.contract import IndexVersion, NewProduct, ProductDetails
-from rec_sys.vector_database.upload import UploadProgress, new_points
 
 VERSION = IndexVersion(
     name="v",
@@ -57,24 +56,3 @@ def test_an_upserted_product_is_marked_and_keeps_the_index_of_the_one_it_replace
 def test_a_text_of_zeros_is_no_text() -> None:
     (point,) = new_points([NewProduct(ProductDetails("a"), UNIT, text=np.zeros(TEXT_DIM, np.float32))], VERSION, {})
     assert point.text is None
-
-
-def test_progress_is_told_every_ten_seconds_where_there_is_no_terminal(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    clock = iter([0.0, 4.0, 11.0, 15.0, 30.0])
-    monkeypatch.setattr(upload.time, "monotonic", lambda: next(clock))
-    with UploadProgress(4_000, True) as progress:
-        for _ in range(4):
-            progress.advance(1_000)
-    assert caplog.messages == ["2,000 of 4,000 products written, about 11 s left"]
-
-
-def test_progress_that_is_not_wanted_is_not_told(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    clock = iter([0.0, 40.0])
-    monkeypatch.setattr(upload.time, "monotonic", lambda: next(clock))
-    with UploadProgress(4_000, False) as progress:
-        progress.advance(1_000)
-    assert caplog.messages == []
