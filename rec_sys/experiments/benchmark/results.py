@@ -161,15 +161,15 @@ def markdown_tables(rows: Sequence[dict[str, Any]], k: int) -> str:
         for row in rows
         if row["status"] != "done"
     ]
-    notes = [*stand_ins(rows), *missing]
+    notes = [*(f"- {note}" for note in fallback_notes(rows)), *missing]
     return "\n\n".join([*(table for table in tables if table), *(["\n".join(notes)] if notes else [])]) + "\n"
 
 
-def stand_ins(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Which models left a tenth of the questions or more to popularity, having nothing to go by."""
+def fallback_notes(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Which models knew nothing to score a tenth of the test queries or more by: popular products are the fallback."""
     return [
-        f"- {row['model']} ({row['fit_on']}) has nothing to go by for {row['popular_share']:.0%} of the questions:"
-        " popular products stand in"
+        f"{row['model']} ({row['fit_on']}) has nothing to score {row['popular_share']:.0%} of the test queries by:"
+        " popular products are the fallback"
         for row in rows
         if row.get("popular_share", 0.0) >= _NOTED_SHARE
     ]

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.experiments.benchmark.evaluation_data import EvaluationData, build_evaluation_data
-from rec_sys.experiments.benchmark.results import FinishedRow, stand_ins
+from rec_sys.experiments.benchmark.results import FinishedRow, fallback_notes
 from rec_sys.experiments.benchmark.settings import BenchmarkSettings
 from rec_sys.experiments.report.charts import intervals, lines, scatter
 from rec_sys.experiments.report.tables import cost_columns, metric_columns, readable, segment_columns
@@ -92,7 +92,7 @@ def _content(view: View, settings: BenchmarkSettings, evaluation_data: Evaluatio
     return {
         "view": view,
         "metric": readable(view.metric),
-        "notes": [note.removeprefix("- ") for note in stand_ins([row for model in ranking for row in model.rows])],
+        "notes": fallback_notes([row for model in ranking for row in model.rows]),
         "accuracy": [*metric_columns(ranking, accuracy), *cost_columns(ranking)],
         "charts": _charts(view, settings) if ranking else [],
         "differences": intervals(differences, f"{readable(view.metric)}: model minus {differences[0][1]['against']}")
