@@ -107,18 +107,14 @@ def test_a_command_that_would_not_start_is_found(command: str) -> None:
 
 
 def test_a_wrong_setting_is_found_among_right_ones() -> None:
-    right = [checks.Run("rec_sys.train.train", (setting,)) for setting in ("seed=1", "model=gat", "text=none")]
+    right = [checks.Run("rec_sys.inference.infer", (setting,)) for setting in ("limit=3", "index=server")]
     wrong = [
-        checks.Run("rec_sys.train.train", ("graph.user_review=3",)),
-        checks.Run("rec_sys.train.train", ("data=table",)),
+        checks.Run("rec_sys.inference.infer", ("inference.fallbck=none",)),
         checks.Run("rec_sys.inference.infer", ("limit=1000",)),
+        checks.Run("rec_sys.train.train", ("data=table",)),  # without reviews_path
     ]
     found = list(checks.compose_all([*right, *wrong]))
-    assert [line.split(":")[0] for line in found] == [
-        "rec_sys.inference.infer limit=1000",
-        "rec_sys.train.train data=table",
-        "rec_sys.train.train graph.user_review=3",
-    ]
+    assert [line.split(":")[0] for line in found] == [f"{run.module} {run.overrides[0]}" for run in wrong]
 
 
 def test_a_script_is_split_as_a_shell_does() -> None:
