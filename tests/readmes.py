@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
+from pydantic import BaseModel
 from starlette.testclient import TestClient
 
 from rec_sys.contracts import InputError
@@ -25,7 +26,7 @@ from rec_sys.inference.contract import parse
 from rec_sys.serving.application import create_application
 from rec_sys.serving.questions import SimilarQuestion
 from rec_sys.settings import Section, ServingSettings
-from rec_sys.settings_request import Request
+from rec_sys.settings_defaults import sections_in
 from tests.compose_files import COMPOSE, compose
 from tests.scripted_recommender import KNOWN_USER, ScriptedRecommender
 
@@ -382,10 +383,12 @@ def settings_named(readme: Readme) -> set[str]:
     return {word for words in texts if all(map(SETTING.fullmatch, words)) for word in words}
 
 
-@cache
-def _request(module: str) -> Request:
-    settings_type, config_name = entry(module)
-    return Request(settings_type, CONFIG_DIR, config_name, ())
+def setting_names(section: type[BaseModel], above: str = "") -> Iterator[str]:
+    """Every dotted setting of a section, whichever of its kinds is chosen."""
+    for name, field in section.model_fields.items():
+        yield f"{above}{name}"
+        for kind in sections_in(field.annotation):
+            yield from setting_names(kind, f"{above}{name}.")
 
 
 @cache
@@ -394,7 +397,6 @@ def is_setting(setting: str) -> bool:
     name, _, value = setting.partition("=")
     if (field := SimilarQuestion.model_fields.get(name)) and (name != "by" or value in get_args(field.annotation)):
         return True
-    requests = [_request(module) for module in command_modules()]
-    if any(asked.options(name) for asked in requests):
-        return any(value in asked.options(name) for asked in requests)
-    return any(name in (*asked.keys, *asked.top_level) for asked in requests)
+    if (CONFIG_DIR / name).is_dir():
+        return (CONFIG_DIR / name / f"{value}.yaml").is_file()
+    return any(name in setting_names(entry(module)[0]) for module in command_modules())
