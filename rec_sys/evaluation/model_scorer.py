@@ -13,10 +13,10 @@ from rec_sys.data.splits import Queries
 from rec_sys.evaluation.ranking import RankingResult, evaluate_ranking
 from rec_sys.evaluation.rating import rating_metrics
 from rec_sys.graph.block_builder import BlockBuilder
+from rec_sys.graph.blocks import move_to
 from rec_sys.modules.hybrid_score import Fusion
 from rec_sys.modules.losses import ranking_loss, rating_loss
 from rec_sys.modules.review_graph_model import ReviewGraphModel
-from rec_sys.modules.transfer import move_to
 from rec_sys.settings import EvaluationSettings
 
 PRODUCT_CHUNK = 4096

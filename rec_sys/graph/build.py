@@ -12,17 +12,22 @@ from rec_sys.contracts import TEXT_DIM, InputError, ProductColumn, ReviewColumn
 from rec_sys.data.dataset import PreparedDataset, embedded_review_text
 from rec_sys.data.interactions import Interactions, SmallIntArray, build_interactions
 from rec_sys.graph.review_graph import ReviewGraph, assemble_graph, load_graph, name_graph, save_graph
-from rec_sys.settings import Settings
+from rec_sys.settings import GraphSettings, TextSettings
 
 _LOG: Final = logging.getLogger(__name__)
 
 
-def build_graph(dataset: PreparedDataset, settings: Settings) -> tuple[ReviewGraph, str]:
+def build_graph(
+    dataset: PreparedDataset, settings: GraphSettings, text: TextSettings, seed: int, output_dir: Path
+) -> tuple[ReviewGraph, str]:
     """The graph of a data set, built once and opened from disk afterwards.
 
     Args:
         dataset: The prepared data set.
-        settings: All settings; the text, tie and seed settings shape the graph.
+        settings: How reviews of one moment are ordered.
+        text: Where text vectors come from.
+        seed: Seeds the order of reviews of one moment.
+        output_dir: Text vectors are kept in `text` below it.
 
     Returns:
         The graph and the id of the text encoder behind its vectors.
@@ -30,22 +35,21 @@ def build_graph(dataset: PreparedDataset, settings: Settings) -> tuple[ReviewGra
     Raises:
         InputError: Given vectors do not fit the data.
     """
-    encoder = _identify_vectors(settings)
-    seed = settings.seed if settings.graph.tie_break == "hash" else 0
-    folder = dataset.folder / name_graph(text=encoder, tie_break=settings.graph.tie_break, seed=seed)
+    encoder = _identify_vectors(text)
+    seed = seed if settings.tie_break == "hash" else 0
+    folder = dataset.folder / name_graph(text=encoder, tie_break=settings.tie_break, seed=seed)
     if not folder.exists():
-        interactions = build_interactions(dataset, settings.graph.tie_break, seed)
-        save_graph(_with_text(interactions, dataset, settings), folder)
+        interactions = build_interactions(dataset, settings.tie_break, seed)
+        save_graph(_with_text(interactions, dataset, text, output_dir / "text"), folder)
         return load_graph(folder), encoder
     graph = load_graph(folder)
-    if settings.text.source == "encoder":
+    if text.source == "encoder":
         count = len(graph.text_vectors)
         _LOG.info(f"text: embedded 0 of {count:,} texts ({count:,} stand in the graph)")
     return graph, encoder
 
 
-def _identify_vectors(settings: Settings) -> str:
-    text = settings.text
+def _identify_vectors(text: TextSettings) -> str:
     if text.source == "encoder":
         from rec_sys.text.encoder import identify_encoder
 
@@ -57,29 +61,31 @@ def _identify_vectors(settings: Settings) -> str:
     return "none"
 
 
-def _with_text(interactions: Interactions, dataset: PreparedDataset, settings: Settings) -> ReviewGraph:
-    if settings.text.source == "none":
+def _with_text(interactions: Interactions, dataset: PreparedDataset, text: TextSettings, store: Path) -> ReviewGraph:
+    if text.source == "none":
         return assemble_graph(interactions)
-    if settings.text.source == "given" and settings.text.vectors_path is not None:
-        vectors = _open_given_vectors(settings.text.vectors_path)
+    if text.source == "given" and text.vectors_path is not None:
+        vectors = _open_given_vectors(text.vectors_path)
         source = dataset.reviews()[ReviewColumn.SOURCE_ROW].to_numpy()
         if len(source) and source.max() >= len(vectors):
             raise InputError(
                 f"there are {len(vectors):,} vectors for raw rows up to {source.max() + 1:,}",
-                where=str(settings.text.vectors_path),
+                where=str(text.vectors_path),
                 remedy="give one vector for every row of the raw review file, in its order",
             )
         return assemble_graph(interactions, vectors, source[interactions.review_row].astype(np.int32))
-    return _with_encoded_text(interactions, dataset, settings)
+    return _with_encoded_text(interactions, dataset, text, store)
 
 
-def _with_encoded_text(interactions: Interactions, dataset: PreparedDataset, settings: Settings) -> ReviewGraph:
+def _with_encoded_text(
+    interactions: Interactions, dataset: PreparedDataset, text: TextSettings, store: Path
+) -> ReviewGraph:
     from rec_sys.text.embedding import embed_texts
 
     review_text = dataset.reviews().select(text=embedded_review_text())["text"]
     product_text = dataset.products()[ProductColumn.TEXT]
     texts = pl.concat([review_text.rename("text"), product_text.rename("text")]).drop_nulls().unique().sort()
-    embedded = embed_texts(texts, settings.text, settings.output_dir / "text")
+    embedded = embed_texts(texts, text, store)
     total = embedded.num_embedded + embedded.num_reused
     _LOG.info(f"text: embedded {embedded.num_embedded:,} of {total:,} texts ({embedded.num_reused:,} reused)")
     review_row = _rows_of(review_text, texts)[interactions.review_row]

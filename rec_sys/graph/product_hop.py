@@ -36,6 +36,11 @@ class Neighbours:
 class ProductHop:
     """The symmetric graph of products that follow one another, without self-loops.
 
+    Edges are weighted by D^-1/2 A D^-1/2, the symmetric normalisation of graph convolutions (Kipf, Welling 2017,
+    arXiv 1609.02907, eq. 2; without self-loops and without weights to learn as in LightGCN, He et al. 2020, arXiv
+    2002.02126, eq. 3). That products which follow one another in a session are neighbours is from SR-GNN (Wu et al.
+    2019, arXiv 1811.00855).
+
     Args:
         graph: The graph.
         visible: bool `[num_reviews]`, the reviews that may be read (the train part).

@@ -9,7 +9,7 @@ import pytorch_lightning as lightning
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
 
-from rec_sys.settings import Settings, TrainerSettings
+from rec_sys.settings import TrainerSettings
 from rec_sys.tracking import Tracker
 from rec_sys.train.lightning_module import WATCHED, ReviewGraphLearner
 from rec_sys.train.run_folder import is_first_process
@@ -52,7 +52,6 @@ def limit_threads(settings: TrainerSettings) -> None:
 
 def fit(
     learner: ReviewGraphLearner,
-    settings: Settings,
     checkpoints: Path,
     tracker: Tracker,
     epochs: int | None = None,
@@ -61,7 +60,6 @@ def fit(
 
     Args:
         learner: The learner.
-        settings: All settings.
         checkpoints: Folder of the run's checkpoints.
         tracker: The run's tracker.
         epochs: Train for just as many and keep the last; None = until validation stops getting better, keep the best.
@@ -69,7 +67,8 @@ def fit(
     Returns:
         Whether this is the process that writes the results.
     """
-    if settings.model.tower == "none":
+    settings = learner.settings
+    if learner.model.settings.tower == "none":
         _LOG.info("train: nothing to learn, the memory ranks alone (model.tower=none)")
         return is_first_process()
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
@@ -83,28 +82,34 @@ def fit(
         _LOG.info(f"resume: an interrupted run of the same settings left {last}")
     callbacks: list[Callback] = [EpochReport(tracker)]
     if epochs is None:
-        callbacks.append(EarlyStopping(WATCHED, mode="max", patience=settings.trainer.patience))
+        callbacks.append(EarlyStopping(WATCHED, mode="max", patience=settings.patience))
         callbacks.append(
             ModelCheckpoint(checkpoints, "best", WATCHED, mode="max", save_top_k=1, enable_version_counter=False)
         )
     callbacks.append(newest)  # behind the best, so that it knows of it
-    show = settings.trainer.progress and sys.stderr.isatty()
+    show = settings.progress and sys.stderr.isatty()
     if show:
         callbacks.append(TQDMProgressBar(leave=False))
     trainer = lightning.Trainer(
-        max_epochs=epochs or settings.trainer.max_epochs,
+        max_epochs=epochs or settings.max_epochs,
         callbacks=callbacks,
         logger=False,
+        profiler=learner.profiler,
         enable_progress_bar=show,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         limit_val_batches=1.0 if epochs is None else 0,
         reload_dataloaders_every_n_epochs=1,
-        gradient_clip_val=settings.trainer.gradient_clip,
+        gradient_clip_val=settings.gradient_clip,
         default_root_dir=checkpoints,
-        **choose_devices(settings.trainer),
+        **choose_devices(settings),
     )
     if resume_from is None or not _has_stopped(resume_from):
+        size = sum(weight.numel() for weight in learner.parameters() if weight.requires_grad)
+        _LOG.info(
+            f"train: {size:,} weights, {len(learner.split.train_edges):,} reviews an epoch,"
+            f" {trainer.max_epochs} epochs{' at most' if epochs is None else ''}; the first figures come after an epoch"
+        )
         trainer.fit(learner, ckpt_path=resume_from)
     wanted = last if epochs is not None else checkpoints / "best.ckpt"
     checkpoint = torch.load(wanted, map_location="cpu", weights_only=False)
@@ -116,14 +121,13 @@ def fit(
 
 def _report_speed(learner: ReviewGraphLearner, tracker: Tracker) -> None:
     """Where the time of this process's steps went; nothing where it had none to make."""
-    shares = learner.clock.shares()
+    speed, shares = learner.describe_speed()
     if not shares:
         return
-    speed = learner.reviews_per_second()
     _LOG.info(
-        f"speed: {speed:,.0f} reviews a second; " + ", ".join(f"{name} {part:.0%}" for name, part in shares.items())
+        f"speed: {speed:,.0f} reviews a second; " + ", ".join(f"{name} {one:.0%}" for name, one in shares.items())
     )
-    tracker.log_metrics({"reviews_per_second": speed} | {f"share_{name}": part for name, part in shares.items()})
+    tracker.log_metrics({"reviews_per_second": speed} | {f"share_{name}": share for name, share in shares.items()})
 
 
 def _has_stopped(checkpoint: Path) -> bool:

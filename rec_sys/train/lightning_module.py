@@ -6,18 +6,18 @@ from typing import Any
 
 import pytorch_lightning as lightning
 import torch
+from pytorch_lightning.profilers import SimpleProfiler
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from rec_sys.data.splits import Split
 from rec_sys.evaluation.model_scorer import evaluate_model
 from rec_sys.graph.block_builder import BlockBuilder
+from rec_sys.graph.blocks import move_to
 from rec_sys.modules.losses import rating_loss, softmax_loss, softmax_precision
 from rec_sys.modules.review_graph_model import ReviewGraphModel
-from rec_sys.modules.transfer import move_to
-from rec_sys.settings import Settings
+from rec_sys.settings import EvaluationSettings, TrainerSettings
 from rec_sys.train.batches import TrainingBatch, TrainingBatches
-from rec_sys.train.part_clock import PartClock
 
 WATCHED = "ndcg_at_10_masked"
 
@@ -27,7 +27,9 @@ class ReviewGraphLearner(lightning.LightningModule):
 
     Args:
         model: The model.
-        settings: All settings.
+        settings: The loop's.
+        evaluation: What is measured after an epoch.
+        seed: Seeds batches and dropout, together with the epoch.
         split: The split; only its train edges are predicted in training.
         builders: What may be read when: `train` and `validation` are used here.
     """
@@ -35,32 +37,36 @@ class ReviewGraphLearner(lightning.LightningModule):
     def __init__(
         self,
         model: ReviewGraphModel,
-        settings: Settings,
+        settings: TrainerSettings,
+        evaluation: EvaluationSettings,
+        seed: int,
         split: Split,
         builders: dict[str, BlockBuilder],
     ) -> None:
         super().__init__()
         self.model = model
         self.settings = settings
+        self.evaluation = evaluation
+        self.seed = seed
         self.split = split
         self.builders = builders
         self.history: list[dict[str, float]] = []
         self._losses: list[Tensor] = []
         self._epoch_began = 0.0
-        self.clock = PartClock()
+        self.profiler = SimpleProfiler()  # the trainer's too, so that it knows the loop's own times
         self._num_predicted = 0
         self._has_rating = builders["train"].graph.has_rating
 
     def batches(self, epoch: int) -> TrainingBatches:
         """One epoch's batches for this process."""
-        trainer, model = self.settings.trainer, self.settings.model
+        trainer, model = self.settings, self.model.settings
         return TrainingBatches(
             self.builders["train"],
             self.split.train_edges,
             batch_size=trainer.batch_size,
             num_candidates=trainer.num_candidates,
             id_dropout=model.id_dropout if model.product_ids else 0.0,
-            seed=self.settings.seed,
+            seed=self.seed,
             epoch=epoch,
             reversal=model.reversal,
             mask_history=model.mask_history,
@@ -81,58 +87,44 @@ class ReviewGraphLearner(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Seeds dropout by the epoch: a resumed run draws what an undisturbed one would have drawn."""
-        torch.manual_seed(self.settings.seed * 1_000_003 + self.current_epoch)
+        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
         self._losses.clear()
         self._epoch_began = time.perf_counter()
-        self.clock.mark()
 
     def training_step(self, batch: TrainingBatch, batch_index: int) -> Tensor:
         """The weighted sum of both objectives."""
-        settings, model, clock = self.settings.model, self.model, self.clock
-        with clock.part("attention"):
+        settings, model, profiler = self.model.settings, self.model, self.profiler
+        with profiler.profile("attention"):
             users = model.encode_users(batch.users)
-        with clock.part("products"):
+        with profiler.profile("products"):
             products = model.encode_products(batch.products, batch.hide_ids)
         loss = torch.zeros((), device=users.device)
         if settings.ranking_weight > 0:
-            with clock.part("softmax"):
+            with profiler.profile("softmax"):
                 loss = loss + settings.ranking_weight * self._ranking_loss(users, products, batch)
         if settings.rating_weight > 0 and self._has_rating:
             predicted = model.rate(users, products[batch.target_column], batch.users.user_offset, batch.product_offset)
             loss = loss + settings.rating_weight * rating_loss(predicted, batch.stars, settings.rating_error)
         self._losses.append(loss.detach())
         self._num_predicted += len(batch.stars)
-        clock.mark()
         return loss
 
     def _ranking_loss(self, users: Tensor, products: Tensor, batch: TrainingBatch) -> Tensor:
         vectors = self.model.scale(users, products)
         masked = (batch.masked_row, batch.masked_column)
-        log_sampled = batch.log_sampled if self.settings.trainer.num_candidates else None
+        log_sampled = batch.log_sampled if self.settings.num_candidates else None
         precision = softmax_precision(users.device, len(products))
         return softmax_loss(*vectors, batch.target_column, masked, log_sampled, precision)
 
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """What passed since the last step went into the sampler."""
-        self.clock.mark("sampler")
-
-    def on_after_backward(self) -> None:
-        """What passed since the loss went into its gradients; the softmax brings its own."""
-        self.clock.mark("gradients")
-
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """What passed since the gradients went into the optimiser."""
-        self.clock.mark("optimiser")
-
-    def reviews_per_second(self) -> float:
-        """Predicted in training, validation aside."""
-        return self._num_predicted / max(sum(self.clock.seconds.values()), 1e-9)
+    def describe_speed(self) -> tuple[float, dict[str, float]]:
+        """Reviews predicted a second, validation aside, and the share of each part of a step in that time."""
+        seconds = seconds_of_steps(self.profiler)
+        whole = max(sum(seconds.values()), 1e-9)
+        return self._num_predicted / whole, {name: spent / whole for name, spent in seconds.items()}
 
     def validation_step(self, batch: int, batch_index: int) -> None:
         """Measures the validation part and keeps the epoch's figures for the tracker and the pictures."""
-        result = evaluate_model(
-            self.model, self.builders["validation"], self.split.validation, self.settings.evaluation
-        )
+        result = evaluate_model(self.model, self.builders["validation"], self.split.validation, self.evaluation)
         self.model.train()
         self.log(WATCHED, result.metrics[WATCHED], prog_bar=True, batch_size=1)
         self.log("validation_loss", result.metrics["loss"], batch_size=1)
@@ -160,7 +152,7 @@ class ReviewGraphLearner(lightning.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW with a short warm-up and cosine decay over all epochs."""
-        settings = self.settings.trainer
+        settings = self.settings
         optimizer = torch.optim.AdamW(
             (weight for weight in self.parameters() if weight.requires_grad),
             lr=settings.learning_rate,
@@ -182,3 +174,22 @@ def best_epoch(history: list[dict[str, float]]) -> int:
     """Number, from 0, of the epoch with the best validation; the earliest where several are equal."""
     key = f"validation_{WATCHED}"
     return int(max(history, key=lambda figures: (figures[key], -figures["epoch"]))["epoch"])
+
+
+def seconds_of_steps(profiler: SimpleProfiler) -> dict[str, float]:
+    """Where the time of training went, by part of a step, the largest first; validation is not in it.
+
+    On a GPU a part ends when its work is queued, not when it is done: shares are true for a CPU alone.
+    """
+
+    def total(*ends: str) -> float:
+        return sum(sum(spent) for name, spent in profiler.recorded_durations.items() if name.endswith(ends))
+
+    backward = total(".backward")
+    seconds = {
+        "sampler": total(".train_dataloader_next", ".batch_to_device"),
+        **{name: total(name) for name in ("attention", "products", "softmax")},
+        "gradients": backward,  # those of the softmax aside, which brings its own
+        "optimiser": total("run_training_batch") - total(".training_step") - backward,
+    }
+    return {name: spent for name, spent in sorted(seconds.items(), key=lambda item: -item[1]) if spent > 0}

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from rec_sys.data.dataset import DatasetSummary
 from rec_sys.modules.hybrid_score import Fusion
-from rec_sys.settings import Settings
+from rec_sys.settings import EvaluationSettings, GraphSettings, Settings
 
 _RANKING: Final = ("ndcg_at_10_masked", "recall_at_10_masked", "ndcg_at_10", "recall_at_10", "coverage_at_10")
 _RATING: Final = ("rmse", "mae", "auc", "balanced_accuracy")
@@ -32,7 +32,7 @@ def write_card(
     Args:
         summary: The data.
         metrics: As in `metrics.json`.
-        settings: All settings of the run.
+        settings: All settings of the run, which the card lists.
         fusion: The memory that ranks beside the towers; None = the towers rank alone.
         run_name: Names the run.
         text_encoder: Id of the text encoder.
@@ -45,13 +45,13 @@ def write_card(
         "## Data",
         *_describe_data(summary, text_encoder),
         "## Split",
-        *_describe_split(metrics, settings),
+        *_describe_split(metrics, settings.evaluation, settings.graph, settings.seed),
         "## Figures",
         *_tables(metrics),
         "## Settings",
         *_describe_settings(settings, fusion),
         "## For what, and for what not",
-        *_describe_limits(summary, settings),
+        *_describe_limits(summary, settings.evaluation),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -75,13 +75,15 @@ def _describe_data(summary: DatasetSummary, text_encoder: str) -> list[str]:
     ]
 
 
-def _describe_split(metrics: Mapping[str, Any], settings: Settings) -> list[str]:
-    protocol = settings.evaluation.protocol
+def _describe_split(
+    metrics: Mapping[str, Any], evaluation: EvaluationSettings, graph: GraphSettings, seed: int
+) -> list[str]:
+    protocol = evaluation.protocol
     asked = {part: metrics[part].get("num_queries", 0) for part in ("validation", "test")}
-    ties = "a seeded hash" if settings.graph.tie_break == "hash" else "the file's order"
-    refit = "trained again on train and validation part" if settings.evaluation.refit else "trained on the train part"
+    ties = "a seeded hash" if graph.tie_break == "hash" else "the file's order"
+    refit = "trained again on train and validation part" if evaluation.refit else "trained on the train part"
     return [
-        f"`{protocol}`, seed {settings.seed}, reviews of one moment ordered by {ties}. {_SPLITS[protocol]}",
+        f"`{protocol}`, seed {seed}, reviews of one moment ordered by {ties}. {_SPLITS[protocol]}",
         f"{asked['validation']:,.0f} validation and {asked['test']:,.0f} test questions. Epoch, memory and its weight"
         f" were chosen on validation; the bundle's model was {refit}. This run asked the test part once, at its end.",
     ]
@@ -131,7 +133,7 @@ def _describe_settings(settings: Settings, fusion: Fusion | None) -> list[str]:
     return ["\n".join(lines), "All of them stand in `settings.json`, the code's version in `manifest.json`."]
 
 
-def _describe_limits(summary: DatasetSummary, settings: Settings) -> list[str]:
+def _describe_limits(summary: DatasetSummary, evaluation: EvaluationSettings) -> list[str]:
     limits = [
         "It was measured on this data alone: other shops, languages and years need a training of their own.",
         "It predicts what is *reviewed* next. What is bought and never reviewed is unknown to it.",
@@ -146,7 +148,7 @@ def _describe_limits(summary: DatasetSummary, settings: Settings) -> list[str]:
             "Most stars are four or five: read AUC and balanced accuracy, not accuracy. Much of the rating is the"
             " user's and the product's mean."
         )
-    if settings.evaluation.protocol == "leave_last_out":
+    if evaluation.protocol == "leave_last_out":
         limits.append("For a figure without other users' future, train with `evaluation=global_time`.")
     limits.append("`histories.parquet` holds what users wrote, by user id: treat the bundle as personal data.")
     return ["\n".join(f"- {limit}" for limit in limits)]

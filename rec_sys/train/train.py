@@ -67,7 +67,7 @@ def train(settings: Settings, folder: RunFolder) -> Path | None:
     )
     from rec_sys.graph.build import build_graph
 
-    graph, text_encoder = build_graph(dataset, settings)
+    graph, text_encoder = build_graph(dataset, settings.graph, settings.text, settings.seed, settings.output_dir)
     split = split_reviews(graph.interactions, settings.evaluation, settings.seed)
     _LOG.info(
         f"split: {settings.evaluation.protocol}, {len(split.train_edges):,} train reviews,"
@@ -87,6 +87,7 @@ def _learn(
 ) -> Path | None:
     for message in LIBRARY_NOISE:
         warnings.filterwarnings("ignore", message=message)
+    _LOG.info("train: loads torch, PyG, Lightning and MLflow")
     from rec_sys.evaluation.model_scorer import evaluate_model
     from rec_sys.tracking import Tracker
     from rec_sys.train import results
@@ -105,8 +106,8 @@ def _learn(
         def learn(parts: Split, checkpoints: Path, epochs: int | None) -> "tuple[ReviewGraphLearner, bool]":
             builders = make_builders(graph, parts, settings)
             model = make_model(graph, parts, builders["train"], settings)
-            learner = ReviewGraphLearner(model, settings, parts, builders)
-            return learner, fit(learner, settings, checkpoints, tracker, epochs)
+            learner = ReviewGraphLearner(model, settings.trainer, settings.evaluation, settings.seed, parts, builders)
+            return learner, fit(learner, checkpoints, tracker, epochs)
 
         learner, is_first = learn(split, folder.checkpoints, None)
         history, final = learner.history, learner

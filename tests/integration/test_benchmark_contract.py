@@ -80,7 +80,8 @@ class OwnModel(Baseline):
         graph, split = self._graph_with(None), self._split(len(reviews))
         builders = make_builders(graph, split, self.settings)
         self.model = make_model(graph, split, builders["train"], self.settings)
-        learner = ReviewGraphLearner(self.model, self.settings, split, builders)
+        chosen = self.settings
+        learner = ReviewGraphLearner(self.model, chosen.trainer, chosen.evaluation, chosen.seed, split, builders)
         optimizer = torch.optim.AdamW(self.model.parameters(), lr=5e-3)
         for epoch in range(30):
             torch.manual_seed(epoch)

@@ -91,7 +91,7 @@ def reviews_and_histories(
         return TrainingReviews.of_edges(evaluation_data.interactions, edges), Histories.of_queries
     from rec_sys.graph.build import build_graph
 
-    graph, _ = build_graph(evaluation_data.dataset, settings)
+    graph, _ = build_graph(evaluation_data.dataset, settings.graph, settings.text, settings.seed, settings.output_dir)
     text_row = np.where(evaluation_data.fitted.text_visible, graph.text_row, -1).astype(np.int32)
     reviews = TrainingReviews.of_edges(evaluation_data.interactions, edges, text_row, graph.text_vectors)
     return reviews, lambda queries: Histories.of_queries(queries, text_row)

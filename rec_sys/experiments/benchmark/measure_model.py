@@ -59,7 +59,7 @@ def ask_bundle(bundle: Bundle, fit_on: str, settings: BenchmarkSettings, dataset
     from rec_sys.graph.build import build_graph
 
     evaluation_data = build_evaluation_data(dataset, settings, fit_on)
-    graph, _ = build_graph(dataset, settings)
+    graph, _ = build_graph(dataset, settings.graph, settings.text, settings.seed, settings.output_dir)
     bundled = BundledModel(bundle, graph, evaluation_data, settings)
     queries, cold = evaluation_data.split.test, evaluation_data.split.cold_test
     result = evaluate_model(bundled.model, bundled.builder, queries, settings.evaluation, bundled.fusion)

@@ -22,8 +22,8 @@ from rec_sys.evaluation.model_scorer import PRODUCT_CHUNK
 from rec_sys.evaluation.ranking import RankingResult, evaluate_ranking
 from rec_sys.evaluation.uncertainty import standard_error_of_mean
 from rec_sys.graph.block_builder import BlockBuilder
+from rec_sys.graph.blocks import move_to
 from rec_sys.modules.review_graph_model import ReviewGraphModel
-from rec_sys.modules.transfer import move_to
 
 Scorer = Callable[[npt.NDArray[np.int64]], FloatArray]
 

@@ -55,7 +55,7 @@ def measure_cold_start(settings: Settings, wanted: "ColdStartCase") -> list[dict
     for message in LIBRARY_NOISE:
         warnings.filterwarnings("ignore", message=message)
     dataset = prepare(settings.data, settings.output_dir)
-    graph, _ = build_graph(dataset, settings)
+    graph, _ = build_graph(dataset, settings.graph, settings.text, settings.seed, settings.output_dir)
     split = split_reviews(graph.interactions, settings.evaluation, settings.seed)
     cases = _short_histories(graph, split, settings, wanted)
     cases |= _withheld_products(graph, split, settings, wanted)
@@ -123,10 +123,11 @@ def _train(
     with folder.locked():
         folder.sweep(f"{name} {int(split.part.astype(np.int64).sum())}")
         builders = make_builders(graph, split, settings)
-        learner = ReviewGraphLearner(make_model(graph, split, builders["train"], settings), settings, split, builders)
+        model = make_model(graph, split, builders["train"], settings)
+        learner = ReviewGraphLearner(model, settings.trainer, settings.evaluation, settings.seed, split, builders)
         tracking = settings.tracking.model_copy(update={"enabled": False})
         with Tracker(tracking, settings.output_dir, folder.name) as tracker:
-            fit(learner, settings, folder.checkpoints, tracker)
+            fit(learner, folder.checkpoints, tracker)
         folder.clear()
     chosen = tune_co_review(learner.model, builders["validation"], split, settings)
     return builders, learner.model, chosen[0] if chosen else None

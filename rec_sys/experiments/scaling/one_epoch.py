@@ -71,7 +71,7 @@ def measure_one_epoch(settings: Settings) -> dict[str, Any]:
     with clock.stage("prepare"):
         dataset = prepare(settings.data, settings.output_dir)
     with clock.stage("build"):
-        graph, _ = build_graph(dataset, settings)
+        graph, _ = build_graph(dataset, settings.graph, settings.text, settings.seed, settings.output_dir)
     with clock.stage("split"):
         split = split_reviews(graph.interactions, settings.evaluation, settings.seed)
     with clock.stage("memory"):
@@ -80,11 +80,12 @@ def measure_one_epoch(settings: Settings) -> dict[str, Any]:
     with clock.stage("model"):
         builders = make_builders(graph, split, settings)
         model = make_model(graph, split, builders["train"], settings)
-        learner = ReviewGraphLearner(model, settings, split, builders)
+        learner = ReviewGraphLearner(model, settings.trainer, settings.evaluation, settings.seed, split, builders)
     with clock.stage("train"):
         device = _train(learner, settings)
-    shares = ", ".join(f"{name} {part:.0%}" for name, part in learner.clock.shares().items())
-    print(f"speed: {learner.reviews_per_second():,.0f} reviews a second; {shares}", file=sys.stderr)
+    speed, parts = learner.describe_speed()
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in parts.items())
+    print(f"speed: {speed:,.0f} reviews a second; {shares}", file=sys.stderr)
     return {
         "num_reviews": dataset.summary.num_reviews,
         "num_users": dataset.summary.num_users,
@@ -113,6 +114,7 @@ def _train(learner: "ReviewGraphLearner", settings: Settings) -> str:
     trainer = lightning.Trainer(
         max_epochs=settings.trainer.max_epochs,
         logger=False,
+        profiler=learner.profiler,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,

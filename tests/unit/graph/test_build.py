@@ -51,7 +51,8 @@ def build(prepared: tuple[Settings, PreparedDataset], **changes: Any) -> ReviewG
     for key, value in changes.items():
         section, _, name = key.rpartition("__")
         (values[section] if section else values)[name] = value
-    return build_graph(dataset, Settings.model_validate(values))[0]
+    changed = Settings.model_validate(values)
+    return build_graph(dataset, changed.graph, changed.text, changed.seed, changed.output_dir)[0]
 
 
 def write_vectors(folder: Path, vectors: Any) -> dict[str, Any]:
