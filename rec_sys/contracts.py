@@ -196,14 +196,14 @@ class PayloadField:
     UPSERTED: Final = "upserted"  # true for a product written after its version was published; absent otherwise
 
 
-class Part:
-    """What a review is for under a split."""
+class SplitName:
+    """The split that a review is in: what it is for under an evaluation protocol."""
 
     TRAIN: Final = 0
     VALIDATION: Final = 1
     TEST: Final = 2
     HISTORY: Final = 3  # earlier reviews of held-out users: read as their history, never trained on
-    LATER: Final = 4  # written after the test part's window: used for nothing
+    LATER: Final = 4  # written after the test split's window: used for nothing
 
 
 TEXT_DIM: Final = 384  # all-MiniLM-L6-v2's output width

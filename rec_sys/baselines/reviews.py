@@ -35,7 +35,7 @@ class Histories:
 
     @classmethod
     def of_queries(cls, queries: Queries, text_row: SmallIntArray | None = None) -> Self:
-        """The histories of a part's questions.
+        """The histories of a split's questions.
 
         Args:
             queries: The questions.

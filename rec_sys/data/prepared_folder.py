@@ -14,7 +14,7 @@ from rec_sys.contracts import InputError, PreparedFile, ProductColumn, Quarantin
 from rec_sys.data.dataset import DatasetSummary
 from rec_sys.data.products import product_table
 from rec_sys.data.readers.batches import PRODUCT_FACTS_SCHEMA, QUARANTINE_SCHEMA, Batch, Source
-from rec_sys.data.time_order import Parts, write_in_time_order
+from rec_sys.data.time_order import UnsortedReviews, write_in_time_order
 from rec_sys.files import atomic_file
 from rec_sys.settings import DataSettings, TableData
 
@@ -55,7 +55,7 @@ def fill_folder(source: Source, data: DataSettings, fingerprint: str, folder: Pa
     if not reviews.files:
         raise InputError("there is no review in the data", where=_names(source), remedy="check the file")
     target = folder / PreparedFile.REVIEWS
-    merged = write_in_time_order(Parts(reviews.files, reviews.num_bytes), scratch, target)
+    merged = write_in_time_order(UnsortedReviews(reviews.files, reviews.num_bytes), scratch, target)
     _write_products(data, metadata, folder, source)
     pl.concat([reviews.set_aside, metadata.set_aside]).write_parquet(folder / PreparedFile.QUARANTINE)
     for file in scratch.iterdir():

@@ -7,11 +7,11 @@ import numpy.typing as npt
 import polars as pl
 
 from rec_sys import ragged
-from rec_sys.contracts import MILLISECONDS_A_DAY, InputError, Part
+from rec_sys.contracts import MILLISECONDS_A_DAY, InputError, SplitName
 from rec_sys.data.interactions import BoolArray, IntArray, Interactions, SmallIntArray
 from rec_sys.settings import EvaluationSettings
 
-_BY_TIME = ("global_time", "time_folds", "next_days")  # everybody is asked at one moment, the part's first
+_BY_TIME = ("global_time", "time_folds", "next_days")  # everybody is asked at one moment, the split's first
 
 
 @dataclass(frozen=True)
@@ -46,18 +46,18 @@ class Queries:
 
 @dataclass(frozen=True)
 class Split:
-    """Every review's part, and the questions of the two held-out parts.
+    """Which split every review is in, and the questions of the two held-out splits.
 
     Attributes:
-        part: uint8 `[num_reviews]`, see `contracts.Part`.
-        text_visible: bool `[num_reviews]`; False where the same text also stands on a review of a later part, so
+        of_review: uint8 `[num_reviews]`, each review's split, see `contracts.SplitName`.
+        text_visible: bool `[num_reviews]`; False where the same text also stands on a review of a later split, so
             that no text is read on one side and asked about on the other.
-        validation: Questions whose history is the train part (and HISTORY).
-        test: Questions whose history is the train and the validation part (and HISTORY).
+        validation: Questions whose history is the train split (and HISTORY).
+        test: Questions whose history is the train and the validation split (and HISTORY).
         cold_test: The test questions of users of whom nothing is known before; their histories are empty.
     """
 
-    part: npt.NDArray[np.uint8]
+    of_review: npt.NDArray[np.uint8]
     text_visible: BoolArray
     validation: Queries
     test: Queries
@@ -66,16 +66,16 @@ class Split:
     @property
     def train_edges(self) -> IntArray:
         """int64 `[num_train]`, in time order."""
-        return np.flatnonzero(self.part == Part.TRAIN)
+        return np.flatnonzero(self.of_review == SplitName.TRAIN)
 
     def train_on_validation(self, interactions: Interactions) -> "Split":
-        """The same questions, with the validation part (and the history of its users) moved into the train part."""
-        users = np.unique(interactions.user_index[self.part == Part.VALIDATION])
-        moved = self.part == Part.VALIDATION
-        moved |= (self.part == Part.HISTORY) & np.isin(interactions.user_index, users)
-        part = np.where(moved, Part.TRAIN, self.part).astype(np.uint8)
-        visible = hide_straddling_texts(part, interactions.body_index)
-        return replace(self, part=part, text_visible=visible)
+        """The same questions, with the validation split (and the history of its users) moved into the train split."""
+        users = np.unique(interactions.user_index[self.of_review == SplitName.VALIDATION])
+        moved = self.of_review == SplitName.VALIDATION
+        moved |= (self.of_review == SplitName.HISTORY) & np.isin(interactions.user_index, users)
+        of_review = np.where(moved, SplitName.TRAIN, self.of_review).astype(np.uint8)
+        visible = hide_straddling_texts(of_review, interactions.body_index)
+        return replace(self, of_review=of_review, text_visible=visible)
 
 
 def split_reviews(interactions: Interactions, settings: EvaluationSettings, seed: int) -> Split:
@@ -91,9 +91,9 @@ def split_reviews(interactions: Interactions, settings: EvaluationSettings, seed
         "time_folds": _cut_windows,
         "next_days": _cut_windows,
     }
-    part = protocols[settings.protocol](interactions, settings, seed)
-    for number, name in ((Part.TRAIN, "train"), (Part.VALIDATION, "validation"), (Part.TEST, "test")):
-        if not (part == number).any():
+    of_review = protocols[settings.protocol](interactions, settings, seed)
+    for number, name in ((SplitName.TRAIN, "train"), (SplitName.VALIDATION, "validation"), (SplitName.TEST, "test")):
+        if not (of_review == number).any():
             raise InputError(
                 f"the split {settings.protocol} leaves no {name} reviews"
                 f" ({interactions.num_reviews:,} reviews of {interactions.num_users:,} users)",
@@ -103,18 +103,18 @@ def split_reviews(interactions: Interactions, settings: EvaluationSettings, seed
                 " each window; choose another or bring more data",
             )
     cut = settings.protocol in _BY_TIME
-    known = (Part.TRAIN, Part.VALIDATION, Part.HISTORY)
-    validation = _queries(interactions, part, Part.VALIDATION, (Part.TRAIN, Part.HISTORY), cut)
-    test = _queries(interactions, part, Part.TEST, known, cut)
-    cold_test = _queries(interactions, part, Part.TEST, known, cut, cold=True)
+    known = (SplitName.TRAIN, SplitName.VALIDATION, SplitName.HISTORY)
+    validation = _queries(interactions, of_review, SplitName.VALIDATION, (SplitName.TRAIN, SplitName.HISTORY), cut)
+    test = _queries(interactions, of_review, SplitName.TEST, known, cut)
+    cold_test = _queries(interactions, of_review, SplitName.TEST, known, cut, cold=True)
     for queries, name in ((validation, "validation"), (test, "test")):
         if not len(queries):
             raise InputError(
-                f"nobody in the {name} part of {settings.protocol} has an earlier review: there is nobody to ask",
+                f"nobody in the {name} split of {settings.protocol} has an earlier review: there is nobody to ask",
                 where="setting evaluation.protocol",
                 remedy="choose evaluation=leave_last_out or evaluation=random_split, or bring more data",
             )
-    return Split(part, hide_straddling_texts(part, interactions.body_index), validation, test, cold_test)
+    return Split(of_review, hide_straddling_texts(of_review, interactions.body_index), validation, test, cold_test)
 
 
 def _unit_ranks(interactions: Interactions) -> pl.DataFrame:
@@ -132,10 +132,10 @@ def _leave_last_out(interactions: Interactions, settings: EvaluationSettings, se
     ranks = _unit_ranks(interactions)
     enough = ranks["units"].to_numpy() >= 3
     newest = ranks["newest"].to_numpy()
-    part = np.full(interactions.num_reviews, Part.TRAIN, dtype=np.uint8)
-    part[enough & (newest == 2)] = Part.VALIDATION
-    part[enough & (newest == 1)] = Part.TEST
-    return part
+    of_review = np.full(interactions.num_reviews, SplitName.TRAIN, dtype=np.uint8)
+    of_review[enough & (newest == 2)] = SplitName.VALIDATION
+    of_review[enough & (newest == 1)] = SplitName.TEST
+    return of_review
 
 
 def _hold_out_users(interactions: Interactions, settings: EvaluationSettings, seed: int) -> npt.NDArray[np.uint8]:
@@ -146,12 +146,12 @@ def _hold_out_users(interactions: Interactions, settings: EvaluationSettings, se
     num_test, num_validation = (
         round(fraction * len(able)) for fraction in (settings.test_fraction, settings.validation_fraction)
     )
-    role = np.full(interactions.num_users, Part.TRAIN, dtype=np.uint8)
-    role[drawn[:num_test]] = Part.TEST
-    role[drawn[num_test : num_test + num_validation]] = Part.VALIDATION
-    part = role[interactions.user_index]
-    part[(part != Part.TRAIN) & (ranks["newest"].to_numpy() > 1)] = Part.HISTORY
-    return part
+    role = np.full(interactions.num_users, SplitName.TRAIN, dtype=np.uint8)
+    role[drawn[:num_test]] = SplitName.TEST
+    role[drawn[num_test : num_test + num_validation]] = SplitName.VALIDATION
+    of_review = role[interactions.user_index]
+    of_review[(of_review != SplitName.TRAIN) & (ranks["newest"].to_numpy() > 1)] = SplitName.HISTORY
+    return of_review
 
 
 def _cut_time(interactions: Interactions, settings: EvaluationSettings, seed: int) -> npt.NDArray[np.uint8]:
@@ -163,10 +163,10 @@ def _cut_time(interactions: Interactions, settings: EvaluationSettings, seed: in
         when[min(count - 1, int(count * (1 - share)))]
         for share in (settings.test_fraction + settings.validation_fraction, settings.test_fraction)
     )
-    part = np.full(count, Part.TRAIN, dtype=np.uint8)
-    part[when >= first_validation] = Part.VALIDATION
-    part[when >= first_test] = Part.TEST
-    return part
+    of_review = np.full(count, SplitName.TRAIN, dtype=np.uint8)
+    of_review[when >= first_validation] = SplitName.VALIDATION
+    of_review[when >= first_test] = SplitName.TEST
+    return of_review
 
 
 def _cut_windows(interactions: Interactions, settings: EvaluationSettings, seed: int) -> npt.NDArray[np.uint8]:
@@ -179,11 +179,11 @@ def _cut_windows(interactions: Interactions, settings: EvaluationSettings, seed:
     folds, fold = (settings.num_folds, settings.fold) if settings.protocol == "time_folds" else (1, 0)
     when, width = interactions.timestamp, settings.window_days * MILLISECONDS_A_DAY
     end = (int(when[-1]) // MILLISECONDS_A_DAY + 1) * MILLISECONDS_A_DAY - (folds - 1 - fold) * width
-    part = np.full(interactions.num_reviews, Part.TRAIN, dtype=np.uint8)
-    part[when >= end - 2 * width] = Part.VALIDATION
-    part[when >= end - width] = Part.TEST
-    part[when >= end] = Part.LATER
-    return part
+    of_review = np.full(interactions.num_reviews, SplitName.TRAIN, dtype=np.uint8)
+    of_review[when >= end - 2 * width] = SplitName.VALIDATION
+    of_review[when >= end - width] = SplitName.TEST
+    of_review[when >= end] = SplitName.LATER
+    return of_review
 
 
 def _refuse_timeless(interactions: Interactions, settings: EvaluationSettings) -> None:
@@ -195,13 +195,13 @@ def _refuse_timeless(interactions: Interactions, settings: EvaluationSettings) -
         )
 
 
-def hide_straddling_texts(part: npt.NDArray[np.uint8], body_index: SmallIntArray) -> BoolArray:
+def hide_straddling_texts(of_review: npt.NDArray[np.uint8], body_index: SmallIntArray) -> BoolArray:
     """bool `[num_reviews]`: whether a review's text may be read.
 
-    A text that stands on several rows is read only in the latest part that it stands in. What is used for nothing
+    A text that stands on several rows is read only in the latest split that it stands in. What is used for nothing
     (LATER) hides nothing: that a text will return is the future.
     """
-    lateness = np.where(np.isin(part, (Part.HISTORY, Part.LATER)), Part.TRAIN, part)
+    lateness = np.where(np.isin(of_review, (SplitName.HISTORY, SplitName.LATER)), SplitName.TRAIN, of_review)
     latest = np.zeros(int(body_index.max(initial=-1)) + 2, dtype=np.uint8)
     np.maximum.at(latest, body_index, lateness)  # index -1 (no text) is the last place, read by nobody
     visible: BoolArray = (body_index < 0) | (lateness == latest[body_index])
@@ -210,14 +210,14 @@ def hide_straddling_texts(part: npt.NDArray[np.uint8], body_index: SmallIntArray
 
 def _queries(
     interactions: Interactions,
-    part: npt.NDArray[np.uint8],
+    of_review: npt.NDArray[np.uint8],
     asked: int,
     known: tuple[int, ...],
     cut: bool,
     cold: bool = False,
 ) -> Queries:
-    """The questions of a part; of the users with a history, or of those without one."""
-    target_edges = np.flatnonzero(part == asked)
+    """The questions of a split; of the users with a history, or of those without one."""
+    target_edges = np.flatnonzero(of_review == asked)
     # By user, then by time: the order in which the offsets below count.
     target_edges = target_edges[np.argsort(interactions.user_index[target_edges], kind="stable")]
     users, first = np.unique(interactions.user_index[target_edges], return_index=True)
@@ -225,7 +225,7 @@ def _queries(
     place = np.full(interactions.num_users, -1, dtype=np.int64)
     place[users] = np.arange(len(users))
 
-    history = np.flatnonzero(np.isin(part, known) & (place[interactions.user_index] >= 0))
+    history = np.flatnonzero(np.isin(of_review, known) & (place[interactions.user_index] >= 0))
     history = history[history < bound[place[interactions.user_index[history]]]]
     history = history[np.argsort(interactions.user_index[history], kind="stable")]
     history_count = np.bincount(place[interactions.user_index[history]], minlength=len(users))

@@ -21,21 +21,23 @@ SAME_REVIEW: Final = [
 ]
 
 
-class Parts(NamedTuple):
+class UnsortedReviews(NamedTuple):
     """Unsorted reviews on disk."""
 
     files: list[Path]  # in the order of the raw file
     num_bytes: int  # in memory, all together
 
 
-def write_in_time_order(parts: Parts, folder: Path, target: Path, bucket_bytes: int = _BUCKET_BYTES) -> int:
-    """Writes the reviews of all parts to one file, sorted, each once.
+def write_in_time_order(
+    unsorted: UnsortedReviews, folder: Path, target: Path, bucket_bytes: int = _BUCKET_BYTES
+) -> int:
+    """Writes the reviews of all unsorted to one file, sorted, each once.
 
     Two reviews are the same where user, product, time, rating and body are; the first in the raw file is kept.
     Reviews without any time get their position among the user's own as time.
 
     Args:
-        parts: What was read.
+        unsorted: What was read.
         folder: A scratch folder on the same disk.
         target: The Parquet file to write.
         bucket_bytes: How much to hold in memory at once.
@@ -45,7 +47,7 @@ def write_in_time_order(parts: Parts, folder: Path, target: Path, bucket_bytes: 
     """
     merged = 0
     sorted_files = []
-    for number, files in enumerate(_time_buckets(parts, folder, bucket_bytes)):
+    for number, files in enumerate(_time_buckets(unsorted, folder, bucket_bytes)):
         sorted_files.append(folder / f"sorted-{number:05}.parquet")
         merged += _sort_bucket(files, sorted_files[-1])
     if len(sorted_files) == 1:
@@ -72,17 +74,17 @@ def _sort_bucket(files: list[Path], target: Path) -> int:
     return bucket.height - once.height
 
 
-def _time_buckets(parts: Parts, folder: Path, bucket_bytes: int) -> Iterator[list[Path]]:
+def _time_buckets(unsorted: UnsortedReviews, folder: Path, bucket_bytes: int) -> Iterator[list[Path]]:
     """Files that hold the reviews of one stretch of time, stretch by stretch."""
-    times = pl.scan_parquet(parts.files).select(ReviewColumn.TIMESTAMP).collect().to_series()
-    num_buckets = -(-parts.num_bytes // bucket_bytes)
+    times = pl.scan_parquet(unsorted.files).select(ReviewColumn.TIMESTAMP).collect().to_series()
+    num_buckets = -(-unsorted.num_bytes // bucket_bytes)
     if num_buckets <= 1 or times.null_count():
-        yield parts.files
+        yield unsorted.files
         return
     quantiles = np.linspace(0, 1, num_buckets + 1)[1:-1]
     edges = np.unique(np.quantile(times.to_numpy(), quantiles, method="lower"))
     dealt: list[list[Path]] = [[] for _ in range(len(edges) + 1)]
-    for number, file in enumerate(parts.files):
+    for number, file in enumerate(unsorted.files):
         frame = pl.read_parquet(file)
         places = np.searchsorted(edges, frame[ReviewColumn.TIMESTAMP].to_numpy(), side="right")
         for place in np.unique(places):

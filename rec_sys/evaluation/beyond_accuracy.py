@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class KnownReviews:
-    """The reviews that say what is well known: those of the train part, whatever a model was fitted on.
+    """The reviews that say what is well known: those of the train split, whatever a model was fitted on.
 
     Attributes:
         user_index: `[num_reviews]`.
@@ -41,7 +41,7 @@ def measure_lists(
     Args:
         lists: int32 `[num_queries, at least max k]`, best first, `NO_PRODUCT` where a list ends early.
         queries: Whose lists they are.
-        known: The train part.
+        known: The train split.
         ks: Lengths of the lists.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Asks the model a part's questions: the scores that the metrics rank, and the stars that it predicts."""
+"""Asks the model a split's questions: the scores that the metrics rank, and the stars that it predicts."""
 
 from dataclasses import dataclass
 
@@ -23,8 +23,8 @@ PRODUCT_CHUNK = 4096
 
 
 @dataclass(frozen=True)
-class PartResult:
-    """What was measured on one part.
+class SplitResult:
+    """What was measured on one split.
 
     Attributes:
         metrics: Every figure by its key in `metrics.json`.
@@ -36,12 +36,12 @@ class PartResult:
 
 
 class ModelScorer:
-    """Scores of a model for the queries of a part.
+    """Scores of a model for the queries of a split.
 
     Args:
         model: The model; it is put into evaluation mode.
-        builder: Sees the part's history on the user side and train edges on the product side.
-        queries: The part's queries.
+        builder: Sees the split's history on the user side and train edges on the product side.
+        queries: The split's queries.
         fusion: The memory that is added to the tower's logits; None = the tower ranks alone.
     """
 
@@ -113,13 +113,13 @@ def evaluate_model(
     queries: Queries,
     settings: EvaluationSettings,
     fusion: Fusion | None = None,
-) -> PartResult:
-    """Measures a model on a part: ranking over all products, ratings of the held-out reviews, and the losses.
+) -> SplitResult:
+    """Measures a model on a split: ranking over all products, ratings of the held-out reviews, and the losses.
 
     Args:
         model: The model.
         builder: As for `ModelScorer`.
-        queries: The part's queries.
+        queries: The split's queries.
         settings: Which cut-offs, and how many queries at once.
         fusion: The memory, which takes part in the ranking; the losses are the towers' own.
     """
@@ -143,4 +143,4 @@ def evaluate_model(
         metrics["rating_loss"] = float(rating_loss(guesses, given, model.settings.rating_error))
         metrics["loss"] += model.settings.rating_weight * metrics["rating_loss"]
         metrics.update(rating_metrics(guesses[rated].numpy(), given[rated].numpy()))
-    return PartResult(metrics, ranking)
+    return SplitResult(metrics, ranking)

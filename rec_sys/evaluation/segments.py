@@ -41,7 +41,7 @@ def by_product_popularity(
 
     Args:
         targets: As in `RankingResult`.
-        train_counts: `[num_products]`, reviews of each product in the train part.
+        train_counts: `[num_products]`, reviews of each product in the train split.
         k: Length of the lists.
     """
     reviews = train_counts[targets["product_index"].to_numpy()]
@@ -56,7 +56,7 @@ def by_product_popularity(
 def warm_and_cold(
     targets: pl.DataFrame, train_counts: npt.NDArray[np.integer], ks: Sequence[int]
 ) -> dict[str, dict[str, float | str]]:
-    """All figures for products that stand in the train part (`warm_products`) and for those that do not."""
+    """All figures for products that stand in the train split (`warm_products`) and for those that do not."""
     cold = pl.Series(train_counts[targets["product_index"].to_numpy()] == 0)
     parts = {"warm_products": targets.filter(~cold), "cold_products": targets.filter(cold)}
     return {name: _describe(name, _measured(part, ks)) for name, part in parts.items() if part.height}

@@ -43,7 +43,7 @@ class ProductHop:
 
     Args:
         graph: The graph.
-        visible: bool `[num_reviews]`, the reviews that may be read (the train part).
+        visible: bool `[num_reviews]`, the reviews that may be read (the train split).
         limit: Most transitions of a product that are read, the newest.
     """
 

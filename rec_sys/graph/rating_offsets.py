@@ -14,7 +14,7 @@ class RatingOffsets:
     """Closed-form rating offsets with pseudo-counts (Koren 2008, eq. 1, shrunk means instead of ridge regression).
 
     Attributes:
-        mean: The train part's mean stars.
+        mean: The train split's mean stars.
         product_sum: float64 `[num_products]`, summed deviations from the mean.
         product_count: float64 `[num_products]`.
         pseudo_counts: Shrinkage towards zero.

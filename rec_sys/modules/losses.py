@@ -123,7 +123,7 @@ def softmax_loss(
 def softmax_precision(device: torch.device, num_candidates: int) -> torch.dtype:
     """bfloat16 where it is much faster and there is much to compute, else float32.
 
-    It moves a logit by up to 0.03 at a temperature of 0.07, which no figure on the validation part has shown.
+    It moves a logit by up to 0.03 at a temperature of 0.07, which no figure on the validation split has shown.
     """
     if num_candidates < _MANY_CANDIDATES:
         return torch.float32

@@ -1,6 +1,6 @@
 r"""Attention message passing over reviews, in three forms that compute the same numbers.
 
-`forward` is PyG's convolution over a bipartite edge list, without padding. `attend_by_parts` is the same for one
+`forward` is PyG's convolution over a bipartite edge list, without padding. `attend_by_terms` is the same for one
 shared query, many times faster: what training uses for users. `attend_densely` is the same attention over a padded
 `[batch, length, dim]` block with a mask: what ONNX and Triton can batch. On a graph whose destination nodes own their
 edges (a star a user, a star a product) all are equal.
@@ -22,8 +22,8 @@ from torch_geometric.utils import softmax
 
 
 @dataclass(frozen=True)
-class EdgePart:
-    """Something that many edges share.
+class EdgeTerm:
+    """A term of the edges' keys and values, whose rows many edges share.
 
     Attributes:
         table: float `[num_rows, dim]`.
@@ -43,19 +43,19 @@ class EdgePart:
         return self.amount @ values
 
 
-def sum_parts(parts: list[tuple[EdgePart, Tensor]], weights: Tensor, offsets: Tensor) -> Tensor:
+def sum_terms(terms: list[tuple[EdgeTerm, Tensor]], weights: Tensor, offsets: Tensor) -> Tensor:
     """Weighted sums over each destination's edges, values float `[num_rows, n]` -> float `[num_destinations, n]`."""
     total = torch.zeros((), device=weights.device)
-    for part, values in parts:
-        if part.index is not None:
+    for term, values in terms:
+        if term.index is not None:
             total = total + functional.embedding_bag(
-                part.index, values.float(), offsets, mode="sum", per_sample_weights=weights, include_last_offset=True
+                term.index, values.float(), offsets, mode="sum", per_sample_weights=weights, include_last_offset=True
             )
         else:
-            assert part.amount is not None
+            assert term.amount is not None
             row = torch.repeat_interleave(torch.arange(len(offsets) - 1, device=weights.device), offsets.diff())
-            amount = torch.zeros(len(offsets) - 1, part.amount.shape[1], device=weights.device)
-            total = total + amount.index_add(0, row, weights.unsqueeze(-1) * part.amount) @ values.float()
+            amount = torch.zeros(len(offsets) - 1, term.amount.shape[1], device=weights.device)
+            total = total + amount.index_add(0, row, weights.unsqueeze(-1) * term.amount) @ values.float()
     return total
 
 
@@ -108,21 +108,21 @@ class ReviewAttention(nn.Module):
 
     @property
     def shares_parts(self) -> bool:
-        """Whether keys and values are sums over the parts of an edge, so that `attend_by_parts` can be used."""
+        """Whether keys and values are sums over terms of an edge, so that `attend_by_terms` can be used."""
         return isinstance(self.convolution, TransformerConv)
 
-    def attend_by_parts(
-        self, query: Tensor, source: EdgePart, parts: list[EdgePart], row: Tensor, num_rows: int
+    def attend_by_terms(
+        self, query: Tensor, source: EdgeTerm, terms: list[EdgeTerm], row: Tensor, num_rows: int
     ) -> Tensor:
         """`forward` for one query that all destinations share, without a row of `dim` numbers for any edge.
 
-        Keys and values are linear, so those of an edge are the sums of those of its parts, and each part is computed
+        Keys and values are linear, so those of an edge are the sums of those of its terms, and each term is computed
         once however many edges share it: the product, the review, the place.
 
         Args:
             query: float `[dim]`.
             source: The edges' products.
-            parts: What else the edges carry.
+            terms: What else the edges carry.
             row: int64 `[num_edges]`, destinations, ascending.
             num_rows: Number of destinations.
 
@@ -133,15 +133,15 @@ class ReviewAttention(nn.Module):
         assert isinstance(convolution, TransformerConv)
         asked = self._split(convolution.lin_query(query))  # [heads, width]
         width = asked.shape[-1]
-        parts_of_edge = [(source, convolution.lin_key(source.table), convolution.lin_value(source.table))]
-        parts_of_edge += [(part, told, told) for part in parts for told in [convolution.lin_edge(part.table)]]
+        of_edge = [(source, convolution.lin_key(source.table), convolution.lin_value(source.table))]
+        of_edge += [(term, both, both) for term in terms for both in [convolution.lin_edge(term.table)]]
         logits = torch.zeros(len(row), self.num_heads, device=row.device)
-        for part, key, _ in parts_of_edge:
-            logits = logits + part.spread((self._split(key) * asked).sum(dim=-1).float()) / width**0.5
+        for term, key, _ in of_edge:
+            logits = logits + term.spread((self._split(key) * asked).sum(dim=-1).float()) / width**0.5
         weights = softmax(logits, row, num_nodes=num_rows)
         offsets = torch.searchsorted(row, torch.arange(num_rows + 1, device=row.device))
         pooled = [
-            sum_parts([(part, value[:, head * width : (head + 1) * width]) for part, _, value in parts_of_edge],
+            sum_terms([(term, value[:, head * width : (head + 1) * width]) for term, _, value in of_edge],
                       weights[:, head], offsets)
             for head in range(self.num_heads)
         ]  # fmt: skip

@@ -14,7 +14,7 @@ class TextProjection(nn.Module):
     """Projects MiniLM vectors; a missing text becomes a learned vector.
 
     MiniLM's vectors of one domain share a large common part and have unit length over 384 dimensions, so they are
-    centred and scaled to unit variance by statistics of the train part (`fit_statistics`) first.
+    centred and scaled to unit variance by statistics of the train split (`fit_statistics`) first.
 
     Args:
         dim: Output width.

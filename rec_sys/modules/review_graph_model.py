@@ -44,12 +44,12 @@ class ReviewGraphModel(nn.Module):
         self.register_buffer("product_offset", torch.zeros(num_products))
 
     def fit_statistics(self, review_text: Tensor, product_text: Tensor, offsets: RatingOffsets) -> None:
-        """Sets what is computed from the train part in closed form.
+        """Sets what is computed from the train split in closed form.
 
         Args:
             review_text: float `[n, 384]`, a sample of the train reviews' vectors.
             product_text: float `[m, 384]`, vectors of the products that have a text.
-            offsets: Rating offsets of the train part.
+            offsets: Rating offsets of the train split.
         """
         self.review_encoder.text.fit_statistics(review_text)
         self.product_tower.input_text.fit_statistics(product_text)

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from rec_sys.graph.blocks import NUM_ACTIVITIES, Hop
 from rec_sys.modules.neighbour_sum import NeighbourSum
-from rec_sys.modules.review_attention import EdgePart, ReviewAttention
+from rec_sys.modules.review_attention import EdgeTerm, ReviewAttention
 from rec_sys.modules.review_features import PlaceEncoder, TextProjection
 from rec_sys.settings import GraphSettings, ModelSettings
 
@@ -87,11 +87,11 @@ class UserTower(nn.Module):
         source = self.dropout(product_inputs)
         reviews = self.dropout(reviews)
         if self.attention.shares_parts:
-            parts = [EdgePart(reviews, review_of_edge), EdgePart(self.place.distance.weight, distance)]
+            terms = [EdgeTerm(reviews, review_of_edge), EdgeTerm(self.place.distance.weight, distance)]
             if bool((age >= 0).any()):
-                parts.append(EdgePart(self.place.age.weight.T, amount=self.place.describe_age(age)))
-            attended = self.attention.attend_by_parts(
-                self.query, EdgePart(source, product_of_edge), parts, query_of_edge, num_queries
+                terms.append(EdgeTerm(self.place.age.weight.T, amount=self.place.describe_age(age)))
+            attended = self.attention.attend_by_terms(
+                self.query, EdgeTerm(source, product_of_edge), terms, query_of_edge, num_queries
             )
         else:
             edge = reviews[review_of_edge] + self.place(distance, age)

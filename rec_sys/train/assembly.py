@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from rec_sys.contracts import Part
+from rec_sys.contracts import SplitName
 from rec_sys.data.splits import Split
 from rec_sys.evaluation.model_scorer import ModelScorer
 from rec_sys.graph.block_builder import BlockBuilder
@@ -26,10 +26,10 @@ _STATISTICS_SAMPLE = 20_000  # text vectors that mean and scale are computed fro
 
 
 def make_builders(graph: ReviewGraph, split: Split, settings: Settings) -> dict[str, BlockBuilder]:
-    """What may be read when: histories grow from train to test, products are read from the train part alone."""
-    train = split.part == Part.TRAIN
-    known = train | (split.part == Part.HISTORY)
-    histories = {"train": train, "validation": known, "test": known | (split.part == Part.VALIDATION)}
+    """What may be read when: histories grow from train to test, products are read from the train split alone."""
+    train = split.of_review == SplitName.TRAIN
+    known = train | (split.of_review == SplitName.HISTORY)
+    histories = {"train": train, "validation": known, "test": known | (split.of_review == SplitName.VALIDATION)}
     offsets = fit_rating_offsets(graph, split.train_edges, settings.model.offset_pseudo_counts)
     hop = ProductHop(graph, train, settings.graph.product_transitions) if settings.model.product_hop else None
     return {
@@ -46,7 +46,7 @@ def make_builders(graph: ReviewGraph, split: Split, settings: Settings) -> dict[
 
 
 def make_model(graph: ReviewGraph, split: Split, train_builder: BlockBuilder, settings: Settings) -> ReviewGraphModel:
-    """A fresh model, seeded, with the statistics of the train part."""
+    """A fresh model, seeded, with the statistics of the train split."""
     torch.manual_seed(settings.seed)
     model = ReviewGraphModel(graph.interactions.num_products, settings.model, settings.graph)
     edges = split.train_edges[split.text_visible[split.train_edges]]
@@ -64,7 +64,7 @@ def make_model(graph: ReviewGraph, split: Split, train_builder: BlockBuilder, se
 
 
 def fit_co_review(graph: ReviewGraph, split: Split, settings: Settings, l2: float) -> CoReviewMemory:
-    """The co-review memory of a split's train part."""
+    """The co-review memory of the train split."""
     columns, edges = graph.interactions, split.train_edges
     if settings.model.co_review.method == "counts":
         reviews = KnownReviews(
@@ -91,11 +91,11 @@ def tune_co_review(
     split: Split,
     settings: Settings,
 ) -> tuple[Fusion, float] | None:
-    """Fits memories on the train part and lets the validation part choose one and its weight.
+    """Fits memories on the train split and lets the validation split choose one and its weight.
 
     Args:
         model: The trained towers.
-        builder: Sees the validation part's history.
+        builder: Sees the validation split's history.
         split: The split.
         settings: All settings.
 

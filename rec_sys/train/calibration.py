@@ -17,16 +17,16 @@ SHARES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def choose_rating_share(model: ReviewGraphModel, builder: BlockBuilder, queries: Queries, query_batch: int) -> float:
-    """The share of the cosine's part in predicted stars that has the least squared error on the validation part.
+    """The share of the cosine's part in predicted stars that has the least squared error on the validation split.
 
     Args:
         model: The trained model; it is left as it was.
-        builder: Sees the validation part's history.
-        queries: The validation part.
+        builder: Sees the validation split's history.
+        queries: The validation split.
         query_batch: Queries at once.
 
     Returns:
-        One of `SHARES`, the smaller where two are equal; 1 where the score has no offsets or the part no stars.
+        One of `SHARES`, the smaller where two are equal; 1 where the score has no offsets or the split no stars.
     """
     if not model.settings.rating_offsets:
         return 1.0

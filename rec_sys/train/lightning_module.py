@@ -78,7 +78,7 @@ class ReviewGraphLearner(lightning.LightningModule):
         return torch.utils.data.DataLoader(self.batches(self.current_epoch), batch_size=None)
 
     def val_dataloader(self) -> torch.utils.data.DataLoader[int]:
-        """One item: the whole validation part is measured at once."""
+        """One item: the whole validation split is measured at once."""
         return torch.utils.data.DataLoader([0], batch_size=None)  # type: ignore[arg-type] # a list serves as a dataset
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
@@ -123,7 +123,7 @@ class ReviewGraphLearner(lightning.LightningModule):
         return self._num_predicted / whole, {name: spent / whole for name, spent in seconds.items()}
 
     def validation_step(self, batch: int, batch_index: int) -> None:
-        """Measures the validation part and keeps the epoch's figures for the tracker and the pictures."""
+        """Measures the validation split and keeps the epoch's figures for the tracker and the pictures."""
         result = evaluate_model(self.model, self.builders["validation"], self.split.validation, self.evaluation)
         self.model.train()
         self.log(WATCHED, result.metrics[WATCHED], prog_bar=True, batch_size=1)

@@ -11,7 +11,7 @@ _RANKING: Final = ("ndcg_at_10_masked", "recall_at_10_masked", "ndcg_at_10", "re
 _RATING: Final = ("rmse", "mae", "auc", "balanced_accuracy")
 _SPLITS: Final = {
     "leave_last_out": "Each user's last review is the test question, the one before it validates, the others train. "
-    "Other users' later reviews stand in the train part: the figures are better than those of a true future.",
+    "Other users' later reviews stand in the train split: the figures are better than those of a true future.",
     "random_split": "Some users are never trained on; the last review of each is asked for.",
     "global_time": "Training ends at one moment; what was written later is asked for.",
     "time_folds": "Windows of days, one after the other: training ends where the validation window begins.",
@@ -79,13 +79,13 @@ def _describe_split(
     metrics: Mapping[str, Any], evaluation: EvaluationSettings, graph: GraphSettings, seed: int
 ) -> list[str]:
     protocol = evaluation.protocol
-    asked = {part: metrics[part].get("num_queries", 0) for part in ("validation", "test")}
+    asked = {split: metrics[split].get("num_queries", 0) for split in ("validation", "test")}
     ties = "a seeded hash" if graph.tie_break == "hash" else "the file's order"
-    refit = "trained again on train and validation part" if evaluation.refit else "trained on the train part"
+    refit = "trained again on train and validation split" if evaluation.refit else "trained on the train split"
     return [
         f"`{protocol}`, seed {seed}, reviews of one moment ordered by {ties}. {_SPLITS[protocol]}",
         f"{asked['validation']:,.0f} validation and {asked['test']:,.0f} test questions. Epoch, memory and its weight"
-        f" were chosen on validation; the bundle's model was {refit}. This run asked the test part once, at its end.",
+        f" were chosen on validation; the bundle's model was {refit}. This run asked the test split once, at its end.",
     ]
 
 

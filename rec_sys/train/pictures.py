@@ -85,7 +85,7 @@ def draw_learning_curves(history: Sequence[Mapping[str, float]], path: Path) -> 
 
 
 def draw_ranking_metrics(metrics: Mapping[str, Any], path: Path) -> None:
-    """Recall, NDCG and MRR on the test part, history masked, beside popularity's.
+    """Recall, NDCG and MRR on the test split, history masked, beside popularity's.
 
     Args:
         metrics: As `metrics.json`: `test` and `baselines.popular` with keys such as `ndcg_at_10_masked`. Where
@@ -93,7 +93,7 @@ def draw_ranking_metrics(metrics: Mapping[str, Any], path: Path) -> None:
         path: The PNG to write.
 
     Raises:
-        ValueError: The test part has no masked ranking metric.
+        ValueError: The test split has no masked ranking metric.
     """
     names = [name for name in metrics["test"] if name.startswith("ndcg_at_") and name.endswith("_masked")]
     if not names:
@@ -110,7 +110,7 @@ def draw_ranking_metrics(metrics: Mapping[str, Any], path: Path) -> None:
         label_axes(axes, title, "")
         axes.margins(y=0.14)
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    title = "test part, products of the user's history left out" + (", ± one standard error" if errors else "")
+    title = "test split, products of the user's history left out" + (", ± one standard error" if errors else "")
     legend = figure.legend(
         handles, labels, loc="outside lower center", ncols=2, frameon=False, labelcolor=INK, title=title
     )

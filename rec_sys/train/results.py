@@ -18,7 +18,7 @@ from rec_sys.bundle import BundleContents, write_bundle
 from rec_sys.contracts import HistoryColumn, ProductVector, ReviewColumn
 from rec_sys.data.dataset import PreparedDataset, embedded_review_text
 from rec_sys.data.splits import Queries, Split
-from rec_sys.evaluation.model_scorer import PartResult, encode_catalogue
+from rec_sys.evaluation.model_scorer import SplitResult, encode_catalogue
 from rec_sys.evaluation.ranking import evaluate_ranking
 from rec_sys.evaluation.rating import rating_metrics
 from rec_sys.graph.block_builder import BlockBuilder
@@ -38,7 +38,7 @@ _RATING_SHOWN = ("rmse", "mae", "auc", "accuracy", "balanced_accuracy", "f1")
 def measure_baselines(
     graph: ReviewGraph, split: Split, settings: EvaluationSettings
 ) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, float]]]:
-    """Popularity's ranking and the rating baselines on the same test questions, fitted on the train part.
+    """Popularity's ranking and the rating baselines on the same test questions, fitted on the train split.
 
     Returns:
         Metrics by baseline, and standard errors by baseline.
@@ -76,8 +76,8 @@ def _rated_targets(graph: ReviewGraph, queries: Queries) -> tuple[np.ndarray, np
 
 
 def gather_metrics(
-    validation: PartResult,
-    test: PartResult,
+    validation: SplitResult,
+    test: SplitResult,
     baselines: dict[str, dict[str, float]],
     baseline_errors: dict[str, dict[str, float]],
 ) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def draw_pictures(
 
 @torch.inference_mode()
 def product_vectors(model: ReviewGraphModel, builder: BlockBuilder) -> dict[str, np.ndarray]:
-    """All products as the bundle holds them, read from the train part alone like the metrics beside them."""
+    """All products as the bundle holds them, read from the train split alone like the metrics beside them."""
     graph = builder.graph
     hidden = encode_catalogue(model, builder)
     device = model.rating_mean.device

@@ -72,7 +72,7 @@ def train(settings: Settings, folder: RunFolder) -> Path | None:
     _LOG.info(
         f"split: {settings.evaluation.protocol}, {len(split.train_edges):,} train reviews,"
         f" {len(split.validation):,} validation and {len(split.test):,} test questions,"
-        f" {int((~split.text_visible).sum()):,} texts hidden because they also stand in a later part"
+        f" {int((~split.text_visible).sum()):,} texts hidden because they also stand in a later split"
     )
     return _learn(settings, folder, dataset, graph, split, text_encoder)
 
@@ -103,10 +103,10 @@ def _learn(
     with Tracker(tracking, settings.output_dir, folder.name) as tracker:
         tracker.log_settings(settings.model_dump(mode="json"))
 
-        def learn(parts: Split, checkpoints: Path, epochs: int | None) -> "tuple[ReviewGraphLearner, bool]":
-            builders = make_builders(graph, parts, settings)
-            model = make_model(graph, parts, builders["train"], settings)
-            learner = ReviewGraphLearner(model, settings.trainer, settings.evaluation, settings.seed, parts, builders)
+        def learn(fitted: Split, checkpoints: Path, epochs: int | None) -> "tuple[ReviewGraphLearner, bool]":
+            builders = make_builders(graph, fitted, settings)
+            model = make_model(graph, fitted, builders["train"], settings)
+            learner = ReviewGraphLearner(model, settings.trainer, settings.evaluation, settings.seed, fitted, builders)
             return learner, fit(learner, checkpoints, tracker, epochs)
 
         learner, is_first = learn(split, folder.checkpoints, None)
@@ -149,8 +149,8 @@ def _learn(
 
 def log_results(tracker: "Tracker", metrics: dict[str, Any], bundle: Path, pictures: tuple[Path, ...]) -> None:
     """The final figures, the bundle and the pictures go to MLflow."""
-    for part in ("validation", "test"):
-        tracker.log_metrics({f"{part}_{key}": value for key, value in metrics[part].items()})
+    for split in ("validation", "test"):
+        tracker.log_metrics({f"{split}_{key}": value for key, value in metrics[split].items()})
     for name, figures in metrics["baselines"].items():
         tracker.log_metrics({f"{name}_{key}": value for key, value in figures.items()})
     tracker.log_folder(bundle, "bundle")

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from rec_sys.baselines.contract import Baseline
 from rec_sys.baselines.reviews import Histories, TrainingReviews
-from rec_sys.contracts import Part
+from rec_sys.contracts import SplitName
 from rec_sys.data.interactions import FloatArray, Interactions
 from rec_sys.data.splits import Queries, Split
 from rec_sys.entry import compose_settings
@@ -141,7 +141,7 @@ class OwnModel(Baseline):
         return assemble_graph(interactions, known.text_vectors, text_row)
 
     def _split(self, num_training: int, num_asked: int = 0) -> Split:
-        part = np.repeat(np.array([Part.TRAIN, Part.HISTORY], dtype=np.uint8), [num_training, num_asked])
+        part = np.repeat(np.array([SplitName.TRAIN, SplitName.HISTORY], dtype=np.uint8), [num_training, num_asked])
         nobody = queries_of(np.empty(0, np.int32), np.empty(0, np.int64), None)
         return Split(part, np.ones(len(part), dtype=np.bool_), nobody, nobody, nobody)
 

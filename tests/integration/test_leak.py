@@ -12,7 +12,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rec_sys.contracts import MILLISECONDS_A_DAY, Part, ReviewColumn
+from rec_sys.contracts import MILLISECONDS_A_DAY, ReviewColumn, SplitName
 from rec_sys.data.interactions import build_interactions
 from rec_sys.data.prepare import prepare
 from rec_sys.data.splits import split_reviews
@@ -315,7 +315,7 @@ def test_what_was_reviewed_in_the_test_part_moves_no_test_score(
     for asks_later in (False, True):
         graph, order = make_graph(table, product_text=True)
         split = split_reviews(graph.interactions, chosen.evaluation, 0)
-        rows = order[split.part == Part.TEST]
+        rows = order[split.of_review == SplitName.TEST]
         if asks_later:
             vector, rating, day = table.vector.copy(), table.rating.copy(), table.day.copy()
             vector[rows], rating[rows] = 25.0, 1.0
@@ -324,7 +324,7 @@ def test_what_was_reviewed_in_the_test_part_moves_no_test_score(
             assert (table.day > last_day).any()
             graph, order = make_graph(table, product_text=True)
             split = split_reviews(graph.interactions, chosen.evaluation, 0)
-            assert set(rows) == set(order[split.part == Part.TEST])
+            assert set(rows) == set(order[split.of_review == SplitName.TEST])
         builders = make_builders(graph, split, chosen)
         memory = Fusion(remember(graph, split, chosen, l2=10.0), weight=5.0, recency=0.9, limit=5)
         for part, queries in (("validation", split.validation), ("test", split.test)):
@@ -351,7 +351,7 @@ def test_no_text_of_real_reviews_is_read_on_one_side_and_asked_about_on_the_othe
     num_straddling = 0
     for seed in range(2):
         split = split_reviews(interactions, EvaluationSettings.model_validate({"protocol": protocol}), seed)
-        late = np.where(split.part == Part.HISTORY, Part.TRAIN, split.part)
+        late = np.where(split.of_review == SplitName.HISTORY, SplitName.TRAIN, split.of_review)
         latest: dict[str, int] = {}
         for one, part in zip(body, late, strict=True):
             latest[one] = max(latest.get(one, 0), int(part))
@@ -359,6 +359,6 @@ def test_no_text_of_real_reviews_is_read_on_one_side_and_asked_about_on_the_othe
         np.testing.assert_array_equal(split.text_visible, ~straddles)
         num_straddling += straddles.sum()
         # A purchase's variants are one unit and stay together.
-        assert (split.part == split.part[interactions.unit_start]).all()
+        assert (split.of_review == split.of_review[interactions.unit_start]).all()
     assert num_straddling > 0  # so that this test can fail
     assert (interactions.unit_start != np.arange(len(body))).any()

@@ -3,7 +3,7 @@
 import numpy as np
 
 from rec_sys.bundle import Bundle
-from rec_sys.contracts import MemoryTensor, Part
+from rec_sys.contracts import MemoryTensor, SplitName
 from rec_sys.data.interactions import IntArray
 from rec_sys.experiments.benchmark.evaluation_data import EvaluationData
 from rec_sys.graph.block_builder import BlockBuilder
@@ -29,21 +29,21 @@ class BundledModel:
 
     Attributes:
         model: The towers.
-        builder: Sees all that came before the test part on the user side, the fitted part on the product side.
+        builder: Sees all that came before the test split on the user side, the fitted part on the product side.
         fusion: The memory; None where the bundle has none.
     """
 
     def __init__(self, bundle: Bundle, graph: ReviewGraph, evaluation_data: EvaluationData, settings: Settings) -> None:
-        part = evaluation_data.fitted.part
+        of_review = evaluation_data.fitted.of_review
         sampler = TemporalSampler(
             graph,
-            user_side=np.isin(part, (Part.TRAIN, Part.HISTORY, Part.VALIDATION)),
-            product_side=part == Part.TRAIN,
+            user_side=np.isin(of_review, (SplitName.TRAIN, SplitName.HISTORY, SplitName.VALIDATION)),
+            product_side=of_review == SplitName.TRAIN,
         )
         self.model: ReviewGraphModel = load_model(bundle)
         hop = None
         if self.model.settings.product_hop:
-            hop = ProductHop(graph, part == Part.TRAIN, settings.graph.product_transitions)
+            hop = ProductHop(graph, of_review == SplitName.TRAIN, settings.graph.product_transitions)
         self.builder = BlockBuilder(
             sampler,
             evaluation_data.fitted.text_visible,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rec_sys.baselines.reviews import Histories, TrainingReviews
-from rec_sys.contracts import InputError, Part
+from rec_sys.contracts import InputError, SplitName
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.data.interactions import IntArray, Interactions, build_interactions
 from rec_sys.data.splits import Queries, Split, split_reviews
@@ -22,7 +22,7 @@ class EvaluationData:
         dataset: The prepared data.
         interactions: All reviews in their order.
         split: The split as the protocol makes it.
-        fitted: The split that models are fitted on; its train part may hold the validation part.
+        fitted: The split that models are fitted on; its train split may hold the validation split.
     """
 
     dataset: PreparedDataset
@@ -31,15 +31,15 @@ class EvaluationData:
     fitted: Split
 
     def known_reviews(self) -> KnownReviews:
-        """The train part of the protocol's split: what counts as known is the same for every `fit_on`."""
+        """The train split of the protocol's split: what counts as known is the same for every `fit_on`."""
         columns, edges = self.interactions, self.split.train_edges
         return KnownReviews(
             columns.user_index[edges], columns.product_index[edges], columns.num_users, columns.num_products
         )
 
     def train_counts(self) -> IntArray:
-        """int64 `[num_products]`: reviews of each product in the train part."""
-        products = self.interactions.product_index[self.split.part == Part.TRAIN]
+        """int64 `[num_products]`: reviews of each product in the train split."""
+        products = self.interactions.product_index[self.split.of_review == SplitName.TRAIN]
         return np.bincount(products, minlength=self.interactions.num_products)
 
 
@@ -79,7 +79,7 @@ def refuse_long_lists(ks: tuple[int, ...], num_products: int) -> None:
 def reviews_and_histories(
     evaluation_data: EvaluationData, settings: Settings, with_text: bool
 ) -> tuple[TrainingReviews, Callable[[Queries], Histories]]:
-    """What a baseline is fitted on, and how a part's questions become histories.
+    """What a baseline is fitted on, and how a split's questions become histories.
 
     Args:
         evaluation_data: The evaluation_data.

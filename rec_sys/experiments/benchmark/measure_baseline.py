@@ -1,4 +1,4 @@
-"""Fits a baseline and measures it on the test part, by the same functions that measure our own model."""
+"""Fits a baseline and measures it on the test split, by the same functions that measure our own model."""
 
 import logging
 import time
@@ -157,7 +157,7 @@ def _measure_ratings(name: str, settings: BenchmarkSettings, evaluation_data: Ev
 
 
 def validation_figure(name: str, settings: BenchmarkSettings, evaluation_data: EvaluationData, metric: str) -> float:
-    """What tuning looks at: a baseline fitted on the train part, one metric on the validation part.
+    """What tuning looks at: a baseline fitted on the train split, one metric on the validation split.
 
     Raises:
         Exception: Whatever the baseline's library raises.
@@ -171,7 +171,7 @@ def validation_figure(name: str, settings: BenchmarkSettings, evaluation_data: E
 
 
 class _Timed:
-    """Scores a part's questions and counts the seconds."""
+    """Scores a split's questions and counts the seconds."""
 
     def __init__(self, baseline: Baseline, histories: Histories) -> None:
         self.baseline = baseline

@@ -85,7 +85,7 @@ def ask_bundle(bundle: Bundle, fit_on: str, settings: BenchmarkSettings, dataset
 
 
 def validation_figure(request: RowRequest, run_dir: Path, metric: str) -> float:
-    """What tuning looks at: one metric on the validation part.
+    """What tuning looks at: one metric on the validation split.
 
     Raises:
         InputError: Training ended with an error.

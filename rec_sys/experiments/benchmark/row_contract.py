@@ -24,7 +24,7 @@ class RowRequest(BaseModel):
         job: `row` measures the model, `search` tunes its settings.
         name: The baseline, or `review_graph`.
         fit_on: What it learns from.
-        fold: Which time window is for test; None where the protocol has one test part.
+        fold: Which time window is for test; None where the protocol has one test split.
         settings: All settings, those that tuning chose included.
         overrides: The command line's arguments that training understands; only our own model reads them.
         data_folder: The prepared data.
@@ -55,7 +55,7 @@ class Measured:
     """What was found about a model.
 
     Attributes:
-        metrics: As the test part of a bundle's metrics.json.
+        metrics: As the test split of a bundle's metrics.json.
         standard_error: Of each metric that has one.
         fit_seconds: To learn.
         recommend_seconds: To score all test questions; None where that is not known.

@@ -20,7 +20,7 @@ class BenchmarkRow:
     Attributes:
         name: The baseline, or `review_graph`.
         fit_on: What it learns from.
-        fold: Which time window is for test; None where the protocol has one test part.
+        fold: Which time window is for test; None where the protocol has one test split.
         unfit: Why the data or the window has nothing for it; empty when it has.
     """
 

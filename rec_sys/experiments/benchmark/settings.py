@@ -31,7 +31,7 @@ QUICK_BASELINES: Final[tuple[BaselineName, ...]] = (
 
 
 class TuningSettings(Section):
-    """The budget of every model's search on the validation part; both 0 = the settings as they stand."""
+    """The budget of every model's search on the validation split; both 0 = the settings as they stand."""
 
     trials: int = Field(0, ge=0, description="Settings tried for each model; 0 = no limit by number.")
     minutes: float = Field(0.0, ge=0, description="Time for each model; 0 = no limit by time.")

@@ -1,4 +1,4 @@
-"""Chooses each model's settings on the validation part, with the same budget for all, and remembers every trial."""
+"""Chooses each model's settings on the validation split, with the same budget for all, and remembers every trial."""
 
 import importlib.util
 import logging
@@ -57,7 +57,7 @@ class Tuned(BaseModel):
 
     Attributes:
         name: The model.
-        metric: What was looked at on the validation part.
+        metric: What was looked at on the validation split.
         best: Its highest value.
         values: The settings that reached it.
         trials: Settings tried, the present ones among them.
@@ -104,7 +104,7 @@ def search(request: RowRequest, folder: Path) -> Tuned:
     """Spends what is left of the budget on one model; finished trials of an interrupted search count.
 
     Args:
-        request: The model, fitted on the train part alone.
+        request: The model, fitted on the train split alone.
         folder: Where the trials are remembered.
 
     Raises:

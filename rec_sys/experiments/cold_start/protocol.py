@@ -15,7 +15,7 @@ from torch import Tensor
 
 from rec_sys import ragged
 from rec_sys.baselines.reviews import Histories
-from rec_sys.contracts import InputError, Part
+from rec_sys.contracts import InputError, SplitName
 from rec_sys.data.interactions import BoolArray, FloatArray, IntArray, Interactions
 from rec_sys.data.splits import Queries, Split, hide_straddling_texts
 from rec_sys.evaluation.model_scorer import PRODUCT_CHUNK
@@ -39,7 +39,7 @@ class Withheld:
         products: int64, ascending.
         first: bool `[num_reviews]`, their first reviews, which place them.
         split: The split without any of their reviews.
-        placed: The same with their first reviews in the train part: what a catalogue knows once they have arrived.
+        placed: The same with their first reviews in the train split: what a catalogue knows once they have arrived.
         questions: Each later review of one of them, asked of its author's other reviews before it.
     """
 
@@ -96,8 +96,8 @@ def withhold_products(
     count = min(len(able), max(1, round(share * len(able))))
     drawn = np.sort(np.random.default_rng(seed).choice(able, count, replace=False)) if len(able) else able
     hidden = np.isin(product, drawn)
-    used = split.part != Part.LATER
-    known = used & ~hidden & (split.part != Part.TEST)
+    used = split.of_review != SplitName.LATER
+    known = used & ~hidden & (split.of_review != SplitName.TEST)
     questions = ask_one_by_one(interactions, np.flatnonzero(hidden & used & (rank >= first_reviews)), known)
     if len(questions) == 0:
         raise InputError(
@@ -105,24 +105,26 @@ def withhold_products(
             where="setting cold_start.first_reviews",
             remedy="lower it, raise cold_start.withheld_share, or bring more data",
         )
-    without = _replace_parts(interactions, split, np.where(hidden, Part.LATER, split.part).astype(np.uint8))
+    without = _split_anew(interactions, split, np.where(hidden, SplitName.LATER, split.of_review).astype(np.uint8))
     first = hidden & (rank < first_reviews)
-    placed_parts = np.where(first, Part.TRAIN, without.part).astype(np.uint8)
-    visible = hide_straddling_texts(placed_parts, interactions.body_index)
+    placed = np.where(first, SplitName.TRAIN, without.of_review).astype(np.uint8)
+    visible = hide_straddling_texts(placed, interactions.body_index)
     # A question's own text, wherever else it stands, is no first review of anything.
     asked = np.unique(interactions.body_index[questions.target_edges])
     visible &= ~np.isin(interactions.body_index, asked[asked >= 0])
-    return Withheld(drawn, first, without, replace(without, part=placed_parts, text_visible=visible), questions)
+    return Withheld(drawn, first, without, replace(without, of_review=placed, text_visible=visible), questions)
 
 
-def _replace_parts(interactions: Interactions, split: Split, part: npt.NDArray[np.uint8]) -> Split:
+def _split_anew(interactions: Interactions, split: Split, of_review: npt.NDArray[np.uint8]) -> Split:
     """A split by other parts; its questions are asked one by one, so that no protocol needs to be known."""
-    known = np.isin(part, (Part.TRAIN, Part.HISTORY))
+    known = np.isin(of_review, (SplitName.TRAIN, SplitName.HISTORY))
     return Split(
-        part=part,
-        text_visible=hide_straddling_texts(part, interactions.body_index),
-        validation=ask_one_by_one(interactions, np.flatnonzero(part == Part.VALIDATION), known),
-        test=ask_one_by_one(interactions, np.flatnonzero(part == Part.TEST), known | (part == Part.VALIDATION)),
+        of_review=of_review,
+        text_visible=hide_straddling_texts(of_review, interactions.body_index),
+        validation=ask_one_by_one(interactions, np.flatnonzero(of_review == SplitName.VALIDATION), known),
+        test=ask_one_by_one(
+            interactions, np.flatnonzero(of_review == SplitName.TEST), known | (of_review == SplitName.VALIDATION)
+        ),
         cold_test=split.cold_test,
     )
 

@@ -121,7 +121,7 @@ def _train(
     base = RunFolder(settings)
     folder = RunFolder(settings.model_copy(update={"run_dir": base.path.with_name(f"{base.name}-cold-{name}")}))
     with folder.locked():
-        folder.sweep(f"{name} {int(split.part.astype(np.int64).sum())}")
+        folder.sweep(f"{name} {int(split.of_review.astype(np.int64).sum())}")
         builders = make_builders(graph, split, settings)
         model = make_model(graph, split, builders["train"], settings)
         learner = ReviewGraphLearner(model, settings.trainer, settings.evaluation, settings.seed, split, builders)

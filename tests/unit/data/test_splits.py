@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rec_sys.contracts import InputError, Part
+from rec_sys.contracts import InputError, SplitName
 from rec_sys.data.interactions import Interactions
 from rec_sys.data.splits import Queries, Split, hide_straddling_texts, split_reviews
 from rec_sys.settings import EvaluationSettings
@@ -16,7 +16,7 @@ from tests.review_graphs import ReviewTable, make_interactions, random_table
 
 BY_TIME = ["global_time", "time_folds", "next_days"]
 PROTOCOLS = ["leave_last_out", "random_split", *BY_TIME]
-HELD_OUT = {Part.VALIDATION, Part.TEST}
+HELD_OUT = {SplitName.VALIDATION, SplitName.TEST}
 
 
 def settings_of(protocol: str, fraction: float = 0.25) -> EvaluationSettings:
@@ -42,14 +42,14 @@ def users_reviews(*days_of_users: list[int], **changes: Any) -> Interactions:
 
 def lateness(part: int) -> int:
     """Reviews that are never asked about hide nothing."""
-    return Part.TRAIN if part in (Part.HISTORY, Part.LATER) else part
+    return SplitName.TRAIN if part in (SplitName.HISTORY, SplitName.LATER) else part
 
 
 def slow_queries(interactions: Interactions, split: Split, asked: int, cut: bool) -> list[tuple[Any, ...]]:
     """(user, bound, targets, history) of everybody who can be asked."""
-    known = {Part.TRAIN, Part.HISTORY} | ({Part.VALIDATION} if asked == Part.TEST else set())
+    known = {SplitName.TRAIN, SplitName.HISTORY} | ({SplitName.VALIDATION} if asked == SplitName.TEST else set())
     targets = defaultdict(list)
-    for edge, part in enumerate(split.part):
+    for edge, part in enumerate(split.of_review):
         if part == asked:
             targets[int(interactions.user_index[edge])].append(edge)
     found: list[tuple[Any, ...]] = []
@@ -57,7 +57,9 @@ def slow_queries(interactions: Interactions, split: Split, asked: int, cut: bool
         first = min(edge for edges in targets.values() for edge in edges) if cut else targets[user][0]
         bound = first if cut else int(interactions.unit_start[first])
         history = [
-            edge for edge in range(bound) if interactions.user_index[edge] == user and int(split.part[edge]) in known
+            edge
+            for edge in range(bound)
+            if interactions.user_index[edge] == user and int(split.of_review[edge]) in known
         ]
         found.append((user, bound, targets[user], interactions.product_index[history].tolist()))
     return found
@@ -97,33 +99,36 @@ def test_a_split_of_any_data_keeps_its_promises(
         assume(False)
     cut = protocol in BY_TIME
     # No unit is divided.
-    assert (split.part == split.part[interactions.unit_start]).all()
+    assert (split.of_review == split.of_review[interactions.unit_start]).all()
     # The questions are those of a slow reading of the rules.
-    for asked, queries in ((Part.VALIDATION, split.validation), (Part.TEST, split.test)):
+    for asked, queries in ((SplitName.VALIDATION, split.validation), (SplitName.TEST, split.test)):
         asking = slow_queries(interactions, split, asked, cut)
         assert fast_queries(queries) == [one for one in asking if one[3]]
         assert queries.num_cold == len(asking) - len(queries)
         assert queries.num_cold == 0 or cut
         assert (interactions.product_index[queries.history_edges] == queries.history_products).all()
-        if asked == Part.TEST:
+        if asked == SplitName.TEST:
             assert fast_queries(split.cold_test) == [one for one in asking if not one[3]]
         assert (queries.target_products == interactions.product_index[queries.target_edges]).all()
         assert (queries.user_index[1:] > queries.user_index[:-1]).all()
     # A text that may be read stands nowhere later.
     for edge in np.flatnonzero(split.text_visible & (interactions.body_index >= 0)):
         same = interactions.body_index == interactions.body_index[edge]
-        assert max(map(lateness, split.part[same])) == lateness(split.part[edge])
+        assert max(map(lateness, split.of_review[same])) == lateness(split.of_review[edge])
     # And only such texts are hidden.
     for edge in np.flatnonzero(~split.text_visible):
         same = interactions.body_index == interactions.body_index[edge]
-        assert max(map(lateness, split.part[same])) > lateness(split.part[edge])
-    assert split.train_edges.tolist() == [edge for edge, part in enumerate(split.part) if part == Part.TRAIN]
+        assert max(map(lateness, split.of_review[same])) > lateness(split.of_review[edge])
+    assert split.train_edges.tolist() == [edge for edge, part in enumerate(split.of_review) if part == SplitName.TRAIN]
 
 
 def test_leave_last_out_takes_the_last_two_units_of_users_with_three() -> None:
     interactions = users_reviews([1, 2, 3, 4], [5, 6], [7])
     split = split_reviews(interactions, settings_of("leave_last_out"), 0)
-    assert split.part.tolist() == [Part.TRAIN, Part.TRAIN, Part.VALIDATION, Part.TEST] + [Part.TRAIN] * 3
+    assert (
+        split.of_review.tolist()
+        == [SplitName.TRAIN, SplitName.TRAIN, SplitName.VALIDATION, SplitName.TEST] + [SplitName.TRAIN] * 3
+    )
     assert fast_queries(split.validation) == [(0, 2, [2], [0, 1])]
     assert fast_queries(split.test) == [(0, 3, [3], [0, 1, 2])]
 
@@ -132,7 +137,7 @@ def test_leave_last_out_counts_units_and_not_reviews() -> None:
     # Three reviews of user 0 are one unit: too few units to test; user 1's last unit has two reviews.
     interactions = users_reviews([1, 1, 1, 2], [3, 4, 5, 5], body=np.array([0, 0, 0, 1, 2, 3, 4, 4]))
     split = split_reviews(interactions, settings_of("leave_last_out"), 0)
-    assert split.part.tolist() == [Part.TRAIN] * 5 + [Part.VALIDATION] + [Part.TEST] * 2
+    assert split.of_review.tolist() == [SplitName.TRAIN] * 5 + [SplitName.VALIDATION] + [SplitName.TEST] * 2
     assert fast_queries(split.test) == [(1, 6, [6, 7], [4, 5])]
 
 
@@ -146,20 +151,20 @@ def test_random_split_never_trains_on_its_held_out_users() -> None:
     table = random_table(1, num_reviews=400, num_users=60, num_days=300)
     interactions, _ = make_interactions(table)
     split = split_reviews(interactions, settings_of("random_split", 0.1), 3)
-    roles = {user: set(split.part[interactions.user_index == user].tolist()) for user in range(60)}
+    roles = {user: set(split.of_review[interactions.user_index == user].tolist()) for user in range(60)}
     able = [user for user in roles if len(np.unique(interactions.unit_start[interactions.user_index == user])) >= 2]
     for part in HELD_OUT:
         users = [user for user, parts in roles.items() if part in parts]
         assert len(users) == round(0.1 * len(able))
-        assert all(roles[user] == {part, Part.HISTORY} for user in users)
-    assert all(parts in ({Part.TRAIN}, set()) for parts in roles.values() if not parts & HELD_OUT)
+        assert all(roles[user] == {part, SplitName.HISTORY} for user in users)
+    assert all(parts in ({SplitName.TRAIN}, set()) for parts in roles.values() if not parts & HELD_OUT)
     assert len(split.test) == round(0.1 * len(able))
 
 
 def test_random_split_depends_on_the_seed_and_the_others_do_not() -> None:
     interactions, _ = make_interactions(random_table(2, num_reviews=200, num_users=30))
     for protocol in PROTOCOLS:
-        parts = [split_reviews(interactions, settings_of(protocol), seed).part.tolist() for seed in (0, 0, 1, 2)]
+        parts = [split_reviews(interactions, settings_of(protocol), seed).of_review.tolist() for seed in (0, 0, 1, 2)]
         assert parts[0] == parts[1]
         assert (len({str(part) for part in parts}) == 3) == (protocol == "random_split")
 
@@ -169,18 +174,18 @@ def test_global_time_cuts_between_moments_and_asks_only_those_it_knows() -> None
     interactions = users_reviews([1, 2, 3, 4, 5, 5, 5, 8, 8, 8, 9], [1, 2, 4, 5, 6, 7, 8, 9], [8])
     split = split_reviews(interactions, settings_of("global_time"), 0)
     of_day = defaultdict(set)
-    for day, part in zip(interactions.timestamp // 86_400_000, split.part, strict=True):
+    for day, part in zip(interactions.timestamp // 86_400_000, split.of_review, strict=True):
         of_day[int(day)].add(int(part))
     assert all(len(parts) == 1 for parts in of_day.values())
     in_order = [min(of_day[day]) for day in sorted(of_day)]
     assert in_order == sorted(in_order)
-    assert set(in_order) == {Part.TRAIN, Part.VALIDATION, Part.TEST}
-    first = {part: int(np.flatnonzero(split.part == part)[0]) for part in HELD_OUT}
-    assert set(split.validation.bound) == {first[Part.VALIDATION]}
-    assert set(split.test.bound) == {first[Part.TEST]}
+    assert set(in_order) == {SplitName.TRAIN, SplitName.VALIDATION, SplitName.TEST}
+    first = {part: int(np.flatnonzero(split.of_review == part)[0]) for part in HELD_OUT}
+    assert set(split.validation.bound) == {first[SplitName.VALIDATION]}
+    assert set(split.test.bound) == {first[SplitName.TEST]}
     assert split.test.user_index.tolist() == [0, 1]
-    assert split.test.num_cold == 1  # user 2 first appears in the test part
-    assert fast_queries(split.cold_test) == [(2, first[Part.TEST], [first[Part.TEST] + 4], [])]
+    assert split.test.num_cold == 1  # user 2 first appears in the test split
+    assert fast_queries(split.cold_test) == [(2, first[SplitName.TEST], [first[SplitName.TEST] + 4], [])]
 
 
 @pytest.mark.parametrize(
@@ -192,10 +197,10 @@ def test_windows_of_days_follow_one_another_up_to_the_newest_day(protocol: str, 
     day = interactions.timestamp // 86_400_000
     expected = np.select(
         [day < first_test_day - 2, day < first_test_day, day < first_test_day + 2],
-        [Part.TRAIN, Part.VALIDATION, Part.TEST],
-        Part.LATER,
+        [SplitName.TRAIN, SplitName.VALIDATION, SplitName.TEST],
+        SplitName.LATER,
     )
-    assert split.part.tolist() == expected.tolist()
+    assert split.of_review.tolist() == expected.tolist()
 
 
 def test_a_text_that_returns_after_the_test_window_hides_nothing_before_it() -> None:
@@ -206,8 +211,8 @@ def test_a_text_that_returns_after_the_test_window_hides_nothing_before_it() -> 
     chosen = settings_of("time_folds")
     assert split_reviews(alone, chosen, 0).text_visible.all()
     split = split_reviews(returned, chosen, 0)
-    assert split.part[-1] == Part.LATER
-    assert split.text_visible[split.part != Part.LATER].all()
+    assert split.of_review[-1] == SplitName.LATER
+    assert split.text_visible[split.of_review != SplitName.LATER].all()
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -216,14 +221,16 @@ def test_a_refit_moves_the_validation_part_into_train_and_leaves_the_test_part_a
     interactions, _ = make_interactions(table)
     split = split_reviews(interactions, settings_of(protocol), 0)
     refit = split.train_on_validation(interactions)
-    assert not (refit.part == Part.VALIDATION).any()
-    for part in (Part.TEST, Part.LATER):
-        np.testing.assert_array_equal(refit.part == part, split.part == part)
-    assert set(split.train_edges) | set(np.flatnonzero(split.part == Part.VALIDATION)) <= set(refit.train_edges)
+    assert not (refit.of_review == SplitName.VALIDATION).any()
+    for part in (SplitName.TEST, SplitName.LATER):
+        np.testing.assert_array_equal(refit.of_review == part, split.of_review == part)
+    assert set(split.train_edges) | set(np.flatnonzero(split.of_review == SplitName.VALIDATION)) <= set(
+        refit.train_edges
+    )
     # The history that is left belongs to users who are asked in the test.
-    assert set(interactions.user_index[refit.part == Part.HISTORY]) <= set(split.test.user_index)
+    assert set(interactions.user_index[refit.of_review == SplitName.HISTORY]) <= set(split.test.user_index)
     assert refit.test is split.test
-    np.testing.assert_array_equal(refit.text_visible, hide_straddling_texts(refit.part, interactions.body_index))
+    np.testing.assert_array_equal(refit.text_visible, hide_straddling_texts(refit.of_review, interactions.body_index))
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -249,7 +256,16 @@ def test_global_time_needs_times() -> None:
 
 def test_a_text_is_read_only_in_the_latest_part_that_it_stands_in() -> None:
     part = np.array(
-        [Part.TRAIN, Part.HISTORY, Part.TEST, Part.TRAIN, Part.HISTORY, Part.VALIDATION, Part.TEST], "uint8"
+        [
+            SplitName.TRAIN,
+            SplitName.HISTORY,
+            SplitName.TEST,
+            SplitName.TRAIN,
+            SplitName.HISTORY,
+            SplitName.VALIDATION,
+            SplitName.TEST,
+        ],
+        "uint8",
     )
     body = np.array([0, 0, 0, 1, 1, 2, 2], dtype=np.int32)
     assert hide_straddling_texts(part, body).tolist() == [False, False, True, True, True, False, True]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rec_sys.data.splits import Queries, Split, split_reviews
-from rec_sys.evaluation.model_scorer import ModelScorer, PartResult, encode_catalogue, evaluate_model
+from rec_sys.evaluation.model_scorer import ModelScorer, SplitResult, encode_catalogue, evaluate_model
 from rec_sys.evaluation.ranking import evaluate_ranking
 from rec_sys.evaluation.rating import rating_metrics
 from rec_sys.graph.block_builder import BlockBuilder
@@ -37,7 +37,7 @@ def part_of(
     split = split_reviews(graph.interactions, settings, 0)
     train = np.zeros(120, dtype=bool)
     train[split.train_edges] = True
-    builder = make_builder(graph, user_side=split.part != 2, product_side=train, text_visible=split.text_visible)
+    builder = make_builder(graph, user_side=split.of_review != 2, product_side=train, text_visible=split.text_visible)
     torch.manual_seed(0)
     network = ReviewGraphModel(NUM_PRODUCTS, small_model_settings(dropout=0.5, **model), small_graph_settings())
     network.fit_statistics(torch.zeros(0, 384), torch.zeros(0, 384), builder.offsets)
@@ -84,7 +84,7 @@ def test_metrics_and_losses_are_those_of_a_plain_computation(protocol: str, quer
     queries = split.test
     if protocol == "global_time":
         assert len(queries.target_products) > len(queries)  # several targets a question
-    result: PartResult = evaluate_model(model, builder, queries, settings)
+    result: SplitResult = evaluate_model(model, builder, queries, settings)
     logits, stars, scores = vectors(model, builder, queries)
 
     dense = evaluate_ranking(lambda rows: scores[rows], queries, NUM_PRODUCTS, settings.ks)

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rec_sys.modules.review_attention import EdgePart, ReviewAttention
+from rec_sys.modules.review_attention import EdgeTerm, ReviewAttention
 
 CONVOLUTIONS = ["transformer_conv", "gat"]
 DIM = 12
@@ -94,9 +94,9 @@ def test_one_query_over_shared_parts_is_the_same_convolution(seed: int, lengths:
     index = [torch.randint(0, 4, (len(row),)) for _ in range(3)]
     amount = torch.randn(len(row), 4)
     query = torch.randn(DIM, requires_grad=True)
-    source = EdgePart(tables[0], index[0])
-    parts = [EdgePart(tables[1], index[1]), EdgePart(tables[2], index[2]), EdgePart(tables[3], amount=amount)]
-    pooled = attention.attend_by_parts(query, source, parts, row, len(lengths))
+    source = EdgeTerm(tables[0], index[0])
+    terms = [EdgeTerm(tables[1], index[1]), EdgeTerm(tables[2], index[2]), EdgeTerm(tables[3], amount=amount)]
+    pooled = attention.attend_by_terms(query, source, terms, row, len(lengths))
     edge = tables[1][index[1]] + tables[2][index[2]] + amount @ tables[3]
     plain = attention(tables[0], index[0], edge, query.expand(len(lengths), -1), row)
     torch.testing.assert_close(pooled, plain, atol=1e-5, rtol=1e-5)

@@ -51,9 +51,9 @@ def test_split_refit_and_memory_are_said_as_they_were() -> None:
     memory = CoReviewMemory(sparse.csr_matrix(np.eye(20, dtype=np.float32)))
     with_memory = card("evaluation.refit=true", "seed=7", fusion=Fusion(memory, 40.0, 0.9, 50))
     assert "20 weights between 20 products, counted 40 times" in with_memory
-    assert "trained again on train and validation part" in with_memory
+    assert "trained again on train and validation split" in with_memory
     assert "seed 7" in with_memory
     alone = card("evaluation=global_time", "model.memory=none")
     assert "no memory" in alone
-    assert "trained on the train part" in alone
+    assert "trained on the train split" in alone
     assert "without other users' future" not in alone

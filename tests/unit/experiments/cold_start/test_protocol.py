@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rec_sys.contracts import InputError, Part
+from rec_sys.contracts import InputError, SplitName
 from rec_sys.data.interactions import Interactions
 from rec_sys.data.splits import Queries, Split, split_reviews
 from rec_sys.experiments.cold_start.protocol import (
@@ -73,8 +73,8 @@ def test_nothing_of_a_withheld_product_reaches_training(interactions: Interactio
     hidden = np.isin(interactions.product_index, withheld.products)
     able = (np.bincount(interactions.product_index) > FIRST_REVIEWS).sum()
     assert len(withheld.products) == round(0.3 * able)
-    assert set(withheld.split.part[hidden].tolist()) == {Part.LATER}
-    np.testing.assert_array_equal(withheld.split.part[~hidden], split.part[~hidden])
+    assert set(withheld.split.of_review[hidden].tolist()) == {SplitName.LATER}
+    np.testing.assert_array_equal(withheld.split.of_review[~hidden], split.of_review[~hidden])
     for queries in (withheld.split.validation, withheld.split.test):
         assert len(queries)
         assert not np.isin(queries.history_products, withheld.products).any()
@@ -92,7 +92,7 @@ def test_withheld_products_are_placed_by_their_first_reviews_and_asked_for_by_la
     assert not withheld.first[questions.target_edges].any()
     assert np.isin(questions.target_products, withheld.products).all()
     assert not np.isin(questions.history_products, withheld.products).any()
-    assert (split.part[questions.history_edges] != Part.TEST).all()
+    assert (split.of_review[questions.history_edges] != SplitName.TEST).all()
     # No text that is asked about can be read anywhere.
     asked = interactions.body_index[questions.target_edges]
     read = interactions.body_index[withheld.placed.text_visible]
