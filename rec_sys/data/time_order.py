@@ -22,7 +22,7 @@ SAME_REVIEW: Final = [
 
 
 class UnsortedReviews(NamedTuple):
-    """Unsorted reviews on disk."""
+    """Reviews on disk as they were read."""
 
     files: list[Path]  # in the order of the raw file
     num_bytes: int  # in memory, all together
@@ -31,7 +31,7 @@ class UnsortedReviews(NamedTuple):
 def write_in_time_order(
     unsorted: UnsortedReviews, folder: Path, target: Path, bucket_bytes: int = _BUCKET_BYTES
 ) -> int:
-    """Writes the reviews of all unsorted to one file, sorted, each once.
+    """Writes the reviews of all files to one, sorted, each once.
 
     Two reviews are the same where user, product, time, rating and body are; the first in the raw file is kept.
     Reviews without any time get their position among the user's own as time.
