@@ -9,7 +9,6 @@ from rec_sys.contracts import ReviewColumn
 from rec_sys.data.sample.catalogue import build_catalogue
 from rec_sys.data.sample.circumstances import Occasion
 from rec_sys.data.sample.grammar import Draws
-from rec_sys.data.sample.oracle import Oracle
 from rec_sys.data.sample.persona import Personas
 from rec_sys.data.sample.population import build_population
 from rec_sys.data.sample.purchases import Purchases, draw_purchases
@@ -24,11 +23,12 @@ _DRAWS_A_REVIEW = 128
 
 
 class Sample(NamedTuple):
-    """The generated data and the one who knows how it came about."""
+    """The generated data and what it was drawn from."""
 
     reviews: pl.DataFrame
     products: pl.DataFrame
-    oracle: Oracle
+    taste: Taste
+    purchases: Purchases
 
 
 def generate_sample(settings: SampleData) -> Sample:
@@ -40,7 +40,7 @@ def generate_sample(settings: SampleData) -> Sample:
     Returns:
         `reviews`, sorted by time, with the columns of `ReviewColumn`; `products` with `asin`, `title`, `brand`,
         `categories`, `price` (float32, US dollars), `features` (list of str) and `description`, in an order that
-        carries no information; and the oracle.
+        carries no information; the hidden taste and the purchases.
 
     Raises:
         InputError: The sizes do not go together.
@@ -52,7 +52,7 @@ def generate_sample(settings: SampleData) -> Sample:
     purchases = draw_purchases(taste, population, settings.seed)
     asins = catalogue.frame["asin"].to_list()
     reviews = _reviews(taste, purchases, asins, vocabulary, settings.seed)
-    return Sample(reviews, catalogue.frame, Oracle(taste, purchases, asins))
+    return Sample(reviews, catalogue.frame, taste, purchases)
 
 
 def _reviews(taste: Taste, purchases: Purchases, asins: list[str], vocabulary: Vocabulary, seed: int) -> pl.DataFrame:

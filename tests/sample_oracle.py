@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from rec_sys.contracts import InputError
-from rec_sys.data.sample.purchases import Purchases
+from rec_sys.data.sample import Sample
 from rec_sys.data.sample.randomness import Floats, Integers
-from rec_sys.data.sample.taste import Taste
 
 
 class Oracle:
@@ -17,16 +16,13 @@ class Oracle:
     no recommender does better but by luck. It sees the hidden taste and the history, never the purchase itself.
 
     Args:
-        taste: The hidden taste.
-        purchases: What was bought.
-        asins: Ids of the products, in the order of the products frame.
+        sample: Whose hidden taste and purchases it knows.
     """
 
-    def __init__(self, taste: Taste, purchases: Purchases, asins: Sequence[str]) -> None:
-        self._taste = taste
-        self._purchases = purchases
-        self._user_index = {user_id: index for index, user_id in enumerate(taste.population.user_ids)}
-        self._product_index = {asin: index for index, asin in enumerate(asins)}
+    def __init__(self, sample: Sample) -> None:
+        self._taste, self._purchases = sample.taste, sample.purchases
+        self._user_index = {user_id: index for index, user_id in enumerate(self._taste.population.user_ids)}
+        self._product_index = {asin: index for index, asin in enumerate(sample.products["asin"])}
 
     def scores(self, user_ids: Sequence[str], timestamps: Integers) -> Floats:
         """Probability of each product being the user's next purchase.
