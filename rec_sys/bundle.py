@@ -9,6 +9,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,24 @@ from safetensors.numpy import load_file, save
 
 from rec_sys.contracts import BundleFile, InputError, ProductVector
 from rec_sys.files import atomic_folder
+from rec_sys.scoring import ScoreFormula
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # of new bundles; those of 1 are read too
+# What format 1 calls by other names, by file.
+_RENAMED_SINCE_1 = {
+    BundleFile.MANIFEST: {
+        "temperature": "score.temperature",
+        "memory_weight": "score.memory_weight",
+        "memory_recency": "score.recency",
+        "memory_burst": "score.session",
+        "memory_burst_days": "score.session_days",
+    },
+    BundleFile.SETTINGS: {
+        "model.co_review.burst": "model.co_review.session",
+        "model.co_review.burst_days": "model.co_review.session_days",
+    },
+    BundleFile.METRICS: {"peers": "baselines"},
+}
 
 
 class BundleManifest(BaseModel):
@@ -29,7 +46,7 @@ class BundleManifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format_version: int = FORMAT_VERSION
+    format_version: int = Field(FORMAT_VERSION, description="Of the files as they lie there.")
     created: str = Field(description="UTC, ISO 8601.")
     data_name: str
     data_fingerprint: str
@@ -37,22 +54,11 @@ class BundleManifest(BaseModel):
     code_version: str = Field(description="Hash over the package's source files.")
     num_products: int
     dim: int
-    temperature: float = Field(description="A dense score is the cosine divided by this.")
-    memory_weight: float = Field(0.0, description="What the memory's sum is multiplied by before it is added.")
-    memory_recency: float = Field(1.0, description="Weight of a review in that sum against the next newer one.")
-    memory_session: float = Field(
-        0.0, description="How much more the reviews written about the newest one's day weigh."
-    )
-    memory_session_days: float = Field(7.0, description="Days in which that fades to a third.")
+    score: ScoreFormula
     user_reviews: int = Field(description="The newest reviews of a user that the user tower reads.")
     product_reviews: int = Field(description="The newest reviews of a product that the product tower reads.")
     has_time: bool = Field(description="False: ages are unknown to the towers.")
     files: dict[str, str] = Field(description="sha256 of every file, by its path in the bundle.")
-
-    def weigh_reviews(self, newer: npt.NDArray[np.integer], age: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-        """What reviews weigh in the memory; the arguments are those of `weigh_reviews`."""
-        shape = (self.memory_recency, self.memory_session, self.memory_session_days)
-        return np.float32(self.memory_weight) * weigh_reviews(newer, age, *shape)
 
 
 @dataclass(frozen=True)
@@ -83,15 +89,11 @@ class BundleContents:
     metrics: dict[str, Any]
     histories: pl.DataFrame
     history_text: npt.NDArray[np.float16]
-    temperature: float
+    score: ScoreFormula
     user_reviews: int
     product_reviews: int
     has_time: bool
     memory: dict[str, npt.NDArray[Any]] | None = None
-    memory_weight: float = 0.0
-    memory_recency: float = 1.0
-    memory_session: float = 0.0
-    memory_session_days: float = 7.0
     towers: dict[str, bytes] = field(default_factory=dict)
     pictures: tuple[Path, ...] = ()
     card: str = ""
@@ -125,11 +127,7 @@ def write_bundle(folder: Path, contents: BundleContents) -> BundleManifest:
             code_version=hash_code(),
             num_products=contents.products.height,
             dim=contents.product_vectors[ProductVector.OUTPUT].shape[1],
-            temperature=contents.temperature,
-            memory_weight=contents.memory_weight,
-            memory_recency=contents.memory_recency,
-            memory_session=contents.memory_session,
-            memory_session_days=contents.memory_session_days,
+            score=contents.score,
             user_reviews=contents.user_reviews,
             product_reviews=contents.product_reviews,
             has_time=contents.has_time,
@@ -176,14 +174,17 @@ class Bundle:
         """Names the bundle by its content: what was made from it carries this, so that parts can be matched."""
         return hashlib.sha256((self.folder / BundleFile.MANIFEST).read_bytes()).hexdigest()[:16]
 
+    def _read_json(self, file: str) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((self.folder / file).read_text())
+        return content if self.manifest.format_version == FORMAT_VERSION else _upgrade(file, content)
+
     def weights(self) -> dict[str, npt.NDArray[Any]]:
         """The model's state, by parameter name."""
         return load_file(self.folder / BundleFile.WEIGHTS)
 
     def settings(self) -> dict[str, Any]:
         """The resolved settings of the run."""
-        settings: dict[str, Any] = json.loads((self.folder / BundleFile.SETTINGS).read_text())
-        return settings
+        return self._read_json(BundleFile.SETTINGS)
 
     def products(self) -> pl.DataFrame:
         """The product table; row = product index."""
@@ -209,8 +210,7 @@ class Bundle:
 
     def metrics(self) -> dict[str, Any]:
         """`{"validation": {...}, "test": {...}, "baselines": {...}}`."""
-        metrics: dict[str, Any] = json.loads((self.folder / BundleFile.METRICS).read_text())
-        return metrics
+        return self._read_json(BundleFile.METRICS)
 
     def tower(self, name: str) -> Path:
         """The path of an exported tower."""
@@ -239,24 +239,6 @@ def find_bundle(folder: Path | None, output_dir: Path) -> Bundle:
     return max(bundles, key=lambda bundle: (bundle.manifest.created, bundle.folder.name))
 
 
-def weigh_reviews(
-    newer: npt.NDArray[np.integer], age: npt.NDArray[np.floating], recency: float, session: float, session_days: float
-) -> npt.NDArray[np.float32]:
-    """How much the memory listens to each review of a history: recency^newer * (1 + session * e^(-age / session_days)).
-
-    Args:
-        newer: `[n]`, how many newer reviews the history has.
-        age: `[n]`, days before the history's newest review; negative where unknown.
-        recency: Weight of a review against the next newer one.
-        session: How much more reviews of one session weigh: what is reviewed together was often bought together.
-        session_days: Days in which that fades to a third.
-    """
-    weights = recency ** np.asarray(newer, dtype=np.float64)
-    if session > 0:
-        weights = weights * np.where(age >= 0, 1 + session * np.exp(-np.maximum(age, 0) / session_days), 1.0)
-    return weights.astype(np.float32)
-
-
 def hash_code() -> str:
     """A hash over the package's source files: the code's version, with or without git."""
     root = Path(__file__).parent
@@ -270,17 +252,28 @@ def _read_manifest(path: Path) -> BundleManifest:
     try:
         fields = json.loads(path.read_text())
         version = fields.get("format_version") if isinstance(fields, dict) else None
-        if version == FORMAT_VERSION:
-            return BundleManifest.model_validate(fields)
+        if version in (1, FORMAT_VERSION):
+            return BundleManifest.model_validate(_upgrade(BundleFile.MANIFEST, fields) if version == 1 else fields)
     except ValueError as error:  # broken JSON, or a field that is missing
         raise InputError(
             "the manifest of the bundle is damaged", where=str(path), remedy="copy the bundle again, or train again"
         ) from error
     raise InputError(
-        f"the bundle has format {version}, this version reads {FORMAT_VERSION}",
+        f"the bundle has format {version}, this version reads up to {FORMAT_VERSION}",
         where=str(path),
         remedy="train again with this version",
     )
+
+
+def _upgrade(file: str, content: dict[str, Any]) -> dict[str, Any]:
+    """A JSON file of format 1 in the names of this format; `content` is changed."""
+    for old, new in _RENAMED_SINCE_1[file].items():
+        (*old_path, old_name), (*new_path, new_name) = old.split("."), new.split(".")
+        section: dict[str, Any] = reduce(lambda section, name: section.get(name, {}), old_path, content)
+        if old_name in section:
+            value = section.pop(old_name)
+            reduce(lambda section, name: section.setdefault(name, {}), new_path, content)[new_name] = value
+    return content
 
 
 def _save_tensors(tensors: dict[str, npt.NDArray[Any]], path: Path) -> None:

@@ -22,11 +22,12 @@ from rec_sys.contracts import (
     TowerFile,
     TowerTensor,
 )
+from rec_sys.scoring import ScoreFormula
 from rec_sys.settings import TextSettings
 
 DIM, USER_REVIEWS = 16, 6
 TEMPERATURE, MEMORY_WEIGHT, MEMORY_RECENCY = 0.1, 3.0, 0.8
-MEMORY_BURST, MEMORY_BURST_DAYS = 0.5, 90.0
+MEMORY_SESSION, MEMORY_SESSION_DAYS = 0.5, 90.0
 NEWEST = 1_600_000_000_000  # milliseconds
 NO_TEXT = TextSettings(source="none")
 FLOAT = TensorProto.FLOAT
@@ -89,15 +90,17 @@ def write_serving_bundle(
         metrics={"validation": {}, "test": {"ndcg_at_10": 0.1}, "baselines": {}},
         histories=histories,
         history_text=history_text,
-        temperature=TEMPERATURE,
+        score=ScoreFormula(
+            temperature=TEMPERATURE,
+            memory_weight=MEMORY_WEIGHT,
+            recency=MEMORY_RECENCY,
+            session=MEMORY_SESSION,
+            session_days=MEMORY_SESSION_DAYS,
+        ),
         user_reviews=USER_REVIEWS,
         product_reviews=3,
         has_time=True,
         memory=_memory(random, num_products),
-        memory_weight=MEMORY_WEIGHT,
-        memory_recency=MEMORY_RECENCY,
-        memory_session=MEMORY_BURST,
-        memory_session_days=MEMORY_BURST_DAYS,
         towers={},
     )
     contents.towers[TowerFile.USER] = _tower(contents.weights["projection"], contents.weights["unknown_user"])
@@ -137,7 +140,7 @@ def expected_answer(bundle: Bundle, reviews: Sequence[PlainReview]) -> tuple[np.
         entries = slice(*memory[MemoryTensor.OFFSETS][[review.product, review.product + 1]])
         share = MEMORY_WEIGHT * MEMORY_RECENCY**place
         if ages[place] >= 0:
-            share *= 1 + MEMORY_BURST * np.exp(-ages[place] / MEMORY_BURST_DAYS)
+            share *= 1 + MEMORY_SESSION * np.exp(-ages[place] / MEMORY_SESSION_DAYS)
         parts[place, memory[MemoryTensor.NEIGHBOURS][entries]] = share * memory[MemoryTensor.WEIGHTS][entries]
     return vector @ tensors[ProductVector.OUTPUT].T / TEMPERATURE + parts.sum(axis=0), attention, parts
 

@@ -11,6 +11,7 @@ from rec_sys.bundle import Bundle, BundleContents, write_bundle
 from rec_sys.contracts import TEXT_DIM, ProductColumn, ProductVector
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.modules.tower_export import export_towers
+from rec_sys.scoring import ScoreFormula
 from rec_sys.settings import TextSettings
 from tests.review_graphs import small_graph_settings, small_model_settings
 
@@ -54,7 +55,7 @@ def write_tower_bundle(folder: Path, text: TextSettings, text_encoder: str) -> B
         metrics={},
         histories=pl.DataFrame(),
         history_text=np.zeros((0, TEXT_DIM), dtype=np.float16),
-        temperature=0.07,
+        score=ScoreFormula(temperature=0.07),
         user_reviews=USER_REVIEWS,
         product_reviews=PRODUCT_REVIEWS,
         has_time=True,

@@ -14,7 +14,7 @@ from rec_sys.evaluation.ranking import RankingResult, evaluate_ranking
 from rec_sys.evaluation.rating import rating_metrics
 from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.graph.blocks import move_to
-from rec_sys.modules.hybrid_score import Fusion
+from rec_sys.modules.hybrid_score import MemoryTerm
 from rec_sys.modules.losses import ranking_loss, rating_loss
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.settings import EvaluationSettings
@@ -42,16 +42,16 @@ class ModelScorer:
         model: The model; it is put into evaluation mode.
         builder: Sees the split's history on the user side and train edges on the product side.
         queries: The split's queries.
-        fusion: The memory that is added to the tower's logits; None = the tower ranks alone.
+        memory_term: What the co-review memory adds to the tower's logits; None = the tower ranks alone.
     """
 
     def __init__(
-        self, model: ReviewGraphModel, builder: BlockBuilder, queries: Queries, fusion: Fusion | None = None
+        self, model: ReviewGraphModel, builder: BlockBuilder, queries: Queries, memory_term: MemoryTerm | None = None
     ) -> None:
         self.model = model.eval()
         self.builder = builder
         self.queries = queries
-        self.fusion = fusion
+        self.memory_term = memory_term
         self.device = model.rating_mean.device
         self.products = encode_catalogue(model, builder)
 
@@ -67,7 +67,7 @@ class ModelScorer:
         """Logits of all products: float32 `[len(rows), num_products]`."""
         users, _ = self.encode_users(rows)
         scores: FloatArray = self.model.rank(users, self.products).float().cpu().numpy()
-        return scores if self.fusion is None else scores + self.fusion.score(self.queries, rows)
+        return scores if self.memory_term is None else scores + self.memory_term.score(self.queries, rows)
 
     @torch.inference_mode()
     def score_targets(self, rows: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
@@ -112,7 +112,7 @@ def evaluate_model(
     builder: BlockBuilder,
     queries: Queries,
     settings: EvaluationSettings,
-    fusion: Fusion | None = None,
+    memory_term: MemoryTerm | None = None,
 ) -> SplitResult:
     """Measures a model on a split: ranking over all products, ratings of the held-out reviews, and the losses.
 
@@ -121,9 +121,9 @@ def evaluate_model(
         builder: As for `ModelScorer`.
         queries: The split's queries.
         settings: Which cut-offs, and how many queries at once.
-        fusion: The memory, which takes part in the ranking; the losses are the towers' own.
+        memory_term: The co-review memory, which takes part in the ranking; the losses are the towers' own.
     """
-    scorer = ModelScorer(model, builder, queries, fusion)
+    scorer = ModelScorer(model, builder, queries, memory_term)
     ranking = evaluate_ranking(
         scorer.score, queries, builder.graph.interactions.num_products, settings.ks, settings.query_batch
     )

@@ -13,6 +13,7 @@ import polars as pl
 
 from rec_sys.bundle import BundleContents, write_bundle
 from rec_sys.contracts import TEXT_DIM, HistoryColumn, MemoryTensor, ProductColumn, ProductVector
+from rec_sys.scoring import ScoreFormula
 
 BRANDS: Final = tuple(f"Brand {number}" for number in range(40))
 CATEGORIES: Final = tuple(f"Category {number}" for number in range(12))
@@ -70,7 +71,7 @@ def write_synthetic_bundle(
             }
         ),
         history_text=np.zeros((0, TEXT_DIM), dtype=np.float16),
-        temperature=_TEMPERATURE,
+        score=ScoreFormula(temperature=_TEMPERATURE),
         user_reviews=50,
         product_reviews=16,
         has_time=True,

@@ -75,7 +75,7 @@ def _tower_details(served: ServedBundle) -> dict[str, Any]:
     manifest = served.manifest
     return {
         "dim": manifest.dim,
-        "temperature": manifest.temperature,
+        "temperature": manifest.score.temperature,
         "user_reviews": manifest.user_reviews,
         "data": manifest.data_name,
         "created": manifest.created,
@@ -90,8 +90,8 @@ def _index_cards(backends: Backends, served: ServedBundle, version: IndexVersion
     if memory is not None:
         details = {
             "weights": int(memory.nnz),
-            "weight": served.manifest.memory_weight,
-            "recency": served.manifest.memory_recency,
+            "weight": served.manifest.score.memory_weight,
+            "recency": served.manifest.score.recency,
         }
         cards.append(
             ModelCard(name="memory", version=version.name, identity=version.bundle, runtime=runtime, details=details)

@@ -182,10 +182,11 @@ def memory_weights(user: UserReviews, served: ServedBundle) -> tuple[FloatArray,
     Returns:
         float32 `[num_reads]`, by review, and the sums by product, as `UserTaste.review_weights`.
     """
-    manifest = served.manifest
-    if served.catalogue.memory is None or manifest.memory_weight == 0:
+    formula = served.manifest.score
+    if served.catalogue.memory is None or formula.memory_weight == 0:
         return np.zeros(len(user), dtype=np.float32), {}
-    weights = manifest.weigh_reviews(np.arange(len(user)), _ages(user.timestamp, manifest.has_time))
+    age = _ages(user.timestamp, served.manifest.has_time)
+    weights = np.float32(formula.memory_weight) * formula.weigh_reviews(np.arange(len(user)), age)
     weights[user.product >= served.unknown_product] = 0
     summed: dict[int, float] = {}
     for product, weight in zip(user.product.tolist(), weights.tolist(), strict=True):

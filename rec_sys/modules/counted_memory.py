@@ -1,4 +1,4 @@
-r"""The co-review memory where there is little data: weighted counts instead of a regression.
+r"""The co-review memory (an item-item model) where there is little data: weighted counts instead of a regression.
 
 With a few thousand reviews a ridge regression has too little to tell partners apart by; counting who reviewed two
 products ranked better, and what is known of the two reviews sharpens the counts:

@@ -1,4 +1,4 @@
-r"""The co-review memory: what the reviews of others say about two products, as a sparse linear model in closed form.
+r"""The co-review memory: a sparse linear item-item model, fitted in closed form on who reviewed which products.
 
 A linear item-item model predicts a product from the others that the same users reviewed. EASE (Steck 2019, eq. 8)
 solves it over all products at once and needs the inverse of a dense square. Here each product j is predicted from its
@@ -21,7 +21,6 @@ import numpy.typing as npt
 import torch
 from scipy import sparse
 
-from rec_sys.bundle import weigh_reviews
 from rec_sys.contracts import MemoryTensor
 from rec_sys.data.interactions import IntArray
 from rec_sys.settings import MemorySettings
@@ -33,7 +32,7 @@ _FADED = 1e-3  # weights below this end the directed sums
 
 @dataclass(frozen=True)
 class CoReviewMemory:
-    """Sparse weights between products.
+    """A linear item-item model: sparse weights between products.
 
     Attributes:
         matrix: float32 CSR `[num_products, num_products]`; row i, column j: what a review of i adds to the score of j.
@@ -82,39 +81,6 @@ def fit_memory(
         past, future = count_by_gap(user_index, product_index, num_products, settings.past, settings.future)
         weights = weights + settings.directed * _solve_locally(past, future, settings.candidates, l2 / 2, itself=True)
     return CoReviewMemory(keep_strongest(weights.tocsc(), settings.neighbours))
-
-
-def weigh_history(
-    offsets: IntArray,
-    products: npt.NDArray[np.integer],
-    num_products: int,
-    recency: float,
-    limit: int,
-    age: npt.NDArray[np.floating] | None = None,
-    session: float = 0.0,
-    session_days: float = 7.0,
-) -> sparse.csr_matrix:
-    """Weights of histories, see `bundle.weigh_reviews`, for the newest `limit` reviews.
-
-    Args:
-        offsets: int64 `[rows + 1]`.
-        products: int `[total]`, each row's products, oldest first.
-        num_products: Size of the catalogue.
-        recency: Weight of a review against the next newer one.
-        limit: Most reviews that are read.
-        age: `[total]`, days before the row's newest review; None = unknown.
-        session: How much more the reviews written about the newest one's day weigh.
-        session_days: Days in which that fades to a third.
-
-    Returns:
-        float32 CSR `[rows, num_products]`; a product reviewed twice has the sum.
-    """
-    row = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    newer = offsets[row + 1] - 1 - np.arange(len(products))
-    read = newer < limit
-    days = np.full(len(products), -1.0) if age is None else age
-    weight = weigh_reviews(newer[read], days[read], recency, session, session_days)
-    return sparse.csr_matrix((weight, (row[read], products[read])), shape=(len(offsets) - 1, num_products))
 
 
 def count_by_gap(

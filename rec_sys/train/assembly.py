@@ -15,10 +15,12 @@ from rec_sys.graph.rating_offsets import fit_rating_offsets
 from rec_sys.graph.review_graph import ReviewGraph
 from rec_sys.graph.sampler import TemporalSampler
 from rec_sys.modules.counted_memory import KnownReviews, count_memory
-from rec_sys.modules.hybrid_score import Fusion, SessionWeight, choose_fusion
+from rec_sys.modules.hybrid_score import MemoryTerm
 from rec_sys.modules.memory import CoReviewMemory, fit_memory
 from rec_sys.modules.review_graph_model import ReviewGraphModel
-from rec_sys.settings import Settings
+from rec_sys.scoring import ScoreFormula
+from rec_sys.settings import MemorySettings, Settings
+from rec_sys.train.calibration import choose_memory_term
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -90,7 +92,7 @@ def tune_co_review(
     builder: BlockBuilder,
     split: Split,
     settings: Settings,
-) -> tuple[Fusion, float] | None:
+) -> tuple[MemoryTerm, float] | None:
     """Fits memories on the train split and lets the validation split choose one and its weight.
 
     Args:
@@ -100,27 +102,33 @@ def tune_co_review(
         settings: All settings.
 
     Returns:
-        The fusion and its ridge strength; None where the model has no memory.
+        The memory's term of the score and its ridge strength; None where the model has no memory.
     """
     if settings.model.memory == "none":
         return None
     wanted = settings.model.co_review
     strengths = wanted.l2 if wanted.method == "ridge" else wanted.l2[:1]  # counts have none to choose
-    memories = {l2: fit_co_review(builder.graph, split, settings, l2) for l2 in strengths}
     columns = builder.graph.interactions
-    session = SessionWeight(columns.timestamp if columns.has_time else None, wanted.session, wanted.session_days)
-    l2, fusion, figures = choose_fusion(
-        ModelScorer(model, builder, split.validation).score,
-        split.validation,
-        memories,
-        wanted.weights,
-        wanted.recency,
-        settings.graph.user_reviews,
-        settings.evaluation.query_batch,
-        session,
+    read = make_formula(model, wanted), settings.graph.user_reviews, columns.timestamp if columns.has_time else None
+    terms = {l2: MemoryTerm(fit_co_review(builder.graph, split, settings, l2), *read) for l2 in strengths}
+    towers = ModelScorer(model, builder, split.validation).score
+    l2, term, figures = choose_memory_term(
+        towers, split.validation, terms, wanted.weights, settings.evaluation.query_batch
     )
+    weight = term.formula.memory_weight
     _LOG.info(
-        f"memory: validation chose l2 {l2:g} and weight {fusion.weight:g} of {len(figures)} choices,"
-        f" ndcg_at_10_masked {figures[f'{l2:g}/{fusion.weight:g}']:.4f}"
+        f"memory: validation chose l2 {l2:g} and weight {weight:g} of {len(figures)} choices,"
+        f" ndcg_at_10_masked {figures[f'{l2:g}/{weight:g}']:.4f}"
     )
-    return fusion, l2
+    return term, l2
+
+
+def make_formula(model: ReviewGraphModel, settings: MemorySettings, memory_weight: float = 0.0) -> ScoreFormula:
+    """The score's numbers as trained and set."""
+    return ScoreFormula(
+        temperature=model.temperature,
+        memory_weight=memory_weight,
+        recency=settings.recency,
+        session=settings.session,
+        session_days=settings.session_days,
+    )

@@ -1,19 +1,77 @@
-"""How much of the personal part of a predicted rating is kept: what training has seen of it is more than is true."""
+"""What the validation split chooses beside the trained weights: what the memory counts for, and the rating's share.
+
+The share is of the personal part of a predicted rating: what training has seen of it is more than is true.
+"""
 
 import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
+from rec_sys import ragged
+from rec_sys.data.interactions import FloatArray
 from rec_sys.data.splits import Queries
 from rec_sys.evaluation.model_scorer import ModelScorer
+from rec_sys.evaluation.ranking_metrics import ndcg
+from rec_sys.evaluation.ranks import rank_targets
 from rec_sys.graph.block_builder import BlockBuilder
+from rec_sys.modules.hybrid_score import MemoryTerm
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 
 _LOG: Final = logging.getLogger(__name__)
 
 SHARES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def choose_memory_term(
+    tower: Callable[[npt.NDArray[np.int64]], FloatArray],
+    queries: Queries,
+    terms: Mapping[float, MemoryTerm],
+    weights: tuple[float, ...],
+    query_batch: int,
+) -> tuple[float, MemoryTerm, dict[str, float]]:
+    """The ridge strength and the memory's weight with the best NDCG@10 on the validation queries, history masked.
+
+    Args:
+        tower: The tower's logits of some query rows.
+        queries: The validation split.
+        terms: By ridge strength, with memories fitted on the train split; their own weights are not read.
+        weights: Weights to choose from.
+        query_batch: Queries scored at once.
+
+    Returns:
+        The ridge strength, its term with the weight chosen, and the mean NDCG@10 of every choice by `l2/weight`.
+    """
+    totals = {(l2, weight): 0.0 for l2 in terms for weight in weights}
+    for rows in _batches(len(queries), query_batch):
+        logits = tower(rows)
+        target_offsets, targets = ragged.take_rows(queries.target_offsets, rows)
+        history_offsets, history = ragged.take_rows(queries.history_offsets, rows)
+        target_rows, history_rows = ragged.row_of_entries(target_offsets), ragged.row_of_entries(history_offsets)
+        for l2, term in terms.items():
+            remembered = term.unweighted(queries, rows)
+            for weight in weights:
+                _, masked = rank_targets(
+                    logits + np.float32(weight) * remembered,
+                    target_rows,
+                    queries.target_products[targets],
+                    history_rows,
+                    queries.history_products[history],
+                )
+                totals[l2, weight] += float(ndcg(masked, target_offsets, k=10).sum())
+    (l2, weight), _ = max(totals.items(), key=lambda item: (item[1], -item[0][1]))
+    figures = {f"{key[0]:g}/{key[1]:g}": total / len(queries) for key, total in totals.items()}
+    formula = terms[l2].formula.model_copy(update={"memory_weight": weight})
+    return l2, replace(terms[l2], formula=formula), figures
+
+
+def _batches(count: int, size: int) -> Iterator[npt.NDArray[np.int64]]:
+    for start in range(0, count, size):
+        yield np.arange(start, min(start + size, count))
 
 
 def choose_rating_share(model: ReviewGraphModel, builder: BlockBuilder, queries: Queries, query_batch: int) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from rec_sys.data.dataset import DatasetSummary
-from rec_sys.modules.hybrid_score import Fusion
+from rec_sys.modules.hybrid_score import MemoryTerm
 from rec_sys.settings import EvaluationSettings, GraphSettings, Settings
 
 _RANKING: Final = ("ndcg_at_10_masked", "recall_at_10_masked", "ndcg_at_10", "recall_at_10", "coverage_at_10")
@@ -23,7 +23,7 @@ def write_card(
     summary: DatasetSummary,
     metrics: Mapping[str, Any],
     settings: Settings,
-    fusion: Fusion | None,
+    memory_term: MemoryTerm | None,
     run_name: str,
     text_encoder: str,
 ) -> str:
@@ -33,7 +33,7 @@ def write_card(
         summary: The data.
         metrics: As in `metrics.json`.
         settings: All settings of the run, which the card lists.
-        fusion: The memory that ranks beside the towers; None = the towers rank alone.
+        memory_term: The co-review memory that ranks beside the towers; None = the towers rank alone.
         run_name: Names the run.
         text_encoder: Id of the text encoder.
     """
@@ -41,7 +41,7 @@ def write_card(
         f"# {run_name}",
         "Recommends products from reviews and predicts how many stars a review will give. Two towers over the graph of"
         " reviews (users are read from their reviews, never from an id)"
-        + (" and a linear co-review memory, summed." if fusion else "; no memory."),
+        + (" and a linear co-review memory, summed." if memory_term else "; no memory."),
         "## Data",
         *_describe_data(summary, text_encoder),
         "## Split",
@@ -49,7 +49,7 @@ def write_card(
         "## Figures",
         *_tables(metrics),
         "## Settings",
-        *_describe_settings(settings, fusion),
+        *_describe_settings(settings, memory_term),
         "## For what, and for what not",
         *_describe_limits(summary, settings.evaluation),
     ]
@@ -118,17 +118,18 @@ def _table(metrics: Mapping[str, Any], keys: tuple[str, ...], title: str) -> str
     return "\n".join(lines)
 
 
-def _describe_settings(settings: Settings, fusion: Fusion | None) -> list[str]:
+def _describe_settings(settings: Settings, memory_term: MemoryTerm | None) -> list[str]:
     sections = {"model": settings.model, "graph": settings.graph, "trainer": settings.trainer, "text": settings.text}
     lines = [
         f"- {name}: " + ", ".join(f"{key}={value}" for key, value in section.model_dump(mode="json").items())
         for name, section in sections.items()
     ]
-    if fusion:
-        size = fusion.memory.matrix
+    if memory_term:
+        size, formula = memory_term.memory.matrix, memory_term.formula
         lines.append(
-            f"- memory: {size.nnz:,} weights between {size.shape[0]:,} products, counted {fusion.weight:g} times"
-            f" against the towers' cosine, each review {fusion.recency:g} times the next newer one"
+            f"- memory: {size.nnz:,} weights between {size.shape[0]:,} products, counted"
+            f" {formula.memory_weight:g} times against the towers' cosine,"
+            f" each review {formula.recency:g} times the next newer one"
         )
     return ["\n".join(lines), "All of them stand in `settings.json`, the code's version in `manifest.json`."]
 

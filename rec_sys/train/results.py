@@ -23,10 +23,11 @@ from rec_sys.evaluation.ranking import evaluate_ranking
 from rec_sys.evaluation.rating import rating_metrics
 from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.graph.review_graph import ReviewGraph
-from rec_sys.modules.hybrid_score import Fusion
+from rec_sys.modules.hybrid_score import MemoryTerm
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.modules.tower_export import export_towers
 from rec_sys.settings import EvaluationSettings, Settings
+from rec_sys.train.assembly import make_formula
 from rec_sys.train.model_card import write_card
 from rec_sys.train.pictures import draw_learning_curves, draw_product_map, draw_ranking_metrics
 
@@ -154,7 +155,7 @@ def write_results(
     graph: ReviewGraph,
     dataset: PreparedDataset,
     vectors: dict[str, np.ndarray],
-    fusion: Fusion | None,
+    memory_term: MemoryTerm | None,
     metrics: dict[str, Any],
     pictures: tuple[Path, ...],
     settings: Settings,
@@ -176,18 +177,14 @@ def write_results(
         metrics=metrics,
         histories=list_histories(graph, dataset),
         history_text=graph.text_vectors,
-        temperature=model.temperature,
-        memory=fusion.memory.tensors() if fusion else None,
-        memory_weight=fusion.weight if fusion else 0.0,
-        memory_recency=settings.model.co_review.recency,
-        memory_session=settings.model.co_review.session,
-        memory_session_days=settings.model.co_review.session_days,
+        score=make_formula(model, settings.model.co_review, memory_term.formula.memory_weight if memory_term else 0.0),
+        memory=memory_term.memory.tensors() if memory_term else None,
         user_reviews=settings.graph.user_reviews,
         product_reviews=settings.graph.product_reviews,
         has_time=dataset.summary.has_time,
         towers=export_towers(model, settings.graph.user_reviews, settings.graph.product_reviews),
         pictures=pictures,
-        card=write_card(dataset.summary, metrics, settings, fusion, run_name, text_encoder),
+        card=write_card(dataset.summary, metrics, settings, memory_term, run_name, text_encoder),
     )
     write_bundle(folder, contents)
     return folder

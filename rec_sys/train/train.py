@@ -113,7 +113,7 @@ def _learn(
         history, final = learner.history, learner
         known = learner.builders["validation"]
         chosen = tune_co_review(learner.model, known, split, settings) if is_first else None
-        fusion = final_fusion = chosen[0] if chosen else None
+        memory_term = final_memory = chosen[0] if chosen else None
         share = 1.0
         if is_first:
             share = choose_rating_share(learner.model, known, split.validation, settings.evaluation.query_batch)
@@ -122,15 +122,15 @@ def _learn(
             _LOG.info(f"refit: {epochs} epochs on train + validation")
             final, is_first = learn(split.train_on_validation(graph.interactions), folder.checkpoints / "refit", epochs)
             if chosen:
-                final_fusion = replace(chosen[0], memory=fit_co_review(graph, final.split, settings, chosen[1]))
+                final_memory = replace(chosen[0], memory=fit_co_review(graph, final.split, settings, chosen[1]))
         if not is_first:
             return None
         for model in {id(one): one for one in (learner.model, final.model)}.values():
             scale_rating_term(model, share)
         _LOG.info("evaluate: the best weights on validation and test")
         measure = partial(evaluate_model, settings=settings.evaluation)
-        validation = measure(learner.model, known, split.validation, fusion=fusion)
-        test = measure(final.model, final.builders["test"], split.test, fusion=final_fusion)
+        validation = measure(learner.model, known, split.validation, memory_term=memory_term)
+        test = measure(final.model, final.builders["test"], split.test, memory_term=final_memory)
         metrics = results.gather_metrics(
             validation, test, *results.measure_baselines(graph, final.split, settings.evaluation)
         )
@@ -138,7 +138,7 @@ def _learn(
         pictures = results.draw_pictures(folder.path / "pictures", history, metrics, vectors["output"], dataset)
         _LOG.info("export: towers to ONNX")
         bundle = results.write_results(
-            final.model, graph, dataset, vectors, final_fusion, metrics, pictures, settings, folder.name, text_encoder
+            final.model, graph, dataset, vectors, final_memory, metrics, pictures, settings, folder.name, text_encoder
         )
         log_results(tracker, metrics, bundle, pictures)
     folder.clear()

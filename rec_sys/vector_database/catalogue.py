@@ -195,7 +195,7 @@ def read_catalogue(bundle: Bundle) -> Catalogue:
     return Catalogue(
         identity=bundle.identity,
         created=manifest.created,
-        temperature=manifest.temperature,
+        temperature=manifest.score.temperature,
         text_encoder=manifest.text_encoder,
         details=_details(products),
         vectors=graph,

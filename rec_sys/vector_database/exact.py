@@ -9,7 +9,9 @@ import numpy.typing as npt
 import polars as pl
 from scipy import sparse
 
+from rec_sys import ragged
 from rec_sys.contracts import PayloadField
+from rec_sys.scoring import score_products
 from rec_sys.vector_database.catalogue import Catalogue, FloatArray, IntArray
 from rec_sys.vector_database.contract import ProductFilter, ProductQuery, TextMeaning, UserTaste
 
@@ -39,17 +41,11 @@ class ExactRanking:
             float32 `[num_users, num_products]`.
         """
         catalogue = self._catalogue
-        scaled = (vectors / catalogue.temperature).astype(np.float32)
-        scores: FloatArray = scaled @ catalogue.vectors.T
-        if catalogue.memory is not None:
-            lengths = [len(weights) for weights in review_weights]
-            columns = np.array([product for weights in review_weights for product in weights], dtype=np.int64)
-            values = np.array([value for weights in review_weights for value in weights.values()], dtype=np.float32)
-            offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-            history = sparse.csr_matrix((values, columns, offsets), shape=(len(vectors), len(catalogue)))
-            remembered = (history @ catalogue.memory).tocoo()
-            scores[remembered.row, remembered.col] += remembered.data
-        return scores
+        columns = np.array([product for weights in review_weights for product in weights], dtype=np.int64)
+        values = np.array([value for weights in review_weights for value in weights.values()], dtype=np.float32)
+        offsets = ragged.offsets_of(np.array([len(weights) for weights in review_weights], dtype=np.int64))
+        history = sparse.csr_matrix((values, columns, offsets), shape=(len(vectors), len(catalogue)))
+        return score_products(vectors, catalogue.vectors, catalogue.temperature, history, catalogue.memory)
 
     def query_scores(self, queries: Sequence[ProductQuery]) -> FloatArray:
         """The scores behind the answers to some questions.

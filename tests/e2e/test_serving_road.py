@@ -293,12 +293,12 @@ def test_a_user_vector_asked_of_triton_directly_ranks_as_the_gateway_does(road: 
     [vector] = result.as_numpy(TowerTensor.USER_VECTOR)
     [weights] = result.as_numpy(TowerTensor.REVIEW_WEIGHTS)
 
-    scores = bundle.product_vectors()[ProductVector.OUTPUT] @ vector / bundle.manifest.temperature
+    scores = bundle.product_vectors()[ProductVector.OUTPUT] @ vector / bundle.manifest.score.temperature
     memory = bundle.memory()
     assert memory is not None
     for place, row in enumerate(rows):
         entries = slice(*memory[MemoryTensor.OFFSETS][[row, row + 1]])
-        share = bundle.manifest.memory_weight * bundle.manifest.memory_recency**place
+        share = bundle.manifest.score.memory_weight * bundle.manifest.score.recency**place
         scores[memory[MemoryTensor.NEIGHBOURS][entries]] += share * memory[MemoryTensor.WEIGHTS][entries]
     scores[rows] = -np.inf
     best = np.argsort(-scores)[:8]

@@ -103,8 +103,8 @@ class OwnModel(Baseline):
 
     def _score(self, histories: Histories) -> FloatArray:
         from rec_sys.evaluation.model_scorer import ModelScorer
-        from rec_sys.modules.hybrid_score import Fusion
-        from rec_sys.train.assembly import fit_co_review, make_builders
+        from rec_sys.modules.hybrid_score import MemoryTerm
+        from rec_sys.train.assembly import fit_co_review, make_builders, make_formula
 
         graph, fitted = self._graph_with(histories), self._split(len(self.reviews), len(histories.products))
         builder = make_builders(graph, fitted, self.settings)["test"]
@@ -112,8 +112,9 @@ class OwnModel(Baseline):
         bound = np.full(len(histories), graph.interactions.num_reviews)
         queries = queries_of(asking, bound, histories)
         memory = fit_co_review(graph, fitted, self.settings, self.settings.model.co_review.l2[0])
-        recency, limit = self.settings.model.co_review.recency, self.settings.graph.user_reviews
-        scorer = ModelScorer(self.model, builder, queries, Fusion(memory, 100.0, recency, limit))
+        formula = make_formula(self.model, self.settings.model.co_review, 100.0)
+        term = MemoryTerm(memory, formula, self.settings.graph.user_reviews)
+        scorer = ModelScorer(self.model, builder, queries, term)
         return scorer.score(np.arange(len(histories)))
 
     def _graph_with(self, histories: Histories | None) -> Any:

@@ -23,10 +23,11 @@ from rec_sys.graph.product_hop import ProductHop
 from rec_sys.graph.rating_offsets import RatingOffsets, fit_rating_offsets
 from rec_sys.graph.review_graph import ReviewGraph, assemble_graph
 from rec_sys.graph.sampler import TemporalSampler
-from rec_sys.modules.hybrid_score import Fusion
+from rec_sys.modules.hybrid_score import MemoryTerm
 from rec_sys.modules.review_graph_model import ReviewGraphModel
+from rec_sys.scoring import ScoreFormula
 from rec_sys.settings import EvaluationSettings, Settings
-from rec_sys.train.assembly import make_builders, remember
+from rec_sys.train.assembly import fit_co_review, make_builders
 from rec_sys.train.batches import TrainingBatch, TrainingBatches
 from tests.review_graphs import (
     ReviewTable,
@@ -326,7 +327,8 @@ def test_what_was_reviewed_in_the_test_part_moves_no_test_score(
             split = split_reviews(graph.interactions, chosen.evaluation, 0)
             assert set(rows) == set(order[split.of_review == SplitName.TEST])
         builders = make_builders(graph, split, chosen)
-        memory = Fusion(remember(graph, split, chosen, l2=10.0), weight=5.0, recency=0.9, limit=5)
+        formula = ScoreFormula(temperature=0.07, memory_weight=5, recency=0.9)
+        memory = MemoryTerm(fit_co_review(graph, split, chosen, l2=10.0), formula, limit=5)
         for part, queries in (("validation", split.validation), ("test", split.test)):
             scorer = ModelScorer(MODELS["transformer_conv"], builders[part], queries, memory)
             scores.append(scorer.score(np.arange(len(queries))))

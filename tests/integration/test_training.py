@@ -152,7 +152,7 @@ def test_without_a_tower_the_memory_ranks_alone_and_the_bundle_is_whole(
     assert [path.name for path in (bundle.folder / "pictures").iterdir()] == ["ranking_metrics.png"]
     np.testing.assert_allclose(np.linalg.norm(bundle.product_vectors()[ProductVector.OUTPUT], axis=1), 1, atol=1e-5)
     # Whoever sums cosine and memory as the manifest says gets the memory's ranking.
-    assert 1 / bundle.manifest.temperature < 1e-6 < bundle.manifest.memory_weight
+    assert 1 / bundle.manifest.score.temperature < 1e-6 < bundle.manifest.score.memory_weight
 
 
 MISSING = {

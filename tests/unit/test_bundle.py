@@ -1,5 +1,6 @@
 """The bundle: what goes in comes out, whole or not at all, and without torch."""
 
+import hashlib
 import json
 import os
 import signal
@@ -13,8 +14,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from rec_sys.bundle import FORMAT_VERSION, Bundle, BundleContents, hash_code, weigh_reviews, write_bundle
+from rec_sys.bundle import FORMAT_VERSION, Bundle, BundleContents, hash_code, write_bundle
 from rec_sys.contracts import BundleFile, HistoryColumn, InputError, MemoryTensor, ProductColumn, TowerFile
+from rec_sys.scoring import ScoreFormula
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,7 +45,7 @@ def some_contents(tmp_path: Path, **changes: Any) -> BundleContents:
         metrics={"test": {"ndcg_at_10": 0.25}, "validation": {}, "baselines": {"popular": {"ndcg_at_10": 0.1}}},
         histories=pl.DataFrame({HistoryColumn.USER_ID: ["u", "u", "v"], HistoryColumn.PRODUCT_INDEX: [0, 1, 4]}),
         history_text=random.normal(size=(2, 384)).astype(np.float16),
-        temperature=0.07,
+        score=ScoreFormula(temperature=0.07),
         user_reviews=50,
         product_reviews=16,
         has_time=True,
@@ -62,7 +64,7 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
     assert (written.num_products, written.dim, written.format_version) == (5, 4, FORMAT_VERSION)
     assert (written.data_name, written.data_fingerprint, written.text_encoder) == ("sample", "f" * 64, "none")
     assert written.code_version == hash_code()
-    assert (written.temperature, written.user_reviews, written.product_reviews) == (0.07, 50, 16)
+    assert (written.score, written.user_reviews, written.product_reviews) == (contents.score, 50, 16)
     assert written.has_time
     for given, found in (
         (contents.weights, bundle.weights()),
@@ -161,7 +163,7 @@ KILLED_WHILE_WRITING = """
 import sys, time
 from pathlib import Path
 import numpy as np, polars as pl
-from rec_sys import bundle
+from rec_sys import bundle, scoring
 real = bundle._hash_files
 def stop(folder):
     print("writing", flush=True)
@@ -171,8 +173,8 @@ table = pl.DataFrame({"asin": ["p"]})
 vectors = {"output": np.zeros((1, 4), dtype=np.float32)}
 contents = bundle.BundleContents(
     data_name="new", data_fingerprint="f", text_encoder="none", weights={}, settings={}, products=table,
-    product_vectors=vectors, metrics={}, histories=table, history_text=vectors["output"], temperature=0.1,
-    user_reviews=1, product_reviews=1, has_time=True,
+    product_vectors=vectors, metrics={}, histories=table, history_text=vectors["output"],
+    score=scoring.ScoreFormula(temperature=0.1), user_reviews=1, product_reviews=1, has_time=True,
 )
 bundle.write_bundle(Path(sys.argv[1]), contents)
 """
@@ -215,15 +217,46 @@ def test_the_code_version_is_that_of_the_sources() -> None:
     int(hash_code(), 16)
 
 
-def test_the_memory_hears_newer_reviews_more_and_those_of_one_sitting_most(tmp_path: Path) -> None:
-    contents = some_contents(
-        tmp_path, memory_weight=4.0, memory_recency=0.5, memory_session=1.0, memory_session_days=7.0
+def write_in_format_1(folder: Path, contents: BundleContents) -> None:
+    """A bundle as format 1 wrote it: the score's numbers beside each other, sessions called bursts, baselines peers."""
+    write_bundle(folder, contents)
+    settings = contents.settings | {"model": {"dim": 4, "co_review": {"burst": 1.0, "burst_days": 30.0, "past": 0.5}}}
+    metrics = {"test": {"ndcg_at_10": 0.25}, "validation": {}, "peers": {"popular": {"ndcg_at_10": 0.1}}}
+    manifest = json.loads((folder / BundleFile.MANIFEST).read_text())
+    del manifest["score"]
+    manifest |= {"format_version": 1, "temperature": 0.07, "memory_weight": 20.0}
+    manifest |= {"memory_recency": 0.9, "memory_burst": 1.0, "memory_burst_days": 30.0}
+    for file, content in ((BundleFile.SETTINGS, settings), (BundleFile.METRICS, metrics)):
+        (folder / file).write_text(json.dumps(content))
+        manifest["files"][file] = hashlib.sha256((folder / file).read_bytes()).hexdigest()
+    (folder / BundleFile.MANIFEST).write_text(json.dumps(manifest))
+
+
+def test_a_bundle_of_format_1_is_read_in_the_words_of_this_one(tmp_path: Path) -> None:
+    contents = some_contents(tmp_path)
+    write_in_format_1(tmp_path / "bundle", contents)
+    bundle = Bundle(tmp_path / "bundle", verify=True)
+    assert bundle.manifest.format_version == 1
+    assert bundle.manifest.score == ScoreFormula(
+        temperature=0.07, memory_weight=20.0, recency=0.9, session=1.0, session_days=30.0
     )
-    manifest = write_bundle(tmp_path / "bundle", contents)
-    newer, age = np.arange(3), np.array([0.0, 7.0, -1.0])  # the last review has no time
-    expected = 4 * np.array([1 * 2, 0.5 * (1 + np.exp(-1)), 0.25])
-    np.testing.assert_allclose(manifest.weigh_reviews(newer, age), expected, rtol=1e-6)
-    np.testing.assert_allclose(weigh_reviews(newer, age, 0.5, 0.0, 7.0), [1, 0.5, 0.25], rtol=1e-6)
+    assert (bundle.manifest.user_reviews, bundle.manifest.num_products) == (50, 5)
+    assert bundle.settings() == {
+        "seed": 1,
+        "model": {"dim": 4, "co_review": {"session": 1.0, "session_days": 30.0, "past": 0.5}},
+    }
+    assert bundle.metrics() == contents.metrics
+    assert bundle.identity == hashlib.sha256((bundle.folder / BundleFile.MANIFEST).read_bytes()).hexdigest()[:16]
+
+
+def test_a_manifest_of_format_1_without_a_number_of_the_score_is_damaged(tmp_path: Path) -> None:
+    write_in_format_1(tmp_path / "bundle", some_contents(tmp_path))
+    path = tmp_path / "bundle" / BundleFile.MANIFEST
+    manifest = json.loads(path.read_text())
+    del manifest["temperature"]
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match="manifest"):
+        Bundle(tmp_path / "bundle")
 
 
 def test_the_model_card_lies_in_the_bundle_and_is_covered_by_its_hashes(tmp_path: Path) -> None:

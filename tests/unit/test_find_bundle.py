@@ -9,6 +9,7 @@ import pytest
 
 from rec_sys.bundle import Bundle, BundleContents, find_bundle, write_bundle
 from rec_sys.contracts import BundleFile, InputError
+from rec_sys.scoring import ScoreFormula
 
 CONTENTS = BundleContents(
     data_name="sample",
@@ -21,7 +22,7 @@ CONTENTS = BundleContents(
     metrics={},
     histories=pl.DataFrame(),
     history_text=np.zeros((0, 384), dtype=np.float16),
-    temperature=0.07,
+    score=ScoreFormula(temperature=0.07),
     user_reviews=50,
     product_reviews=16,
     has_time=True,

@@ -12,7 +12,7 @@ from rec_sys.graph.rating_offsets import fit_rating_offsets
 from rec_sys.graph.review_graph import ReviewGraph
 from rec_sys.graph.sampler import TemporalSampler
 from rec_sys.modules.bundled_model import load_model
-from rec_sys.modules.hybrid_score import Fusion, SessionWeight
+from rec_sys.modules.hybrid_score import MemoryTerm
 from rec_sys.modules.memory import CoReviewMemory
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.settings import Settings
@@ -30,7 +30,7 @@ class BundledModel:
     Attributes:
         model: The towers.
         builder: Sees all that came before the test split on the user side, the fitted part on the product side.
-        fusion: The memory; None where the bundle has none.
+        memory_term: The co-review memory; None where the bundle has none.
     """
 
     def __init__(self, bundle: Bundle, graph: ReviewGraph, evaluation_data: EvaluationData, settings: Settings) -> None:
@@ -53,11 +53,11 @@ class BundledModel:
             hop,
         )
         columns = graph.interactions
-        self.fusion = read_fusion(bundle, columns.timestamp if columns.has_time else None)
+        self.memory_term = read_memory_term(bundle, columns.timestamp if columns.has_time else None)
 
 
-def read_fusion(bundle: Bundle, timestamp: IntArray | None) -> Fusion | None:
-    """The memory of a bundle and what it counts for; None where it has none.
+def read_memory_term(bundle: Bundle, timestamp: IntArray | None) -> MemoryTerm | None:
+    """The co-review memory of a bundle and what it counts for; None where it has none.
 
     Args:
         bundle: The bundle.
@@ -71,6 +71,4 @@ def read_fusion(bundle: Bundle, timestamp: IntArray | None) -> Fusion | None:
     rows = (tensors[MemoryTensor.WEIGHTS], tensors[MemoryTensor.NEIGHBOURS], tensors[MemoryTensor.OFFSETS])
     size = bundle.manifest.num_products
     memory = CoReviewMemory(csr_matrix(rows, shape=(size, size)))
-    manifest = bundle.manifest
-    session = SessionWeight(timestamp, manifest.memory_session, manifest.memory_session_days)
-    return Fusion(memory, manifest.memory_weight, manifest.memory_recency, manifest.user_reviews, session)
+    return MemoryTerm(memory, bundle.manifest.score, bundle.manifest.user_reviews, timestamp)

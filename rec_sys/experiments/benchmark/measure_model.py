@@ -62,11 +62,11 @@ def ask_bundle(bundle: Bundle, fit_on: str, settings: BenchmarkSettings, dataset
     graph, _ = build_graph(dataset, settings.graph, settings.text, settings.seed, settings.output_dir)
     bundled = BundledModel(bundle, graph, evaluation_data, settings)
     queries, cold = evaluation_data.split.test, evaluation_data.split.cold_test
-    result = evaluate_model(bundled.model, bundled.builder, queries, settings.evaluation, bundled.fusion)
+    result = evaluate_model(bundled.model, bundled.builder, queries, settings.evaluation, bundled.memory_term)
     measured = describe_ranking(result.ranking, evaluation_data, settings)
     measured.metrics |= result.metrics
     began = time.perf_counter()
-    scorer = ModelScorer(bundled.model, bundled.builder, queries, bundled.fusion)
+    scorer = ModelScorer(bundled.model, bundled.builder, queries, bundled.memory_term)
     batches = np.array_split(np.arange(len(queries)), -(-len(queries) // settings.evaluation.query_batch))
     for rows in batches:
         scorer.score(rows)
@@ -79,7 +79,9 @@ def ask_bundle(bundle: Bundle, fit_on: str, settings: BenchmarkSettings, dataset
         figures, errors = rating_figures(authors[rated], guessed[rated], given[rated], settings.seed)
         measured.metrics, measured.standard_error = figures | measured.metrics, measured.standard_error | errors
     if len(cold):
-        cold_start_users = evaluate_model(bundled.model, bundled.builder, cold, settings.evaluation, bundled.fusion)
+        cold_start_users = evaluate_model(
+            bundled.model, bundled.builder, cold, settings.evaluation, bundled.memory_term
+        )
         measured.more["cold_users"] = cold_start_users.ranking.metrics
     return measured
 

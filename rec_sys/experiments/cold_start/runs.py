@@ -26,7 +26,7 @@ from rec_sys.experiments.cold_start.protocol import (
 from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.graph.build import build_graph
 from rec_sys.graph.review_graph import ReviewGraph
-from rec_sys.modules.hybrid_score import Fusion
+from rec_sys.modules.hybrid_score import MemoryTerm
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.settings import Settings
 from rec_sys.tracking import Tracker
@@ -69,11 +69,11 @@ def measure_cold_start(settings: Settings, wanted: "ColdStartCase") -> list[dict
 def _short_histories(
     graph: ReviewGraph, split: Split, settings: Settings, wanted: "ColdStartCase"
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    builders, model, fusion = _train(graph, split, settings, "whole")
+    builders, model, memory_term = _train(graph, split, settings, "whole")
     cases = {}
     for length in wanted.history_lengths:
         queries = truncate_histories(split.test, length)
-        scorers: dict[str, Scorer] = {OWN: ModelScorer(model, builders["test"], queries, fusion).score}
+        scorers: dict[str, Scorer] = {OWN: ModelScorer(model, builders["test"], queries, memory_term).score}
         scorers |= _baselines(graph, split, queries, with_content=length > 0)
         cases[f"users, first {length} reviews"] = compare_scorers(
             scorers, queries, None, graph.interactions.num_products, settings.evaluation.query_batch
@@ -87,21 +87,21 @@ def _withheld_products(
     columns = graph.interactions
     withheld = withhold_products(columns, split, wanted.withheld_share, wanted.first_reviews, settings.seed)
     _LOG.info(f"withheld: {len(withheld.products):,} products, {len(withheld.questions):,} later reviews of them")
-    builders, model, fusion = _train(graph, withheld.split, settings, "withheld")
+    builders, model, memory_term = _train(graph, withheld.split, settings, "withheld")
     placed = make_builders(graph, withheld.placed, settings)
     queries = withheld.questions
     catalogue = place_products(model, placed["test"], withheld.products)
 
-    def scorer(memory: Fusion | None) -> Scorer:
+    def scorer(memory: MemoryTerm | None) -> Scorer:
         own = ModelScorer(model, builders["test"], queries, memory)
         own.products = catalogue
         return own.score
 
-    scorers: dict[str, Scorer] = {OWN: scorer(fusion)}
-    if fusion is not None:
+    scorers: dict[str, Scorer] = {OWN: scorer(memory_term)}
+    if memory_term is not None:
         # The memory is closed form: it can count the first reviews without any training.
         counted = fit_co_review(graph, withheld.placed, settings, settings.model.co_review.l2[0])
-        scorers[f"{OWN}, memory counted again"] = scorer(replace(fusion, memory=counted))
+        scorers[f"{OWN}, memory counted again"] = scorer(replace(memory_term, memory=counted))
     scorers |= _baselines(graph, withheld.placed, queries, with_content=True)
     random = np.random.default_rng(settings.seed)
     chance = random.random((len(queries), columns.num_products), dtype=np.float32)
@@ -115,7 +115,7 @@ def _withheld_products(
 
 def _train(
     graph: ReviewGraph, split: Split, settings: Settings, name: str
-) -> tuple[dict[str, BlockBuilder], ReviewGraphModel, Fusion | None]:
+) -> tuple[dict[str, BlockBuilder], ReviewGraphModel, MemoryTerm | None]:
     """Trains on a split as the main job does: the builders, the model and its memory."""
     limit_threads(settings.trainer)
     base = RunFolder(settings)

@@ -15,6 +15,7 @@ from rec_sys.inference.contract import RecommendationRequest, Review
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.user_reviews import join_text, read_user, tower_inputs
 from rec_sys.modules.review_graph_model import ReviewGraphModel
+from rec_sys.scoring import ScoreFormula
 from rec_sys.settings import InferenceSettings
 from tests.review_graphs import (
     make_builder,
@@ -99,7 +100,7 @@ def serve(folder: Path, graph: ReviewGraph, model: ReviewGraphModel) -> ServedBu
         metrics={},
         histories=histories,
         history_text=np.array(graph.text_vectors),
-        temperature=0.1,
+        score=ScoreFormula(temperature=0.1),
         user_reviews=READS,
         product_reviews=3,
         has_time=columns.has_time,

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from rec_sys.contracts import MemoryTensor
-from rec_sys.modules.memory import count_by_gap, fit_memory, weigh_history
+from rec_sys.modules.memory import count_by_gap, fit_memory
 from rec_sys.settings import MemorySettings
 
 NUM_PRODUCTS = 12
@@ -85,15 +85,6 @@ def test_only_the_strongest_neighbours_of_a_product_are_kept() -> None:
     for column in range(NUM_PRODUCTS):
         strongest = np.sort(np.abs(whole[:, [column]].data))[::-1][:2]
         np.testing.assert_allclose(np.sort(np.abs(few[:, [column]].data))[::-1], strongest, rtol=1e-6)
-
-
-def test_a_history_weighs_its_newest_reviews_most_and_forgets_beyond_the_limit() -> None:
-    weights = weigh_history(np.array([0, 3, 3, 5]), np.array([4, 7, 2, 5, 5]), 8, recency=0.5, limit=2).toarray()
-
-    expected = np.zeros((3, 8))
-    expected[0, 7], expected[0, 2] = 0.5, 1.0
-    expected[2, 5] = 1.5
-    np.testing.assert_allclose(weights, expected)
 
 
 def test_the_memory_scores_by_summing_rows_and_keeps_its_arrays() -> None:

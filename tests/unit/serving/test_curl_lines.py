@@ -11,6 +11,7 @@ import pytest
 
 from rec_sys.bundle import Bundle, BundleContents, write_bundle
 from rec_sys.contracts import HistoryColumn, ProductColumn
+from rec_sys.scoring import ScoreFormula
 from rec_sys.serving.curl_lines import curl_lines
 
 URL = "http://127.0.0.1:8080"
@@ -40,7 +41,7 @@ def make_bundle(folder: Path, text_encoder: str, title: str | None, user_id: str
             metrics={},
             histories=histories,
             history_text=np.zeros((0, 384), dtype=np.float16),
-            temperature=0.1,
+            score=ScoreFormula(temperature=0.1),
             user_reviews=5,
             product_reviews=3,
             has_time=True,

@@ -5,8 +5,9 @@ from scipy import sparse
 
 from rec_sys.data.dataset import DatasetSummary
 from rec_sys.entry import compose_settings
-from rec_sys.modules.hybrid_score import Fusion
+from rec_sys.modules.hybrid_score import MemoryTerm
 from rec_sys.modules.memory import CoReviewMemory
+from rec_sys.scoring import ScoreFormula
 from rec_sys.settings import Settings
 from rec_sys.train.model_card import write_card
 
@@ -33,8 +34,8 @@ METRICS = {
 }
 
 
-def card(*overrides: str, fusion: Fusion | None = None) -> str:
-    return write_card(SUMMARY, METRICS, compose_settings(overrides, Settings), fusion, "shop-1", "minilm")
+def card(*overrides: str, memory_term: MemoryTerm | None = None) -> str:
+    return write_card(SUMMARY, METRICS, compose_settings(overrides, Settings), memory_term, "shop-1", "minilm")
 
 
 def test_the_figures_stand_beside_those_of_the_baselines_with_their_errors() -> None:
@@ -49,7 +50,8 @@ def test_the_figures_stand_beside_those_of_the_baselines_with_their_errors() -> 
 
 def test_split_refit_and_memory_are_said_as_they_were() -> None:
     memory = CoReviewMemory(sparse.csr_matrix(np.eye(20, dtype=np.float32)))
-    with_memory = card("evaluation.refit=true", "seed=7", fusion=Fusion(memory, 40.0, 0.9, 50))
+    formula = ScoreFormula(temperature=0.07, memory_weight=40, recency=0.9)
+    with_memory = card("evaluation.refit=true", "seed=7", memory_term=MemoryTerm(memory, formula, 50))
     assert "20 weights between 20 products, counted 40 times" in with_memory
     assert "trained again on train and validation split" in with_memory
     assert "seed 7" in with_memory
