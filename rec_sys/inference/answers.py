@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from rec_sys.contracts import PayloadField
 from rec_sys.inference.contract import Page, Reason, Recommendation, RequestError, Source
+from rec_sys.inference.explanations import strongest_reviews
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.user_reviews import SNIPPET_LENGTH, UserReviews, join_text
+from rec_sys.scoring import is_from_memory
 from rec_sys.vector_database.catalogue import FloatArray
 from rec_sys.vector_database.contract import (
     Diversity,
@@ -27,19 +30,19 @@ DIVERSIFIED: Final = 200  # best products that a diverse page is chosen from
 
 
 @dataclass(frozen=True, eq=False)
-class Attention:
-    """What of a user's reviews explains an answer.
+class ReviewContributions:
+    """What each review of a user contributes: its share of the tower's attention, and its weight in the memory.
 
     Attributes:
         reviews: The reviews.
-        weights: float32 `[num_reads]`, the tower's attention.
+        attention: float32 `[num_reads]`; they sum to 1.
         memory_weights: float32 `[num_reads]`, what each weighs in the memory.
         summed: The same by product.
         limit: Most reasons of a product.
     """
 
     reviews: UserReviews
-    weights: FloatArray
+    attention: FloatArray
     memory_weights: FloatArray
     summed: Mapping[int, float]
     limit: int
@@ -63,12 +66,22 @@ def to_query(by: UserTaste | SimilarTo | TextMeaning, page: Page, wanted: Produc
 
 
 def recommend_hits(
-    found: ProductAnswer, page: Page, served: ServedBundle, attention: Attention | None
+    found: ProductAnswer, page: Page, served: ServedBundle, contributions: ReviewContributions | None
 ) -> tuple[Recommendation, ...]:
-    """A user's answer; without attention it gives no reasons."""
+    """A user's answer; without contributions it gives no reasons."""
+    hits = found.hits
+    by_memory = is_from_memory(np.array([hit.score for hit in hits]), np.array([hit.memory_score for hit in hits]))
+    reasons: list[list[Reason]] = [[] for _ in hits]
+    if contributions is not None and contributions.limit and len(contributions.reviews):
+        parts = _memory_parts(hits, contributions)
+        every = np.repeat(np.arange(len(hits)), parts.shape[1])
+        attention = np.tile(contributions.attention, len(hits))
+        for chosen in strongest_reviews(every, attention, parts.ravel(), by_memory, contributions.limit).tolist():
+            hit, place = divmod(chosen, parts.shape[1])
+            reasons[hit].append(_reason(contributions, served, place, float(parts[hit, place])))
     return tuple(
-        _recommendation(hit, page.offset + place, _larger_part(hit), _reasons(hit, served, attention))
-        for place, hit in enumerate(found.hits, start=1)
+        _recommendation(hit, page.offset + place + 1, "memory" if by_memory[place] else "graph", tuple(reasons[place]))
+        for place, hit in enumerate(hits)
     )
 
 
@@ -86,10 +99,6 @@ def popular_products(served: ServedBundle, page: Page, wanted: ProductFilter) ->
         for payload in served.catalogue.details[chosen].to_dicts()
     ]
     return tuple(_recommendation(hit, page.offset + place, "popular", ()) for place, hit in enumerate(hits, start=1))
-
-
-def _larger_part(hit: ProductHit) -> Source:
-    return "memory" if hit.memory_score > hit.score - hit.memory_score else "graph"
 
 
 def _recommendation(hit: ProductHit, rank: int, source: Source, reasons: tuple[Reason, ...]) -> Recommendation:
@@ -110,26 +119,21 @@ def _recommendation(hit: ProductHit, rank: int, source: Source, reasons: tuple[R
     )
 
 
-def _reasons(hit: ProductHit, served: ServedBundle, attention: Attention | None) -> tuple[Reason, ...]:
-    """The reviews that matter most: by the memory's part where that is the larger one, else by attention."""
-    if attention is None or not attention.limit or not len(attention.reviews):
-        return ()
-    products = attention.reviews.product.tolist()
-    shares = [
-        hit.memory_of[product] / attention.summed[product] * weight if product in hit.memory_of else 0.0
-        for product, weight in zip(products, attention.memory_weights.tolist(), strict=True)
-    ]
-    by_memory = _larger_part(hit) == "memory"
-    order = np.argsort(-np.asarray(shares if by_memory else attention.weights), kind="stable")[: attention.limit]
-    return tuple(
-        _reason(attention, served, place, shares[place])
-        for place in order.tolist()
-        if shares[place] > 0 or not by_memory
-    )
+def _memory_parts(hits: Sequence[ProductHit], contributions: ReviewContributions) -> npt.NDArray[np.float64]:
+    """What each review adds to each product's score, float64 `[num_hits, num_reads]`.
+
+    From the index's own answer: it knows products that were added after training.
+    """
+    products, summed = contributions.reviews.product.tolist(), contributions.summed
+    # Reviews of one product share what the index gives for it.
+    share = contributions.memory_weights / np.array([summed.get(product, 1.0) for product in products])
+    by_product = [[hit.memory_of.get(product, 0.0) for product in products] for hit in hits]
+    parts: npt.NDArray[np.float64] = np.array(by_product).reshape(len(hits), len(products)) * share
+    return parts
 
 
-def _reason(attention: Attention, served: ServedBundle, place: int, memory: float) -> Reason:
-    reviews = attention.reviews
+def _reason(contributions: ReviewContributions, served: ServedBundle, place: int, memory: float) -> Reason:
+    reviews = contributions.reviews
     origin, product = int(reviews.origin[place]), int(reviews.product[place])
     rating, timestamp = float(reviews.rating[place]), int(reviews.timestamp[place])
     if origin >= 0:
@@ -144,11 +148,6 @@ def _reason(attention: Attention, served: ServedBundle, place: int, memory: floa
         snippet=snippet,
         rating=rating or None,
         timestamp=timestamp if timestamp >= 0 and (origin < 0 or served.manifest.has_time) else None,
-        weight=float(attention.weights[place]),
+        weight=float(contributions.attention[place]),
         memory=memory,
     )
-
-
-def weights_of(users: Sequence[UserReviews], weights: FloatArray) -> list[FloatArray]:
-    """Each user's weights without the padding."""
-    return [row[: len(user)] for user, row in zip(users, weights, strict=True)]

@@ -13,11 +13,14 @@ import numpy.typing as npt
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
+from rec_sys import ragged
 from rec_sys.contracts import HistoryColumn, InputError
 from rec_sys.files import atomic_file, writable_folder
 from rec_sys.inference.backends import Backends
+from rec_sys.inference.explanations import strongest_reviews
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.user_reviews import UserReviews, memory_weights, tower_inputs
+from rec_sys.scoring import is_from_memory, memory_parts
 from rec_sys.vector_database.catalogue import FloatArray, IntArray
 
 _LOG: Final = logging.getLogger(__name__)
@@ -163,73 +166,69 @@ async def _answer(backends: Backends, served: ServedBundle, user_ids: Sequence[s
     kept = np.isfinite(best)
     row, place = np.nonzero(kept)
     chosen, score = products[row, place], best[row, place]
-    dense = np.einsum("ij,ij->i", vectors[row], served.catalogue.vectors[chosen]) / served.catalogue.temperature
-    memory = score - dense
+    by_memory, reasons = _explain(users, weights, [own for own, _ in in_memory], row, chosen, score, backends, served)
     details = served.catalogue.details[chosen]
-    table = pl.DataFrame(
+    return pl.DataFrame(
         {
             "user_id": pl.Series(user_ids, dtype=pl.String)[row],
             "rank": (place + 1).astype(np.int32),
             "asin": details["asin"],
             "title": details["title"],
             "score": score,
-            "source": pl.Series(np.where(memory > dense, "memory", "graph")),
+            "source": pl.Series(np.where(by_memory, "memory", "graph")),
+            "reasons": reasons,
         }
     )
-    reasons = _reasons(users, weights, [own for own, _ in in_memory], row, chosen, memory > dense, backends, served)
-    return table.with_columns(reasons)
 
 
-def _known(rows: IntArray, served: ServedBundle) -> UserReviews:
-    users = served.users
-    return UserReviews(rows, users.product[rows], users.rating[rows], users.timestamp[rows], (), {}, True, (), ())
-
-
-def _reasons(
+def _explain(
     users: list[UserReviews],
     weights: FloatArray,
     in_memory: list[FloatArray],
     row: IntArray,
     chosen: IntArray,
-    by_memory: npt.NDArray[np.bool_],
+    score: FloatArray,
     backends: Backends,
     served: ServedBundle,
-) -> pl.Series:
-    """The reviews that matter most for each row of the answer, as `answers.recommend_hits` chooses them."""
-    counts = np.array([len(user) for user in users], dtype=np.int64)[row]
-    hit = np.repeat(np.arange(len(row)), counts)
-    place = np.arange(len(hit)) - np.repeat(np.cumsum(counts) - counts, counts)
-    offsets = np.cumsum([0, *(len(user) for user in users)])
-    flat = offsets[row[hit]] + place
-    origin = np.concatenate([user.origin for user in users])[flat]
-    product = np.concatenate([user.product for user in users])[flat]
+) -> tuple[npt.NDArray[np.bool_], pl.Series]:
+    """For each product answered whether it comes from the memory, and its reasons.
+
+    Args:
+        users: The users.
+        weights: float32 `[num_users, longest]`, the tower's attention.
+        in_memory: What each user's reviews weigh in the memory.
+        row: int64 `[num_hits]`, the user of each product answered.
+        chosen: int64 `[num_hits]`, the products.
+        score: float32 `[num_hits]`.
+        backends: Whose settings say how many reasons are given.
+        served: The bundle.
+    """
+    # One entry for each review of each product answered.
+    offsets, entry = ragged.take_rows(ragged.offsets_of(np.array([len(user) for user in users])), row)
+    hit, place = ragged.row_of_entries(offsets), ragged.place_in_row(np.diff(offsets))
+    origin = np.concatenate([user.origin for user in users])[entry]
+    reviewed = np.concatenate([user.product for user in users])[entry]
     attention = weights[row[hit], place]
-    memory = served.catalogue.memory
-    if memory is None or not len(hit):
-        share = np.zeros(len(hit), dtype=np.float32)
-    else:
-        share = np.concatenate(in_memory)[flat] * np.asarray(memory[product, chosen[hit]]).ravel()
-    order = np.lexsort((place, -np.where(by_memory[hit], share, attention), hit))
-    order = order[_rank_within(hit[order]) < backends.settings.max_reasons]
-    order = order[(share[order] > 0) | ~by_memory[hit[order]]]
+    memory = memory_parts(np.concatenate(in_memory)[entry], reviewed, chosen[hit], served.catalogue.memory)
+    by_memory = is_from_memory(score, np.bincount(hit, memory, minlength=len(row)).astype(np.float64))
+    best = strongest_reviews(hit, attention, memory, by_memory, backends.settings.max_reasons)
     listed = pl.DataFrame(
         {
-            "hit": hit[order],
-            "asin": pl.Series(served.asins)[product[order]],
-            "snippet": served.users.snippet[origin[order]],
-            "weight": attention[order].astype(np.float32),
-            "memory": share[order].astype(np.float32),
+            "hit": hit[best],
+            "asin": pl.Series(served.asins)[reviewed[best]],
+            "snippet": served.users.snippet[origin[best]],
+            "weight": attention[best].astype(np.float32),
+            "memory": memory[best],
         }
     )
     grouped = listed.group_by("hit", maintain_order=True).agg(pl.struct(list(_REASON)).alias("reasons"))
     every = pl.DataFrame({"hit": np.arange(len(row))}).join(grouped, on="hit", how="left", maintain_order="left")
-    return every["reasons"].cast(pl.List(pl.Struct(_REASON))).fill_null([])
+    return by_memory, every["reasons"].cast(pl.List(pl.Struct(_REASON))).fill_null([])
 
 
-def _rank_within(group: IntArray) -> IntArray:
-    """0, 1, 2, ... within each run of equal numbers."""
-    first = np.searchsorted(group, group, side="left")
-    return np.arange(len(group)) - first
+def _known(rows: IntArray, served: ServedBundle) -> UserReviews:
+    users = served.users
+    return UserReviews(rows, users.product[rows], users.rating[rows], users.timestamp[rows], (), {}, True, (), ())
 
 
 _REASON: Final[dict[str, Any]] = {

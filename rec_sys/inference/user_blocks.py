@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rec_sys.contracts import InputError
-from rec_sys.inference.answers import Attention, popular_products, recommend_hits, to_query, weights_of
+from rec_sys.inference.answers import ReviewContributions, popular_products, recommend_hits, to_query
 from rec_sys.inference.backends import Backends, OtherBundleError
 from rec_sys.inference.clock import StepClock, timed
 from rec_sys.inference.contract import (
@@ -103,20 +103,25 @@ async def _answer(backends: Backends, users: list[PreparedUser]) -> list[Recomme
         )
     found: dict[int, ProductAnswer] = dict(zip(asked, hits, strict=True))
     answers = []
-    for place, (user, weight) in enumerate(zip(users, weights_of([u.reviews for u in users], weights), strict=True)):
-        attention = Attention(user.reviews, weight, *in_memory[place], backends.settings.max_reasons)
-        answers.append(_put_together(user, found.get(place), attention, towers, user.fallback or fallback))
+    for place, user in enumerate(users):
+        attention = weights[place, : len(user.reviews)]
+        contributions = ReviewContributions(user.reviews, attention, *in_memory[place], backends.settings.max_reasons)
+        answers.append(_put_together(user, found.get(place), contributions, towers, user.fallback or fallback))
     return answers
 
 
 def _put_together(
-    user: PreparedUser, found: ProductAnswer | None, attention: Attention, towers: str, fallback: str | None
+    user: PreparedUser,
+    found: ProductAnswer | None,
+    contributions: ReviewContributions,
+    towers: str,
+    fallback: str | None,
 ) -> RecommendationAnswer:
     served, request = user.served, user.request
     if found is None:
         products = popular_products(served, request, user.filter)
     else:
-        products = recommend_hits(found, request, served, attention if request.explain else None)
+        products = recommend_hits(found, request, served, contributions if request.explain else None)
     return RecommendationAnswer.model_construct(
         **about_user(request, user.reviews),
         products=products,
