@@ -3,11 +3,11 @@
 from typing import Literal
 
 from rec_sys.inference.contract import (
+    ComponentHealth,
     Health,
     IgnoredReview,
     ModelCard,
     Page,
-    PartHealth,
     ProductsAnswer,
     Reason,
     Recommendation,
@@ -41,7 +41,7 @@ class ScriptedRecommender:
         self.closed = False
         self.warmed_up = False
         self.health_now = Health(
-            ready=True, parts=(PartHealth(part="index", ready=True, needed=True, detail="serves v1"),)
+            ready=True, parts=(ComponentHealth(part="index", ready=True, needed=True, detail="serves v1"),)
         )
         self.fallback: Literal["popular"] | None = None
 

@@ -1,11 +1,11 @@
-"""The parts that an answer is put together from, as the settings choose them, and what stands in for those away."""
+"""The backends that an answer needs, as the settings choose them, and the fallbacks for those that are away."""
 
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
 from rec_sys.contracts import InputError
-from rec_sys.inference.contract import Part, ServingUnavailable
+from rec_sys.inference.contract import Component, ServingUnavailable
 from rec_sys.inference.served_bundle import BundleCache, ServedBundle
 from rec_sys.inference.text_vectors import (
     EncoderInProcess,
@@ -115,10 +115,10 @@ class Backends:
         return await asyncio.to_thread(self.bundles.any)
 
     async def embed(self, texts: Sequence[str], served: ServedBundle) -> tuple[list[FloatArray], str | None]:
-        """Vectors of texts, and why the encoder here stood in for Triton's; None where it did not.
+        """Vectors of texts, and why it was the encoder here as a fallback for Triton's; None where it was not.
 
         Raises:
-            ServingUnavailable: Triton is away and nothing may stand in.
+            ServingUnavailable: Triton is away and no fallback is allowed.
             InputError: The encoder of the bundle is not here.
         """
         encoder = await self.encoder(served)
@@ -145,7 +145,7 @@ class Backends:
         return self._encoders[wanted]
 
     def _text_runtimes(self, encoder: TextEncoder) -> list[TextsTogether]:
-        """Where an encoder runs, and last what may stand in."""
+        """Where an encoder runs, and last its fallback."""
         if encoder.encoder_id not in self._runtimes:
             runtimes = [TextsTogether(EncoderInProcess(encoder))]
             if self.triton is not None:
@@ -156,10 +156,10 @@ class Backends:
     async def read_users(
         self, served: ServedBundle, inputs: dict[str, FloatArray]
     ) -> tuple[TowerAnswer, str, str | None]:
-        """User vectors and weights, where they come from, and why the tower here stood in for Triton's.
+        """User vectors and weights, where they come from, and why the tower here was the fallback for Triton's.
 
         Raises:
-            ServingUnavailable: Triton is away and nothing may stand in.
+            ServingUnavailable: Triton is away and no fallback is allowed.
             InputError: The bundle has no tower to run here.
         """
         reason = None
@@ -215,8 +215,8 @@ class Backends:
         self._bundle = identity
         return OtherBundleError(f"the index was made from bundle {identity}")
 
-    def _away(self, part: Part, error: InputError) -> ServingUnavailable:
+    def _away(self, component: Component, error: InputError) -> ServingUnavailable:
         retry_after = self.settings.retry_after_seconds
         return ServingUnavailable(
-            error.what, part=part, where=error.where, remedy=error.remedy, retry_after=retry_after
+            error.what, component=component, where=error.where, remedy=error.remedy, retry_after=retry_after
         )

@@ -13,7 +13,7 @@ Source = Literal["graph", "memory", "popular", "text"]
 Basis = Literal["reviews", "no_reviews", "no_known_product"]
 Fallback = Literal["in_process", "popular"]
 Runtime = Literal["in_process", "triton"]
-Part = Literal["triton", "index", "bundle"]
+Component = Literal["triton", "index", "bundle"]
 
 _LAST_TIMESTAMP: Final = 7_258_118_400_000  # the year 2200, in milliseconds
 _LONGEST_ID: Final = 256  # characters
@@ -38,16 +38,16 @@ class UnknownUserError(InputError):
 
 
 class ServingUnavailable(InputError):
-    """A part that the answer needs is away, and no fallback is allowed; the service answers 503.
+    """A component that the answer needs is away, and no fallback is allowed; the service answers 503.
 
     Attributes:
-        part: Which one.
+        component: Which one.
         retry_after: Seconds after which another try makes sense.
     """
 
-    def __init__(self, what: str, *, part: Part, where: str, remedy: str, retry_after: float) -> None:
+    def __init__(self, what: str, *, component: Component, where: str, remedy: str, retry_after: float) -> None:
         super().__init__(what, where=where, remedy=remedy)
-        self.part: Part = part
+        self.component: Component = component
         self.retry_after = retry_after
 
 
@@ -208,8 +208,8 @@ class ProductsAnswer(_Closed):
     """Products, the best first."""
 
     products: tuple[Recommendation, ...]
-    fallback: Fallback | None = Field(None, description="What stood in for a part that was away.")
-    fallback_reason: str | None = Field(None, description="Which part that was, and why.")
+    fallback: Fallback | None = Field(None, description="What answered in place of a component that was away.")
+    fallback_reason: str | None = Field(None, description="Which component that was, and why.")
     versions: Versions
     times: StepTimes
 
@@ -227,10 +227,10 @@ class RecommendationAnswer(ProductsAnswer):
     ignored: tuple[IgnoredReview, ...] = ()
 
 
-class PartHealth(_Closed):
-    """Whether a part can be used now."""
+class ComponentHealth(_Closed):
+    """Whether a component can be used now."""
 
-    part: Part
+    part: Component
     ready: bool
     needed: bool = Field(description="Whether answers need it.")
     detail: str = Field(description="Its version where it is ready, else what is wrong.")
@@ -240,7 +240,7 @@ class Health(_Closed):
     """Whether answers can be given."""
 
     ready: bool
-    parts: tuple[PartHealth, ...]
+    parts: tuple[ComponentHealth, ...]
 
 
 class ModelCard(_Closed):

@@ -9,7 +9,7 @@ Answer = TypeVar("Answer")
 
 
 class DynamicBatcher(Generic[Question, Answer]):
-    """Gathers questions into blocks; for one event loop.
+    """Dynamic batching: gathers questions into blocks; for one event loop.
 
     Args:
         answer: Answers a block: for each question its answer, or what went wrong with it.
@@ -52,7 +52,7 @@ class DynamicBatcher(Generic[Question, Answer]):
             try:
                 answers = await self._answer([question for question, _ in block])
             except Exception as error:
-                # It reaches everybody who asked, as it would have done without the gathering.
+                # It reaches everybody who asked, as it would have done without batching.
                 answers = [error] * len(block)
             for (_, future), answer in zip(block, answers, strict=True):
                 if future.done():

@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from rec_sys.contracts import InputError
 from rec_sys.entry import run_entry
@@ -23,6 +24,8 @@ from rec_sys.inference.recommender import Recommender
 from rec_sys.settings import CommandSettings, IndexSettings, InferenceSettings
 
 _SHOWN_SNIPPET = 60  # characters
+_SHOWN_REVIEWS = 3
+_FILE_WIDTH = 500  # characters; the table takes what it needs
 
 
 class InferSettings(CommandSettings):
@@ -113,41 +116,55 @@ def _show(answer: RecommendationAnswer, settings: InferSettings) -> None:
     elif settings.format == "json":
         sys.stdout.write(text + "\n")
     else:
-        Console().print(answer_table(answer))
-        for line in _remarks(answer):
+        print(f"for {answer.user_id or 'the reviews given'}")
+        for line in attention_lines(answer):
+            print(line)
+        # A file has no width: nothing is cut off there.
+        Console(width=None if sys.stdout.isatty() else _FILE_WIDTH).print(answer_table(answer))
+        for line in _remarks(answer, settings.reviews is not None):
             print(line)
 
 
 def answer_table(answer: RecommendationAnswer) -> Table:
-    """An answer for the terminal."""
-    who = answer.user_id or "the reviews given"
-    table = Table("", "product", "title", "score", "source", "because of", title=f"for {who}", title_justify="left")
-    for name in (0, 3):
-        table.columns[name].justify = "right"
+    """An answer for the terminal: one line a product, with the review that speaks most for it."""
+    table = Table("", "product", "title", "score", "source", "because of")
+    for place, column in enumerate(table.columns):
+        column.justify = "right" if place in (0, 3) else "left"
+        column.no_wrap = place not in (2, 5)  # where the terminal is narrow, title and reason are cut
     for product in answer.products:
-        reasons = []
-        for reason in product.reasons:
-            words = (reason.snippet or "").replace("\n", " ")
-            words = f": {words[:_SHOWN_SNIPPET]}{'...' if len(words) > _SHOWN_SNIPPET else ''}" if words else ""
-            share = f"memory {reason.memory:+.2f}" if product.source == "memory" else f"attention {reason.weight:.2f}"
-            reasons.append(f"{share} {reason.title or reason.asin}{words}")
-        table.add_row(
-            str(product.rank),
-            product.asin,
-            product.title or "",
-            f"{product.score:.2f}",
-            product.source,
-            "\n".join(reasons),
-        )
+        reason = product.reasons[0] if product.reasons else None
+        because = "" if reason is None else reason.title or reason.asin
+        if reason is not None and product.source == "memory":
+            because = f"{reason.memory:+.2f} {because}"
+        cells = str(product.rank), product.asin, product.title or "", f"{product.score:.2f}", product.source, because
+        table.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in cells))
     return table
 
 
-def _remarks(answer: RecommendationAnswer) -> list[str]:
+def attention_lines(answer: RecommendationAnswer) -> list[str]:
+    """The reviews that the user vector is made of most; attention is the user's, the same for every product.
+
+    Reasons are ordered by attention where a product's source is graph, so that those name the strongest.
+    """
+    reasons = [reason for product in answer.products if product.source == "graph" for reason in product.reasons]
+    different = {(reason.asin, reason.snippet, reason.timestamp): reason for reason in reasons}
+    strongest = sorted(different.values(), key=lambda reason: -reason.weight)[:_SHOWN_REVIEWS]
+    lines = []
+    for reason in strongest:
+        words = (reason.snippet or "").replace("\n", " ")
+        words = f": {words[:_SHOWN_SNIPPET]}{'...' if len(words) > _SHOWN_SNIPPET else ''}" if words else ""
+        lines.append(f"attention {reason.weight:.2f} {reason.title or reason.asin}{words}")
+    return lines
+
+
+def _remarks(answer: RecommendationAnswer, reviews_given: bool) -> list[str]:
     lines = [f"ignored: {ignored.field} ({ignored.asin}): {ignored.reason}" for ignored in answer.ignored]
     if answer.fallback is not None:
         lines.append(f"fallback: {answer.fallback}, because {answer.fallback_reason}")
     if answer.basis != "reviews":
         lines.append(f"basis: {answer.basis}")
+    if reviews_given:
+        lines.append("order: the last review given is the newest; reviews with a timestamp are ordered by it")
     times, versions = answer.times, answer.versions
     lines.append(
         f"reviews read: {answer.reviews_used}; bundle {versions.bundle}, index {versions.index},"

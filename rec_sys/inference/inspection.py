@@ -1,26 +1,26 @@
-"""What can be said of the parts without a question: whether they are well, and which versions answer."""
+"""What can be said of the components without a question: whether they are well, and which versions answer."""
 
 from typing import Any
 
 from rec_sys.contracts import TEXT_DIM, InputError, ServedModel
 from rec_sys.inference.backends import Backends
-from rec_sys.inference.contract import Health, ModelCard, Part, PartHealth, ServingUnavailable
+from rec_sys.inference.contract import Component, ComponentHealth, Health, ModelCard, ServingUnavailable
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.vector_database.contract import IndexVersion
 
 
 async def examine(backends: Backends) -> Health:
     """Whether answers can be given now; never raises."""
-    found: dict[Part, PartHealth] = {}
+    found: dict[Component, ComponentHealth] = {}
     served = None
     try:
         version = await backends.version()
-        found["index"] = PartHealth(part="index", ready=True, needed=True, detail=version.name)
+        found["index"] = ComponentHealth(part="index", ready=True, needed=True, detail=version.name)
         served = await backends.of_version(version)
-        found["bundle"] = PartHealth(part="bundle", ready=True, needed=True, detail=served.identity)
+        found["bundle"] = ComponentHealth(part="bundle", ready=True, needed=True, detail=served.identity)
     except InputError as error:
-        part: Part = error.part if isinstance(error, ServingUnavailable) else "bundle"
-        found[part] = PartHealth(part=part, ready=False, needed=True, detail=error.what)
+        component: Component = error.component if isinstance(error, ServingUnavailable) else "bundle"
+        found[component] = ComponentHealth(part=component, ready=False, needed=True, detail=error.what)
     if backends.triton is not None:
         found["triton"] = await _examine_triton(backends, served)
     return Health(
@@ -28,23 +28,23 @@ async def examine(backends: Backends) -> Health:
     )
 
 
-async def _examine_triton(backends: Backends, served: ServedBundle | None) -> PartHealth:
+async def _examine_triton(backends: Backends, served: ServedBundle | None) -> ComponentHealth:
     needed = backends.settings.fallback != "in_process"
     triton = backends.triton
     assert triton is not None
     if not await triton.is_ready():
-        return PartHealth(part="triton", ready=False, needed=needed, detail=f"Triton at {triton.url} is not ready")
+        return ComponentHealth(part="triton", ready=False, needed=needed, detail=f"Triton at {triton.url} is not ready")
     if served is None:
-        return PartHealth(part="triton", ready=True, needed=needed, detail="ready")
+        return ComponentHealth(part="triton", ready=True, needed=needed, detail="ready")
     try:
         version = await triton.version(ServedModel.USER_TOWER, served.identity)
     except ServingUnavailable as error:
-        return PartHealth(part="triton", ready=False, needed=needed, detail=error.what)
-    return PartHealth(part="triton", ready=True, needed=needed, detail=f"user_tower, version {version}")
+        return ComponentHealth(part="triton", ready=False, needed=needed, detail=error.what)
+    return ComponentHealth(part="triton", ready=True, needed=needed, detail=f"user_tower, version {version}")
 
 
 async def describe_models(backends: Backends) -> tuple[ModelCard, ...]:
-    """What takes part in answers now; parts that are away are left out."""
+    """What takes part in answers now; components that are away are left out."""
     try:
         version = await backends.version()
         served = await backends.of_version(version)

@@ -76,7 +76,7 @@ class Recommender:
         """Opens the bundle, the tower and the encoder, so that the first answer is as quick as others.
 
         Raises:
-            ServingUnavailable: A part is away.
+            ServingUnavailable: A component is away.
             InputError: The bundle has no tower, or its text encoder is not here.
         """
         await self.recommend(RecommendationRequest(limit=1))
@@ -90,7 +90,7 @@ class Recommender:
         Raises:
             RequestError: The request cannot be meant; the field is named.
             UnknownUserError: Nothing is known of the user, who sends no reviews either.
-            ServingUnavailable: A part is away and no fallback is allowed.
+            ServingUnavailable: A component is away and no fallback is allowed.
         """
         clock = StepClock()
 
@@ -152,7 +152,7 @@ class Recommender:
         return await examine(self._backends)
 
     async def models(self) -> tuple[ModelCard, ...]:
-        """What takes part in answers now; parts that are away are left out."""
+        """What takes part in answers now; components that are away are left out."""
         return await describe_models(self._backends)
 
     async def _in_one_version(self, ask: Callable[[ServedBundle], Awaitable[Result]]) -> Result:
@@ -165,7 +165,7 @@ class Recommender:
                 continue
         raise ServingUnavailable(
             "bundles are published faster than they can be asked",
-            part="index",
+            component="index",
             where="the index",
             remedy="ask again",
             retry_after=self._settings.retry_after_seconds,

@@ -80,7 +80,7 @@ class TritonModels:
     def _away(self, what: str) -> ServingUnavailable:
         return ServingUnavailable(
             what,
-            part="triton",
+            component="triton",
             where=f"Triton at {self.url}",
             remedy="start triton_utils.server and publish the bundle with rec_sys.modules.model_export, or choose"
             " inference=in_process",

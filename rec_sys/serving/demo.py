@@ -1,7 +1,7 @@
 """The whole road in one command: `uv run -m rec_sys.serving.demo`.
 
 Trains on the sample where there is no bundle, exports the towers, publishes the index, starts Triton and the gateway,
-and prints three `curl` lines to try. Each part is the command that one would run by hand, in a process of its own.
+and prints three `curl` lines to try. Each step is the command that one would run by hand, in a process of its own.
 """
 
 import http.client

@@ -68,7 +68,7 @@ _MEANINGS: Final[dict[int, tuple[str, dict[str, Any]]]] = {
         {"error": "the service failed", "where": "the service", "remedy": "try again; should it stay, report ..."},
     ),
     503: (
-        "A part is down and nothing may stand in for it, or too many requests are under way; see `Retry-After`.",
+        "A component is away and no fallback is allowed, or too many requests are under way; see `Retry-After`.",
         {"error": "Triton is away", "where": "127.0.0.1:8001", "remedy": "start it, or try again later"},
     ),
 }

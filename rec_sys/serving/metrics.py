@@ -46,14 +46,15 @@ class GatewayMetrics:
         self.products = Counter(
             "gateway_products", "Products answered, by what spoke for them.", ("source",), registry=self.registry
         )
-        self.fallbacks = Counter(
-            "gateway_fallbacks", "Answers that something stood in for.", ("fallback",), registry=self.registry
-        )
+        self.fallbacks = Counter("gateway_fallbacks", "Answers by a fallback.", ("fallback",), registry=self.registry)
         self.ignored = Counter(
             "gateway_ignored_reviews", "Reviews of requests that could not be used.", registry=self.registry
         )
         self.part_ready = Gauge(
-            "gateway_part_ready", "1 where a part was ready when last looked at.", ("part",), registry=self.registry
+            "gateway_part_ready",
+            "1 where a component was ready when last looked at.",
+            ("part",),
+            registry=self.registry,
         )
         self.serving = Gauge(
             "gateway_serving_info",
@@ -81,9 +82,9 @@ class GatewayMetrics:
             self._served = served
 
     def note_health(self, health: Health) -> None:
-        """Keeps what a look at the parts found."""
-        for part in health.parts:
-            self.part_ready.labels(part.part).set(part.ready)
+        """Keeps what a look at the components found."""
+        for component in health.parts:
+            self.part_ready.labels(component.part).set(component.ready)
 
     def render(self) -> bytes:
         """All of it in Prometheus' text format."""

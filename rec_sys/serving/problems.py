@@ -1,4 +1,4 @@
-"""What somebody is told who cannot be answered: one body for every error, in words, with what to do about it."""
+"""Answers to requests that cannot be served: one body for every error, in words, with what to do about it."""
 
 from typing import Any, Final
 
@@ -42,7 +42,7 @@ class Problem(BaseModel):
 
     status: int = Field(description="The HTTP status.")
     error: str = Field(description="What is wrong.")
-    where: str = Field(description="The field, header, address or part at fault.")
+    where: str = Field(description="The field, header, address or component at fault.")
     field: str | None = Field(None, description="The field of the request, such as `reviews[3].rating`.")
     remedy: str = Field(description="What to do about it.")
     request_id: str = Field(description="Stands in the service's log, and in the header X-Request-ID.")
@@ -155,7 +155,7 @@ async def _on_input(request: Request, error: Exception) -> Response:
     elif isinstance(error, ServingUnavailable):
         # Whole seconds are all that the header knows.
         status, headers = 503, {"Retry-After": str(max(1, round(error.retry_after)))}
-        _log.warning("unavailable", part=error.part, reason=error.what, where=error.where)
+        _log.warning("unavailable", component=error.component, reason=error.what, where=error.where)
     else:
         # The operator's mistake, such as a refused key of the index: not for strangers to read.
         _log.error("misconfigured", reason=error.what, where=error.where, remedy=error.remedy)

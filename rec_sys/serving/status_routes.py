@@ -47,10 +47,10 @@ def model_routes(recommender: Answering, settings: ServingSettings) -> APIRouter
         if name in cards:
             return cards[name]
         if not (await recommender.health()).ready:
-            # Parts that are away are not listed, so nobody can say whether there is such a model.
+            # Components that are away are not listed, so nobody can say whether there is such a model.
             raise Refusal(
                 503,
-                f"a part is away, perhaps the one that has {name}",
+                f"a component is away, perhaps the one that has {name}",
                 where="name",
                 remedy="look at /health/ready, and try again later",
                 headers={"Retry-After": str(settings.retry_after_seconds)},
@@ -72,7 +72,7 @@ def status_routes(recommender: Answering, metrics: GatewayMetrics, settings: Ser
     @router.get(
         "/health/ready",
         response_model=Health,
-        responses={503: {"model": Health, "description": "A part that answers need is away."}},
+        responses={503: {"model": Health, "description": "A component that answers need is away."}},
         summary="Whether answers can be given",
     )
     async def ready() -> Response:

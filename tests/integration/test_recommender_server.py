@@ -92,7 +92,7 @@ def test_a_turned_alias_is_followed_and_a_server_that_is_away_is_named(folder: P
                 wire.refuse = lambda request, status=status: status  # type: ignore[misc]
                 with pytest.raises(ServingUnavailable) as away:
                     await recommender.recommend(request)
-                assert (away.value.part, away.value.retry_after) == ("index", 3)
+                assert (away.value.component, away.value.retry_after) == ("index", 3)
                 with pytest.raises(ServingUnavailable):
                     await recommender.similar("p1", Page())
                 assert not (await recommender.health()).ready

@@ -235,7 +235,7 @@ def test_answers_come_again_once_triton_is_back(road: Road) -> None:
             await asyncio.to_thread(road.server.stop)
             with pytest.raises(ServingUnavailable) as away:
                 await recommender.recommend(request)
-            assert away.value.part == "triton"
+            assert away.value.component == "triton"
             fallback = await replaced.recommend(request)
             assert (fallback.fallback, fallback.versions.towers) == ("in_process", "in_process")
             assert_equal(plain, fallback)

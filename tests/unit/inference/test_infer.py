@@ -1,5 +1,6 @@
 """The command line: one answer as a table or JSON, and the export of a table of users, broken off and gone on with."""
 
+import io
 import json
 import shutil
 from collections.abc import Iterator
@@ -8,12 +9,13 @@ from typing import Any
 
 import polars as pl
 import pytest
+from rich.console import Console
 
 from rec_sys.bundle import Bundle
 from rec_sys.contracts import InputError
 from rec_sys.inference import batch_export
-from rec_sys.inference.contract import RequestError, UnknownUserError
-from rec_sys.inference.infer import InferSettings, run
+from rec_sys.inference.contract import Reason, Recommendation, RecommendationAnswer, RequestError, UnknownUserError
+from rec_sys.inference.infer import InferSettings, answer_table, run
 from rec_sys.vector_database.catalogue import read_catalogue
 from rec_sys.vector_database.edge_index import EdgePublisher
 from tests.product_indexes import quick_folder
@@ -47,9 +49,52 @@ def test_a_user_is_shown_as_a_table_with_reasons(folder: Path, capsys: pytest.Ca
     answer = answer_of(capsys.readouterr().out)
     assert len(answer["products"]) == 4
     assert all(product["asin"] in shown for product in answer["products"])
-    assert "memory +" in shown or "attention 0." in shown
+    # One line a product, with the review that speaks most for it, and nothing cut off where there is no terminal.
+    lines = [line for line in shown.splitlines() if line.startswith("│")]
+    assert len(lines) == 4
+    for line, product in zip(lines, answer["products"], strict=True):
+        reason = product["reasons"][0]
+        because = reason["title"] or reason["asin"]
+        share = f"{reason['memory']:+.2f} " if product["source"] == "memory" else ""
+        assert line.split("│")[-2].strip() == f"{share}{because}"
     assert "milliseconds" in shown
     assert answer["versions"]["bundle"] in shown
+
+
+def test_the_users_attention_is_shown_once_the_strongest_first(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reviews = [{"asin": f"p{row}", "rating": 1 + row % 5, "text": f"Well [made] {row}."} for row in range(1, 6)]
+    path = tmp_path / "reviews.json"
+    path.write_text(json.dumps(reviews))
+    infer(folder, reviews=path, limit=30)
+    shown = capsys.readouterr().out
+    lines = [line for line in shown.splitlines() if line.startswith("attention ")]
+    weights = [float(line.split()[1]) for line in lines]
+    assert len(lines) == 3
+    assert weights == sorted(weights, reverse=True)
+    assert len({line.partition(": Well [made] ")[2] for line in lines} - {""}) == 3
+    assert shown.count("Well [made]") == 3
+    assert "the last review given is the newest" in shown
+
+
+def test_a_narrow_terminal_cuts_titles_and_reasons_alone() -> None:
+    reason = Reason(asin="p1", title="r" * 90, snippet=None, rating=5, timestamp=None, weight=1.0, memory=2.0)
+    product = Recommendation(
+        **{"rank": 1, "asin": "B000000001", "title": "t" * 90, "brand": None, "categories": (), "price": None},
+        **{"rating_mean": None, "review_count": 1, "score": 12.5, "memory_score": 9.0, "source": "memory"},
+        reasons=(reason,),
+    )
+    answer = RecommendationAnswer.model_construct(products=(product,))
+    console = Console(width=80, file=io.StringIO())
+    console.print(answer_table(answer))
+    assert isinstance(console.file, io.StringIO)
+    [line] = [line for line in console.file.getvalue().splitlines() if line.startswith("│")]
+    cells = [cell.strip() for cell in line.split("│")[1:-1]]
+    assert (cells[0], cells[1], cells[3], cells[4]) == ("1", "B000000001", "12.50", "memory")
+    assert cells[2].endswith("t…")
+    assert cells[5].startswith("+2.00 r")
+    assert cells[5].endswith("r…")
 
 
 def test_reviews_come_from_a_json_file(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -257,7 +257,7 @@ def test_without_an_index_the_part_is_named_or_what_is_popular_stands_in(folder:
     shutil.copytree(folder / "bundles", tmp_path / "bundles")
     with pytest.raises(ServingUnavailable, match="the index is empty") as away:
         recommend(tmp_path, RecommendationRequest(user_id="user 1"), retry_after_seconds=7)
-    assert (away.value.part, away.value.retry_after) == ("index", 7)
+    assert (away.value.component, away.value.retry_after) == ("index", 7)
     answer = recommend(tmp_path, RecommendationRequest(user_id="user 1"), fallback="popular")
     assert answer.fallback == "popular"
     assert answer.fallback_reason == "the index is empty"
@@ -273,7 +273,7 @@ def test_an_index_whose_bundle_is_elsewhere_is_named(folder: Path, tmp_path: Pat
     shutil.copytree(folder / "index", tmp_path / "index", symlinks=True)
     with pytest.raises(ServingUnavailable, match="which is not here") as away:
         recommend(tmp_path, RecommendationRequest(user_id="user 1"))
-    assert away.value.part == "bundle"
+    assert away.value.component == "bundle"
 
 
 def test_triton_that_is_away_is_named_or_the_tower_here_stands_in(folder: Path) -> None:
@@ -281,7 +281,7 @@ def test_triton_that_is_away_is_named_or_the_tower_here_stands_in(folder: Path) 
     request = RecommendationRequest(user_id="user 1")
     with pytest.raises(ServingUnavailable, match=r"127\.0\.0\.1:9") as away:
         recommend(folder, request, **there)
-    assert away.value.part == "triton"
+    assert away.value.component == "triton"
     answer = recommend(folder, request, fallback="in_process", **there)
     assert answer.fallback == "in_process"
     assert answer.versions.towers == "in_process"

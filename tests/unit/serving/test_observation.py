@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
-from rec_sys.inference.contract import Health, PartHealth, RecommendationAnswer, RecommendationRequest
+from rec_sys.inference.contract import ComponentHealth, Health, RecommendationAnswer, RecommendationRequest
 from rec_sys.serving.application import create_application
 from rec_sys.settings import ServingSettings
 from tests.scripted_recommender import ScriptedRecommender
@@ -93,7 +93,7 @@ def test_health_is_told_and_measured(client: TestClient, recommender: ScriptedRe
     assert client.get("/health/ready").status_code == 200
     assert samples(client)["gateway_part_ready", (("part", "index"),)] == 1
 
-    away = PartHealth(part="index", ready=False, needed=True, detail="the index is empty")
+    away = ComponentHealth(part="index", ready=False, needed=True, detail="the index is empty")
     recommender.health_now = Health(ready=False, parts=(away,))
     response = client.get("/health/ready")
 

@@ -153,7 +153,7 @@ def test_a_part_that_is_away_is_answered_with_503_and_when_to_come_again(
     seconds: float, header: str, client: TestClient, recommender: ScriptedRecommender
 ) -> None:
     recommender.failure = ServingUnavailable(
-        "Triton is away", part="triton", where="127.0.0.1:8001", remedy="start it", retry_after=seconds
+        "Triton is away", component="triton", where="127.0.0.1:8001", remedy="start it", retry_after=seconds
     )
     response = client.post("/v1/recommendations", json={})
     assert problem_of(response, 503)["error"] == "Triton is away"
