@@ -18,8 +18,8 @@ def generated_source(data: SampleData) -> Source:
     def frames() -> tuple[pl.DataFrame, pl.DataFrame]:
         from rec_sys.data.sample import generate_sample
 
-        reviews, products, _ = generate_sample(data)
-        return reviews, products
+        sample = generate_sample(data)
+        return sample.reviews, sample.products
 
     def batches(index: int, schema: dict[str, pl.DataType]) -> Iterator[Batch]:
         rows = frames()[index].select(pl.col(name).cast(dtype) for name, dtype in schema.items())
