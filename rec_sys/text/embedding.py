@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from rec_sys.progress import WorkProgress
 from rec_sys.settings import TextSettings
 from rec_sys.text.encoder import Positions, TextEncoder, cut_batches
-from rec_sys.text.progress import EmbeddingProgress
 from rec_sys.text.store import LOCK_PAUSE_SECONDS, NULL_KEY, Keys, Vectors, VectorStore, make_keys
 
 _LOG: Final = logging.getLogger(__name__)
@@ -87,12 +87,12 @@ def _embed_missing(texts: pl.Series, keys: Keys, encoder: TextEncoder, store: Ve
     waiting = np.lexsort((keys, -lengths))
     num_embedded, claim_tokens = 0, _FIRST_CLAIM_TOKENS
     began = time.monotonic()
-    with EmbeddingProgress(len(texts), int(lengths.sum())) as progress:
+    with WorkProgress("text: embedding", "texts", len(texts), int(lengths.sum())) as progress:
         while len(waiting):
             with store.writing() as others_published:
                 if others_published:
                     found = store.lookup(keys[waiting]).found
-                    progress.advance(int(found.sum()), int(lengths[waiting[found]].sum()), embedded=False)
+                    progress.advance(int(found.sum()), int(lengths[waiting[found]].sum()), own=False)
                     waiting = waiting[~found]
                 claim_began = time.monotonic()
                 batches = list(_claim(cut_batches(lengths, waiting, encoder.token_budget), lengths, claim_tokens))

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 import numpy as np
 
 from rec_sys.files import atomic_folder
+from rec_sys.progress import WorkProgress
 from rec_sys.settings import EdgeIndex
 from rec_sys.vector_database.catalogue import Catalogue, new_points, point_id
 from rec_sys.vector_database.contract import (
@@ -25,7 +26,7 @@ from rec_sys.vector_database.edge_version import (
     read_version,
     write_version,
 )
-from rec_sys.vector_database.publication import Check, IndexPublisher, UploadProgress, next_revision
+from rec_sys.vector_database.publication import Check, IndexPublisher, next_revision
 from rec_sys.vector_database.searching import answer, details_of
 
 
@@ -133,7 +134,7 @@ class EdgePublisher(IndexPublisher):
         rows = np.arange(len(catalogue), dtype=np.int64)
         with atomic_folder(self._folder.path(version.name)) as building:
             writer = EdgeVersion.create(building, version, self._settings)
-            with UploadProgress(len(rows), self._settings.progress) as progress:
+            with WorkProgress("index: writing", "products", len(rows), shown=self._settings.progress) as progress:
                 for batch in catalogue.batches(rows, self._settings.batch_bytes):
                     writer.write(catalogue.points(batch))
                     progress.advance(len(batch))

@@ -5,17 +5,13 @@ served, in one step. A process killed on the way leaves what is served as it is,
 """
 
 import logging
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Final
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rec_sys.contracts import InputError
 from rec_sys.settings import IndexCommon
@@ -33,7 +29,6 @@ _LONGEST_HISTORY: Final = 20
 _RECENCY: Final = 0.9
 _NOISE: Final = 0.3  # length of the random part of a user vector
 _ASKED_AT_ONCE: Final = 16
-_SECONDS_BETWEEN_LINES: Final = 10.0
 
 Check = Callable[[VersionReader], None]
 
@@ -255,44 +250,3 @@ def compare(answers: Sequence[ProductAnswer], queries: Sequence[ProductQuery], e
             slack = SCORE_TOLERANCE * max(abs(float(wanted[-1])), 1.0)
             recalls.append(min(int((own >= wanted[-1] - slack).sum()), len(wanted)) / len(wanted))
     return Agreement(float(np.mean(recalls)) if recalls else 1.0, worst)
-
-
-class UploadProgress:
-    """A bar in a terminal, a line every ten seconds elsewhere.
-
-    Args:
-        total: Products to write.
-        shown: False to stay silent.
-    """
-
-    def __init__(self, total: int, shown: bool) -> None:
-        self._total, self._done, self._shown = total, 0, shown
-        console = Console(stderr=True)
-        self._bar: Progress | None = None
-        if shown and console.is_terminal:
-            columns = TextColumn("index: writing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-            self._bar = Progress(*columns, console=console, transient=True)
-
-    def __enter__(self) -> "UploadProgress":
-        self._began = self._said = time.monotonic()
-        if self._bar is not None:
-            self._task = self._bar.add_task("", total=self._total)
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def advance(self, count: int) -> None:
-        """Counts products that are written."""
-        self._done += count
-        now = time.monotonic()
-        if self._bar is not None:
-            self._bar.advance(self._task, count)
-        elif self._shown and now - self._said >= _SECONDS_BETWEEN_LINES and self._done < self._total:
-            self._said = now
-            left = (self._total - self._done) * (now - self._began) / self._done
-            _LOG.info(f"{self._done:,} of {self._total:,} products written, about {left:,.0f} s left")

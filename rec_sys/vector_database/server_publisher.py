@@ -16,6 +16,7 @@ from qdrant_client import QdrantClient, models
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
 from rec_sys.contracts import TEXT_DIM, IndexVector, InputError, PayloadField
+from rec_sys.progress import WorkProgress
 from rec_sys.settings import ServerIndex
 from rec_sys.vector_database.catalogue import (
     INDEXED_FIELDS,
@@ -26,7 +27,7 @@ from rec_sys.vector_database.catalogue import (
     point_id,
 )
 from rec_sys.vector_database.contract import IndexUnavailableError, IndexVersion
-from rec_sys.vector_database.publication import Check, IndexPublisher, UploadProgress
+from rec_sys.vector_database.publication import Check, IndexPublisher
 from rec_sys.vector_database.search_request import VersionGoneError
 from rec_sys.vector_database.server_version import (
     ServerNames,
@@ -90,7 +91,7 @@ class ServerPublisher(IndexPublisher):
         try:
             self._prepare(version)
             rows = self._missing(catalogue, version)
-            with UploadProgress(len(rows), self._settings.progress) as progress:
+            with WorkProgress("index: writing", "products", len(rows), shown=self._settings.progress) as progress:
                 for batch in catalogue.batches(rows, self._settings.batch_bytes):
                     self._try(writer.write, catalogue.points(batch))
                     progress.advance(len(batch))

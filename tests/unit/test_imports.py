@@ -15,7 +15,7 @@ PACKAGES = ("rec_sys", "triton_utils")
 # From the ground up. A room may import the rooms of lower levels, never one of its own level or above.
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("contracts", "ragged"),
-    ("settings", "files", "scoring", "processes", "bound_process"),
+    ("settings", "files", "scoring", "processes", "bound_process", "progress"),
     ("settings_defaults",),
     ("settings_request",),
     ("settings_errors",),
@@ -33,7 +33,7 @@ RANKS = {room: rank for rank, rooms in enumerate(LEVELS) for room in rooms}
 TRAINING_ROOMS = {"data", "graph", "modules", "evaluation", "baselines", "train", "experiments"}
 # Free of torch and of the training side: what serves a recommendation, and the ground that it stands on.
 SERVING_ROOMS = {"contracts", "ragged", "settings", "scoring", "bundle", "vector_database"}
-SERVING_ROOMS |= {"inference", "serving", "triton_utils"}
+SERVING_ROOMS |= {"inference", "serving", "triton_utils", "progress"}
 HEAVY = {"torch", "torch_geometric", "pytorch_lightning", "lightning"}
 TRACKING = "rec_sys.tracking"
 

@@ -8,12 +8,10 @@ import pytest
 
 from rec_sys.contracts import InputError
 from rec_sys.settings import EdgeIndex
-from rec_sys.vector_database import publication
 from rec_sys.vector_database.catalogue import Catalogue
 from rec_sys.vector_database.edge_version import EdgeVersion
 from rec_sys.vector_database.exact import ExactRanking
 from rec_sys.vector_database.publication import (
-    UploadProgress,
     base_name,
     compare,
     draw_users,
@@ -88,24 +86,3 @@ def test_the_smallest_catalogues_can_be_checked(tmp_path: Path) -> None:
         users = draw_users(catalogue, 5, seed=0)
         assert len(users) == 5
         assert ExactRanking(catalogue).query_scores(users).shape == (5, size)
-
-
-def test_progress_is_told_every_ten_seconds_where_there_is_no_terminal(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    clock = iter([0.0, 4.0, 11.0, 15.0, 30.0])
-    monkeypatch.setattr(publication.time, "monotonic", lambda: next(clock))
-    with UploadProgress(4_000, True) as progress:
-        for _ in range(4):
-            progress.advance(1_000)
-    assert caplog.messages == ["2,000 of 4,000 products written, about 11 s left"]
-
-
-def test_progress_that_is_not_wanted_is_not_told(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    clock = iter([0.0, 40.0])
-    monkeypatch.setattr(publication.time, "monotonic", lambda: next(clock))
-    with UploadProgress(4_000, False) as progress:
-        progress.advance(1_000)
-    assert caplog.messages == []
