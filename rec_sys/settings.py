@@ -275,35 +275,6 @@ class EvaluationSettings(Section):
         return self
 
 
-class AblationRow(Section):
-    """One line of the table."""
-
-    name: str = Field(min_length=1)
-    changes: tuple[str, ...] = Field((), description="As on the command line.")
-
-
-class AblationSettings(Section):
-    """Trainings with parts left out, beside the whole model."""
-
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0, 1, 2), min_length=1)
-    of: str | None = Field(None, description="The experiment whose settings every row starts from; empty = none.")
-    rows: tuple[AblationRow, ...] = Field((), description="The first is compared with; none = one usual training.")
-
-    @field_validator("seeds")
-    @classmethod
-    def _each_seed_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(seeds)) < len(seeds):
-            raise ValueError("a seed stands there twice")
-        return seeds
-
-    @field_validator("rows")
-    @classmethod
-    def _each_row_once(cls, rows: tuple[AblationRow, ...]) -> tuple[AblationRow, ...]:
-        if len({row.name for row in rows}) < len(rows):
-            raise ValueError("two rows have one name")
-        return rows
-
-
 class TrackingSettings(Section):
     """MLflow."""
 
@@ -494,4 +465,3 @@ class Settings(CommandSettings):
     trainer: TrainerSettings
     evaluation: EvaluationSettings
     tracking: TrackingSettings
-    ablation: AblationSettings = AblationSettings()

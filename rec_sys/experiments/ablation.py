@@ -1,30 +1,32 @@
-"""What each part of the model is worth: trainings with parts left out, one table of them.
+"""What each component of the model is worth, by one command: `uv run -m rec_sys.experiments.ablation`.
 
-Every training is the main job in a process of its own. A finished one is kept, so an interrupted table goes on and a
-longer one reuses its rows; the bundles are removed, for they are not meant to be served.
+A table has a row for every change and trains it for every seed. Every training is the main job in a process of its
+own. A finished one is kept, so an interrupted table goes on and a longer one reuses its rows; the bundles are
+removed, for they are not meant to be served.
 """
 
 import hashlib
 import json
+import logging
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
 from filelock import FileLock, Timeout
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
+from pydantic import Field, field_validator
 
 from rec_sys.bundle import Bundle, hash_code
 from rec_sys.contracts import InputError
 from rec_sys.data.prepare import prepare
-from rec_sys.entry import compose_settings
-from rec_sys.experiments.training_command import train
+from rec_sys.entry import compose_settings, run_entry
+from rec_sys.experiments.training_command import group_of, train, typed_for_training
 from rec_sys.files import atomic_file, writable_folder
 from rec_sys.processes import quote
-from rec_sys.settings import AblationRow, AblationSettings, Settings
+from rec_sys.settings import Section, Settings
 
 RESULTS: Final = "ablation.json"
 TABLE: Final = "ablation.md"
@@ -38,15 +40,55 @@ _HEADS: Final = {
 _COMPARED: Final = ("validation ndcg_at_10_masked", "test ndcg_at_10_masked")
 # A row may change neither where things are written nor which data it is compared on.
 _FIXED: Final = frozenset({"data", "evaluation", "output_dir", "run_dir", "seed", "experiment", "ablation"})
-_OWN: Final = frozenset({"experiment", "ablation", "seed", "run_dir"})
+_OWN: Final = frozenset({"ablation", "seed", "run_dir"})
+_LOG: Final = logging.getLogger(__name__)
 
 
-def compare_parts(settings: Settings, typed: list[str] | None = None) -> Path:
+class AblationRow(Section):
+    """One line of the table."""
+
+    name: str = Field(min_length=1)
+    changes: tuple[str, ...] = Field((), description="As on the command line.")
+
+
+class AblationTable(Section):
+    """What is trained."""
+
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0, 1, 2), min_length=1)
+    rows: tuple[AblationRow, ...] = Field(min_length=1, description="The first is what the others are compared with.")
+
+    @field_validator("seeds")
+    @classmethod
+    def _each_seed_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("a seed stands there twice")
+        return seeds
+
+    @field_validator("rows")
+    @classmethod
+    def _each_row_once(cls, rows: tuple[AblationRow, ...]) -> tuple[AblationRow, ...]:
+        if len({row.name for row in rows}) < len(rows):
+            raise ValueError("two rows have one name")
+        return rows
+
+
+class AblationSettings(Settings):
+    """Everything config/ablation.yaml composes."""
+
+    ablation: AblationTable
+
+
+def run(settings: AblationSettings) -> None:
+    """Trains what is missing of a table; the last line printed is the table's path."""
+    print(f"ablation: {compare_components(settings, typed_for_training(_OWN))}")
+
+
+def compare_components(settings: AblationSettings, typed: list[str]) -> Path:
     """Trains what is missing of a table and writes it.
 
     Args:
-        settings: All settings of the command; `ablation` has the rows and seeds.
-        typed: The command line that made the settings; None = this process's own.
+        settings: All settings of the command.
+        typed: Those of the command line that every row's training is given.
 
     Returns:
         The path of the table; the figures stand beside it as JSON.
@@ -55,10 +97,8 @@ def compare_parts(settings: Settings, typed: list[str] | None = None) -> Path:
         InputError: A row's setting does not exist, or a training failed.
     """
     wanted = settings.ablation
-    base = [text for text in (_typed() if typed is None else typed) if _group(text) not in _OWN]
-    base += [f"experiment={wanted.of}"] if wanted.of else []
     # A table of its own is no run of MLflow's; whoever wants the runs there asks for tracking.
-    base += [] if any(_group(text) == "tracking" for text in base) else ["tracking=none"]
+    base = [*typed, *([] if any(group_of(text) == "tracking" for text in typed) else ["tracking=none"])]
     _refuse_fixed(wanted.rows)
     composed = {row.name: _compose(row, base) for row in wanted.rows}
     dataset = prepare(settings.data, settings.output_dir)
@@ -147,20 +187,20 @@ def _finish(folder: Path, identity: str, label: str, arguments: list[str]) -> di
     """The figures of one training: kept from before, or of a training that runs now."""
     kept, run_dir = folder / "trainings" / f"{identity}.json", folder / "runs" / identity
     if kept.is_file():
-        print(f"{label}: kept from before", file=sys.stderr)
+        _LOG.info(f"{label}: kept from before")
         figures: dict[str, float] = json.loads(kept.read_text())
         return figures
-    print(f"{label}: {' '.join(arguments)}", file=sys.stderr)
+    _LOG.info(f"{label}: {' '.join(arguments)}")
     bundle = Bundle(train([*arguments, f"run_dir={quote(run_dir)}"]))
     metrics = bundle.metrics()
-    figures = {f"{part} {key}": value for part in ("validation", "test") for key, value in metrics[part].items()}
+    figures = {f"{split} {key}": value for split in ("validation", "test") for key, value in metrics[split].items()}
     _write_json(kept, figures)
     shutil.rmtree(bundle.folder)
     shutil.rmtree(run_dir)
     return figures
 
 
-def _write(folder: Path, wanted: AblationSettings, found: dict[str, dict[int, dict[str, float]]]) -> None:
+def _write(folder: Path, wanted: AblationTable, found: dict[str, dict[int, dict[str, float]]]) -> None:
     summary = summarise(wanted.rows, found)
     _write_json(folder / RESULTS, {"rows": summary})
     with atomic_file(folder / TABLE) as unfinished:
@@ -176,9 +216,9 @@ def _write_json(path: Path, value: Any) -> None:
 def _refuse_fixed(rows: Sequence[AblationRow]) -> None:
     for row in rows:
         for text in row.changes:
-            if _group(text) in _FIXED:
+            if group_of(text) in _FIXED:
                 raise InputError(
-                    f"a row may not change {_group(text)}: its figures could not be compared",
+                    f"a row may not change {group_of(text)}: its figures could not be compared",
                     where=f"ablation row {row.name!r}: {text}",
                     remedy="give it for the whole table, outside of the rows",
                 )
@@ -212,11 +252,5 @@ def _name(composed: Mapping[str, Settings]) -> str:
     return hashlib.sha256(shape.encode()).hexdigest()[:8]
 
 
-def _typed() -> list[str]:
-    """What the user typed."""
-    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
-
-
-def _group(text: str) -> str:
-    """The first part of an argument's key."""
-    return text.lstrip("+~").partition("=")[0].partition(".")[0]
+if __name__ == "__main__":
+    run_entry(run, AblationSettings, "ablation")

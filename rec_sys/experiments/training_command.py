@@ -1,8 +1,11 @@
 """Training's own command in a process of its own: what a user gets, without what it leaves behind in a process."""
 
 import sys
+from collections.abc import Set
 from pathlib import Path
 from typing import Final
+
+from hydra.core.hydra_config import HydraConfig
 
 from rec_sys.contracts import InputError
 from rec_sys.processes import ChildProcess, module_command
@@ -38,3 +41,18 @@ def train(arguments: list[str]) -> Path:
             remedy="see the row's log, and try that command alone",
         )
     return Path(printed[-1].removeprefix(_LAST_LINE))
+
+
+def typed_for_training(own: Set[str]) -> list[str]:
+    """What the user typed for a command that hands its settings on to training.
+
+    Args:
+        own: The groups and settings that only that command understands.
+    """
+    typed = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    return [text for text in typed if group_of(text) not in own]
+
+
+def group_of(text: str) -> str:
+    """The group of settings that an argument of the command line is about."""
+    return text.lstrip("+~").partition("=")[0].partition(".")[0]

@@ -38,15 +38,7 @@ LIBRARY_NOISE = (
 
 
 def run(settings: Settings) -> None:
-    """Trains, measures and writes the bundle; the last line printed is its path.
-
-    With `experiment=ablation` it is the path of a table of many trainings.
-    """
-    if settings.ablation.rows:
-        from rec_sys.experiments.ablation import compare_parts
-
-        print(f"ablation: {compare_parts(settings)}")
-        return
+    """Trains, measures and writes the bundle; the last line printed is its path."""
     folder = RunFolder(settings)
     with folder.locked():
         bundle = train(settings, folder)

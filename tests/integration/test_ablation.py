@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,21 @@ import pytest
 from rec_sys.contracts import InputError
 from rec_sys.entry import compose_settings
 from rec_sys.experiments import ablation
-from rec_sys.settings import AblationRow, AblationSettings, Settings
+from rec_sys.experiments.ablation import AblationSettings
+from rec_sys.settings import Settings
 from rec_sys.train.run_folder import RunFolder
 from rec_sys.train.train import train
-from tests.training_runs import SMALL, settings_of, training_command, write_table
+from tests.training_runs import SMALL, write_table
 
 QUICK = ("trainer.max_epochs=1",)
-ROWS = (AblationRow(name="whole"), AblationRow(name="without", changes=("model.memory=none",)))
 
 
 def test_a_broken_off_table_is_finished_by_the_same_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = write_table(tmp_path)
-    wanted = AblationSettings(seeds=(3,), rows=ROWS)
-    settings = settings_of(tmp_path, *table, *QUICK).model_copy(update={"ablation": wanted})
+    training = [*SMALL, f"output_dir={tmp_path}", *table, *QUICK]
+    rows = 'ablation.rows=[{name:whole},{name:without,changes:["model.memory=none"]}]'
+    typed = [*training, "ablation.seeds=[3]", rows]
+    settings = compose_settings(typed, AblationSettings, "ablation")
 
     def fail_without(arguments: list[str]) -> Any:
         if "model.memory=none" in arguments:
@@ -34,12 +37,11 @@ def test_a_broken_off_table_is_finished_by_the_same_command(tmp_path: Path, monk
 
     monkeypatch.setattr(ablation, "train", fail_without)
     with pytest.raises(InputError, match="the power went"):
-        ablation.compare_parts(settings, [*SMALL, f"output_dir={tmp_path}", *table, *QUICK])
+        ablation.compare_components(settings, training)
     (partial,) = tmp_path.glob(f"ablation/*/{ablation.RESULTS}")
     assert [row["name"] for row in json.loads(partial.read_text())["rows"]] == ["whole"]
 
-    rows = 'ablation.rows=[{name:whole},{name:without,changes:["model.memory=none"]}]'
-    command = training_command(tmp_path, *table, *QUICK, "experiment=ablation", "ablation.seeds=[3]", rows)
+    command = [sys.executable, "-m", "rec_sys.experiments.ablation", *typed]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
     assert done.returncode == 0, done.stderr

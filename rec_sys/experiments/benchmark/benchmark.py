@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
-from hydra.core.hydra_config import HydraConfig
 from rich.console import Console
 from rich.table import Table
 
@@ -30,6 +29,7 @@ from rec_sys.experiments.benchmark.rows import BenchmarkRow, list_rows
 from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings
 from rec_sys.experiments.benchmark.tracking import record_rows
 from rec_sys.experiments.benchmark.tuning import Tuned, apply_tuned, has_search, own_overrides
+from rec_sys.experiments.training_command import typed_for_training
 from rec_sys.settings import Settings
 
 _LOG: Final = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def run(settings: BenchmarkSettings) -> None:
         f" products; {settings.evaluation.protocol}, {len(plan)} rows"
     )
     with folder.locked():
-        bench = Bench(dataset, settings, _training_overrides())
+        bench = Bench(dataset, settings, typed_for_training(_OWN_SETTINGS))
         tuned = bench.tune([row for row in plan if not row.unfit])
         write_chosen(folder, bench.settings, tuned)
         finished: list[FinishedRow] = []
@@ -151,14 +151,6 @@ def _in_short(row: dict[str, Any], k: int) -> str:
         if name in row["metrics"]:
             return f"{name} {figure(row, name)}, fitted in {row['fit_seconds']:.1f} s"
     return "done"
-
-
-def _training_overrides() -> list[str]:
-    """What the user typed, without what only the benchmark understands."""
-    if not HydraConfig.initialized():
-        return []
-    typed = list(HydraConfig.get().overrides.task)
-    return [text for text in typed if text.lstrip("+~").partition("=")[0].partition(".")[0] not in _OWN_SETTINGS]
 
 
 def _tables(rows: Sequence[dict[str, Any]], k: int) -> list[Table]:

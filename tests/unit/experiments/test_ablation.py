@@ -5,8 +5,15 @@ from pydantic import ValidationError
 
 from rec_sys.contracts import InputError
 from rec_sys.entry import compose_settings
-from rec_sys.experiments.ablation import compare_parts, markdown, summarise
-from rec_sys.settings import AblationRow, AblationSettings, Settings
+from rec_sys.experiments.ablation import (
+    AblationRow,
+    AblationSettings,
+    AblationTable,
+    compare_components,
+    markdown,
+    summarise,
+)
+from rec_sys.settings import Settings
 
 NDCG = "test ndcg_at_10_masked"
 ROWS = (AblationRow(name="whole"), AblationRow(name="less", changes=("text=none",)), AblationRow(name="later"))
@@ -37,11 +44,20 @@ def test_one_seed_has_no_deviation() -> None:
     assert "| 0.2500 |" in markdown([row])
 
 
+@pytest.mark.parametrize("table", ["default", "instruments_2014"])
+def test_every_row_of_a_table_composes_and_changes_the_first(table: str) -> None:
+    rows = compose_settings([f"ablation={table}"], AblationSettings, "ablation").ablation.rows
+    of_data = [] if table == "default" else [f"data={table}", f"experiment={table}"]
+    whole, *others = (compose_settings([*of_data, *row.changes], Settings) for row in rows)
+    assert len(others) >= 12
+    assert whole not in others
+
+
 def test_two_rows_of_one_name_and_a_seed_given_twice_are_refused() -> None:
     with pytest.raises(ValidationError, match="two rows have one name"):
-        AblationSettings(rows=(AblationRow(name="a"), AblationRow(name="a")))
+        AblationTable(rows=(AblationRow(name="a"), AblationRow(name="a")))
     with pytest.raises(ValidationError, match="a seed stands there twice"):
-        AblationSettings(seeds=(1, 1))
+        AblationTable(seeds=(1, 1), rows=ROWS)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +67,7 @@ def test_two_rows_of_one_name_and_a_seed_given_twice_are_refused() -> None:
 def test_a_row_that_cannot_be_compared_or_does_not_exist_is_refused_before_anything_is_trained(
     change: str, message: str
 ) -> None:
-    settings = compose_settings([], Settings)
+    settings = compose_settings([], AblationSettings, "ablation")
     rows = (AblationRow(name="whole"), AblationRow(name="less", changes=(change,)))
     with pytest.raises(InputError, match=message):
-        compare_parts(settings.model_copy(update={"ablation": AblationSettings(rows=rows)}), typed=[])
+        compare_components(settings.model_copy(update={"ablation": AblationTable(rows=rows)}), typed=[])
