@@ -1,4 +1,4 @@
-"""The cold-start command on a small table of strong tastes: strangers and newcomers do better than chance."""
+"""The cold-start command on a small table of strong tastes: cold-start users and new products do better than chance."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ def test_one_command_measures_users_with_few_reviews_and_withheld_products(tmp_p
     path = Path(done.stdout.splitlines()[-1].removeprefix("cold start: "))
     assert path.name == TABLE
     found = {(row["case"], row["name"]): row for row in json.loads((path.parent / RESULTS).read_text())}
-    cases = ("users, first 0 reviews", "users, first 2 reviews")
+    cases = ("cold-start users, first 0 reviews", "cold-start users, first 2 reviews")
     for case in cases:
         assert found[case, "review_graph"]["num_queries"] == found[case, "popular"]["num_queries"] > 30
     assert (cases[0], "content") not in found  # there is nothing to go by
@@ -26,7 +26,7 @@ def test_one_command_measures_users_with_few_reviews_and_withheld_products(tmp_p
     # Two reviews say which of the three tastes it is.
     known = found[cases[1], "popular"]
     assert known["own_minus_ndcg"] > 2 * known["own_minus_ndcg_error"]
-    among = "withheld products among themselves"
+    among = "new products among themselves"
     random = found[among, "random"]
     assert random["own_minus_ndcg"] > 2 * random["own_minus_ndcg_error"]
     assert path.read_text().count("\n|") == len(found) + 1

@@ -65,7 +65,11 @@ def given_values(config_name: str, group: str, option: str) -> list[str]:
 
 
 def as_argument(value: Any) -> str:
-    """A value as one types it on the command line; JSON's spelling is also Hydra's."""
+    """A value as one types it on the command line; JSON's spelling is also Hydra's, but for the names in a mapping."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{name}:{as_argument(below)}" for name, below in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(as_argument, value)) + "]"
     return '"given"' if value == "???" else json.dumps(value)
 
 

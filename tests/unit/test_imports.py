@@ -1,18 +1,20 @@
-"""Imports point one way. The arrows are read from the source, those inside functions included."""
+"""Imports and started processes point one way, and no import goes in a circle; both are read from the source."""
 
-import ast
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-PACKAGES = ("rec_sys", "triton_utils")
+from rec_sys.experiments.benchmark.import_closure import PACKAGES, SourceTree
 
-# From the ground up. A room may import the rooms of lower levels, never one of its own level or above.
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+# An entry that ranks above its room: the demo walks the whole road, training first, so it is nobody's to import. It
+# stays where it is, because what it shows is the service, and the serving side's own rules hold for it too.
+DEMO = "rec_sys.serving.demo"
+# From the ground up. A room may import rooms of lower levels, or start their modules as processes, never one of its
+# own level or above.
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("contracts", "ragged"),
     ("settings", "files", "scoring", "processes", "bound_process", "progress"),
@@ -27,7 +29,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("evaluation", "serving"),
     ("baselines",),
     ("train",),
-    ("experiments",),
+    ("experiments", DEMO),
 )
 RANKS = {room: rank for rank, rooms in enumerate(LEVELS) for room in rooms}
 TRAINING_ROOMS = {"data", "graph", "modules", "evaluation", "baselines", "train", "experiments"}
@@ -38,79 +40,21 @@ HEAVY = {"torch", "torch_geometric", "pytorch_lightning", "lightning"}
 TRACKING = "rec_sys.tracking"
 
 
-@dataclass(frozen=True)
-class Arrow:
-    """One import: who, of whom, in which line, and whether only once a function is called."""
-
-    source: str
-    target: str
-    line: int
-    lazy: bool
-
-    def __str__(self) -> str:
-        return f"{self.source}:{self.line} imports {self.target}"
-
-
-class Tree:
-    """The modules below a folder and the arrows between them."""
-
-    def __init__(self, root: Path) -> None:
-        self.files = {
-            module_name(path.relative_to(root)): path for package in PACKAGES for path in (root / package).rglob("*.py")
-        }
-        self.arrows = {name: sorted(self._read(name, path), key=str) for name, path in self.files.items()}
-
-    def _read(self, name: str, path: Path) -> set[Arrow]:
-        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        found = set()
-        for node, lazy in statements(ast.parse(path.read_text(encoding="utf-8"), str(path))):
-            for target in imported_names(node, package):
-                # `from package import name` means the module of that name where there is one, else its package.
-                own = target.split(".")[0] in PACKAGES
-                while own and target not in self.files and "." in target:
-                    target = target.rpartition(".")[0]
-                found.add(Arrow(name, target, node.lineno, lazy))
-        return found
-
-
-def module_name(path: Path) -> str:
-    parts = path.with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def statements(node: ast.AST, lazy: bool = False) -> Iterator[tuple[ast.stmt | ast.expr, bool]]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.Import | ast.ImportFrom | ast.Call):
-            yield child, lazy
-        yield from statements(child, lazy or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
-
-
-def imported_names(node: ast.stmt | ast.expr, package: str) -> Iterator[str]:
-    if isinstance(node, ast.Import):
-        yield from (alias.name for alias in node.names)
-    elif isinstance(node, ast.ImportFrom):
-        above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-        base = ".".join([*above, *([node.module] if node.module else [])])
-        yield from (f"{base}.{alias.name}" for alias in node.names)
-    elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-        function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        if function in ("import_module", "__import__") and isinstance(node.args[0].value, str):
-            yield node.args[0].value
-
-
 def room_of(module: str) -> str:
-    """The room of a module; empty for the bare package, which holds nothing."""
+    """The room of a module, or an entry with a rank of its own; empty for the bare package, which holds nothing."""
+    if module == DEMO:
+        return DEMO
     package, *below = module.split(".")
     return package if package != "rec_sys" else below[0] if below else ""
 
 
-def rooms_without_a_rank(tree: Tree) -> list[str]:
+def rooms_without_a_rank(tree: SourceTree) -> list[str]:
     return sorted({room_of(module) for module in tree.files} - {""} - RANKS.keys())
 
 
-def climbing_arrows(tree: Tree) -> list[str]:
+def climbing_arrows(tree: SourceTree) -> list[str]:
     found = []
-    for arrow in (arrow for arrows in tree.arrows.values() for arrow in arrows):
+    for arrow in tree.all_arrows():
         source, target = room_of(arrow.source), room_of(arrow.target)
         if arrow.target.split(".")[0] not in PACKAGES or source == target or not target:
             continue
@@ -119,7 +63,7 @@ def climbing_arrows(tree: Tree) -> list[str]:
     return found
 
 
-def serving_faults(tree: Tree) -> list[str]:
+def serving_faults(tree: SourceTree) -> list[str]:
     """Roads from the serving side to torch or to a training room, each with all its steps.
 
     The text encoder may be reached. What it imports only when it must export its model first does not count: the
@@ -132,7 +76,9 @@ def serving_faults(tree: Tree) -> list[str]:
     seen = {module for module, _ in waiting}
     while waiting:
         module, road = waiting.pop()
-        for arrow in tree.arrows[module]:
+        for arrow in tree.arrows(module):
+            if arrow.starts:
+                continue
             if arrow.lazy and room_of(module) == "text":
                 continue
             if arrow.target.split(".")[0] in HEAVY or room_of(arrow.target) in TRAINING_ROOMS:
@@ -146,37 +92,74 @@ def serving_faults(tree: Tree) -> list[str]:
     return faults
 
 
-def stray_mlflow_imports(tree: Tree) -> list[str]:
-    arrows = (arrow for arrows in tree.arrows.values() for arrow in arrows)
-    return [str(arrow) for arrow in arrows if arrow.target.split(".")[0] == "mlflow" and arrow.source != TRACKING]
+def circles(tree: SourceTree) -> list[str]:
+    """Modules that import each other, by whatever road; imports for type checkers and inside functions count."""
+    needs = {module: {arrow.target for arrow in tree.arrows(module) if not arrow.starts} for module in tree.files}
+
+    def reached(module: str) -> set[str]:
+        found: set[str] = set()
+        waiting = [module]
+        while waiting:
+            new = needs.get(waiting.pop(), set()) - found
+            found |= new
+            waiting += new
+        return found
+
+    all_reached = {module: reached(module) for module in tree.files}
+    return sorted(
+        {
+            " <-> ".join(sorted({module} | {other for other in others if module in all_reached.get(other, ())}))
+            for module, others in all_reached.items()
+            if module in others
+        }
+    )
+
+
+def stray_mlflow_imports(tree: SourceTree) -> list[str]:
+    return [
+        str(arrow) for arrow in tree.all_arrows() if arrow.target.split(".")[0] == "mlflow" and arrow.source != TRACKING
+    ]
 
 
 # ---- the house itself ----
 
 
 @pytest.fixture(scope="module")
-def house() -> Tree:
-    return Tree(REPOSITORY)
+def house() -> SourceTree:
+    return SourceTree(REPOSITORY)
 
 
-def test_every_room_has_a_rank(house: Tree) -> None:
+def test_every_room_has_a_rank(house: SourceTree) -> None:
     assert rooms_without_a_rank(house) == []
 
 
-def test_imports_only_point_down(house: Tree) -> None:
+def test_imports_only_point_down(house: SourceTree) -> None:
     assert len(house.files) > 10
     assert climbing_arrows(house) == []
 
 
-def test_the_serving_side_needs_neither_torch_nor_the_training_side(house: Tree) -> None:
+def test_no_import_goes_in_a_circle(house: SourceTree) -> None:
+    assert circles(house) == []
+
+
+def test_processes_that_the_house_starts_are_seen(house: SourceTree) -> None:
+    started = {(arrow.source, arrow.target) for arrow in house.all_arrows() if arrow.starts}
+    assert started >= {
+        (DEMO, "rec_sys.train.train"),
+        ("rec_sys.experiments.training_command", "rec_sys.train.train"),
+        ("rec_sys.experiments.benchmark.row_store", "rec_sys.experiments.benchmark.row"),
+    }
+
+
+def test_the_serving_side_needs_neither_torch_nor_the_training_side(house: SourceTree) -> None:
     assert serving_faults(house) == []
 
 
-def test_only_tracking_imports_mlflow(house: Tree) -> None:
+def test_only_tracking_imports_mlflow(house: SourceTree) -> None:
     assert stray_mlflow_imports(house) == []
 
 
-def test_importing_the_serving_side_loads_no_torch(house: Tree) -> None:
+def test_importing_the_serving_side_loads_no_torch(house: SourceTree) -> None:
     # A backend of Triton's imports what only Triton's own process has, so of triton_utils only the package counts.
     serving = sorted(module for module in house.files if room_of(module) in SERVING_ROOMS)
     modules = [module for module in serving if not module.startswith("triton_utils.")]
@@ -189,7 +172,7 @@ def test_importing_the_serving_side_loads_no_torch(house: Tree) -> None:
 # ---- the checks can fail ----
 
 
-def tree_of(root: Path, **files: str) -> Tree:
+def tree_of(root: Path, **files: str) -> SourceTree:
     """A small house, sound but for the files given (`data__prepare` stands for rec_sys/data/prepare.py)."""
     sound = {
         "rec_sys/__init__": "",
@@ -207,12 +190,12 @@ def tree_of(root: Path, **files: str) -> Tree:
         path = root / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(source)
-    return Tree(root)
+    return SourceTree(root)
 
 
 def test_a_sound_house_has_no_faults(tmp_path: Path) -> None:
     tree = tree_of(tmp_path)
-    assert rooms_without_a_rank(tree) == climbing_arrows(tree) == serving_faults(tree) == []
+    assert rooms_without_a_rank(tree) == climbing_arrows(tree) == serving_faults(tree) == circles(tree) == []
     assert stray_mlflow_imports(tree) == []
 
 
@@ -244,6 +227,65 @@ def test_an_arrow_between_neighbours_is_found(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import subprocess\nsubprocess.run(['python', '-m', 'rec_sys.train.train'])",
+        "_COMMAND: str = 'rec_sys.train.train'",
+        "ROOM = 'rec_sys.train'\ndef start(run):\n    run(f'{ROOM}.train', [])",
+        "ROOM = 'rec_sys'\nclass Runner:\n    command = ROOM + '.train' + '.train'",
+        "def start(run):\n    run('-mrec_sys.train.train')",
+        "import shlex\ncommand = shlex.split('python3 -u -m rec_sys.train.train')",
+        "command = 'uv run --group baselines -m rec_sys.train.train'.split()",
+    ],
+)
+def test_a_process_of_a_higher_room_is_found_however_it_is_named(tmp_path: Path, source: str) -> None:
+    faults = climbing_arrows(tree_of(tmp_path, data__prepare=source, train__train=""))
+    assert len(set(faults)) == 1
+    assert faults[0].startswith("rec_sys.data.prepare:")
+    assert faults[0].endswith(" starts rec_sys.train.train")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        '"""Started by `-m rec_sys.train.train`."""',
+        "remedy = 'run `uv run -m rec_sys.train.train` first'",
+        "import subprocess\nsubprocess.run(['python', '-m', 'rec_sys.contracts'])",
+    ],
+)
+def test_a_process_that_is_only_spoken_of_or_lies_below_is_no_fault(tmp_path: Path, source: str) -> None:
+    assert climbing_arrows(tree_of(tmp_path, data__prepare=source, train__train="")) == []
+
+
+def test_the_demo_may_start_training_and_nobody_may_need_the_demo(tmp_path: Path) -> None:
+    start = "command = 'rec_sys.train.train'"
+    assert climbing_arrows(tree_of(tmp_path / "sound", serving__demo=start, train__train="")) == []
+    assert climbing_arrows(tree_of(tmp_path / "other", serving__gateway=start, train__train=""))
+    assert climbing_arrows(tree_of(tmp_path / "used", serving__gateway="from . import demo", serving__demo=""))
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"data__prepare": "from rec_sys.data import splits", "data__splits": "from rec_sys.data import prepare"},
+        {"data__prepare": "from . import splits", "data__splits": "def split():\n    from .prepare import prepare"},
+        {
+            "data__prepare": "from .splits import split",
+            "data__splits": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .prepare import Prepared",
+        },
+        {
+            "data__prepare": "from .splits import split",
+            "data__splits": "from .table import Table",
+            "data__table": "def read():\n    from .prepare import prepare",
+        },
+    ],
+)
+def test_a_circle_inside_a_room_is_found_however_it_is_closed(tmp_path: Path, files: dict[str, str]) -> None:
+    (found,) = circles(tree_of(tmp_path, **files))
+    assert found == " <-> ".join(sorted(f"rec_sys.{name.replace('__', '.')}" for name in files))
+
+
 def test_a_room_that_nobody_ranked_is_found(tmp_path: Path) -> None:
     tree = tree_of(tmp_path, attic__boxes="", lonely="")
     assert rooms_without_a_rank(tree) == ["attic", "lonely"]
@@ -269,10 +311,9 @@ def test_a_road_from_serving_to_torch_or_training_is_found(tmp_path: Path, files
 
 def test_the_package_above_an_imported_module_counts(tmp_path: Path) -> None:
     (tmp_path / "rec_sys/text").mkdir(parents=True)
-    tree = tree_of(tmp_path)
+    assert serving_faults(tree_of(tmp_path)) == []
     (tmp_path / "rec_sys/text/__init__.py").write_text("import torch")
-    assert serving_faults(tree) == []
-    assert serving_faults(Tree(tmp_path)) == ["rec_sys.inference -> rec_sys.text:1 imports torch"]
+    assert serving_faults(SourceTree(tmp_path)) == ["rec_sys.inference -> rec_sys.text:1 imports torch"]
 
 
 @pytest.mark.parametrize("source", ["import mlflow", "def log():\n    from mlflow.tracking import MlflowClient"])

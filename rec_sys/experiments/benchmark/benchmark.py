@@ -62,7 +62,7 @@ def run(settings: BenchmarkSettings) -> None:
         folder.write_json(COMPARISONS_FILE, compared)
         write_report(folder.path / REPORT_FILE, dataset, bench.settings, finished, compared)
         _LOG.info(f"report: {folder.path / REPORT_FILE}")
-        record_rows(settings, folder.path, [one.row for one in finished])
+        record_rows(settings.tracking, settings.output_dir.absolute(), folder.path, [one.row for one in finished])
     for table in _tables([one.row for one in finished], settings.shown_k):
         Console().print(table)
     print(f"results: {folder.results}", flush=True)

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict
 from rec_sys.experiments.benchmark.settings import BenchmarkSettings, FitOn
 from rec_sys.settings import EvaluationSettings
 
+Job = Literal["row", "search"]
+
 ROW_FILE: Final = "row.json"
 QUERIES_FILE: Final = "queries.parquet"
 TUNED_FILE: Final = "tuned.json"
@@ -33,7 +35,7 @@ class RowRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    job: Literal["row", "search"] = "row"
+    job: Job = "row"
     name: str
     fit_on: FitOn
     fold: int | None

@@ -9,7 +9,16 @@ import polars as pl
 
 import rec_sys
 from rec_sys.baselines.catalogue import BASELINES
-from rec_sys.experiments.benchmark.row_contract import QUERIES_FILE, ROW_FILE, RowRequest, identify_row, reason_path
+from rec_sys.baselines.rating_baseline import RatingBaseline
+from rec_sys.experiments.benchmark.import_closure import SourceTree
+from rec_sys.experiments.benchmark.row_contract import (
+    QUERIES_FILE,
+    ROW_FILE,
+    Job,
+    RowRequest,
+    identify_row,
+    reason_path,
+)
 from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings
 from rec_sys.files import atomic_file, writable_folder
 from rec_sys.processes import ChildProcess, module_command
@@ -18,19 +27,10 @@ _STOP_SECONDS: Final = 10.0
 # What may change without changing a row.
 _INCIDENTAL: Final = {"output_dir", "run_dir", "tracking"}
 _PRESENTED: Final = {"baselines", "own_model", "fit_on", "row_minutes", "report_users", "tuning", "baseline_settings"}
-# The code that shapes a row. Readers and preparation are not among it: the data's fingerprint stands for them.
-_MEASURING: Final = (
-    "contracts.py",
-    "data/interactions.py",
-    "data/splits.py",
-    "baselines",
-    "evaluation",
-    *(f"experiments/benchmark/{name}.py" for name in ("evaluation_data", "measure_baseline", "row")),
-)
-_TRAINING: Final = (
-    *(f"experiments/benchmark/{name}.py" for name in ("measure_model", "bundle_scorer")),
-    *("bundle.py", "text", "graph", "modules", "train", "tracking.py"),
-)
+_ROOM: Final = "rec_sys.experiments.benchmark"
+# Neither shapes a figure: which baselines there are, and how a command starts.
+_UNRELATED: Final = frozenset({"rec_sys.baselines.catalogue", "rec_sys.entry"})
+_TEXTS: Final = "rec_sys.graph.build"  # looks up and embeds the texts of those that need them
 
 
 class RowStore:
@@ -39,11 +39,13 @@ class RowStore:
     Args:
         folder: Where they lie; made when missing.
         data_fingerprint: Of the prepared data.
+        sources: The code that computes rows; None = this project's.
     """
 
-    def __init__(self, folder: Path, data_fingerprint: str) -> None:
+    def __init__(self, folder: Path, data_fingerprint: str, sources: SourceTree | None = None) -> None:
         self.folder = writable_folder(folder)
         self.data_fingerprint = data_fingerprint
+        self._sources = sources or SourceTree(Path(rec_sys.__file__).parents[1])
 
     def place(self, name: str, fit_on: str, fold: int | None, settings: BenchmarkSettings) -> Path:
         """The folder of a row, there or not yet."""
@@ -52,7 +54,7 @@ class RowStore:
             "fit_on": fit_on,
             "fold": fold,
             "settings": shaping_settings(name, settings),
-            "code": code_of(name),
+            **identify_code(name, "row", self._sources),
         }
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
         return self.folder / f"{name}-{digest}"
@@ -82,7 +84,8 @@ class RowStore:
         """The folder that remembers the trials of a model's tuning."""
         shaping = shaping_settings(name, settings) | {"ks": settings.shown_k}
         shaping.pop("baseline", None)
-        identity = {"data": self.data_fingerprint, "settings": shaping, "code": code_of(name)}
+        code = identify_code(name, "search", self._sources)
+        identity = {"data": self.data_fingerprint, "settings": shaping, **code}
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
         return self.folder / f"{name}-tuning-{digest}"
 
@@ -92,15 +95,15 @@ def run_request(request: RowRequest) -> str:
     asked = request.folder.with_name(f"{request.folder.name}.request.json")
     with atomic_file(asked) as unfinished:
         unfinished.write_text(request.model_dump_json())
-    said = reason_path(request.folder)
-    said.unlink(missing_ok=True)
+    written = reason_path(request.folder)
+    written.unlink(missing_ok=True)
     reason = _run(asked, log_path(request.folder), request.settings.row_minutes if request.job == "row" else 0.0)
     asked.unlink(missing_ok=True)
-    return said.read_text() if reason and said.is_file() else reason
+    return written.read_text() if reason and written.is_file() else reason
 
 
 def log_path(place: Path) -> Path:
-    """What a row's process said."""
+    """The log of a row's process."""
     return place.with_name(f"{place.name}.log")
 
 
@@ -128,20 +131,32 @@ def shaping_settings(name: str, settings: BenchmarkSettings) -> dict[str, Any]:
     return found | ({"text": whole["text"]} if BASELINES[name].needs == "text" else {})
 
 
-def code_of(name: str) -> str:
-    """A hash over the source files that a row depends on."""
-    root = Path(rec_sys.__file__).parent
+def modules_of(name: str, job: Job, sources: SourceTree) -> set[str]:
+    """The modules that a row, or a search, depends on: what its process runs, the catalogue's other models left out."""
+    starts, without = [f"{_ROOM}.row"], set(_UNRELATED)
+    if job == "row":
+        without.add(f"{_ROOM}.tuning")
+    if name != OWN_MODEL:
+        kind = BASELINES[name]
+        starts.append(kind.make.__module__ if kind.make else RatingBaseline.__module__)
+        without |= {f"{_ROOM}.measure_model"} | ({_TEXTS} if kind.needs != "text" else set())
+    return sources.closure(starts, without)
+
+
+def identify_code(name: str, job: Job, sources: SourceTree) -> dict[str, Any]:
+    """A hash of the source files that a row or a search depends on, and the versions of the libraries they import."""
+    modules = sorted(modules_of(name, job, sources))
     digest = hashlib.sha256()
-    for room in _MEASURING + (_TRAINING if name == OWN_MODEL else ()):
-        for path in [root / room] if room.endswith(".py") else sorted((root / room).rglob("*.py")):
-            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
+    for module in modules:
+        digest.update(module.encode() + b"\0" + sources.files[module].read_bytes() + b"\0")
+    kind = repr(BASELINES.get(name))  # all that the catalogue says of it
+    return {"kind": kind, "code": digest.hexdigest()[:16], "versions": sources.versions(modules)}
 
 
 def _run(asked: Path, log: Path, minutes: float) -> str:
     """Runs a row's process to its end; why it failed, empty when it did not."""
     log.unlink(missing_ok=True)
-    with ChildProcess(module_command("rec_sys.experiments.benchmark.row", [str(asked)]), log) as child:
+    with ChildProcess(module_command(f"{_ROOM}.row", [str(asked)]), log) as child:
         if not child.wait(minutes * 60 or None):
             child.stop(_STOP_SECONDS)
             return f"it took longer than row_minutes={minutes:g}"

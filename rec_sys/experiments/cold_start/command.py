@@ -1,20 +1,19 @@
-"""How well strangers are served, by one command: `uv run -m rec_sys.experiments.cold_start`.
+"""How well cold-start users and new products are served, by one command: `uv run -m rec_sys.experiments.cold_start`.
 
 Each seed trains twice: once as usual, to ask about users of whom only the first reviews are known; once without some
-products, to place those by their text and their first reviews. See `evaluation.cold_start`.
+products, to place those by their text and their first reviews. The protocol is in `cold_start.protocol`.
 """
 
 import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import numpy as np
-from pydantic import Field
 
+from rec_sys.experiments.cold_start.settings import ColdStartSettings
 from rec_sys.files import atomic_file
-from rec_sys.settings import Section, Settings
 from rec_sys.train.run_folder import RunFolder
 
 _LOG: Final = logging.getLogger(__name__)
@@ -22,21 +21,6 @@ _LOG: Final = logging.getLogger(__name__)
 RESULTS: Final = "cold_start.json"
 TABLE: Final = "cold_start.md"
 _SHOWN: Final = ("ndcg_at_10_masked", "recall_at_10_masked", "mean_rank_share", "own_minus_ndcg")
-
-
-class ColdStartCase(Section):
-    """Who counts as a stranger."""
-
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1)
-    history_lengths: tuple[Annotated[int, Field(ge=0)], ...] = Field((0, 1, 2), min_length=1)
-    withheld_share: float = Field(0.1, gt=0, lt=1, description="Of the products.")
-    first_reviews: int = Field(3, ge=1, description="Reviews that place a withheld product.")
-
-
-class ColdStartSettings(Settings):
-    """Everything config/cold_start.yaml composes."""
-
-    cold_start: ColdStartCase = ColdStartCase()
 
 
 def run(settings: ColdStartSettings) -> None:

@@ -1,4 +1,4 @@
-"""How well strangers are served: users of whom little is known, and products that training has never seen.
+"""How well cold-start users, of whom little is known, and new products, which training has not seen, are served.
 
 A user's history is cut to its first reviews and the same questions are asked again. Products are withheld from
 training altogether, then placed by their text and their first reviews, and asked for by those who reviewed them later.
@@ -163,16 +163,16 @@ def ask_one_by_one(interactions: Interactions, edges: IntArray, known: BoolArray
 
 
 @torch.inference_mode()
-def place_products(model: ReviewGraphModel, builder: BlockBuilder, strangers: IntArray) -> Tensor:
-    """Hidden states of the catalogue, float `[products, dim]`; the strangers have no learned vector, and no popularity.
+def place_products(model: ReviewGraphModel, builder: BlockBuilder, new_products: IntArray) -> Tensor:
+    """Hidden states of the catalogue, float `[products, dim]`; new products have no learned vector, and no popularity.
 
     Args:
         model: The model.
-        builder: Sees the strangers' first reviews on the product side.
-        strangers: int64, products that training has not seen.
+        builder: Sees the new products' first reviews on the product side.
+        new_products: int64, products that training has not seen.
     """
     columns = builder.graph.interactions
-    hidden = np.isin(np.arange(columns.num_products), strangers)
+    hidden = np.isin(np.arange(columns.num_products), new_products)
     pieces = []
     for start in range(0, columns.num_products, PRODUCT_CHUNK):
         rows = np.arange(start, min(start + PRODUCT_CHUNK, columns.num_products), dtype=np.int64)

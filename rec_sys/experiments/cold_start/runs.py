@@ -3,7 +3,7 @@
 import logging
 import warnings
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from rec_sys.experiments.cold_start.protocol import (
     truncate_histories,
     withhold_products,
 )
+from rec_sys.experiments.cold_start.settings import ColdStartProtocol
 from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.graph.build import build_graph
 from rec_sys.graph.review_graph import ReviewGraph
@@ -36,18 +37,15 @@ from rec_sys.train.lightning_module import ReviewGraphLearner
 from rec_sys.train.run_folder import RunFolder
 from rec_sys.train.train import LIBRARY_NOISE
 
-if TYPE_CHECKING:
-    from rec_sys.experiments.cold_start.command import ColdStartCase
-
 _LOG: Final = logging.getLogger(__name__)
 
 
-def measure_cold_start(settings: Settings, wanted: "ColdStartCase") -> list[dict[str, Any]]:
+def measure_cold_start(settings: Settings, wanted: ColdStartProtocol) -> list[dict[str, Any]]:
     """Both measurements of one seed.
 
     Args:
         settings: All settings.
-        wanted: Who counts as a stranger.
+        wanted: Which users and products count as unknown.
 
     Returns:
         For each case and name: `case`, `name`, `seed` and the figures of `compare_scorers`.
@@ -67,7 +65,7 @@ def measure_cold_start(settings: Settings, wanted: "ColdStartCase") -> list[dict
 
 
 def _short_histories(
-    graph: ReviewGraph, split: Split, settings: Settings, wanted: "ColdStartCase"
+    graph: ReviewGraph, split: Split, settings: Settings, wanted: ColdStartProtocol
 ) -> dict[str, dict[str, dict[str, Any]]]:
     builders, model, memory_term = _train(graph, split, settings, "whole")
     cases = {}
@@ -75,14 +73,14 @@ def _short_histories(
         queries = truncate_histories(split.test, length)
         scorers: dict[str, Scorer] = {OWN: ModelScorer(model, builders["test"], queries, memory_term).score}
         scorers |= _baselines(graph, split, queries, with_content=length > 0)
-        cases[f"users, first {length} reviews"] = compare_scorers(
+        cases[f"cold-start users, first {length} reviews"] = compare_scorers(
             scorers, queries, None, graph.interactions.num_products, settings.evaluation.query_batch
         )
     return cases
 
 
 def _withheld_products(
-    graph: ReviewGraph, split: Split, settings: Settings, wanted: "ColdStartCase"
+    graph: ReviewGraph, split: Split, settings: Settings, wanted: ColdStartProtocol
 ) -> dict[str, dict[str, dict[str, Any]]]:
     columns = graph.interactions
     withheld = withhold_products(columns, split, wanted.withheld_share, wanted.first_reviews, settings.seed)
@@ -108,8 +106,8 @@ def _withheld_products(
     scorers["random"] = lambda rows: chance[rows]
     size, batch = columns.num_products, settings.evaluation.query_batch
     return {
-        "withheld products among themselves": compare_scorers(scorers, queries, withheld.products, size, batch),
-        "withheld products among all": compare_scorers(scorers, queries, None, size, batch),
+        "new products among themselves": compare_scorers(scorers, queries, withheld.products, size, batch),
+        "new products among all": compare_scorers(scorers, queries, None, size, batch),
     }
 
 

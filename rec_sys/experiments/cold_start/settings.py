@@ -1,0 +1,22 @@
+"""The settings of the cold-start measurement."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from rec_sys.settings import Section, Settings
+
+
+class ColdStartProtocol(Section):
+    """Which users and products count as unknown."""
+
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1)
+    history_lengths: tuple[Annotated[int, Field(ge=0)], ...] = Field((0, 1, 2), min_length=1)
+    withheld_share: float = Field(0.1, gt=0, lt=1, description="Of the products.")
+    first_reviews: int = Field(3, ge=1, description="Reviews that place a withheld product.")
+
+
+class ColdStartSettings(Settings):
+    """Everything config/cold_start.yaml composes."""
+
+    cold_start: ColdStartProtocol = ColdStartProtocol()
