@@ -11,8 +11,8 @@ from pydantic_core import to_jsonable_python
 def store_defaults(settings_type: type[BaseModel]) -> None:
     """Registers what the files of a command start from, each under the name of its type.
 
-    The command's own type and those it extends are nodes at the top level of config/. A group whose section has several kinds, such as
-    `data`, has a node for each kind beside its files.
+    The command's own type and those it extends are nodes at the top level of config/. A group whose section has
+    several kinds, such as `data`, has a node for each kind beside its files.
     """
     store = ConfigStore.instance()
     for extended in settings_type.__mro__:
