@@ -11,13 +11,13 @@ from pydantic_core import to_jsonable_python
 def store_defaults(settings_type: type[BaseModel]) -> None:
     """Registers what the files of a command start from, each under the name of its type.
 
-    The command's own type and those it extends are nodes at the top level of config/. A group whose section has
-    several kinds, such as `data`, has a node for each kind beside its files.
+    The command's own type is a node at the top level of config/. A group whose section has several kinds, such as
+    `data`, has a node for each kind beside its files.
     """
     store = ConfigStore.instance()
-    for extended in settings_type.__mro__:
-        if issubclass(extended, BaseModel) and extended.model_fields:
-            store.store(name=extended.__name__, node=default_tree(extended))
+    for base in settings_type.__mro__:  # a command that builds on another one's file starts from its node too
+        if issubclass(base, BaseModel) and base.model_fields:
+            store.store(name=base.__name__, node=default_tree(base))
     for group, field in settings_type.model_fields.items():
         kinds = list(sections_in(field.annotation))
         for kind in kinds if len(kinds) > 1 else ():
