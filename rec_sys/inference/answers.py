@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -76,9 +76,12 @@ def recommend_hits(
         parts = _memory_parts(hits, contributions)
         every = np.repeat(np.arange(len(hits)), parts.shape[1])
         attention = np.tile(contributions.attention, len(hits))
+        described: dict[int, dict[str, Any]] = {}  # most products are explained by the same few reviews
         for chosen in strongest_reviews(every, attention, parts.ravel(), by_memory, contributions.limit).tolist():
             hit, place = divmod(chosen, parts.shape[1])
-            reasons[hit].append(_reason(contributions, served, place, float(parts[hit, place])))
+            if place not in described:
+                described[place] = _describe(contributions, served, place)
+            reasons[hit].append(Reason.model_construct(**described[place], memory=float(parts[hit, place])))
     return tuple(
         _recommendation(hit, page.offset + place + 1, "memory" if by_memory[place] else "graph", tuple(reasons[place]))
         for place, hit in enumerate(hits)
@@ -132,7 +135,8 @@ def _memory_parts(hits: Sequence[ProductHit], contributions: ReviewContributions
     return parts
 
 
-def _reason(contributions: ReviewContributions, served: ServedBundle, place: int, memory: float) -> Reason:
+def _describe(contributions: ReviewContributions, served: ServedBundle, place: int) -> dict[str, Any]:
+    """A `Reason` without what the memory adds, which each product has of its own."""
     reviews = contributions.reviews
     origin, product = int(reviews.origin[place]), int(reviews.product[place])
     rating, timestamp = float(reviews.rating[place]), int(reviews.timestamp[place])
@@ -142,12 +146,11 @@ def _reason(contributions: ReviewContributions, served: ServedBundle, place: int
         review = reviews.sent[-1 - origin]
         asin, text = review.asin, join_text(review)
         snippet = None if text is None else text[:SNIPPET_LENGTH]
-    return Reason.model_construct(
-        asin=asin,
-        title=served.title(product),
-        snippet=snippet,
-        rating=rating or None,
-        timestamp=timestamp if timestamp >= 0 and (origin < 0 or served.manifest.has_time) else None,
-        weight=float(contributions.attention[place]),
-        memory=memory,
-    )
+    return {
+        "asin": asin,
+        "title": served.title(product),
+        "snippet": snippet,
+        "rating": rating or None,
+        "timestamp": timestamp if timestamp >= 0 and (origin < 0 or served.manifest.has_time) else None,
+        "weight": float(contributions.attention[place]),
+    }
