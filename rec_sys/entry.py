@@ -26,8 +26,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
-from rich.console import Console
 
+from rec_sys.console import error_console
 from rec_sys.contracts import InputError
 from rec_sys.files import explain_full_disk
 from rec_sys.settings import Section
@@ -105,7 +105,7 @@ def show_log() -> None:
 
     Of libraries only warnings are shown.
     """
-    console, began = Console(stderr=True, highlight=False, soft_wrap=True), time.perf_counter()
+    console, began = error_console(), time.perf_counter()
 
     class Shown(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

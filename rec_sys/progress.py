@@ -5,8 +5,9 @@ import time
 from types import TracebackType
 from typing import Final, Self
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from rec_sys.console import error_console
 
 _LOG: Final = logging.getLogger(__name__)
 _SECONDS_BETWEEN_LINES: Final = 10.0
@@ -27,7 +28,7 @@ class WorkProgress:
         self._name, self._pieces, self._total, self._shown = name, pieces, total, shown
         self._effort = total if effort is None else effort
         self._done = self._spent = self._own = 0
-        console = Console(stderr=True)
+        console = error_console()
         columns = TextColumn(name), BarColumn(), TextColumn("{task.fields[count]}"), TimeRemainingColumn()
         self._bar = Progress(*columns, console=console, transient=True) if shown and console.is_terminal else None
 

@@ -21,10 +21,17 @@ from pydantic.fields import FieldInfo
 
 from rec_sys.contracts import InputError
 from rec_sys.settings_defaults import sections_in
-from rec_sys.settings_request import Request, has_key
+from rec_sys.settings_request import Request
 
 _MOST_SHOWN: Final = 5  # one slip, such as an experiment made for other data, can break many keys at once
 _KINDS: Final = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
+# Former names, for those whose scripts still have them.
+_RENAMED: Final = {
+    "peers": "baselines",
+    "peer_settings": "baseline_settings",
+    "model.co_review.burst": "model.co_review.session",
+    "model.co_review.burst_days": "model.co_review.session_days",
+}
 _BOUNDS: Final = {
     "ge": "at least",
     "gt": "above",
@@ -193,7 +200,7 @@ def _check_choice(override: Override, request: Request) -> None:
 def _unknown_key(key: str, request: Request) -> tuple[str, str]:
     """What is wrong with a key that does not exist, and what to write instead."""
     group, _, rest = key.partition(".")
-    owners = [option for option in request.options(group) if has_key(request.option(group, option), rest)]
+    owners = request.owners(group, rest)
     if owners and group in request.choices:
         named = " or ".join(f"{group}={option}" for option in owners)
         what = f"{key} belongs to {named}, and {group}={request.choices[group]} is chosen"
@@ -210,6 +217,8 @@ def _unknown_key(key: str, request: Request) -> tuple[str, str]:
 
 def _suggestion(key: str, request: Request) -> str:
     """The nearest valid key: beside the one typed, then by its last name anywhere, else all that stand beside it."""
+    if (renamed := _RENAMED.get(key.partition("[")[0])) and request.exists(renamed):
+        return f"it is called {renamed} now"
     parent = request.parent(key)
     misspelt, _, rest = key.removeprefix(parent).removeprefix(".").partition(".")
     beside = [f"{parent}.{name}" for name in request.content(parent)] if parent else request.top_level
@@ -224,9 +233,21 @@ def _suggestion(key: str, request: Request) -> str:
 
 def _nearest(key: str, choices: Sequence[str], cutoff: float = 0.6) -> str | None:
     """The choice whose last name is nearest to the last name of `key`; the first of equals."""
-    by_name = {choice.rpartition(".")[2]: choice for choice in reversed(choices)}
-    found = difflib.get_close_matches(key.rpartition(".")[2], by_name, n=1, cutoff=cutoff)
-    return by_name[found[0]] if found else None
+    typed = key.rpartition(".")[2]
+    near = {choice: _closeness(typed, choice.rpartition(".")[2]) for choice in choices}
+    fitting = [choice for choice in choices if max(near[choice]) >= cutoff]
+    return max(fitting, key=lambda choice: near[choice], default=None)
+
+
+def _closeness(typed: str, name: str) -> tuple[float, float, float]:
+    """How alike two names are, by the whole name or by words that make up half of it, then by any of its words.
+
+    `user` is a word of `user_id`, and only like the word `users`.
+    """
+    words, length = name.split("_"), typed.count("_") + 1
+    runs = {"_".join(words[start : start + length]) for start in range(len(words))}
+    alike = {run: difflib.SequenceMatcher(None, typed, run).ratio() for run in {*runs, name}}
+    return max(like for run, like in alike.items() if 2 * len(run) >= len(name)), max(alike.values()), alike[name]
 
 
 def _allowed(field: FieldInfo | None) -> str:

@@ -13,6 +13,7 @@ from rec_sys.settings_errors import check_overrides, describe_values, tags
 from rec_sys.settings_request import Request
 
 _WIDTH: Final = 120
+_INDENT: Final = " " * 6
 _FLAGS: Final = """\
   --multirun, -m    a run for each of several values: KEY=A,B or GROUP=A,B
   --cfg job         print the composed settings and run nothing
@@ -54,7 +55,9 @@ def _settings(request: Request) -> Iterator[str]:
         given = "VALUE" if value == "???" else value if isinstance(value, str) else json.dumps(value)
         words = f"{takes}{', must be given' if value == '???' else ''}. {field.description or ''}"
         yield f"  {key}={given}"
-        yield from textwrap.wrap(words, _WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
+        yield from textwrap.wrap(
+            words, _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT, break_on_hyphens=False
+        )
 
 
 def settings_of(

@@ -59,7 +59,16 @@ class Request:
 
     def option(self, group: str, name: str) -> dict[str, Any]:
         """What one file of a section's group gives, with what it starts from."""
-        return _plain(self.compose([], f"{group}/{name}"))[group]
+        content: dict[str, Any] = _plain(self.compose([], f"{group}/{name}"))[group]
+        return content
+
+    def owners(self, group: str, key: str) -> list[str]:
+        """The files of a group with several kinds of section that have a key, given without the group's name."""
+        field = self.settings_type.model_fields.get(group)
+        kinds = list(sections_in(field.annotation)) if field else []
+        if len(kinds) < 2 or not any(key.partition(".")[0] in kind.model_fields for kind in kinds):
+            return []
+        return [option for option in self.options(group) if has_key(self.option(group, option), key)]
 
     def file(self, name: str) -> dict[str, Any]:
         """What is written in one file of config/, given without its ending, and nothing that it starts from."""

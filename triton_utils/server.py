@@ -19,7 +19,6 @@ from rec_sys.files import writable_folder
 from rec_sys.settings import Section, TritonSettings
 from triton_utils.core import BACKEND, TritonCore, find_core
 from triton_utils.process import ServerProcess
-from triton_utils.repository import ModelRepository
 
 _ATTEMPTS: Final = 3  # a port that was free when it was chosen may be taken when Triton opens it
 _PORT_IS_TAKEN: Final = "already in use"
@@ -93,6 +92,8 @@ class TritonServer:
                 or took too long; the message has the last lines of its log.
         """
         core = find_core()
+        from triton_utils.repository import ModelRepository  # onnx and gRPC take long to import
+
         repository = ModelRepository(self._settings.model_repository)
         if not repository.models():
             raise InputError(
@@ -264,6 +265,8 @@ def _is_ready(host: str, port: int) -> bool:
 def run(settings: ServerSettings) -> None:
     """Serves until a signal comes or the server ends."""
     with TritonServer(settings.triton) as server:
+        from triton_utils.repository import ModelRepository
+
         repository = ModelRepository(settings.triton.model_repository)
         for name, versions in repository.models().items():
             print(f"model: {name}, version {versions[-1]}")

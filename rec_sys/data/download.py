@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Final
 
 import httpx
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
 
+from rec_sys.console import error_console
 from rec_sys.contracts import InputError
 from rec_sys.data.fingerprint import file_sha256
 from rec_sys.files import explain_full_disk, writable_folder
@@ -169,6 +169,6 @@ def _client(given: httpx.Client | None) -> Iterator[httpx.Client]:
 @contextmanager
 def _progress(name: str) -> Iterator[Progress]:
     columns = TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=error_console()) as progress:
         progress.add_task(name, total=None)
         yield progress

@@ -4,21 +4,20 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
-from rich.console import Console
 from rich.table import Table
 
+from rec_sys.console import print_table
 from rec_sys.contracts import PreparedFile
-from rec_sys.data.dataset import DatasetSummary, PreparedDataset
-from rec_sys.data.fingerprint import data_fingerprint
-from rec_sys.data.prepared_folder import fill_folder
-from rec_sys.data.readers import open_source
 from rec_sys.entry import run_entry
 from rec_sys.files import atomic_folder, writable_folder
 from rec_sys.settings import DataSettings, Settings
+
+if TYPE_CHECKING:
+    from rec_sys.data.dataset import DatasetSummary, PreparedDataset
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -26,7 +25,7 @@ _LOG: Final = logging.getLogger(__name__)
 _BYTES_NEEDED_A_BYTE: Final = 5
 
 
-def prepare(data: DataSettings, output_dir: Path) -> PreparedDataset:
+def prepare(data: DataSettings, output_dir: Path) -> "PreparedDataset":
     """Prepares a data set, or finds it prepared.
 
     Bad rows are set aside with their reason. Exact duplicates - same user, product, time, rating and body - are merged
@@ -43,6 +42,11 @@ def prepare(data: DataSettings, output_dir: Path) -> PreparedDataset:
     Raises:
         InputError: The input cannot be used, too many of its rows are bad, or the disk is full.
     """
+    from rec_sys.data.dataset import PreparedDataset
+    from rec_sys.data.fingerprint import data_fingerprint
+    from rec_sys.data.prepared_folder import fill_folder
+    from rec_sys.data.readers import open_source
+
     source = open_source(data, output_dir / "raw")
     home = writable_folder(output_dir / "data")
     fingerprint = data_fingerprint(data, source.files, home / ".hashes.json")
@@ -74,7 +78,9 @@ def _alone(lock_file: Path, name: str) -> Iterator[None]:
         lock.release()
 
 
-def _finished(folder: Path, fingerprint: str) -> PreparedDataset | None:
+def _finished(folder: Path, fingerprint: str) -> "PreparedDataset | None":
+    from rec_sys.data.dataset import PreparedDataset
+
     files = (PreparedFile.SUMMARY, PreparedFile.REVIEWS, PreparedFile.PRODUCTS, PreparedFile.QUARANTINE)
     if not all((folder / name).is_file() for name in files):
         return None
@@ -94,11 +100,11 @@ def _left_quarantine(home: Path, data: DataSettings) -> Path:
 def run(settings: Settings) -> None:
     """Prepares the data set of the settings and prints what became of its rows."""
     dataset = prepare(settings.data, settings.output_dir)
-    Console().print(_summary_table(dataset.summary))
+    print_table(_summary_table(dataset.summary))
     print(f"dataset: {dataset.folder}")
 
 
-def _summary_table(summary: DatasetSummary) -> Table:
+def _summary_table(summary: "DatasetSummary") -> Table:
     table = Table("", "", title=summary.name, show_header=False, title_justify="left")
     table.columns[1].justify = "right"
 

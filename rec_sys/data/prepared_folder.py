@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 
 import polars as pl
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from rec_sys.console import error_console
 from rec_sys.contracts import InputError, PreparedFile, ProductColumn, QuarantineColumn, ReviewColumn
 from rec_sys.data.dataset import DatasetSummary
 from rec_sys.data.products import product_table
@@ -91,7 +91,7 @@ def _read(batches: Iterator[Batch], scratch: Path, what: str) -> _Read:
     found = _Read()
     bad = []
     columns = SpinnerColumn(), TextColumn("reading {task.description}: {task.completed:,.0f}"), TimeElapsedColumn()
-    console = Console(stderr=True)
+    console = error_console()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=None)
         for batch in batches:

@@ -14,12 +14,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import numpy as np
 from filelock import FileLock, Timeout
 from hydra.core.global_hydra import GlobalHydra
 from pydantic import Field, field_validator
 
-from rec_sys.bundle import Bundle, hash_code
 from rec_sys.contracts import InputError
 from rec_sys.data.prepare import prepare
 from rec_sys.entry import compose_settings, run_entry
@@ -47,14 +45,16 @@ _LOG: Final = logging.getLogger(__name__)
 class AblationRow(Section):
     """One line of the table."""
 
-    name: str = Field(min_length=1)
+    name: str = Field(min_length=1, description="What the table calls it.")
     changes: tuple[str, ...] = Field((), description="As on the command line.")
 
 
 class AblationTable(Section):
     """What is trained."""
 
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0, 1, 2), min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (0, 1, 2), min_length=1, description="Every row is trained with each."
+    )
     rows: tuple[AblationRow, ...] = Field(min_length=1, description="The first is what the others are compared with.")
 
     @field_validator("seeds")
@@ -179,6 +179,8 @@ def _cell(value: float | None, deviation: float | None, sign: str = "") -> str:
 
 
 def _spread(values: dict[str, list[float]]) -> tuple[dict[str, float], dict[str, float]]:
+    import numpy as np
+
     means = {key: float(np.mean(of_key)) for key, of_key in values.items()}
     return means, {key: float(np.std(of_key, ddof=1)) for key, of_key in values.items() if len(of_key) > 1}
 
@@ -191,6 +193,8 @@ def _finish(folder: Path, identity: str, label: str, arguments: list[str]) -> di
         figures: dict[str, float] = json.loads(kept.read_text())
         return figures
     _LOG.info(f"{label}: {' '.join(arguments)}")
+    from rec_sys.bundle import Bundle
+
     bundle = Bundle(train([*arguments, f"run_dir={quote(run_dir)}"]))
     metrics = bundle.metrics()
     figures = {f"{split} {key}": value for split in ("validation", "test") for key, value in metrics[split].items()}
@@ -242,6 +246,8 @@ def _identify(settings: Settings, seed: int, fingerprint: str) -> str:
     shape = settings.model_copy(update={"seed": seed}).model_dump_json(
         exclude={"output_dir": True, "run_dir": True, "tracking": True, "trainer": {"progress", "num_threads"}}
     )
+    from rec_sys.bundle import hash_code
+
     return hashlib.sha256(f"{shape} {fingerprint} {hash_code()}".encode()).hexdigest()[:16]
 
 

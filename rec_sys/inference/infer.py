@@ -7,25 +7,23 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rec_sys.console import print_table
 from rec_sys.contracts import InputError
 from rec_sys.entry import run_entry
 from rec_sys.files import atomic_file
-from rec_sys.inference.backends import Backends
-from rec_sys.inference.batch_export import export_users
-from rec_sys.inference.contract import RecommendationAnswer, RecommendationRequest, parse
-from rec_sys.inference.recommender import Recommender
 from rec_sys.settings import CommandSettings, IndexSettings, InferenceSettings
+
+if TYPE_CHECKING:
+    from rec_sys.inference.contract import RecommendationAnswer, RecommendationRequest
 
 _SHOWN_SNIPPET = 60  # characters
 _SHOWN_REVIEWS = 3
-_FILE_WIDTH = 500  # characters; the table takes what it needs
 
 
 class InferSettings(CommandSettings):
@@ -70,7 +68,9 @@ def run(settings: InferSettings) -> None:
         )
 
 
-def _read_request(settings: InferSettings) -> RecommendationRequest:
+def _read_request(settings: InferSettings) -> "RecommendationRequest":
+    from rec_sys.inference.contract import RecommendationRequest, parse
+
     content: dict[str, object] = {}
     if settings.reviews is not None:
         try:
@@ -88,12 +88,17 @@ def _read_request(settings: InferSettings) -> RecommendationRequest:
     return parse(RecommendationRequest, content)
 
 
-async def _recommend(settings: InferSettings, request: RecommendationRequest) -> RecommendationAnswer:
+async def _recommend(settings: InferSettings, request: "RecommendationRequest") -> "RecommendationAnswer":
+    from rec_sys.inference.recommender import Recommender
+
     async with Recommender(settings.index, settings.inference, settings.output_dir, settings.bundle) as recommender:
         return await recommender.recommend(request)
 
 
 async def _export(settings: InferSettings, users: Path) -> None:
+    from rec_sys.inference.backends import Backends
+    from rec_sys.inference.batch_export import export_users
+
     folder = settings.output or settings.output_dir / "recommendations" / users.stem
     backends = Backends(settings.index, settings.inference, settings.output_dir, settings.bundle)
     try:
@@ -107,7 +112,7 @@ async def _export(settings: InferSettings, users: Path) -> None:
     print(f"recommendations: {folder}")
 
 
-def _show(answer: RecommendationAnswer, settings: InferSettings) -> None:
+def _show(answer: "RecommendationAnswer", settings: InferSettings) -> None:
     text = answer.model_dump_json(indent=2)
     if settings.output is not None:
         with atomic_file(settings.output) as path:
@@ -119,13 +124,12 @@ def _show(answer: RecommendationAnswer, settings: InferSettings) -> None:
         print(f"for {answer.user_id or 'the reviews given'}")
         for line in attention_lines(answer):
             print(line)
-        # A file has no width: nothing is cut off there.
-        Console(width=None if sys.stdout.isatty() else _FILE_WIDTH).print(answer_table(answer))
+        print_table(answer_table(answer))
         for line in _remarks(answer, settings.reviews is not None):
             print(line)
 
 
-def answer_table(answer: RecommendationAnswer) -> Table:
+def answer_table(answer: "RecommendationAnswer") -> Table:
     """An answer for the terminal: one line a product, with the review that speaks most for it."""
     table = Table("", "product", "title", "score", "source", "because of")
     for place, column in enumerate(table.columns):
@@ -141,7 +145,7 @@ def answer_table(answer: RecommendationAnswer) -> Table:
     return table
 
 
-def attention_lines(answer: RecommendationAnswer) -> list[str]:
+def attention_lines(answer: "RecommendationAnswer") -> list[str]:
     """The reviews that the user vector is made of most; attention is the user's, the same for every product.
 
     Reasons are ordered by attention where a product's source is graph, so that those name the strongest.
@@ -157,7 +161,7 @@ def attention_lines(answer: RecommendationAnswer) -> list[str]:
     return lines
 
 
-def _remarks(answer: RecommendationAnswer, reviews_given: bool) -> list[str]:
+def _remarks(answer: "RecommendationAnswer", reviews_given: bool) -> list[str]:
     lines = [f"ignored: {ignored.field} ({ignored.asin}): {ignored.reason}" for ignored in answer.ignored]
     if answer.fallback is not None:
         lines.append(f"fallback: {answer.fallback}, because {answer.fallback_reason}")

@@ -10,7 +10,6 @@ from typing import Final
 
 from pydantic import Field
 
-from rec_sys.bundle import find_bundle
 from rec_sys.entry import run_entry
 from rec_sys.settings import CommandSettings, ExportSettings, TritonSettings
 
@@ -27,6 +26,8 @@ class ModelExportSettings(CommandSettings):
 
 def run(settings: ModelExportSettings) -> None:
     """Checks and publishes; prints a line for every model and, last, the repository."""
+    from rec_sys.bundle import find_bundle
+
     bundle = find_bundle(settings.bundle, settings.output_dir)
     _LOG.info(f"bundle: {bundle.folder}")
     # What torch_geometric's import says of torch; nothing of it can be mended here.

@@ -10,21 +10,22 @@ import shlex
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from rec_sys.bundle import Bundle, find_bundle
 from rec_sys.contracts import BundleFile, InputError
 from rec_sys.entry import run_entry
 from rec_sys.processes import overrides
 from rec_sys.serving.commands import Command
-from rec_sys.serving.curl_lines import curl_lines
 from rec_sys.serving.listening import listen
 from rec_sys.settings import CommandSettings, ServingSettings, TritonSettings
 from triton_utils.core import find_core
 from triton_utils.server import choose_ports
+
+if TYPE_CHECKING:
+    from rec_sys.bundle import Bundle
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -51,6 +52,8 @@ def run(settings: DemoSettings) -> None:
     Raises:
         InputError: A step failed, or a server ended.
     """
+    from rec_sys.serving.curl_lines import curl_lines
+
     check_places(settings)
     bundle = prepare(settings)
     with ExitStack() as stack:
@@ -85,12 +88,14 @@ def check_places(settings: DemoSettings) -> None:
         choose_ports(TritonSettings(grpc_port=settings.triton_port, http_port=0, metrics_port=0))
 
 
-def prepare(settings: DemoSettings) -> Bundle:
+def prepare(settings: DemoSettings) -> "Bundle":
     """The bundle to serve, exported and published; trained first where there is none.
 
     Raises:
         InputError: A step failed.
     """
+    from rec_sys.bundle import find_bundle
+
     output_dir = settings.output_dir.absolute()
     if settings.bundle is None and not any((output_dir / "bundles").glob(f"*/{BundleFile.MANIFEST}")):
         _LOG.info("demo: no bundle yet: training on the sample")

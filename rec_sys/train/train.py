@@ -10,19 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.console import Console
-
-from rec_sys.data.dataset import PreparedDataset
-from rec_sys.data.prepare import prepare
-from rec_sys.data.splits import Split, split_reviews
+from rec_sys.console import print_table
 from rec_sys.entry import run_entry
 from rec_sys.settings import Settings
-from rec_sys.train.run_folder import RunFolder, is_first_process
 
 if TYPE_CHECKING:
+    from rec_sys.data.dataset import PreparedDataset
+    from rec_sys.data.splits import Split
     from rec_sys.graph.review_graph import ReviewGraph
     from rec_sys.tracking import Tracker
     from rec_sys.train.lightning_module import ReviewGraphLearner
+    from rec_sys.train.run_folder import RunFolder
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -39,6 +37,8 @@ LIBRARY_NOISE = (
 
 def run(settings: Settings) -> None:
     """Trains, measures and writes the bundle; the last line printed is its path."""
+    from rec_sys.train.run_folder import RunFolder
+
     folder = RunFolder(settings)
     with folder.locked():
         bundle = train(settings, folder)
@@ -46,12 +46,15 @@ def run(settings: Settings) -> None:
         print(f"bundle: {bundle}")
 
 
-def train(settings: Settings, folder: RunFolder) -> Path | None:
+def train(settings: Settings, folder: "RunFolder") -> Path | None:
     """Trains in a folder that is held by the caller.
 
     Returns:
         The bundle's path; None in the worker processes of a multi-device run.
     """
+    from rec_sys.data.prepare import prepare
+    from rec_sys.data.splits import split_reviews
+
     dataset = prepare(settings.data, settings.output_dir)
     _LOG.info(
         f"data: {dataset.summary.num_reviews:,} reviews, {dataset.summary.num_users:,} users,"
@@ -71,10 +74,10 @@ def train(settings: Settings, folder: RunFolder) -> Path | None:
 
 def _learn(
     settings: Settings,
-    folder: RunFolder,
-    dataset: PreparedDataset,
+    folder: "RunFolder",
+    dataset: "PreparedDataset",
     graph: "ReviewGraph",
-    split: Split,
+    split: "Split",
     text_encoder: str,
 ) -> Path | None:
     for message in LIBRARY_NOISE:
@@ -87,6 +90,7 @@ def _learn(
     from rec_sys.train.calibration import choose_rating_share, scale_rating_term
     from rec_sys.train.fitting import fit, limit_threads
     from rec_sys.train.lightning_module import ReviewGraphLearner, best_epoch
+    from rec_sys.train.run_folder import is_first_process
 
     limit_threads(settings.trainer)
     folder.sweep(f"{dataset.summary.fingerprint} {text_encoder}")
@@ -95,7 +99,7 @@ def _learn(
     with Tracker(tracking, settings.output_dir, folder.name) as tracker:
         tracker.log_settings(settings.model_dump(mode="json"))
 
-        def learn(fitted: Split, checkpoints: Path, epochs: int | None) -> "tuple[ReviewGraphLearner, bool]":
+        def learn(fitted: "Split", checkpoints: Path, epochs: int | None) -> "tuple[ReviewGraphLearner, bool]":
             builders = make_builders(graph, fitted, settings)
             model = make_model(graph, fitted, builders["train"], settings)
             learner = ReviewGraphLearner(model, settings.trainer, settings.evaluation, settings.seed, fitted, builders)
@@ -135,7 +139,7 @@ def _learn(
         log_results(tracker, metrics, bundle, pictures)
     folder.clear()
     for table in results.results_tables(metrics):
-        Console().print(table)
+        print_table(table)
     return bundle
 
 

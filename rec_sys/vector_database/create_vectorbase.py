@@ -5,17 +5,17 @@
 
 import logging
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import Field
 
-from rec_sys.bundle import Bundle, find_bundle
 from rec_sys.entry import run_entry
 from rec_sys.settings import CommandSettings, IndexSettings
-from rec_sys.vector_database.catalogue import read_catalogue
-from rec_sys.vector_database.contract import IndexVersion
-from rec_sys.vector_database.opening import open_publisher
-from rec_sys.vector_database.publication import IndexPublisher
+
+if TYPE_CHECKING:
+    from rec_sys.bundle import Bundle
+    from rec_sys.vector_database.contract import IndexVersion
+    from rec_sys.vector_database.publication import IndexPublisher
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -32,6 +32,9 @@ class CreateVectorbaseSettings(CommandSettings):
 
 def run(settings: CreateVectorbaseSettings) -> None:
     """Does what is asked; the last line printed says which version is served."""
+    from rec_sys.bundle import find_bundle
+    from rec_sys.vector_database.opening import open_publisher
+
     publisher = open_publisher(settings.index)
     if settings.action == "publish":
         version = publish(find_bundle(settings.bundle, settings.output_dir), publisher)
@@ -51,8 +54,11 @@ def run(settings: CreateVectorbaseSettings) -> None:
     print(f"index: {publisher.place} serves {version.name}")
 
 
-def publish(bundle: Bundle, publisher: IndexPublisher) -> IndexVersion:
+def publish(bundle: "Bundle", publisher: "IndexPublisher") -> "IndexVersion":
     """Serves a bundle's products; raises as `IndexPublisher.publish` and `read_catalogue`."""
+    from rec_sys.bundle import Bundle
+    from rec_sys.vector_database.catalogue import read_catalogue
+
     verified = Bundle(bundle.folder, verify=True)
     catalogue = read_catalogue(verified)
     entries = "no memory" if catalogue.memory is None else f"a memory of {catalogue.memory.nnz:,} weights"

@@ -11,8 +11,9 @@ import pytest
 
 from rec_sys.contracts import BundleFile, InputError
 from rec_sys.entry import compose_settings
-from rec_sys.experiments.index_benchmark import REPORT, IndexBenchmarkSettings
-from rec_sys.experiments.index_benchmark import run as run_benchmark
+from rec_sys.experiments.index_benchmark.index_benchmark import REPORT
+from rec_sys.experiments.index_benchmark.index_benchmark import run as run_benchmark
+from rec_sys.experiments.index_benchmark.settings import IndexBenchmarkSettings
 from rec_sys.settings import EdgeIndex, ServerIndex
 from rec_sys.vector_database.contract import ProductQuery, UserTaste
 from rec_sys.vector_database.create_vectorbase import CreateVectorbaseSettings, run

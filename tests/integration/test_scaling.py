@@ -14,7 +14,8 @@ import pytest
 from rec_sys.contracts import InputError
 from rec_sys.entry import compose_settings
 from rec_sys.experiments.scaling.one_epoch import STAGES
-from rec_sys.experiments.scaling.scaling import REPORT, ScalingSettings, compare, report_table, run
+from rec_sys.experiments.scaling.scaling import REPORT, compare, report_table, run
+from rec_sys.experiments.scaling.settings import ScalingSettings
 
 SMALL = ("model.dim=16", "graph.user_reviews=8", "graph.product_reviews=4", "trainer.num_candidates=16")
 

@@ -36,6 +36,7 @@ def commands() -> dict[str, type[Section]]:
     return found
 
 
+@cache
 def request(config_name: str, *overrides: str) -> Request:
     return Request(commands()[config_name], CONFIG_DIR, config_name, overrides)
 

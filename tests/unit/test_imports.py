@@ -17,7 +17,8 @@ DEMO = "rec_sys.serving.demo"
 # own level or above.
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("contracts", "ragged"),
-    ("settings", "files", "scoring", "processes", "bound_process", "progress"),
+    ("settings", "files", "console", "scoring", "processes", "bound_process"),
+    ("progress",),
     ("settings_defaults",),
     ("settings_request",),
     ("settings_errors",),

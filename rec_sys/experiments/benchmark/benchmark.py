@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
-from rich.console import Console
 from rich.table import Table
 
+from rec_sys.console import print_table
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.data.prepare import prepare
 from rec_sys.experiments.benchmark.results import (
@@ -64,7 +64,7 @@ def run(settings: BenchmarkSettings) -> None:
         _LOG.info(f"report: {folder.path / REPORT_FILE}")
         record_rows(settings.tracking, settings.output_dir.absolute(), folder.path, [one.row for one in finished])
     for table in _tables([one.row for one in finished], settings.shown_k):
-        Console().print(table)
+        print_table(table)
     print(f"results: {folder.results}", flush=True)
     if any(one.row["status"] == "failed" for one in finished):
         sys.exit(1)

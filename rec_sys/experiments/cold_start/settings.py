@@ -10,8 +10,12 @@ from rec_sys.settings import Section, Settings
 class ColdStartProtocol(Section):
     """Which users and products count as unknown."""
 
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0,), min_length=1)
-    history_lengths: tuple[Annotated[int, Field(ge=0)], ...] = Field((0, 1, 2), min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (0,), min_length=1, description="One training of the whole model and one without the withheld products each."
+    )
+    history_lengths: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (0, 1, 2), min_length=1, description="The first reviews that are known of a user."
+    )
     withheld_share: float = Field(0.1, gt=0, lt=1, description="Of the products.")
     first_reviews: int = Field(3, ge=1, description="Reviews that place a withheld product.")
 

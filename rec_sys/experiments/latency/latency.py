@@ -13,21 +13,19 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
 import httpx
 import numpy as np
-from pydantic import Field
-from rich.console import Console
 
+from rec_sys.console import print_table
 from rec_sys.contracts import InputError
 from rec_sys.experiments.latency.latency_report import LatencyRow, markdown, summarise, table
+from rec_sys.experiments.latency.settings import LatencySettings
 from rec_sys.files import atomic_folder
 from rec_sys.inference.backends import Backends
 from rec_sys.inference.contract import RecommendationAnswer, RecommendationRequest, Review, Runtime, StepTimes
 from rec_sys.inference.recommender import Recommender
-from rec_sys.settings import CommandSettings, IndexSettings, InferenceSettings, Section, TritonSettings
 from triton_utils.server import TritonServer
 
 Ask = Callable[[RecommendationRequest], Awaitable[StepTimes]]
@@ -44,34 +42,6 @@ _SENTENCES: Final = (
 )
 
 
-class LatencyMeasurement(Section):
-    """What is measured."""
-
-    runtimes: tuple[Literal["in_process", "triton"], ...] = Field(("in_process", "triton"), min_length=1)
-    texts: tuple[Literal["embedded", "new"], ...] = Field(
-        ("embedded", "new"), min_length=1, description="embedded: users of the bundle; new: reviews never read before."
-    )
-    concurrent: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field(
-        (1, 8, 32), min_length=1, description="Users who ask, each as soon as the answer before is there."
-    )
-    seconds: float = Field(5.0, gt=0, le=600, description="For each row of the table.")
-    new_reviews: int = Field(3, ge=1, le=50, description="Sent with a request, each with a text of its own.")
-    start_triton: bool = Field(True, description="False: ask the one at inference.triton_url.")
-    gateway_url: str | None = Field(None, pattern=r"^https?://", description="Also ask this service over HTTP.")
-    gateway_token: str | None = Field(None, repr=False)
-    seed: int = Field(0, ge=0)
-
-
-class LatencySettings(CommandSettings):
-    """Everything config/latency.yaml composes."""
-
-    bundle: Path | None = Field(None, description="Empty: the one that the index was made from.")
-    index: IndexSettings
-    inference: InferenceSettings
-    triton: TritonSettings
-    measurement: LatencyMeasurement
-
-
 def run(settings: LatencySettings) -> None:
     """Measures and writes; the last line printed is the report's folder."""
     rows = asyncio.run(_measure(settings))
@@ -81,7 +51,7 @@ def run(settings: LatencySettings) -> None:
         report = {**about, "rows": [asdict(row) for row in rows]}
         (building / "latency.json").write_text(json.dumps(report, indent=2) + "\n")
         (building / "latency.md").write_text(markdown(rows, about))
-    Console().print(table(rows))
+    print_table(table(rows))
     print(f"latency: {folder}")
 
 

@@ -9,34 +9,22 @@ import multiprocessing
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from pydantic import Field
-from rich.console import Console
 from rich.table import Table
 
+from rec_sys.console import error_console, print_table
 from rec_sys.contracts import InputError
 from rec_sys.data.synthetic_table import (
     COLUMNS,
     INTERACTION_COLUMNS,
-    REVIEWS_A_PRODUCT,
     write_synthetic_table,
     write_synthetic_vectors,
 )
 from rec_sys.experiments.scaling.one_epoch import STAGES, measure_to_file
+from rec_sys.experiments.scaling.settings import ScalingSettings
 from rec_sys.files import atomic_folder, writable_folder
-from rec_sys.settings import (
-    CommandSettings,
-    EvaluationSettings,
-    GraphSettings,
-    ModelSettings,
-    Section,
-    Settings,
-    TableData,
-    TextSettings,
-    TrackingSettings,
-    TrainerSettings,
-)
+from rec_sys.settings import Settings, TableData, TextSettings, TrackingSettings
 
 REPORT: Final = "scaling.json"
 # Two copies of a float16 text vector, the table, its prepared copy and the graph's columns; measured, rounded up.
@@ -45,33 +33,12 @@ _ALL: Final = "all"
 _MEGABYTE: Final = 1e6
 
 
-class SizeSettings(Section):
-    """What is measured."""
-
-    sizes: tuple[Annotated[int, Field(ge=1_000)], ...] = Field(
-        (100_000, 1_000_000), min_length=1, description="Reviews; the first size is what the others are held against."
-    )
-    reviews_a_product: int = Field(REVIEWS_A_PRODUCT, ge=1, description="On average.")
-    text: bool = Field(True, description="Reviews have texts and stars; false: only who, what and when.")
-
-
-class ScalingSettings(CommandSettings):
-    """Everything config/scaling.yaml composes."""
-
-    seed: int = Field(0, ge=0, lt=2**31, description="Of every draw.")
-    graph: GraphSettings
-    model: ModelSettings
-    trainer: TrainerSettings
-    evaluation: EvaluationSettings
-    scaling: SizeSettings
-
-
 def run(settings: ScalingSettings) -> None:
     """Measures every size; the last line printed is the report's path."""
     folder = writable_folder(settings.output_dir) / "scaling"
     needed = BYTES_A_REVIEW * max(settings.scaling.sizes)
     refuse_small_disk(settings.output_dir, needed)
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = error_console()
     measured = []
     with atomic_folder(folder, bytes_needed=needed) as unfinished:
         for size in settings.scaling.sizes:
@@ -81,7 +48,7 @@ def run(settings: ScalingSettings) -> None:
             shutil.rmtree(scratch)
         report = compare(measured)
         (unfinished / REPORT).write_text(json.dumps(report, indent=2) + "\n")
-    Console().print(report_table(report))
+    print_table(report_table(report))
     print(f"scaling: {folder / REPORT}")
 
 

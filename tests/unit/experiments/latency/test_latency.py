@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from rec_sys.contracts import InputError
-from rec_sys.experiments.latency.latency import LatencySettings, closed_loop, run
+from rec_sys.experiments.latency.latency import closed_loop, run
 from rec_sys.experiments.latency.latency_report import LatencyRow, markdown, summarise
+from rec_sys.experiments.latency.settings import LatencySettings
 from rec_sys.inference.contract import RecommendationRequest, StepTimes
 from rec_sys.vector_database.catalogue import read_catalogue
 from rec_sys.vector_database.edge_index import EdgePublisher

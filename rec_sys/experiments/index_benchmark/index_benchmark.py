@@ -11,21 +11,20 @@ import time
 import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
-from pydantic import Field
 from qdrant_client import QdrantClient
-from rich.console import Console
 from rich.table import Table
 
 from rec_sys.bundle import Bundle
+from rec_sys.console import error_console, print_table
 from rec_sys.contracts import InputError, PayloadField
-from rec_sys.entry import run_entry
+from rec_sys.experiments.index_benchmark.settings import IndexBenchmarkSettings, MeasurementSettings
 from rec_sys.experiments.synthetic_bundle import write_synthetic_bundle
 from rec_sys.files import atomic_folder, writable_folder
-from rec_sys.settings import CommandSettings, EdgeIndex, IndexSettings, Section, ServerIndex
+from rec_sys.settings import EdgeIndex, ServerIndex
 from rec_sys.vector_database.catalogue import Catalogue, read_catalogue
 from rec_sys.vector_database.contract import (
     ProductAnswer,
@@ -43,26 +42,6 @@ from rec_sys.vector_database.server_publisher import ServerPublisher
 
 REPORT: Final = "benchmark.json"
 _WARM_UP: Final = 2  # questions that are not counted
-
-
-class MeasurementSettings(Section):
-    """What is measured."""
-
-    sizes: tuple[Annotated[int, Field(ge=100)], ...] = Field((9_922, 100_000), min_length=1, description="Products.")
-    dim: int = Field(128, ge=8, le=1024, description="Width of the product vectors.")
-    neighbours: int = Field(30, ge=0, le=1000, description="Entries of a product in the memory.")
-    questions: int = Field(500, ge=10, description="Asked of each kind.")
-    in_memory: bool = Field(True, description="Ask qdrant-client's in-memory mode too.")
-    in_memory_seconds: float = Field(20.0, gt=0, description="Time for each kind of question there.")
-
-
-class IndexBenchmarkSettings(CommandSettings):
-    """Everything config/index_benchmark.yaml composes."""
-
-    seed: int = Field(0, ge=0, lt=2**31, description="Of every draw.")
-    bundle: Path | None = Field(None, description="A bundle whose products are measured first.")
-    index: IndexSettings
-    measurement: MeasurementSettings
 
 
 @dataclass(frozen=True)
@@ -89,7 +68,7 @@ def run(settings: IndexBenchmarkSettings) -> None:
     if not isinstance(index, EdgeIndex):
         raise InputError("the benchmark measures Qdrant Edge", where="setting index", remedy="choose index=edge")
     folder = writable_folder(settings.output_dir) / "index_benchmark"
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = error_console()
 
     rows: list[Measurement] = []
     with atomic_folder(folder) as unfinished:
@@ -104,7 +83,7 @@ def run(settings: IndexBenchmarkSettings) -> None:
             rows += measure_size(size, settings.measurement, index, scratch, settings.seed)
             shutil.rmtree(scratch)
         (unfinished / REPORT).write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
-    Console().print(report_table(rows))
+    print_table(report_table(rows))
     print(f"benchmark: {folder / REPORT}")
 
 
@@ -225,7 +204,3 @@ def report_table(rows: list[Measurement]) -> Table:
         figures = f"{row.asked}", f"{row.p50:,.2f}", f"{row.p99:,.2f}", f"{row.recall:.4f}"
         table.add_row(*start, row.question, *figures, f"{row.publish_seconds:,.1f}" if first else "")
     return table
-
-
-if __name__ == "__main__":
-    run_entry(run, IndexBenchmarkSettings, "index_benchmark")
