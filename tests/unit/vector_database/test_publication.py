@@ -21,7 +21,7 @@ from rec_sys.vector_database.publication import (
 from rec_sys.vector_database.searching import answer
 from tests.product_indexes import make_catalogue
 
-SETTINGS = EdgeIndex(backend="edge", check_queries=20)
+SETTINGS = EdgeIndex(backend="edge", folder=Path("index"), check_queries=20)
 
 
 @pytest.fixture(scope="module")
