@@ -5,7 +5,7 @@ was not fitted on are answered too. Whoever it cannot answer gets popular produc
 """
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from rec_sys import ragged
 from rec_sys.baselines.reviews import Histories, TrainingReviews
 from rec_sys.data.interactions import BoolArray, FloatArray
 from rec_sys.settings import Section
-
-if TYPE_CHECKING:
-    from torch import nn
 
 POPULAR: Final = "popular"
 
@@ -88,7 +85,7 @@ class NetworkBaseline(Baseline):
     """
 
     settings: Section
-    _net: "nn.Module"
+    _net: Any  # a torch.nn.Module, whose parts have no types
 
     def __init__(self, settings: Section, seed: int = 0, num_threads: int = 0) -> None:
         super().__init__(seed, num_threads)
@@ -97,4 +94,4 @@ class NetworkBaseline(Baseline):
     @property
     def num_parameters(self) -> int:
         """The network's."""
-        return sum(weight.numel() for weight in self._net.parameters())
+        return int(sum(weight.numel() for weight in self._net.parameters()))
