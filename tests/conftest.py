@@ -50,6 +50,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: STAGES.index(item.path.relative_to(here).parts[0]))
 
 
+def pytest_sessionfinish() -> None:
+    """Leaves no process behind."""
+    if "tests.warm_processes" in sys.modules:
+        sys.modules["tests.warm_processes"].end_server()
+
+
 @pytest.fixture(autouse=True)
 def fixed_seeds() -> None:
     """The same random numbers for a test whether it runs alone or after others."""

@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,5 +97,5 @@ def train_here(capsys: pytest.CaptureFixture[str], output_dir: Path, *overrides:
 
 
 def training_command(output_dir: Path, *overrides: str) -> list[str]:
-    """The same as a command of its own."""
-    return [sys.executable, "-m", "rec_sys.train.train", *SMALL, f"output_dir={output_dir}", *overrides]
+    """The same as a command of its own: what stands after `python`."""
+    return ["-m", "rec_sys.train.train", *SMALL, f"output_dir={output_dir}", *overrides]

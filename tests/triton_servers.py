@@ -35,7 +35,7 @@ def children_of(process_id: int) -> list[int]:
     return found
 
 
-def until(condition: Callable[[], bool], seconds: float = 30) -> bool:
+def until(condition: Callable[[], bool], seconds: float = 200) -> bool:
     """Waits for a condition; False where it did not come true in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -2,8 +2,9 @@
 
 A batch is a window of the time order, so one bound, the window's start, serves all its products: no product vector
 has read a review of the window or of its future. Where products have no reviews to read (no text, no stars) a batch
-is all reviews of some users drawn at random instead: every place of a sequence is a target, and what its places share
-is read once. The transitions of those users are hidden from the product vectors.
+holds users drawn at random instead, each with all their reviews but for the two whom its ends cut: every place of a
+sequence is a target, and what its places share is read once. Those users' transitions are hidden from the product
+vectors.
 """
 
 from collections.abc import Iterator

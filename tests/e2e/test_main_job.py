@@ -4,7 +4,6 @@ import gzip
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -14,18 +13,14 @@ import pytest
 
 from rec_sys.bundle import Bundle
 from rec_sys.contracts import BundleFile, TowerFile
+from tests import warm_processes
+from tests.warm_processes import WarmProcess
 
 SMALL = ("experiment=quick", "trainer.max_epochs=2")
 REVIEW = {"reviewerID": "U1", "asin": "P1", "overall": 5.0, "reviewText": "Fine", "unixReviewTime": 1393545600}
 
 
-def run_command(module: str, *overrides: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", module, *overrides], capture_output=True, text=True, timeout=280, check=False
-    )
-    if check:
-        assert done.returncode == 0, done.stderr[-3000:]
-    return done
+TRAIN = "rec_sys.train.train"
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +36,10 @@ def output_dir(tmp_path_factory: pytest.TempPathFactory, text_cache_dir: Path) -
 
 @pytest.fixture(scope="module")
 def first(output_dir: Path) -> subprocess.CompletedProcess[str]:
-    return run_command("rec_sys.train.train", *SMALL, f"output_dir={output_dir}")
+    command = [sys.executable, "-m", TRAIN, *SMALL, f"output_dir={output_dir}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
 
 
 def test_the_last_line_names_a_whole_bundle(first: subprocess.CompletedProcess[str]) -> None:
@@ -78,8 +76,9 @@ def test_the_run_stands_in_mlflow(first: subprocess.CompletedProcess[str], outpu
 def test_the_second_run_embeds_nothing_and_finds_the_same_figures(
     first: subprocess.CompletedProcess[str], output_dir: Path
 ) -> None:
-    second = run_command("rec_sys.train.train", *SMALL, f"output_dir={output_dir}", "tracking=none")
+    second = warm_processes.run("-m", TRAIN, *SMALL, f"output_dir={output_dir}", "tracking=none", timeout=600)
 
+    assert second.returncode == 0, second.stderr[-3000:]
     assert "text: embedded 0 of" in second.stderr
     figures = [
         Bundle(Path(done.stdout.strip().splitlines()[-1].removeprefix("bundle: "))).metrics()
@@ -91,17 +90,18 @@ def test_the_second_run_embeds_nothing_and_finds_the_same_figures(
 def test_a_second_run_in_the_same_folder_is_refused(
     first: subprocess.CompletedProcess[str], output_dir: Path, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "rec_sys.train.train", *SMALL, f"output_dir={output_dir}", f"run_dir={tmp_path}"]
-    held = subprocess.Popen([*command, "tracking=none"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    command = ["-m", TRAIN, *SMALL, f"output_dir={output_dir}", f"run_dir={tmp_path}"]
+    held = WarmProcess(*command, "tracking=none")
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while not (tmp_path / ".lock").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(0.5)
-        refused = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        refused = warm_processes.run(*command, timeout=600)
     finally:
-        held.send_signal(signal.SIGKILL)
+        held.kill()
         held.wait()
+        held.close()
 
     assert refused.returncode == 2
     assert "another training run is at work" in refused.stderr
@@ -129,10 +129,10 @@ def test_bad_input_ends_with_code_2_and_one_clear_message(case: str, tmp_path: P
     path = tmp_path / "reviews.json"
     path.write_bytes(content)
 
-    done = run_command(
-        "rec_sys.train.train",
+    done = warm_processes.run(
+        *("-m", TRAIN),
         *("data=instruments_2014", f"data.reviews_path={path}", f"output_dir={tmp_path / 'out'}", "text=none"),
-        check=False,
+        timeout=600,
     )
 
     assert done.returncode == 2, done.stderr
@@ -152,7 +152,7 @@ def test_bad_input_ends_with_code_2_and_one_clear_message(case: str, tmp_path: P
 def test_wrong_settings_end_with_code_2_and_the_nearest_right_one(
     overrides: tuple[str, ...], said: str, tmp_path: Path
 ) -> None:
-    done = run_command("rec_sys.train.train", f"output_dir={tmp_path / 'out'}", *overrides, check=False)
+    done = warm_processes.run("-m", TRAIN, f"output_dir={tmp_path / 'out'}", *overrides, timeout=600)
 
     assert done.returncode == 2
     assert said in done.stderr
@@ -175,11 +175,11 @@ def test_weights_with_another_sha256_are_refused(tmp_path: Path) -> None:
         weights.write(bytes([last[0] ^ 1]))
 
     done = subprocess.run(
-        [sys.executable, "-m", "rec_sys.train.train", *SMALL, f"output_dir={tmp_path / 'out'}"],
+        [sys.executable, "-m", TRAIN, *SMALL, f"output_dir={tmp_path / 'out'}"],
         env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=600,
         check=False,
     )
 

@@ -42,7 +42,7 @@ def test_a_broken_off_table_is_finished_by_the_same_command(tmp_path: Path, monk
     assert [row["name"] for row in json.loads(partial.read_text())["rows"]] == ["whole"]
 
     command = [sys.executable, "-m", "rec_sys.experiments.ablation", *typed]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == f"ablation: {partial.with_name(ablation.TABLE)}"

@@ -1,9 +1,7 @@
 """The benchmark as a command: what it leaves, what a failing model does to it, and that no row is computed twice."""
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -15,10 +13,12 @@ import psutil
 import pytest
 
 from rec_sys.bundle import Bundle
+from tests import warm_processes
 from tests.training_runs import SMALL, write_table
+from tests.warm_processes import WarmProcess
 
 QUICK_BASELINES = "baselines=[popular,item_knn,rating_offsets]"
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 600
 
 
 @dataclass
@@ -40,15 +40,16 @@ class Ended:
 
 
 def command(folder: Path, *overrides: str) -> list[str]:
+    """What stands after `python`."""
     data = write_table(folder)
     return [
-        *(sys.executable, "-m", "rec_sys.experiments.benchmark", *data, *SMALL, "trainer.max_epochs=1"),
+        *("-m", "rec_sys.experiments.benchmark", *data, *SMALL, "trainer.max_epochs=1"),
         *(f"output_dir={folder / 'out'}", *overrides),
     ]
 
 
 def run(folder: Path, *overrides: str) -> Ended:
-    ended = subprocess.run(command(folder, *overrides), capture_output=True, text=True, check=False)
+    ended = warm_processes.run(*command(folder, *overrides), timeout=600)
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
@@ -56,7 +57,9 @@ def run(folder: Path, *overrides: str) -> Ended:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """Three baselines and our own model, recorded in MLflow."""
     recorded = ("tracking.enabled=true", "tracking.system_metrics=false")
-    return run(tmp_path_factory.mktemp("benchmark"), QUICK_BASELINES, *recorded)
+    line = [sys.executable, *command(tmp_path_factory.mktemp("benchmark"), QUICK_BASELINES, *recorded)]
+    ended = subprocess.run(line, capture_output=True, text=True, check=False)
+    return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
 def test_it_ends_well_and_its_last_line_names_the_results(whole: Ended) -> None:
@@ -148,20 +151,19 @@ def test_a_model_that_fails_says_so_and_the_others_go_on(tmp_path: Path) -> None
 def test_rows_that_were_done_before_a_kill_are_kept(tmp_path: Path) -> None:
     endless = "baseline_settings.gru4rec.epochs=10000"
     wish = ("baselines=[popular,item_knn,gru4rec]", "own_model=false")
-    first = subprocess.Popen(command(tmp_path, *wish, endless), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
-    assert first.stderr is not None
+    first = WarmProcess(*command(tmp_path, *wish, endless))
     for line in first.stderr:
-        if line.strip().endswith(b"s") and b"item_knn (train):" in line:
+        if line.strip().endswith("s") and "item_knn (train):" in line:
             break
     own = psutil.Process(first.pid)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not (learning := own.children(recursive=True)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert learning, "the third row has not begun"
-    os.kill(first.pid, signal.SIGKILL)
+    first.kill()
     first.wait()
-    first.stderr.close()
-    gone, alive = psutil.wait_procs(learning, timeout=20)
+    first.close()
+    gone, alive = psutil.wait_procs(learning, timeout=60)
     assert not alive, "a killed benchmark left its row's process behind"
     assert gone
 

@@ -55,7 +55,7 @@ def look(browser: str, page: Path, tmp_path: Path, width: int, *asked: str) -> s
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=600,
     )
 
 

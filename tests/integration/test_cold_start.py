@@ -13,7 +13,7 @@ def test_one_command_measures_users_with_few_reviews_and_withheld_products(tmp_p
     table = write_table(tmp_path)
     command = [sys.executable, "-m", "rec_sys.experiments.cold_start", *SMALL, *table, f"output_dir={tmp_path / 'out'}"]
     command += ["trainer.max_epochs=6", "cold_start.withheld_share=0.3", "cold_start.history_lengths=[0,2]"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     path = Path(done.stdout.splitlines()[-1].removeprefix("cold start: "))
     assert path.name == TABLE

@@ -1,9 +1,6 @@
 """The command as a user types it: what it prints, what it refuses, and with which exit code."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,9 +15,8 @@ from rec_sys.settings import EdgeIndex, ServerIndex
 from rec_sys.vector_database.contract import ProductQuery, UserTaste
 from rec_sys.vector_database.create_vectorbase import CreateVectorbaseSettings, run
 from rec_sys.vector_database.opening import open_index
+from tests import warm_processes
 from tests.product_indexes import make_catalogue, quick_folder
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -112,14 +108,8 @@ def test_bad_input_is_refused_where_it_stands(output_dir: Path, arguments: list[
 
 
 def test_a_refusal_is_one_message_and_exit_code_2(output_dir: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "rec_sys.vector_database.create_vectorbase", f"output_dir={output_dir}"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    module = "rec_sys.vector_database.create_vectorbase"
+    result = warm_processes.run("-m", module, f"output_dir={output_dir}", timeout=600)
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.startswith("error: there is no bundle yet\n")
     assert "Traceback" not in result.stderr

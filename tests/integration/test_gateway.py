@@ -43,7 +43,7 @@ class House:
     second: Bundle
 
     def settings(self, *overrides: str) -> GatewaySettings:
-        given = [f"output_dir={self.output_dir}", "inference.deadline_seconds=5", *overrides]
+        given = [f"output_dir={self.output_dir}", "inference.deadline_seconds=20", *overrides]
         return compose_settings(given, GatewaySettings, "gateway")
 
     def publisher(self, *overrides: str) -> EdgePublisher:

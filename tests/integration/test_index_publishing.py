@@ -1,10 +1,7 @@
 """While a version is published, readers go on; a process that is killed on the way changes nothing that is served."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -22,9 +19,9 @@ from rec_sys.vector_database.edge_folder import EdgeFolder
 from rec_sys.vector_database.edge_index import EdgeProductIndex, EdgePublisher
 from rec_sys.vector_database.exact import ExactRanking
 from rec_sys.vector_database.publication import compare, draw_users
+from tests import warm_processes
 from tests.product_indexes import make_catalogue, new_product, open_back_end, quick_folder
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 NUM_PRODUCTS = 200
 
 # A process that publishes bundles, each order in a child of its own; an order may be to die at a step.
@@ -117,14 +114,7 @@ def write(orders: list[tuple[EdgeIndex, list[Path], str | None]]) -> list[int]:
         {"settings": settings.model_dump(mode="json"), "bundles": [str(bundle) for bundle in bundles], "step": step}
         for settings, bundles, step in orders
     ]
-    result = subprocess.run(
-        [sys.executable, "-c", WRITER, json.dumps(given)],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    result = warm_processes.run("-c", WRITER, json.dumps(given), timeout=600)
     assert result.returncode == 0, result.stderr
     return [int(line) for line in result.stdout.split()]
 
@@ -210,7 +200,7 @@ class Askers:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)

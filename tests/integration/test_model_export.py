@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from rec_sys.modules.tower_parity import ParityCase, answer, example_inputs, par
 from rec_sys.settings import ExportSettings, TextSettings, TritonSettings
 from rec_sys.text.encoder import TextEncoder
 from rec_sys.text.weights import locate_weights
+from tests import warm_processes
 from tests.served_models import candidate, write_sums
 from tests.tower_bundles import PRODUCT_REVIEWS, USER_REVIEWS, write_tower_bundle
 from tests.triton_servers import needs_core
@@ -37,7 +37,6 @@ from triton_utils.client import TritonClient
 from triton_utils.repository import ModelRepository, Published
 from triton_utils.server import TritonServer
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 TEXT = TextSettings(num_threads=2, device="cpu")
 LENGTHS = (8, 16, 32, 64)
 SERVED = {TowerFile.USER: ServedModel.USER_TOWER, TowerFile.PRODUCT: ServedModel.PRODUCT_TOWER}
@@ -90,7 +89,7 @@ def server(published: list[Published]) -> Iterator[TritonServer]:
 
 def infer(server: TritonServer, model: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     async def ask() -> dict[str, np.ndarray]:
-        async with TritonClient(server.endpoints.grpc, deadline_seconds=60) as client:
+        async with TritonClient(server.endpoints.grpc, deadline_seconds=100) as client:
             return await client.infer(model, inputs)
 
     return asyncio.run(ask())
@@ -120,7 +119,7 @@ def test_triton_and_torch_agree_for_every_length_batch_and_missing_part(
     assert {(case.batch, case.length) for case in cases} == {(b, n) for b in (1, 3, 64) for n in LENGTHS}
 
     async def ask() -> None:
-        async with TritonClient(server.endpoints.grpc, deadline_seconds=60) as client:
+        async with TritonClient(server.endpoints.grpc, deadline_seconds=100) as client:
             for case in cases:
                 inputs = example_inputs(INPUTS[file], case, model.settings.dim)
                 found = await client.infer(SERVED[file], inputs)
@@ -249,9 +248,9 @@ def test_the_command_publishes_the_newest_bundle_without_an_encoder_where_it_rea
     outputs = tmp_path / "outputs"
 
     def run() -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "rec_sys.modules.model_export", f"output_dir={outputs}"]
+        command = ["-m", "rec_sys.modules.model_export", f"output_dir={outputs}"]
         command += [f"triton.model_repository={tmp_path / 'models'}", "export.check=onnxruntime", "export.lengths=[8]"]
-        return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+        return warm_processes.run(*command, timeout=600)
 
     refused = run()
     assert refused.returncode == 2

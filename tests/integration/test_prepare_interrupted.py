@@ -13,6 +13,8 @@ import polars as pl
 import pytest
 
 from rec_sys.data.dataset import PreparedDataset
+from tests import warm_processes
+from tests.warm_processes import WarmProcess
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -21,8 +23,8 @@ def _command(*overrides: str) -> list[str]:
     return [sys.executable, "-m", "rec_sys.data.prepare", *overrides]
 
 
-def _run(*overrides: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(_command(*overrides), cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+def _run(*overrides: str, environment: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+    return warm_processes.run("-m", "rec_sys.data.prepare", *overrides, timeout=600, environment=environment)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def many_reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _wait_for(folder: Path, pattern: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not list(folder.glob(pattern)):
         assert time.monotonic() < deadline, f"{pattern} never appeared"
         time.sleep(0.002)
@@ -50,7 +52,7 @@ def _left(folder: Path) -> list[str]:
 
 def test_a_killed_run_leaves_no_finished_folder_and_the_next_one_cleans_up(many_reviews: Path, tmp_path: Path) -> None:
     overrides = ("data=instruments_2018", f"data.reviews_path={many_reviews}", f"output_dir={tmp_path}")
-    process = subprocess.Popen(_command(*overrides), cwd=REPOSITORY, stdout=subprocess.DEVNULL)
+    process = WarmProcess("-m", "rec_sys.data.prepare", *overrides)
     home = tmp_path / "data"
     _wait_for(home, ".instruments_2018-*.unfinished/*/reviews-00000.parquet")
     os.kill(process.pid, signal.SIGKILL)
@@ -67,7 +69,7 @@ def test_a_full_disk_ends_in_one_message_and_leaves_nothing(many_reviews: Path, 
     overrides = ("data=instruments_2018", f"data.reviews_path={many_reviews}", f"output_dir={tmp_path}")
     # A limit on the size of a file (in kB) meets the same path as a full disk and needs no rights to set up.
     limited = ["bash", "-c", 'ulimit -f 48; exec "$@"', "bash", *_command(*overrides)]
-    failed = subprocess.run(limited, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+    failed = subprocess.run(limited, cwd=REPOSITORY, capture_output=True, text=True, timeout=600)
     assert failed.returncode == 2, failed.stderr
     assert "Traceback" not in failed.stderr
     assert "the disk is full" in failed.stderr
@@ -84,7 +86,7 @@ def test_two_runs_at_once_prepare_once(many_reviews: Path, tmp_path: Path) -> No
         )
         for _ in range(2)
     ]
-    outputs = [process.communicate(timeout=120) for process in both]
+    outputs = [process.communicate(timeout=600) for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     assert sum("already prepared" in errors for _, errors in outputs) == 1
     assert len(_left(tmp_path / "data")) == 1
@@ -117,14 +119,7 @@ def test_without_a_network_the_command_says_what_to_fetch(tmp_path: Path) -> Non
         ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"), "http://127.0.0.1:9"
     )
     environment |= {"NO_PROXY": "", "no_proxy": ""}
-    failed = subprocess.run(
-        _command("data=instruments_2014", f"output_dir={tmp_path}"),
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=environment,
-    )
+    failed = _run("data=instruments_2014", f"output_dir={tmp_path}", environment=environment)
     assert failed.returncode == 2, failed.stderr
     assert "reviews_Musical_Instruments_5.json.gz by hand" in failed.stderr
     assert str(tmp_path / "raw" / "reviews_Musical_Instruments_5.json.gz") in failed.stderr
@@ -157,7 +152,7 @@ def test_a_million_reviews_fit_into_little_memory(tmp_path: Path) -> None:
     )
     overrides = ["data=table", f"data.reviews_path={path}", f"output_dir={tmp_path / 'out'}"]
     done = subprocess.run(
-        [sys.executable, "-c", program, *overrides], cwd=REPOSITORY, capture_output=True, text=True, timeout=250
+        [sys.executable, "-c", program, *overrides], cwd=REPOSITORY, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr
     found, peak_kilobytes = (int(number) for number in done.stdout.split())

@@ -51,7 +51,7 @@ class Road:
 
     def run(self, script: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-c", script], cwd=self.folder, capture_output=True, text=True, timeout=120
+            [sys.executable, "-c", script], cwd=self.folder, capture_output=True, text=True, timeout=600
         )
 
     def run_with_triton(self, script: str) -> subprocess.CompletedProcess[str]:

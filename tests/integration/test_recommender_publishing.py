@@ -1,10 +1,7 @@
 """Users ask the recommender all the time while other processes publish, roll back and are killed."""
 
 import asyncio
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -19,8 +16,8 @@ from rec_sys.inference.recommender import Recommender
 from rec_sys.settings import EdgeIndex, InferenceSettings
 from tests.product_indexes import quick_folder
 from tests.serving_bundles import expected_answer, known_reviews, write_serving_bundle
+from tests.warm_processes import WarmProcess
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 USERS = [f"user {number}" for number in range(8)]
 LIMIT = 5
 
@@ -28,23 +25,16 @@ LIMIT = 5
 def command(folder: Path, *arguments: str) -> list[str]:
     module = "rec_sys.vector_database.create_vectorbase"
     quick = ("index.check_queries=4", "index.progress=false", "index.batch_bytes=10000")
-    return [sys.executable, "-m", module, f"output_dir={folder}", *quick, *arguments]
+    return ["-m", module, f"output_dir={folder}", *quick, *arguments]
 
 
-def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        command(folder, *arguments),
-        cwd=REPOSITORY,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+def start(folder: Path, *arguments: str) -> WarmProcess:
+    return WarmProcess(*command(folder, *arguments), together=True)
 
 
 async def finish(folder: Path, *arguments: str) -> None:
     process = start(folder, *arguments)
-    said, _ = await asyncio.to_thread(process.communicate, timeout=120)
+    said, _ = await asyncio.to_thread(process.communicate, timeout=600)
     assert process.returncode == 0, said
 
 
@@ -59,7 +49,7 @@ def kill_in_the_middle(folder: Path, bundle: Path) -> None:
             time.sleep(0.0005)
     finally:
         process.kill()
-    assert process.wait(60) == -signal.SIGKILL
+    assert process.wait(600) == -signal.SIGKILL
     process.communicate()
 
 

@@ -49,7 +49,7 @@ def settings_of(folder: Path, wire: Wire) -> tuple[EdgeIndex, ServerIndex]:
     common = {"check_queries": 4, "progress": False}
     return (
         EdgeIndex.model_validate({"backend": "edge", "folder": folder / "index", **common}),
-        ServerIndex.model_validate({"backend": "server", "url": wire.url, "timeout": 5, **common}),
+        ServerIndex.model_validate({"backend": "server", "url": wire.url, "timeout": 60, **common}),
     )
 
 

@@ -87,7 +87,7 @@ def test_a_killed_measurement_leaves_neither_files_nor_a_process(
             worker.kill()
         else:
             process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=600)
     assert process.returncode == exit_code
     assert not worker.is_running()
     assert list((tmp_path).rglob("*")) == []

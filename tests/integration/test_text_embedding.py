@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from rec_sys.settings import TextSettings
 from rec_sys.text.embedding import EmbeddedTexts, embed_texts
 from rec_sys.text.encoder import TextEncoder
 from rec_sys.text.store import VectorStore, make_keys
+from tests.warm_processes import WarmProcess
 
 # int8 scales a batch's activations together, so a vector shows in its second decimal which batch it was made in.
 SETTINGS = TextSettings(precision="int8", device="cpu", num_threads=1)
@@ -69,22 +68,16 @@ def _store(cache: Path) -> VectorStore:
 
 
 @contextmanager
-def _child(texts: list[str], cache: Path, name: str) -> Iterator["subprocess.Popen[str]"]:
+def _child(texts: list[str], cache: Path, name: str) -> Iterator[WarmProcess]:
     """A process that embeds, killed at the end where it still runs."""
     listed = cache.parent / f"{name}.txt"
     listed.write_text("\n".join(texts))
     arguments = [str(listed), SETTINGS.model_dump_json(), str(cache), str(cache.parent / f"{name}.npy")]
-    command = [sys.executable, "-c", CHILD, *arguments]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, start_new_session=True, **pipes) as process:
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
+    with WarmProcess("-c", CHILD, *arguments) as process:
+        yield process
 
 
-def _wait_until(condition: Callable[[], bool], process: "subprocess.Popen[str]", seconds: float = 120) -> None:
+def _wait_until(condition: Callable[[], bool], process: WarmProcess, seconds: float = 600) -> None:
     ends = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, process.communicate()
@@ -159,7 +152,7 @@ def test_work_that_was_killed_goes_on_and_equals_undisturbed_work(cache: Path, t
 def test_two_processes_share_the_work_and_embed_nothing_twice(cache: Path) -> None:
     shared, mine, yours = _reviews(400), _reviews(60, seed=1), _reviews(60, seed=2)
     with _child(shared + mine, cache, "one") as one, _child(shared + yours, cache, "two") as two:
-        answers = [process.communicate(timeout=240) for process in (one, two)]
+        answers = [process.communicate(timeout=600) for process in (one, two)]
     assert one.returncode == two.returncode == 0, answers
     counts = [tuple(map(int, out.split())) for out, _ in answers]
     assert sum(embedded for embedded, _ in counts) == 520

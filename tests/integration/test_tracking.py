@@ -116,7 +116,7 @@ def test_system_figures_are_sampled_while_the_run_lasts(output_dir: Path) -> Non
 
     with Tracker(TrackingSettings(), output_dir, "watched") as tracker:
         name = "system/cpu_utilization_percentage"
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 200
         while time.monotonic() < deadline and name not in read_run(tracker).data.metrics:
             time.sleep(0.5)
     assert tracker.run_id is not None
@@ -126,7 +126,7 @@ def test_system_figures_are_sampled_while_the_run_lasts(output_dir: Path) -> Non
 def train_beside_others(output_dir: Path, number: int, delay: float, together: Barrier) -> None:
     import mlflow.db  # noqa: F401  (the slow import, so that the processes reach the database at once)
 
-    together.wait(timeout=120)
+    together.wait(timeout=600)
     time.sleep(delay)
     with Tracker(PLAIN, output_dir, f"process {number}") as tracker:
         for step in range(20):
@@ -146,7 +146,7 @@ def test_processes_that_start_together_on_a_fresh_folder_all_complete(tmp_path: 
     for process in processes:
         process.start()
     for process in processes:
-        process.join(timeout=240)
+        process.join(timeout=600)
     assert [process.exitcode for process in processes] == [0, 0, 0]
 
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
@@ -174,7 +174,7 @@ def test_a_server_that_does_not_answer_is_named_at_once_with_its_remedy(tmp_path
         Tracker(TrackingSettings(uri=f"http://someone:secret@127.0.0.1:{port}"), tmp_path, "run"),
     ):
         pass
-    assert time.monotonic() - begin < 30
+    assert time.monotonic() - begin < 100
     assert f"127.0.0.1:{port}" in str(refusal.value)
     assert "secret" not in str(refusal.value)
     assert list(tmp_path.iterdir()) == []
@@ -191,7 +191,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) ->
     begin = time.monotonic()
     with pytest.raises(InputError, match="not a database"), Tracker(PLAIN, tmp_path, "run"):
         pass
-    assert time.monotonic() - begin < 30
+    assert time.monotonic() - begin < 100
     assert (tmp_path / "mlflow.db").read_text().startswith("notes of my own")
 
 
@@ -256,7 +256,7 @@ def test_a_run_calls_no_one_and_says_nothing(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=240,
+        timeout=600,
     )
     assert json.loads(finished.stdout) == {"asked": [], "telemetry": False}
     assert finished.stderr == ""

@@ -1,6 +1,7 @@
 """Several devices: here two processes on one CPU, which talk as two GPUs would."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 from rec_sys.bundle import Bundle
@@ -11,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_two_processes_train_one_model_and_one_of_them_writes_the_bundle(tmp_path: Path) -> None:
     command = training_command(tmp_path, *write_table(tmp_path), "trainer.devices=2", "trainer.strategy=auto")
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     bundles = list((tmp_path / "bundles").iterdir())
     assert done.stdout.splitlines()[-1] == f"bundle: {bundles[0]}"

@@ -1,16 +1,14 @@
 """What a killed run leaves is picked up, and the end is as if nothing had happened."""
 
-import os
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from rec_sys.train import results
 from tests.training_runs import train_here, training_command, write_table
+from tests.warm_processes import WarmProcess
 
-ROOT = Path(__file__).parents[2]
 LONG = ("trainer.max_epochs=6", "trainer.patience=2", "trainer.learning_rate=0.02")
 
 
@@ -27,19 +25,17 @@ def no_towers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def kill_after_epoch(number: int, output_dir: Path, *overrides: str) -> str:
     """Runs the command and ends it without warning when it reports that epoch; what it said until then."""
-    command = training_command(output_dir, *overrides)
-    run = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    run = WarmProcess(*training_command(output_dir, *overrides))
     said = ""
-    assert run.stderr is not None
     for line in run.stderr:
         said += line
         if f"epoch {number} of" in line:
             # The report comes before the epoch's checkpoint; the next epoch is under way when that is written.
             wait_for_checkpoint(output_dir, number)
-            os.kill(run.pid, signal.SIGKILL)
+            run.kill()
             break
     assert run.wait() == -signal.SIGKILL, said
-    run.stderr.close()
+    run.close()
     return said
 
 

@@ -73,7 +73,7 @@ def command(models: Path, folder: Path) -> Iterator[Command]:
         for process_id in (started.process.pid, started.triton):
             if is_running(process_id):
                 os.kill(process_id, signal.SIGKILL)
-        started.process.wait(20)
+        started.process.wait(200)
         assert started.process.stdout
         started.process.stdout.close()
 
@@ -93,21 +93,21 @@ def test_the_command_serves_until_a_signal_comes(
         assert re.fullmatch(r"metrics: http://127\.0\.0\.1:\d+/metrics", started.said[3])
         assert started.stubs
         started.process.send_signal(number)
-        assert started.process.wait(30) == code
+        assert started.process.wait(300) == code
         assert until(lambda: everything_ended(started))
 
 
 def test_nothing_is_left_when_the_command_is_killed(models: Path, tmp_path: Path) -> None:
     with command(models, tmp_path) as started:
         started.process.kill()
-        started.process.wait(20)
+        started.process.wait(200)
         assert until(lambda: everything_ended(started))
 
 
 def test_the_command_ends_when_triton_dies_and_says_how(models: Path, tmp_path: Path) -> None:
     with command(models, tmp_path) as started:
         os.kill(started.triton, signal.SIGKILL)
-        assert started.process.wait(30) == 2
+        assert started.process.wait(300) == 2
         assert until(lambda: everything_ended(started))
         message = started.errors.read_text()
     assert message.startswith("error: Triton ended while it was serving (ended by signal 9 (SIGKILL))")

@@ -194,11 +194,11 @@ def test_a_model_or_version_that_is_not_served_is_named(served: Served, model: s
 
 def test_http_and_metrics_answer_too(served: Served) -> None:
     endpoints = served.server.endpoints
-    with urllib.request.urlopen(f"{endpoints.http}/v2/models/sums/config", timeout=10) as response:
+    with urllib.request.urlopen(f"{endpoints.http}/v2/models/sums/config", timeout=100) as response:
         config = json.load(response)
     assert config["backend"] == "onnxruntime"
     served.ask(lambda client: client.infer("sums", some_entries(1, 8)))
-    with urllib.request.urlopen(endpoints.metrics, timeout=10) as response:
+    with urllib.request.urlopen(endpoints.metrics, timeout=100) as response:
         metrics = response.read().decode()
     assert 'nv_inference_request_success{model="sums",version="1"}' in metrics
 

@@ -93,7 +93,7 @@ def _write_until_killed(target: Path) -> None:
 
 
 def _wait_for_half(folder: Path) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 200
     while not list(folder.glob(".bundle.*/half")):
         assert time.monotonic() < deadline, "the writer never started"
         time.sleep(0.01)

@@ -74,7 +74,7 @@ def test_none_outlives_a_process_that_is_killed(module: str) -> None:
     parent.wait()
     parent.stdout.close()
     try:
-        assert until(lambda: not is_running(child), 10)
+        assert until(lambda: not is_running(child), 100)
     finally:
         if is_running(child):
             os.kill(child, signal.SIGKILL)

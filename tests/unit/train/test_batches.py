@@ -192,15 +192,14 @@ def test_bare_sequences_come_by_user_and_hide_those_users_transitions(seed: int,
         assert batch.users.backwards == backwards
         assert not batch.hide_ids.any()  # nothing else is known of a product
         users = columns.user_index[window]
-        assert (np.bincount(users)[users] >= 1).all()
-        assert len(set(users)) <= len(window)
+        # Whoever is in a batch is in it with all their reviews, but for those whom its two ends cut.
+        whole = np.bincount(columns.user_index[edges], minlength=columns.num_users)[np.unique(users)]
+        assert (np.unique(users, return_counts=True)[1] < whole).sum() <= 2
         hop = batch.products.hop
         assert hop is not None
         expected = builder.hop.read_without(users, np.arange(11))
         np.testing.assert_array_equal(hop.weight, expected.weight)
-        row, product = hop.neighbours.index[hop.neighbour].numpy(), np.repeat(np.arange(11), np.diff(hop.offsets))
-        predicted = set(zip(columns.product_index[window].tolist(), users.tolist(), strict=True))
-        assert predicted  # and what the history holds lies on the one side of the question
+        # What the history holds lies on the one side of the question.
         for query, edge in enumerate(window):
             own = batch.users.edges.row.numpy() == query
             read = batch.users.products.index[batch.users.product_of_edge].numpy()[own].tolist()
@@ -209,7 +208,6 @@ def test_bare_sequences_come_by_user_and_hide_those_users_transitions(seed: int,
                 [one for one in mine if one > edge][:5] if backwards else [one for one in mine if one < edge][::-1][:5]
             )
             assert read == columns.product_index[side].tolist()
-        assert len(row) == len(product)
 
 
 def test_an_unmasked_history_competes() -> None:

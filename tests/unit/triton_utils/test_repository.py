@@ -161,7 +161,7 @@ def link_and_die(source, target):
 room._link = link_and_die
 room.ModelRepository(Path({str(repository.folder)!r})).publish(candidate(Path({str(source)!r}), identity="second"))
 """
-    died = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, timeout=60)
+    died = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, timeout=600)
     assert died.returncode == -signal.SIGKILL
     assert files_of(repository.folder) == before
     assert len(list(tmp_path.glob(".models.sums.*"))) == 1  # what it left is not where Triton looks
