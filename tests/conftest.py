@@ -19,6 +19,7 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POL
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ[_name] = _THREADS
     os.environ.setdefault(_name, _THREADS)
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait leave the cores to the others
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Libraries that would call home or a hub answer at once that they cannot, also in child processes.

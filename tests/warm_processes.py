@@ -21,10 +21,10 @@ from typing import IO
 REPOSITORY = Path(__file__).resolve().parents[1]
 _HEAVY = (
     *("torch", "torch_geometric", "pytorch_lightning", "onnxruntime", "polars", "scipy.sparse", "sklearn.metrics"),
-    *("transformers", "qdrant_edge", "hydra", "rich.console"),
+    *("transformers", "qdrant_edge", "hydra", "rich.console", "mlflow", "mlflow.db"),
 )
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(list(_HEAVY))
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(list(_HEAVY))
 
 
 def end_server() -> None:
@@ -70,9 +70,9 @@ class WarmProcess:
         environment: Mapping[str, str] | None = None,
         together: bool = False,
     ) -> None:
-        pairs = [_CONTEXT.Pipe(duplex=False) for _ in range(1 if together else 2)]
+        pairs = [CONTEXT.Pipe(duplex=False) for _ in range(1 if together else 2)]
         given = dict(os.environ if environment is None else environment)
-        self._process = _CONTEXT.Process(target=_become, args=(arguments, given, folder, [pair[1] for pair in pairs]))
+        self._process = CONTEXT.Process(target=_become, args=(arguments, given, folder, [pair[1] for pair in pairs]))
         self._process.start()
         for reading, writing in pairs:
             writing.close()

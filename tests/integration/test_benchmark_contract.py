@@ -64,6 +64,7 @@ class OwnModel(Baseline):
     """
 
     name = "review_graph"
+    epochs = 30
 
     @property
     def num_parameters(self) -> int:
@@ -83,7 +84,7 @@ class OwnModel(Baseline):
         chosen = self.settings
         learner = ReviewGraphLearner(self.model, chosen.trainer, chosen.evaluation, chosen.seed, split, builders)
         optimizer = torch.optim.AdamW(self.model.parameters(), lr=5e-3)
-        for epoch in range(30):
+        for epoch in range(self.epochs):
             torch.manual_seed(epoch)
             batches = TrainingBatches(
                 builders["train"],
@@ -173,5 +174,7 @@ def settings() -> Settings:
 class TestOwnModel(PersonalBaselineContract):
     name = OwnModel.name
 
-    def make(self) -> Baseline:
-        return OwnModel(seed=3)
+    def make(self, epochs: int | None = None) -> Baseline:
+        model = OwnModel(seed=3)
+        model.epochs = epochs or model.epochs
+        return model

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import multiprocessing
 import os
 import socket
 import subprocess
@@ -18,6 +17,7 @@ import pytest
 from rec_sys.contracts import InputError
 from rec_sys.settings import TrackingSettings
 from rec_sys.tracking import Tracker
+from tests import warm_processes
 
 ROOT = Path(__file__).parents[2]
 PLAIN = TrackingSettings(system_metrics=False)
@@ -136,11 +136,11 @@ def train_beside_others(output_dir: Path, number: int, delay: float, together: B
 def test_processes_that_start_together_on_a_fresh_folder_all_complete(tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
-    spawn = multiprocessing.get_context("spawn")
+    forks = warm_processes.CONTEXT
     delays = [0.0, 0.0, 1.0]  # the last one comes while the others migrate
-    together = spawn.Barrier(len(delays))
+    together = forks.Barrier(len(delays))
     processes = [
-        spawn.Process(target=train_beside_others, args=(tmp_path, number, delay, together))
+        forks.Process(target=train_beside_others, args=(tmp_path, number, delay, together))
         for number, delay in enumerate(delays)
     ]
     for process in processes:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings
 THIS = SourceTree(Path(rec_sys.__file__).parents[1])
 
 
+@cache
 def settings(*overrides: str) -> BenchmarkSettings:
     return compose_settings(list(overrides), BenchmarkSettings, "benchmark")
 
