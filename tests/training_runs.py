@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,16 +85,17 @@ def settings_of(output_dir: Path, *overrides: str) -> Settings:
     return compose_settings([*SMALL, f"output_dir={output_dir}", *overrides], Settings)
 
 
-def train_here(capsys: pytest.CaptureFixture[str], output_dir: Path, *overrides: str) -> Run:
+def train_here(caplog: pytest.LogCaptureFixture, output_dir: Path, *overrides: str) -> Run:
     """Trains in this process."""
     from rec_sys.train.train import train
 
     settings = settings_of(output_dir, *overrides)
     folder = RunFolder(settings)
-    with folder.locked():
+    caplog.clear()
+    with folder.locked(), caplog.at_level(logging.INFO, "rec_sys"):
         path = train(settings, folder)
     assert path is not None
-    return Run(Bundle(path, verify=True), capsys.readouterr().err)
+    return Run(Bundle(path, verify=True), caplog.text)
 
 
 def training_command(output_dir: Path, *overrides: str) -> list[str]:

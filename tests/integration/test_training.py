@@ -29,9 +29,9 @@ RATING_FIGURES = {"rmse", "mae", "auc", "f1", "accuracy", "balanced_accuracy", "
 
 
 def test_a_training_learns_the_taste_and_leaves_a_whole_bundle(
-    tmp_path: Path, table: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, table: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = train_here(capsys, tmp_path, *table, "trainer.max_epochs=6")
+    run = train_here(caplog, tmp_path, *table, "trainer.max_epochs=6")
     test, popular = run.metrics["test"], run.metrics["baselines"]["popular"]
     assert test["ndcg_at_10_masked"] > 1.5 * popular["ndcg_at_10_masked"]
     assert test["rmse"] < run.metrics["baselines"]["rating_mean"]["rmse"]
@@ -63,10 +63,10 @@ def test_a_training_learns_the_taste_and_leaves_a_whole_bundle(
 
 @pytest.mark.usefixtures("no_towers")
 def test_one_seed_gives_equal_metrics_and_another_seed_others(
-    tmp_path: Path, table: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, table: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
     first, second, other = (
-        train_here(capsys, tmp_path / name, *table, f"seed={seed}") for name, seed in (("a", 5), ("b", 5), ("c", 6))
+        train_here(caplog, tmp_path / name, *table, f"seed={seed}") for name, seed in (("a", 5), ("b", 5), ("c", 6))
     )
     assert first.metrics == second.metrics
     assert first.epochs == second.epochs
@@ -77,10 +77,10 @@ def test_one_seed_gives_equal_metrics_and_another_seed_others(
 
 @pytest.mark.usefixtures("no_towers")
 def test_early_stopping_brings_the_best_epoch_back(
-    tmp_path: Path, table: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, table: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
     fast = ("trainer.max_epochs=30", "trainer.patience=3", "trainer.learning_rate=0.03", "model.dropout=0")
-    run = train_here(capsys, tmp_path, *table, *fast)
+    run = train_here(caplog, tmp_path, *table, *fast)
     figures = [figure for _, figure in run.epochs]
     best = int(np.argmax(figures))
     assert len(figures) == best + 1 + 3 < 30
@@ -90,7 +90,7 @@ def test_early_stopping_brings_the_best_epoch_back(
 
 @pytest.mark.usefixtures("no_towers")
 def test_a_refit_trains_on_validation_for_as_many_epochs_as_were_best(
-    tmp_path: Path, table: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, table: tuple[str, ...], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rec_sys.train import fitting
 
@@ -105,7 +105,7 @@ def test_a_refit_trains_on_validation_for_as_many_epochs_as_were_best(
     monkeypatch.setattr(fitting, "fit", watch)
     fast = ("trainer.max_epochs=5", "trainer.patience=2", "trainer.learning_rate=0.03", "evaluation.refit=true")
     fast = (*fast, "model.memory=none")  # the epochs' figures are the towers' own
-    run = train_here(capsys, tmp_path, *table, *fast)
+    run = train_here(caplog, tmp_path, *table, *fast)
     figures = [figure for _, figure in run.epochs[: fitted[0][2]]]
     best = int(np.argmax(figures)) + 1
     (_, train, _), (asked, more, trained) = fitted
@@ -118,30 +118,30 @@ def test_a_refit_trains_on_validation_for_as_many_epochs_as_were_best(
 @pytest.mark.usefixtures("no_towers")
 @pytest.mark.parametrize("protocol", ["random_split", "global_time"])
 def test_the_other_protocols_train(
-    tmp_path: Path, table: tuple[str, ...], capsys: pytest.CaptureFixture[str], protocol: str
+    tmp_path: Path, table: tuple[str, ...], caplog: pytest.LogCaptureFixture, protocol: str
 ) -> None:
-    run = train_here(capsys, tmp_path, *table, f"evaluation={protocol}", "model=gat", "trainer.max_epochs=2")
+    run = train_here(caplog, tmp_path, *table, f"evaluation={protocol}", "model=gat", "trainer.max_epochs=2")
     asked = run.metrics["test"]["num_queries"]
     assert asked == 5 if protocol == "random_split" else 20 < asked <= 42
     assert set(run.metrics["test"]) >= RATING_FIGURES
 
 
 @pytest.mark.usefixtures("no_towers")
-def test_sequences_train_without_text_stars_and_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = train_here(capsys, tmp_path, *write_sequences(tmp_path), "trainer.max_epochs=6", "trainer.learning_rate=0.02")
+def test_sequences_train_without_text_stars_and_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = train_here(caplog, tmp_path, *write_sequences(tmp_path), "trainer.max_epochs=6", "trainer.learning_rate=0.02")
     assert not RATING_FIGURES & set(run.metrics["test"])
     assert set(run.metrics["baselines"]) == {"popular"}
     assert run.metrics["test"]["ndcg_at_10_masked"] > 1.5 * run.metrics["baselines"]["popular"]["ndcg_at_10_masked"]
     assert not run.bundle.manifest.has_time
     assert len(run.bundle.history_text()) == 0
     with pytest.raises(InputError, match="needs times"):
-        train_here(capsys, tmp_path, *write_sequences(tmp_path), "evaluation=global_time")
+        train_here(caplog, tmp_path, *write_sequences(tmp_path), "evaluation=global_time")
 
 
 def test_without_a_tower_the_memory_ranks_alone_and_the_bundle_is_whole(
-    tmp_path: Path, table: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, table: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = train_here(capsys, tmp_path, *table, "model.tower=none", "evaluation.refit=true")
+    run = train_here(caplog, tmp_path, *table, "model.tower=none", "evaluation.refit=true")
     assert run.epochs == []
     test, baselines = run.metrics["test"], run.metrics["baselines"]
     assert test["ndcg_at_10_masked"] > 1.5 * baselines["popular"]["ndcg_at_10_masked"]
@@ -169,12 +169,12 @@ MISSING = {
 @pytest.mark.usefixtures("no_towers")
 @pytest.mark.parametrize("missing", MISSING)
 def test_what_is_missing_is_done_without(
-    tmp_path: Path, table: tuple[str, ...], capsys: pytest.CaptureFixture[str], missing: str
+    tmp_path: Path, table: tuple[str, ...], caplog: pytest.LogCaptureFixture, missing: str
 ) -> None:
     overrides = [one for one in (*table, *MISSING[missing]) if not one.startswith("~")]
     if missing == "texts":
         overrides = [one for one in overrides if not one.startswith("text.vectors_path") and one != "text=given"]
-    run = train_here(capsys, tmp_path, *overrides, "trainer.max_epochs=2")
+    run = train_here(caplog, tmp_path, *overrides, "trainer.max_epochs=2")
     assert (RATING_FIGURES & set(run.metrics["test"]) == set()) == (missing == "ratings")
     assert 0 < run.metrics["test"]["ndcg_at_10"] <= 1
     assert run.bundle.manifest.has_time == (missing != "times")
@@ -185,7 +185,7 @@ def test_what_is_missing_is_done_without(
 
 
 def test_every_user_with_one_review_is_refused_before_anything_is_trained(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     lines = ["user_id,asin,rating,timestamp,text"] + [
         f"u{row},p{row % 7},5,{1_400_000_000 + row},good {row}" for row in range(40)
@@ -193,6 +193,6 @@ def test_every_user_with_one_review_is_refused_before_anything_is_trained(
     (tmp_path / "reviews.csv").write_text("\n".join(lines))
     with pytest.raises(InputError, match="leaves no validation reviews"):
         train_here(
-            capsys, tmp_path, "data=table", f"data.reviews_path={tmp_path / 'reviews.csv'}", "text=none"
+            caplog, tmp_path, "data=table", f"data.reviews_path={tmp_path / 'reviews.csv'}", "text=none"
         )  # fmt: skip
     assert not list(tmp_path.rglob("bundles"))

@@ -54,13 +54,13 @@ def wait_for_checkpoint(output_dir: Path, epochs: int) -> None:
 
 @pytest.mark.usefixtures("no_towers")
 def test_a_killed_run_ends_with_the_metrics_of_an_undisturbed_one(
-    tmp_path: Path, table: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, table: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
-    whole = train_here(capsys, tmp_path / "whole", *table, *LONG)
+    whole = train_here(caplog, tmp_path / "whole", *table, *LONG)
     said = kill_after_epoch(3, tmp_path / "killed", *table, *LONG)
     assert "resume" not in said
     assert not list((tmp_path / "killed").glob("bundles/*"))
-    resumed = train_here(capsys, tmp_path / "killed", *table, *LONG)
+    resumed = train_here(caplog, tmp_path / "killed", *table, *LONG)
     assert "resume: an interrupted run" in resumed.said
     # No finished epoch is trained again, though the third need not have been the best.
     assert resumed.epochs == whole.epochs[3:]
@@ -76,7 +76,7 @@ def test_a_run_killed_after_its_training_does_not_train_an_epoch_more(
     tmp_path: Path,
     table: tuple[str, ...],
     overrides: tuple[str, ...],
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def die(*_: object) -> None:
@@ -84,12 +84,12 @@ def test_a_run_killed_after_its_training_does_not_train_an_epoch_more(
 
     monkeypatch.setattr(results, "export_towers", die)
     with pytest.raises(KilledWhileExporting):
-        train_here(capsys, tmp_path, *table, *overrides)
-    said = capsys.readouterr().err
+        train_here(caplog, tmp_path, *table, *overrides)
+    said = caplog.text
     monkeypatch.setattr(results, "export_towers", lambda *_: {})
-    resumed = train_here(capsys, tmp_path, *table, *overrides)
+    resumed = train_here(caplog, tmp_path, *table, *overrides)
     assert "epoch 1 of" in said
     assert resumed.epochs == []
-    undisturbed = train_here(capsys, tmp_path, *table, *overrides)
+    undisturbed = train_here(caplog, tmp_path, *table, *overrides)
     assert undisturbed.metrics == resumed.metrics
     assert len(undisturbed.epochs) >= 2
