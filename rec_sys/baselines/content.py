@@ -6,20 +6,11 @@ import numpy.typing as npt
 from rec_sys import ragged
 from rec_sys.baselines.contract import Baseline
 from rec_sys.baselines.reviews import Histories, TrainingReviews
-from rec_sys.baselines.settings import NoSettings
 from rec_sys.data.interactions import BoolArray, FloatArray
 
 
 class ContentBaseline(Baseline):
     """Cosine of mean text vectors: a user is the mean of their reviews, a product the mean of its training reviews."""
-
-    def __init__(self, settings: NoSettings, seed: int = 0, num_threads: int = 0) -> None:
-        super().__init__(seed, num_threads)
-
-    @property
-    def num_parameters(self) -> int:
-        """The table of products."""
-        return int(self._products.size)
 
     def can_answer(self, histories: Histories) -> BoolArray:
         """Whether any review of the history has a text."""
@@ -29,6 +20,7 @@ class ContentBaseline(Baseline):
         if not (reviews.text_row >= 0).any():
             raise ValueError("no training review has a text")
         self._products = self._means(reviews.product_index, reviews.text_row, reviews.num_products)
+        self.num_parameters = self._products.size
         self._silent = ~np.any(self._products, axis=1)
 
     def _score(self, histories: Histories) -> FloatArray:

@@ -21,13 +21,20 @@ class Baseline(ABC):
     """A recommender to be measured; a subclass says how it learns and how it scores.
 
     Args:
+        settings: The baseline's own.
         seed: Seeds whatever it draws.
         num_threads: Threads it may use; 0 = every core.
+
+    Attributes:
+        num_parameters: How many numbers were learned; `_fit` sets it.
     """
 
     name: str = "baseline"
+    num_parameters: int = 0
+    settings: Section
 
-    def __init__(self, seed: int = 0, num_threads: int = 0) -> None:
+    def __init__(self, settings: Section, seed: int = 0, num_threads: int = 0) -> None:
+        self.settings = settings
         self.seed = seed
         self.num_threads = num_threads
 
@@ -61,11 +68,6 @@ class Baseline(ABC):
         known = np.append(self.counts, 0)[histories.products] > 0
         return ragged.count_in_rows(histories.offsets, known) > 0
 
-    @property
-    def num_parameters(self) -> int:
-        """How many numbers were learned."""
-        return 0
-
     @abstractmethod
     def _fit(self, reviews: TrainingReviews) -> None:
         """Learns; `counts` and `known_users` are there already."""
@@ -76,22 +78,12 @@ class Baseline(ABC):
 
 
 class NetworkBaseline(Baseline):
-    """A baseline that learns one torch network; a subclass's `_fit` sets `_net`.
+    """A baseline that learns one torch network; a subclass's `_fit` sets `_net`."""
 
-    Args:
-        settings: The baseline's own.
-        seed: Seeds whatever it draws.
-        num_threads: Threads it may use; 0 = every core.
-    """
-
-    settings: Section
     _net: Any  # a torch.nn.Module, whose parts have no types
 
-    def __init__(self, settings: Section, seed: int = 0, num_threads: int = 0) -> None:
-        super().__init__(seed, num_threads)
-        self.settings = settings
-
-    @property
-    def num_parameters(self) -> int:
-        """The network's."""
-        return int(sum(weight.numel() for weight in self._net.parameters()))
+    def fit(self, reviews: TrainingReviews) -> Self:
+        """Learns from reviews, and from nothing else."""
+        super().fit(reviews)
+        self.num_parameters = int(sum(weight.numel() for weight in self._net.parameters()))
+        return self

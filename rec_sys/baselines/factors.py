@@ -14,14 +14,7 @@ class AlsBaseline(Baseline):
     The user's factors are solved for anew from their history, so reviews since the fit count.
     """
 
-    def __init__(self, settings: AlsSettings, seed: int = 0, num_threads: int = 0) -> None:
-        super().__init__(seed, num_threads)
-        self.settings = settings
-
-    @property
-    def num_parameters(self) -> int:
-        """Both tables."""
-        return int(self._model.user_factors.size + self._model.item_factors.size)
+    settings: AlsSettings
 
     def _fit(self, reviews: TrainingReviews) -> None:
         from implicit.cpu.als import AlternatingLeastSquares
@@ -40,6 +33,7 @@ class AlsBaseline(Baseline):
             self._model.fit(reviews.matrix(), show_progress=False)
         # A product without reviews keeps what it was started with; it has nothing to say.
         self._model.item_factors[self.counts == 0] = 0
+        self.num_parameters = self._model.user_factors.size + self._model.item_factors.size
 
     def _score(self, histories: Histories) -> FloatArray:
         from threadpoolctl import threadpool_limits
@@ -54,14 +48,7 @@ class AlsBaseline(Baseline):
 class PureSvdBaseline(Baseline):
     """Truncated SVD of the review matrix (Cremonesi, Koren, Turrin 2010), by scipy; scores are x V V'."""
 
-    def __init__(self, settings: PureSvdSettings, seed: int = 0, num_threads: int = 0) -> None:
-        super().__init__(seed, num_threads)
-        self.settings = settings
-
-    @property
-    def num_parameters(self) -> int:
-        """The table of products."""
-        return int(self._products.size)
+    settings: PureSvdSettings
 
     def _fit(self, reviews: TrainingReviews) -> None:
         from scipy.sparse.linalg import svds
@@ -70,6 +57,7 @@ class PureSvdBaseline(Baseline):
         dim = min(self.settings.dim, min(matrix.shape) - 1)
         _, _, products = svds(matrix, k=dim, random_state=np.random.default_rng(self.seed))
         self._products = np.ascontiguousarray(products.T, dtype=np.float32)  # [num_products, dim]
+        self.num_parameters = self._products.size
 
     def _score(self, histories: Histories) -> FloatArray:
         users = histories.matrix(self.reviews.num_products, self.settings.recency) @ self._products
@@ -78,24 +66,18 @@ class PureSvdBaseline(Baseline):
 
 
 class FixedUsersBaseline(Baseline):
-    """Has a vector for each training user and can make none for others; they get popular products.
-
-    A subclass sets `users`, float32 `[num_users, dim]`, and `products`, float32 `[num_products, dim]`.
-    """
-
-    users: FloatArray
-    products: FloatArray
-
-    @property
-    def num_parameters(self) -> int:
-        """Both tables."""
-        return int(self.users.size + self.products.size)
+    """Has a vector for each training user and can make none for others; they get popular products."""
 
     def can_answer(self, histories: Histories) -> BoolArray:
         """Whether the user was fitted."""
         inside = histories.user_index >= 0
         able: BoolArray = inside & self.known_users[np.where(inside, histories.user_index, 0)]
         return able
+
+    def _keep(self, users: FloatArray, products: FloatArray) -> None:
+        """Takes what a subclass has learned, float32 `[num_users, dim]` and `[num_products, dim]`."""
+        self.users, self.products = users, products
+        self.num_parameters = users.size + products.size
 
     def _score(self, histories: Histories) -> FloatArray:
         scores: FloatArray = self.users[histories.user_index] @ self.products.T
@@ -105,9 +87,7 @@ class FixedUsersBaseline(Baseline):
 class BprBaseline(FixedUsersBaseline):
     """Matrix factorisation by Bayesian personalised ranking (Rendle et al. 2009), of the library `implicit`."""
 
-    def __init__(self, settings: BprSettings, seed: int = 0, num_threads: int = 0) -> None:
-        super().__init__(seed, num_threads)
-        self.settings = settings
+    settings: BprSettings
 
     def _fit(self, reviews: TrainingReviews) -> None:
         from implicit.cpu.bpr import BayesianPersonalizedRanking
@@ -122,15 +102,13 @@ class BprBaseline(FixedUsersBaseline):
             random_state=self.seed,
         )
         model.fit(reviews.matrix(), show_progress=False)
-        self.users, self.products = np.array(model.user_factors), np.array(model.item_factors)
+        self._keep(np.array(model.user_factors), np.array(model.item_factors))
 
 
 class LightFmBaseline(FixedUsersBaseline):
     """LightFM with the WARP loss (Kula 2015; Weston et al. 2011), of the library `rectools-lightfm`."""
 
-    def __init__(self, settings: LightFmSettings, seed: int = 0, num_threads: int = 0) -> None:
-        super().__init__(seed, num_threads)
-        self.settings = settings
+    settings: LightFmSettings
 
     def _fit(self, reviews: TrainingReviews) -> None:
         from lightfm import LightFM
@@ -142,5 +120,5 @@ class LightFmBaseline(FixedUsersBaseline):
         # One thread: more of them write over each other, and no two runs are equal.
         model.fit(reviews.matrix().tocoo(), epochs=settings.epochs, num_threads=1)
         ones = np.ones((reviews.num_users, 1), dtype=np.float32)
-        self.users = np.hstack([model.user_embeddings, ones])
-        self.products = np.hstack([model.item_embeddings, model.item_biases[:, None]])
+        products = np.hstack([model.item_embeddings, model.item_biases[:, None]])
+        self._keep(np.hstack([model.user_embeddings, ones]), products)

@@ -18,14 +18,7 @@ from rec_sys.data.interactions import FloatArray
 class ItemKnnBaseline(Baseline):
     """Item-to-item nearest neighbours, by the library `implicit`."""
 
-    def __init__(self, settings: ItemKnnSettings, seed: int = 0, num_threads: int = 0) -> None:
-        super().__init__(seed, num_threads)
-        self.settings = settings
-
-    @property
-    def num_parameters(self) -> int:
-        """A weight for each pair of neighbours."""
-        return int(self._similarity.nnz)
+    settings: ItemKnnSettings
 
     def _fit(self, reviews: TrainingReviews) -> None:
         from implicit import nearest_neighbours
@@ -43,6 +36,7 @@ class ItemKnnBaseline(Baseline):
             with np.errstate(invalid="ignore", divide="ignore"):  # and divides 0 by 0 for products without reviews
                 model.fit(reviews.matrix().astype(np.float64), show_progress=False)
         self._similarity = model.similarity.astype(np.float32)
+        self.num_parameters = int(self._similarity.nnz)
 
     def _score(self, histories: Histories) -> FloatArray:
         weights = histories.matrix(self.reviews.num_products, self.settings.recency)
@@ -56,14 +50,7 @@ class EaseBaseline(Baseline):
     With P = (X'X + lambda I)^-1 the weights are B_ij = -P_ij / P_jj, and 0 on the diagonal.
     """
 
-    def __init__(self, settings: EaseSettings, seed: int = 0, num_threads: int = 0) -> None:
-        super().__init__(seed, num_threads)
-        self.settings = settings
-
-    @property
-    def num_parameters(self) -> int:
-        """A weight for each pair of products."""
-        return int(self._weights.size)
+    settings: EaseSettings
 
     def _fit(self, reviews: TrainingReviews) -> None:
         from scipy.linalg import lapack
@@ -83,6 +70,7 @@ class EaseBaseline(Baseline):
         del gram, factor, inverse
         self._weights = lower + lower.T
         self._weights /= -diagonal.astype(np.float32)
+        self.num_parameters = self._weights.size
 
     def _score(self, histories: Histories) -> FloatArray:
         weights = histories.matrix(self.reviews.num_products, self.settings.recency)

@@ -10,9 +10,7 @@ from rec_sys.baselines.settings import LightGcnSettings
 class LightGcnBaseline(FixedUsersBaseline):
     """LightGCN (He et al. 2020, arXiv 2002.02126) of PyG, trained by BPR with one drawn product for each review."""
 
-    def __init__(self, settings: LightGcnSettings, seed: int = 0, num_threads: int = 0) -> None:
-        super().__init__(seed, num_threads)
-        self.settings = settings
+    settings: LightGcnSettings
 
     def _fit(self, reviews: TrainingReviews) -> None:
         import torch
@@ -43,4 +41,4 @@ class LightGcnBaseline(FixedUsersBaseline):
                 optimizer.step()
         with torch.inference_mode():
             vectors = model.get_embedding(edges).numpy()
-        self.users, self.products = vectors[: reviews.num_users], vectors[reviews.num_users :]
+        self._keep(vectors[: reviews.num_users], vectors[reviews.num_users :])

@@ -4,7 +4,7 @@ import numpy as np
 
 from rec_sys.baselines.contract import Baseline
 from rec_sys.baselines.reviews import Histories, TrainingReviews
-from rec_sys.baselines.settings import NoSettings, PopularRecentSettings
+from rec_sys.baselines.settings import PopularRecentSettings
 from rec_sys.contracts import MILLISECONDS_A_DAY
 from rec_sys.data.interactions import BoolArray, FloatArray, mix
 
@@ -20,9 +20,6 @@ class UnpersonalBaseline(Baseline):
 class RandomBaseline(UnpersonalBaseline):
     """Scores drawn by a hash of user and product: the same for a user in whatever batch they stand."""
 
-    def __init__(self, settings: NoSettings, seed: int = 0, num_threads: int = 0) -> None:
-        super().__init__(seed, num_threads)
-
     def _fit(self, reviews: TrainingReviews) -> None:
         self._products = np.arange(reviews.num_products)
 
@@ -36,36 +33,22 @@ class RandomBaseline(UnpersonalBaseline):
 class PopularBaseline(UnpersonalBaseline):
     """Ranks products by their number of training reviews; equal counts stay ties."""
 
-    def __init__(self, settings: NoSettings, seed: int = 0, num_threads: int = 0) -> None:
-        super().__init__(seed, num_threads)
-
-    @property
-    def num_parameters(self) -> int:
-        """A count a product."""
-        return len(self.counts)
-
     def _fit(self, reviews: TrainingReviews) -> None:
         self._weights = self.counts.astype(np.float32)
+        self.num_parameters = len(self._weights)
 
     def _score(self, histories: Histories) -> FloatArray:
         return np.broadcast_to(self._weights, (len(histories), len(self._weights)))
 
 
-class PopularRecentBaseline(UnpersonalBaseline):
+class PopularRecentBaseline(PopularBaseline):
     """Popularity in which a review halves its weight every so many days.
 
     Raises:
         ValueError: When fitted on reviews without times.
     """
 
-    def __init__(self, settings: PopularRecentSettings, seed: int = 0, num_threads: int = 0) -> None:
-        super().__init__(seed, num_threads)
-        self.settings = settings
-
-    @property
-    def num_parameters(self) -> int:
-        """A weight a product."""
-        return len(self.counts)
+    settings: PopularRecentSettings
 
     def _fit(self, reviews: TrainingReviews) -> None:
         if not reviews.has_time:
@@ -74,6 +57,4 @@ class PopularRecentBaseline(UnpersonalBaseline):
         weights = 0.5 ** (age_days / self.settings.half_life_days)
         total = np.bincount(reviews.product_index, weights=weights, minlength=reviews.num_products)
         self._weights = total.astype(np.float32)
-
-    def _score(self, histories: Histories) -> FloatArray:
-        return np.broadcast_to(self._weights, (len(histories), len(self._weights)))
+        self.num_parameters = len(self._weights)

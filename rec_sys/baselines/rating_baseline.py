@@ -21,6 +21,9 @@ class RatingBaseline:
     Args:
         kind: One of `RATING_BASELINES`, also the name under "baselines" in metrics.json.
         pseudo_counts: k, the weight of the mean against the reviews, in reviews.
+
+    Attributes:
+        num_parameters: The mean, and the offsets that are not 0; set by `fit`.
     """
 
     def __init__(self, kind: RatingBaselineKind, pseudo_counts: float = 5.0) -> None:
@@ -51,6 +54,8 @@ class RatingBaseline:
             residual = residual - self._product_offset[product_index]
         if self.name == "rating_offsets":
             self._user_offset = shrunken_means(user_index, residual, num_users, self.pseudo_counts)
+        num_offsets = np.count_nonzero(self._product_offset) + np.count_nonzero(self._user_offset)
+        self.num_parameters = 1 + int(num_offsets)
         return self
 
     def predict(
@@ -59,8 +64,3 @@ class RatingBaseline:
         """Two `[num_reviews]` indices to `[num_reviews]` stars, not clipped to 1 to 5."""
         stars = self._mean + self._product_offset[product_index] + self._user_offset[user_index]
         return np.asarray(stars, dtype=np.float32)
-
-    @property
-    def num_parameters(self) -> int:
-        """The mean, and the offsets that are not 0."""
-        return 1 + int(np.count_nonzero(self._product_offset)) + int(np.count_nonzero(self._user_offset))

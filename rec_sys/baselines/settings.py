@@ -1,6 +1,6 @@
 """The settings of every baseline, apart from what they set, so that they are checked before anything is imported."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -35,6 +35,15 @@ BaselineName = Literal[
     "rating_offsets",
 ]
 
+# What several baselines have: its range and its meaning.
+Neighbours = Annotated[int, Field(ge=1, description="Nearest ones that count.")]
+Recency = Annotated[float, Field(gt=0, le=1, description="Weight of a review against the next newer one.")]
+Penalty = Annotated[float, Field(ge=0, description="Strength of the L2 penalty.")]
+Dropout = Annotated[float, Field(ge=0, lt=1, description="Share of the numbers set to zero in a step.")]
+StepSize = Annotated[float, Field(gt=0, description="Step size.")]
+Epochs = Annotated[int, Field(ge=1, description="Passes over the reviews.")]
+BatchSize = Annotated[int, Field(ge=1, description="Histories a step.")]
+
 
 class NoSettings(Section):
     """A baseline without any setting."""
@@ -55,12 +64,10 @@ class ItemKnnSettings(Section):
     """Item-to-item nearest neighbours."""
 
     weighting: Literal["bm25", "tfidf", "cosine"] = Field("bm25", description="How reviews are weighted beforehand.")
-    num_neighbours: int = Field(
-        1000, ge=1, json_schema_extra=between(20, 2000, log=True), description="Nearest ones that count."
-    )
+    num_neighbours: Neighbours = Field(1000, json_schema_extra=between(20, 2000, log=True))
     saturation: float = Field(1.2, gt=0, json_schema_extra=between(0.1, 10, log=True), description="BM25's K1.")
     length_norm: float = Field(0.1, ge=0, le=1, json_schema_extra=between(0, 1), description="BM25's B.")
-    recency: float = Field(1.0, gt=0, le=1, description="Weight of a review against the next newer one.")
+    recency: Recency = 1.0
 
 
 class TfidfItemKnnSettings(ItemKnnSettings):
@@ -72,88 +79,66 @@ class TfidfItemKnnSettings(ItemKnnSettings):
 class RecentItemKnnSettings(ItemKnnSettings):
     """The same, with newer reviews weighing more."""
 
-    num_neighbours: int = Field(
-        500, ge=1, json_schema_extra=between(20, 2000, log=True), description="Nearest ones that count."
-    )
+    num_neighbours: Neighbours = Field(500, json_schema_extra=between(20, 2000, log=True))
     length_norm: float = Field(0.25, ge=0, le=1, json_schema_extra=between(0, 1), description="BM25's B.")
-    recency: float = Field(
-        0.85,
-        gt=0,
-        le=1,
-        json_schema_extra=between(0.5, 1),
-        description="Weight of a review against the next newer one.",
-    )
+    recency: Recency = Field(0.85, json_schema_extra=between(0.5, 1))
 
 
 class EaseSettings(Section):
     """EASE."""
 
     regularization: float = Field(100.0, gt=0, json_schema_extra=between(5, 2000, log=True), description="Lambda.")
-    recency: float = Field(1.0, gt=0, le=1, description="Weight of a review against the next newer one.")
+    recency: Recency = 1.0
 
 
 class RecentEaseSettings(EaseSettings):
     """The same, with newer reviews weighing more."""
 
-    recency: float = Field(
-        0.9,
-        gt=0,
-        le=1,
-        json_schema_extra=between(0.5, 1),
-        description="Weight of a review against the next newer one.",
-    )
+    recency: Recency = Field(0.9, json_schema_extra=between(0.5, 1))
 
 
 class UserKnnSettings(Section):
     """User-to-user nearest neighbours."""
 
     weighting: Literal["bm25", "tfidf"] = Field("tfidf", description="How much a shared product says of two users.")
-    num_neighbours: int = Field(
-        200, ge=1, json_schema_extra=between(10, 1000, log=True), description="Nearest ones that count."
-    )
+    num_neighbours: Neighbours = Field(200, json_schema_extra=between(10, 1000, log=True))
     saturation: float = Field(1.2, gt=0, description="BM25's K1.")
     length_norm: float = Field(0.5, ge=0, le=1, description="BM25's B.")
-    recency: float = Field(1.0, gt=0, le=1, json_schema_extra=between(0.5, 1), description="As for item_knn.")
+    recency: Recency = Field(1.0, json_schema_extra=between(0.5, 1), description="As for item_knn.")
 
 
 class AlsSettings(Section):
     """Alternating least squares."""
 
     dim: int = Field(256, ge=1, json_schema_extra=between(16, 512, log=True), description="Factors.")
-    regularization: float = Field(
-        50.0, ge=0, json_schema_extra=between(0.1, 200, log=True), description="Strength of the L2 penalty."
-    )
+    regularization: Penalty = Field(50.0, json_schema_extra=between(0.1, 200, log=True))
     confidence: float = Field(40.0, gt=0, json_schema_extra=between(1, 200, log=True), description="Alpha.")
-    iterations: int = Field(15, ge=1, description="Passes over the reviews.")
-    recency: float = Field(1.0, gt=0, le=1, description="As for item_knn.")
+    iterations: Epochs = 15
+    recency: Recency = Field(1.0, description="As for item_knn.")
 
 
 class BprSettings(Section):
     """Bayesian personalised ranking."""
 
     dim: int = Field(128, ge=1, json_schema_extra=between(16, 256, log=True), description="Factors.")
-    learning_rate: float = Field(0.05, gt=0, json_schema_extra=between(0.005, 0.3, log=True), description="Step size.")
-    regularization: float = Field(
-        0.01, ge=0, json_schema_extra=between(1e-4, 0.1, log=True), description="Strength of the L2 penalty."
-    )
-    iterations: int = Field(
-        100, ge=1, json_schema_extra=between(20, 400, log=True), description="Passes over the reviews."
-    )
+    learning_rate: StepSize = Field(0.05, json_schema_extra=between(0.005, 0.3, log=True))
+    regularization: Penalty = Field(0.01, json_schema_extra=between(1e-4, 0.1, log=True))
+    iterations: Epochs = Field(100, json_schema_extra=between(20, 400, log=True))
 
 
 class PureSvdSettings(Section):
     """PureSVD."""
 
     dim: int = Field(128, ge=1, json_schema_extra=between(8, 512, log=True), description="Factors.")
-    recency: float = Field(1.0, gt=0, le=1, description="As for item_knn.")
+    recency: Recency = Field(1.0, description="As for item_knn.")
 
 
 class LightFmSettings(Section):
     """LightFM."""
 
     dim: int = Field(64, ge=1, json_schema_extra=between(16, 128, log=True), description="Factors.")
-    learning_rate: float = Field(0.05, gt=0, json_schema_extra=between(0.005, 0.2, log=True), description="Step size.")
-    epochs: int = Field(30, ge=1, json_schema_extra=between(5, 100, log=True), description="Passes over the reviews.")
+    learning_rate: StepSize = Field(0.05, json_schema_extra=between(0.005, 0.2, log=True))
+    epochs: Epochs = Field(30, json_schema_extra=between(5, 100, log=True))
 
 
 class AutoencoderSettings(Section):
@@ -161,25 +146,21 @@ class AutoencoderSettings(Section):
 
     dim: int = Field(128, ge=1, json_schema_extra=between(16, 256, log=True), description="Width of the code.")
     hidden_dim: int = Field(512, ge=1, description="Width of the hidden layers.")
-    dropout: float = Field(
-        0.5, ge=0, lt=1, json_schema_extra=between(0.1, 0.8), description="Share of the numbers set to zero in a step."
-    )
+    dropout: Dropout = Field(0.5, json_schema_extra=between(0.1, 0.8))
     divergence_weight: float = Field(0.2, ge=0, json_schema_extra=between(0, 1), description="Beta, once it has grown.")
-    learning_rate: float = Field(1e-3, gt=0, json_schema_extra=between(2e-4, 5e-3, log=True), description="Step size.")
-    epochs: int = Field(40, ge=1, json_schema_extra=between(10, 100, log=True), description="Passes over the reviews.")
-    batch_size: int = Field(256, ge=1, description="Histories a step.")
+    learning_rate: StepSize = Field(1e-3, json_schema_extra=between(2e-4, 5e-3, log=True))
+    epochs: Epochs = Field(40, json_schema_extra=between(10, 100, log=True))
+    batch_size: BatchSize = 256
 
 
 class Gru4RecSettings(Section):
     """GRU4Rec."""
 
     dim: int = Field(128, ge=1, json_schema_extra=between(32, 256, log=True), description="Width of the vectors.")
-    dropout: float = Field(
-        0.3, ge=0, lt=1, json_schema_extra=between(0, 0.6), description="Share of the numbers set to zero in a step."
-    )
-    learning_rate: float = Field(2e-3, gt=0, json_schema_extra=between(2e-4, 1e-2, log=True), description="Step size.")
-    epochs: int = Field(12, ge=1, json_schema_extra=between(5, 60, log=True), description="Passes over the reviews.")
-    batch_size: int = Field(128, ge=1, description="Histories a step.")
+    dropout: Dropout = Field(0.3, json_schema_extra=between(0, 0.6))
+    learning_rate: StepSize = Field(2e-3, json_schema_extra=between(2e-4, 1e-2, log=True))
+    epochs: Epochs = Field(12, json_schema_extra=between(5, 60, log=True))
+    batch_size: BatchSize = 128
     length: int = Field(50, ge=2, description="Newest products read.")
 
 
@@ -188,11 +169,9 @@ class LightGcnSettings(Section):
 
     dim: int = Field(64, ge=1, json_schema_extra=between(32, 128, log=True), description="Width of the vectors.")
     num_layers: int = Field(3, ge=1, le=8, json_schema_extra=between(1, 4), description="Layers.")
-    learning_rate: float = Field(5e-3, gt=0, json_schema_extra=between(5e-4, 2e-2, log=True), description="Step size.")
-    regularization: float = Field(
-        1e-4, ge=0, json_schema_extra=between(1e-6, 1e-2, log=True), description="Strength of the L2 penalty."
-    )
-    epochs: int = Field(60, ge=1, json_schema_extra=between(20, 200, log=True), description="Passes over the reviews.")
+    learning_rate: StepSize = Field(5e-3, json_schema_extra=between(5e-4, 2e-2, log=True))
+    regularization: Penalty = Field(1e-4, json_schema_extra=between(1e-6, 1e-2, log=True))
+    epochs: Epochs = Field(60, json_schema_extra=between(20, 200, log=True))
     batch_size: int = Field(4096, ge=1, description="Reviews a step.")
 
 
@@ -200,10 +179,10 @@ class DssmSettings(Section):
     """DSSM."""
 
     dim: int = Field(128, ge=1, json_schema_extra=between(32, 256, log=True), description="Width of the vectors.")
-    learning_rate: float = Field(2e-3, gt=0, json_schema_extra=between(2e-4, 1e-2, log=True), description="Step size.")
+    learning_rate: StepSize = Field(2e-3, json_schema_extra=between(2e-4, 1e-2, log=True))
     margin: float = Field(0.4, gt=0, json_schema_extra=between(0.1, 1), description="Of the triplet loss.")
-    epochs: int = Field(30, ge=1, json_schema_extra=between(10, 100, log=True), description="Passes over the reviews.")
-    batch_size: int = Field(128, ge=1, description="Histories a step.")
+    epochs: Epochs = Field(30, json_schema_extra=between(10, 100, log=True))
+    batch_size: BatchSize = 128
 
 
 class TransformerSettings(Section):
@@ -212,12 +191,10 @@ class TransformerSettings(Section):
     dim: int = Field(128, ge=2, json_schema_extra=between(64, 192), description="Width of the vectors.")
     num_layers: int = Field(2, ge=1, le=12, json_schema_extra=between(1, 3), description="Layers.")
     num_heads: int = Field(2, ge=1, le=16, description="Heads of the attention.")
-    dropout: float = Field(
-        0.3, ge=0, lt=1, json_schema_extra=between(0.05, 0.6), description="Share of the numbers set to zero in a step."
-    )
-    learning_rate: float = Field(1e-3, gt=0, json_schema_extra=between(2e-4, 5e-3, log=True), description="Step size.")
-    epochs: int = Field(12, ge=1, json_schema_extra=between(8, 60, log=True), description="Passes over the reviews.")
-    batch_size: int = Field(128, ge=1, description="Histories a step.")
+    dropout: Dropout = Field(0.3, json_schema_extra=between(0.05, 0.6))
+    learning_rate: StepSize = Field(1e-3, json_schema_extra=between(2e-4, 5e-3, log=True))
+    epochs: Epochs = Field(12, json_schema_extra=between(8, 60, log=True))
+    batch_size: BatchSize = 128
     length: int = Field(50, ge=2, description="Newest products read.")
 
     @model_validator(mode="after")
@@ -236,7 +213,7 @@ class EsasrecSettings(TransformerSettings):
 class Bert4RecSettings(TransformerSettings):
     """BERT4Rec."""
 
-    epochs: int = Field(40, ge=1, json_schema_extra=between(20, 120, log=True), description="Passes over the reviews.")
+    epochs: Epochs = Field(40, json_schema_extra=between(20, 120, log=True))
     mask_share: float = Field(
         0.2, gt=0, lt=1, json_schema_extra=between(0.1, 0.5), description="Share of a history that is masked."
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rec_sys import ragged
-from rec_sys.baselines.contract import Baseline
+from rec_sys.baselines.contract import NetworkBaseline
 from rec_sys.baselines.reviews import Histories, TrainingReviews
 from rec_sys.baselines.settings import Bert4RecSettings, EsasrecSettings, HstuSettings, TransformerSettings
 from rec_sys.data.interactions import BoolArray, FloatArray
@@ -17,22 +17,13 @@ if TYPE_CHECKING:
     import torch
 
 
-class TransformerBaseline(Baseline):
+class TransformerBaseline(NetworkBaseline):
     """Fits one of RecTools' models and ranks by its own user and product vectors.
 
     The library would list each user's best k; here every product gets its score, so ties and ranks are exact.
     """
 
     settings: TransformerSettings
-
-    def __init__(self, settings: TransformerSettings, seed: int = 0, num_threads: int = 0) -> None:
-        super().__init__(seed, num_threads)
-        self.settings = settings
-
-    @property
-    def num_parameters(self) -> int:
-        """The network's."""
-        return sum(weight.numel() for weight in self._model.torch_model.parameters())
 
     def can_answer(self, histories: Histories) -> BoolArray:
         """Whether the network knows a product of the history: one in a sequence that it was trained on."""
@@ -67,6 +58,7 @@ class TransformerBaseline(Baseline):
             warnings.simplefilter("ignore")  # pandas, Lightning and the library, of each other
             self._model = self._make_model(arguments)
             self._model.fit(Dataset.construct(table))
+        self._net = self._model.torch_model
         known = np.asarray(self._model.data_preparator.get_known_item_ids(), dtype=np.int64)
         self._known_products = known
         self._in_network = np.zeros(reviews.num_products, dtype=np.bool_)

@@ -15,14 +15,7 @@ class UserKnnBaseline(Baseline):
     is the cosine of weighted review vectors. A user is not their own neighbour.
     """
 
-    def __init__(self, settings: UserKnnSettings, seed: int = 0, num_threads: int = 0) -> None:
-        super().__init__(seed, num_threads)
-        self.settings = settings
-
-    @property
-    def num_parameters(self) -> int:
-        """A weight for each review."""
-        return int(self._weighted.nnz)
+    settings: UserKnnSettings
 
     def _fit(self, reviews: TrainingReviews) -> None:
         from implicit.nearest_neighbours import bm25_weight, normalize, tfidf_weight
@@ -38,6 +31,7 @@ class UserKnnBaseline(Baseline):
         total = np.maximum(np.asarray(self._matrix.sum(axis=0)).ravel(), 1)
         self._rarity = (np.log(self._matrix.shape[0]) - np.log1p(total)).astype(np.float32)
         self._reviewers = self._weighted.T.tocsr()
+        self.num_parameters = int(self._weighted.nnz)
 
     def _score(self, histories: Histories) -> FloatArray:
         from scipy.sparse import csr_matrix

@@ -77,7 +77,6 @@ class OwnModel(Baseline):
         from rec_sys.train.batches import TrainingBatches
         from rec_sys.train.lightning_module import ReviewGraphLearner
 
-        self.settings = settings()
         graph, split = self._graph_with(None), self._split(len(reviews))
         builders = make_builders(graph, split, self.settings)
         self.model = make_model(graph, split, builders["train"], self.settings)
@@ -175,6 +174,6 @@ class TestOwnModel(PersonalBaselineContract):
     name = OwnModel.name
 
     def make(self, epochs: int | None = None) -> Baseline:
-        model = OwnModel(seed=3)
+        model = OwnModel(settings(), seed=3)
         model.epochs = epochs or model.epochs
         return model
