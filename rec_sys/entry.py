@@ -29,7 +29,7 @@ from pydantic import ValidationError
 
 from rec_sys.console import error_console
 from rec_sys.contracts import InputError
-from rec_sys.files import explain_full_disk
+from rec_sys.files import explain_disk_errors
 from rec_sys.settings import Section
 from rec_sys.settings_defaults import store_defaults
 from rec_sys.settings_errors import (
@@ -74,7 +74,7 @@ def run_entry(run: Callable[[SettingsType], None], settings_type: type[SettingsT
         # Nothing is raised into Hydra, which would print lines of its own; in a multirun the other runs go on.
         try:
             settings = validate_settings(config, settings_type, config_name, HydraConfig.get().overrides.task)
-            with explain_full_disk(getattr(settings, "output_dir", Path.cwd())):
+            with explain_disk_errors(getattr(settings, "output_dir", Path.cwd())):
                 run(settings)
         except Exception as error:
             codes.append(_report(error))

@@ -7,17 +7,22 @@ target's name. A killed run leaves what stood before, and its sibling is swept a
 import ctypes
 import errno
 import fcntl
+import hashlib
+import logging
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from filelock import BaseFileLock, Timeout
+
 from rec_sys.contracts import InputError
 
+_LOG: Final = logging.getLogger(__name__)
 _DISK_IS_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _MAY_NOT_WRITE: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
 # Libraries written in Rust or C++ wrap the error number into a text of their own.
@@ -36,17 +41,17 @@ def atomic_file(path: Path, bytes_needed: int | None = None) -> Iterator[Path]:
     Raises:
         InputError: The disk is full or the folder cannot be written to.
     """
-    with _explained(path.parent, may_not_write=True):
+    with explain_disk_errors(path.parent, may_not_write=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_SUFFIX, dir=path.parent)
     sibling = Path(name)
     fcntl.flock(handle, fcntl.LOCK_EX)
     try:
-        with explain_full_disk(path.parent, bytes_needed):
+        with explain_disk_errors(path.parent, bytes_needed=bytes_needed):
             yield sibling
             _synchronise(sibling)
-        with _explained(path.parent, may_not_write=True):
+        with explain_disk_errors(path.parent, may_not_write=True):
             sibling.chmod(0o666 & ~_umask())
             sibling.replace(path)
             _synchronise(path.parent)
@@ -69,7 +74,7 @@ def atomic_folder(path: Path, bytes_needed: int | None = None, beside: Path | No
         InputError: The disk is full or the parent folder cannot be written to.
     """
     beside = beside or path
-    with _explained(path.parent, may_not_write=True):
+    with explain_disk_errors(path.parent, may_not_write=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() and _aside(beside).exists():
             _aside(beside).replace(path)
@@ -78,11 +83,11 @@ def atomic_folder(path: Path, bytes_needed: int | None = None, beside: Path | No
     handle = os.open(sibling, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
     try:
-        with explain_full_disk(path.parent, bytes_needed):
+        with explain_disk_errors(path.parent, bytes_needed=bytes_needed):
             yield sibling
             for file in sibling.rglob("*"):
                 _synchronise(file)
-        with _explained(path.parent, may_not_write=True):
+        with explain_disk_errors(path.parent, may_not_write=True):
             sibling.chmod(0o777 & ~_umask())
             _take_place(sibling, path, _aside(beside))
             _synchronise(path.parent)
@@ -92,18 +97,19 @@ def atomic_folder(path: Path, bytes_needed: int | None = None, beside: Path | No
 
 
 @contextmanager
-def explain_full_disk(folder: Path, bytes_needed: int | None = None) -> Iterator[None]:
+def explain_disk_errors(
+    folder: Path, *, bytes_needed: int | None = None, may_not_write: bool = False
+) -> Iterator[None]:
     """Turns a full disk, from whatever library it comes, into one clear message about `folder`.
 
+    Args:
+        folder: Where it is written.
+        bytes_needed: Expected size, named when the disk is full.
+        may_not_write: Explain missing permissions and the like too.
+
     Raises:
-        InputError: The disk, the quota or the allowed file size is exhausted.
+        InputError: The disk, the quota or the allowed file size is exhausted, or the folder cannot be written to.
     """
-    with _explained(folder, bytes_needed=bytes_needed):
-        yield
-
-
-@contextmanager
-def _explained(folder: Path, *, bytes_needed: int | None = None, may_not_write: bool = False) -> Iterator[None]:
     # Reading errors inside a writer's block carry EACCES too, so that one is explained only around our own calls.
     try:
         yield
@@ -111,10 +117,13 @@ def _explained(folder: Path, *, bytes_needed: int | None = None, may_not_write: 
         raise
     except Exception as error:
         if _is_full_disk(error):
+            free = "unknown"
+            with suppress(OSError):
+                free = f"{shutil.disk_usage(folder).free:,}"
             needed = "" if bytes_needed is None else f", about {bytes_needed:,} bytes are needed"
             raise InputError(
                 "the disk is full",
-                where=f"{folder.absolute()} ({_free_bytes(folder)} bytes free{needed})",
+                where=f"{folder.absolute()} ({free} bytes free{needed})",
                 remedy="free some space or choose another folder with output_dir=...; nothing half-written was left",
             ) from error
         if may_not_write and isinstance(error, OSError) and error.errno in _MAY_NOT_WRITE:
@@ -132,25 +141,38 @@ def writable_folder(path: Path) -> Path:
     Raises:
         InputError: A parent is a file, or the permissions forbid it.
     """
-    with _explained(path, may_not_write=True):
+    with explain_disk_errors(path, may_not_write=True):
         path.mkdir(parents=True, exist_ok=True)
     return path
 
 
+def wait_for_lock(lock: BaseFileLock, message: str) -> AbstractContextManager[object]:
+    """Acquires a lock, for a `with` block, and says `message` while another process holds it.
+
+    Raises:
+        InputError: The lock's folder cannot be written to.
+    """
+    with explain_disk_errors(Path(lock.lock_file).parent, may_not_write=True):
+        try:
+            return lock.acquire(timeout=1)
+        except Timeout:
+            _LOG.info(message)
+            return lock.acquire()
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's content, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _is_full_disk(error: BaseException | None) -> bool:
     while error is not None:
-        if isinstance(error, OSError) and error.errno in _DISK_IS_FULL:
-            return True
-        if any(text in str(error) for text in _FULL_DISK_TEXTS):
+        is_full = isinstance(error, OSError) and error.errno in _DISK_IS_FULL
+        if is_full or any(text in str(error) for text in _FULL_DISK_TEXTS):
             return True
         error = error.__cause__
     return False
-
-
-def _free_bytes(folder: Path) -> str:
-    with suppress(OSError):
-        return f"{shutil.disk_usage(folder).free:,}"
-    return "unknown"
 
 
 def _umask() -> int:

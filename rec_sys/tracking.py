@@ -21,7 +21,7 @@ import httpx
 from filelock import FileLock
 
 from rec_sys.contracts import BundleFile, InputError
-from rec_sys.files import atomic_file, explain_full_disk
+from rec_sys.files import atomic_file, explain_disk_errors
 from rec_sys.settings import TrackingSettings
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Tracker:
     def _running(self) -> Iterator[tuple["MlflowClient", str]]:
         if self._client is None or self.run_id is None:
             raise RuntimeError("the run is not open: use the tracker inside its with block")
-        with explain_full_disk(self._folder):
+        with explain_disk_errors(self._folder):
             yield self._client, self.run_id
 
     def _start(self) -> None:

@@ -1,7 +1,6 @@
 """Downloads raw files once: resumed where a transfer broke off, checked where a checksum is known."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +11,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exp
 from rec_sys.console import error_console
 from rec_sys.contracts import InputError
 from rec_sys.data.fingerprint import file_sha256
-from rec_sys.files import explain_full_disk, writable_folder
+from rec_sys.files import explain_disk_errors, writable_folder
 from rec_sys.settings import RawFile
 
 _ATTEMPTS: Final = 6
@@ -57,8 +56,12 @@ def download(
         stop=_enough,
         reraise=True,
     )
+    name = TextColumn("{task.description}")
+    columns = name, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
     try:
-        with _client(client) as connection, _progress(target.name) as progress, explain_full_disk(folder):
+        own = httpx.Client(timeout=_TIMEOUT, follow_redirects=True) if client is None else nullcontext(client)
+        with own as connection, Progress(*columns, console=error_console()) as progress, explain_disk_errors(folder):
+            progress.add_task(target.name, total=None)
             retrying(_fetch, connection, file.url, part, progress)
     except (httpx.HTTPError, httpx.InvalidURL, _Interrupted) as error:
         raise InputError(
@@ -77,8 +80,9 @@ def _fetch(client: httpx.Client, url: str, part: Path, progress: Progress) -> No
     """One attempt: asks for what is missing from `part` and appends it."""
     have = _size(part)
     headers = {"Accept-Encoding": "identity"}  # the bytes as they are stored, which the checksum is of
-    validator = _read_validator(part)
-    if have and validator:
+    version = _validator_file(part)
+    if have and _size(version):
+        validator = version.read_text()
         headers |= {"Range": f"bytes={have}-", "If-Range": validator}
     with client.stream("GET", url, headers=headers) as response:
         _check_status(response, url)
@@ -94,7 +98,7 @@ def _fetch(client: httpx.Client, url: str, part: Path, progress: Progress) -> No
         start = have if resumed else 0
         length = response.headers.get("Content-Length")
         total = start + int(length) if length else None
-        _validator_file(part).write_text(_validator(response))
+        version.write_text(_validator(response))
         progress.update(progress.task_ids[0], total=total, completed=start)
         with part.open("ab" if resumed else "wb") as output:
             # As they arrive: a chunk that is still being collected would be lost when the connection dies.
@@ -146,29 +150,5 @@ def _validator_file(part: Path) -> Path:
     return part.with_name(part.name + ".version")
 
 
-def _read_validator(part: Path) -> str | None:
-    try:
-        return _validator_file(part).read_text() or None
-    except FileNotFoundError:
-        return None
-
-
 def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
-
-
-@contextmanager
-def _client(given: httpx.Client | None) -> Iterator[httpx.Client]:
-    if given is not None:
-        yield given
-        return
-    with httpx.Client(timeout=_TIMEOUT, follow_redirects=True) as client:
-        yield client
-
-
-@contextmanager
-def _progress(name: str) -> Iterator[Progress]:
-    columns = TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=error_console()) as progress:
-        progress.add_task(name, total=None)
-        yield progress

@@ -6,13 +6,12 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from rec_sys.files import atomic_file
+from rec_sys.files import atomic_file, sha256_of
 from rec_sys.settings import DataSettings
 
 FORMAT_VERSION: Final = 1  # raised when preparation itself changes what it writes
 # Where a file is does not shape the result; its content does.
 _PLACES: Final = {"reviews_path", "metadata_path", "path", "reviews_download", "metadata_download", "use_metadata"}
-_CHUNK: Final = 1 << 20
 _WORTH_REMEMBERING: Final = 1 << 20  # bytes
 _SETTLED_SECONDS: Final = 2.0  # a file changed within its clock's tick could change again unseen
 
@@ -47,15 +46,12 @@ def file_sha256(path: Path, cache: Path | None = None) -> str:
     known = _read_cache(cache)
     if known.get(key, [])[:2] == state:
         return str(known[key][2])
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
+    digest = sha256_of(path)
     if cache is not None and time.time() - status.st_mtime > _SETTLED_SECONDS:
-        known[key] = [*state, digest.hexdigest()]
+        known[key] = [*state, digest]
         with atomic_file(cache) as unfinished:
             unfinished.write_text(json.dumps(known, indent=1))
-    return digest.hexdigest()
+    return digest
 
 
 def _read_cache(cache: Path | None) -> dict[str, list[Any]]:

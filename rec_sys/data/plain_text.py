@@ -1,4 +1,4 @@
-"""Turns what a web shop stores as text (HTML, entities, widget markup) into what a person reads."""
+"""Turns what a web shop stores as text (HTML, entities, widget markup, prices) into what a person reads."""
 
 import html
 import re
@@ -20,6 +20,10 @@ _ENTITIES: Final = re.compile(_ENTITY)
 _FREQUENT: Final = {"&#34;": '"', "&quot;": '"', "&#39;": "'", "&#x27;": "'", "&nbsp;": " ", "&lt;": "<", "&gt;": ">"}
 _NEEDS_TIDYING: Final = r"[\x00-\x1f\x7f-\u{a0}]|  |^ | $|^$"
 _CONTROL: Final = r"[\x00-\x08\x0e-\x1f\x7f]"
+_NUMBER: Final = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
+# The whole text must be a price or a range of prices: a scraped style sheet is full of numbers too.
+_PRICE: Final = rf"^\s*(?:from\s+)?(?:US)?\s*[$€£]?\s*({_NUMBER})\s*(?:[-\u2013]\s*(?:US)?\s*[$€£]?\s*{_NUMBER}\s*)?$"
+_DECIMAL_COMMA: Final = r"^\s*[€£$]?\s*(\d+),(\d{1,2})\s*€?\s*$"
 
 
 def plain_text(texts: pl.Series) -> pl.Series:
@@ -34,6 +38,13 @@ def plain_text(texts: pl.Series) -> pl.Series:
     for _ in range(2):
         cleaned = _rewritten(cleaned, r"[<&]|\[\[", _without_markup)
     return _rewritten(cleaned, _NEEDS_TIDYING, _tidied)
+
+
+def price(text: pl.Expr) -> pl.Expr:
+    """A price in the data's currency, float32; of a range ("$5.00 - $9.99") the lower; null for anything else."""
+    point = text.str.replace(_DECIMAL_COMMA, "${1}.${2}")
+    number = point.str.extract(_PRICE).str.replace_all(",", "").cast(pl.Float32, strict=False)
+    return pl.when(number > 0).then(number)
 
 
 def _rewritten(texts: pl.Series, pattern: str, rewrite: Callable[[pl.Series], pl.Series]) -> pl.Series:

@@ -1,19 +1,17 @@
 """Prepares a data set: raw files become validated, time-ordered Parquet, and nothing is lost without being named."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from pydantic import ValidationError
 from rich.table import Table
 
 from rec_sys.console import print_table
 from rec_sys.contracts import PreparedFile
 from rec_sys.entry import run_entry
-from rec_sys.files import atomic_folder, writable_folder
+from rec_sys.files import atomic_folder, wait_for_lock, writable_folder
 from rec_sys.settings import DataSettings, Settings
 
 if TYPE_CHECKING:
@@ -51,31 +49,18 @@ def prepare(data: DataSettings, output_dir: Path) -> "PreparedDataset":
     home = writable_folder(output_dir / "data")
     fingerprint = data_fingerprint(data, source.files, home / ".hashes.json")
     folder = home / f"{data.name}-{fingerprint[:12]}"
-    with _alone(home / f".{data.name}.lock", data.name):
+    left_quarantine = home / f"{data.name}-quarantine.parquet"  # where the bad rows of a failed preparation stay
+    lock = FileLock(home / f".{data.name}.lock")
+    with wait_for_lock(lock, f"another process is preparing {data.name}; waiting for it"):
         found = _finished(folder, fingerprint)
         if found is not None:
             _LOG.info(f"{data.name} is already prepared: inputs and settings are unchanged")
             return found
         size = sum(file.stat().st_size for file in source.files)
         with atomic_folder(folder, bytes_needed=_BYTES_NEEDED_A_BYTE * size) as unfinished:
-            fill_folder(source, data, fingerprint, unfinished, _left_quarantine(home, data))
-        _left_quarantine(home, data).unlink(missing_ok=True)
+            fill_folder(source, data, fingerprint, unfinished, left_quarantine)
+        left_quarantine.unlink(missing_ok=True)
     return PreparedDataset(folder)
-
-
-@contextmanager
-def _alone(lock_file: Path, name: str) -> Iterator[None]:
-    """Waits for other processes that prepare the same data set, whose result can then be used."""
-    lock = FileLock(lock_file)
-    try:
-        lock.acquire(timeout=1)
-    except Timeout:
-        _LOG.info(f"another process is preparing {name}; waiting for it")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _finished(folder: Path, fingerprint: str) -> "PreparedDataset | None":
@@ -92,11 +77,6 @@ def _finished(folder: Path, fingerprint: str) -> "PreparedDataset | None":
     return found if found.summary.fingerprint == fingerprint else None
 
 
-def _left_quarantine(home: Path, data: DataSettings) -> Path:
-    """Where the bad rows of a failed preparation stay."""
-    return home / f"{data.name}-quarantine.parquet"
-
-
 def run(settings: Settings) -> None:
     """Prepares the data set of the settings and prints what became of its rows."""
     dataset = prepare(settings.data, settings.output_dir)
@@ -108,22 +88,20 @@ def _summary_table(summary: "DatasetSummary") -> Table:
     table = Table("", "", title=summary.name, show_header=False, title_justify="left")
     table.columns[1].justify = "right"
 
-    def count(label: str, value: int) -> None:
-        table.add_row(label, f"{value:,}")
-
-    count("rows read", summary.rows_read)
-    count("exact duplicates merged", summary.duplicates_merged)
-    count("rows set aside", summary.rows_set_aside)
+    figures = {
+        "rows read": summary.rows_read,
+        "exact duplicates merged": summary.duplicates_merged,
+        "rows set aside": summary.rows_set_aside,
+    }
     if summary.metadata_rows_read:
-        count("metadata rows read", summary.metadata_rows_read)
-        count("metadata rows set aside", summary.metadata_rows_set_aside)
-    for reason, number in summary.reasons.items():
-        count(f"  {reason}", number)
-    table.add_section()
-    count("reviews", summary.num_reviews)
-    count("users", summary.num_users)
-    count("products", summary.num_products)
-    table.add_section()
+        figures["metadata rows read"] = summary.metadata_rows_read
+        figures["metadata rows set aside"] = summary.metadata_rows_set_aside
+    figures |= {f"  {reason}": number for reason, number in summary.reasons.items()}
+    totals = {"reviews": summary.num_reviews, "users": summary.num_users, "products": summary.num_products}
+    for counts in (figures, totals):
+        for label, value in counts.items():
+            table.add_row(label, f"{value:,}")
+        table.add_section()
     parts = {
         "time": summary.has_time,
         "ratings": summary.has_rating,

@@ -1,10 +1,10 @@
 """Fills the folder of a prepared data set from a source, and refuses a source with too many bad rows."""
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 import polars as pl
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -14,11 +14,9 @@ from rec_sys.contracts import InputError, PreparedFile, ProductColumn, Quarantin
 from rec_sys.data.dataset import DatasetSummary
 from rec_sys.data.products import product_table
 from rec_sys.data.readers.batches import PRODUCT_FACTS_SCHEMA, QUARANTINE_SCHEMA, Batch, Source
-from rec_sys.data.time_order import UnsortedReviews, write_in_time_order
+from rec_sys.data.time_order import write_in_time_order
 from rec_sys.files import atomic_file
 from rec_sys.settings import DataSettings, TableData
-
-_SCRATCH: Final = "unsorted"
 
 
 @dataclass
@@ -36,17 +34,12 @@ class _Read:
 def fill_folder(source: Source, data: DataSettings, fingerprint: str, folder: Path, left_quarantine: Path) -> None:
     """Writes every file of `contracts.PreparedFile`, the summary last.
 
-    Args:
-        source: What to read.
-        data: The settings.
-        fingerprint: Goes into the summary.
-        folder: An empty folder.
-        left_quarantine: Where the bad rows go if there are too many of them.
+    Too many bad rows are written to `left_quarantine`.
 
     Raises:
         InputError: The source cannot be read, holds no review, or too many bad rows.
     """
-    scratch = folder / _SCRATCH
+    scratch = folder / "unsorted"
     scratch.mkdir()
     reviews = _read(source.reviews(), scratch, "reviews")
     metadata = _read(source.products(), scratch, "products") if source.products else _Read()
@@ -54,13 +47,10 @@ def fill_folder(source: Source, data: DataSettings, fingerprint: str, folder: Pa
         _refuse_too_many_bad(found, data, left_quarantine)
     if not reviews.files:
         raise InputError("there is no review in the data", where=_names(source), remedy="check the file")
-    target = folder / PreparedFile.REVIEWS
-    merged = write_in_time_order(UnsortedReviews(reviews.files, reviews.num_bytes), scratch, target)
+    merged = write_in_time_order(reviews.files, reviews.num_bytes, scratch, folder / PreparedFile.REVIEWS)
     _write_products(data, metadata, folder, source)
     pl.concat([reviews.set_aside, metadata.set_aside]).write_parquet(folder / PreparedFile.QUARANTINE)
-    for file in scratch.iterdir():
-        file.unlink()
-    scratch.rmdir()
+    shutil.rmtree(scratch)
     summary = _summary(source, data, fingerprint, reviews, metadata, merged, folder)
     (folder / PreparedFile.SUMMARY).write_text(summary.model_dump_json(indent=2) + "\n")
 

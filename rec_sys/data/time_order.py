@@ -6,7 +6,7 @@ its own, and the buckets stand one after another in the result.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -21,15 +21,8 @@ SAME_REVIEW: Final = [
 ]
 
 
-class UnsortedReviews(NamedTuple):
-    """Reviews on disk as they were read."""
-
-    files: list[Path]  # in the order of the raw file
-    num_bytes: int  # in memory, all together
-
-
 def write_in_time_order(
-    unsorted: UnsortedReviews, folder: Path, target: Path, bucket_bytes: int = _BUCKET_BYTES
+    files: list[Path], num_bytes: int, folder: Path, target: Path, bucket_bytes: int = _BUCKET_BYTES
 ) -> int:
     """Writes the reviews of all files to one, sorted, each once.
 
@@ -37,7 +30,8 @@ def write_in_time_order(
     Reviews without any time get their position among the user's own as time.
 
     Args:
-        unsorted: What was read.
+        files: The reviews as they were read, in the order of the raw file; they are used up.
+        num_bytes: Their size in memory, all together.
         folder: A scratch folder on the same disk.
         target: The Parquet file to write.
         bucket_bytes: How much to hold in memory at once.
@@ -47,9 +41,10 @@ def write_in_time_order(
     """
     merged = 0
     sorted_files = []
-    for number, files in enumerate(_time_buckets(unsorted, folder, bucket_bytes)):
+    num_buckets = -(-num_bytes // bucket_bytes)
+    for number, bucket in enumerate(_time_buckets(files, num_buckets, folder)):
         sorted_files.append(folder / f"sorted-{number:05}.parquet")
-        merged += _sort_bucket(files, sorted_files[-1])
+        merged += _sort_bucket(bucket, sorted_files[-1])
     if len(sorted_files) == 1:
         sorted_files[0].replace(target)
     else:
@@ -74,21 +69,20 @@ def _sort_bucket(files: list[Path], target: Path) -> int:
     return bucket.height - once.height
 
 
-def _time_buckets(unsorted: UnsortedReviews, folder: Path, bucket_bytes: int) -> Iterator[list[Path]]:
+def _time_buckets(files: list[Path], num_buckets: int, folder: Path) -> Iterator[list[Path]]:
     """Files that hold the reviews of one stretch of time, stretch by stretch."""
-    times = pl.scan_parquet(unsorted.files).select(ReviewColumn.TIMESTAMP).collect().to_series()
-    num_buckets = -(-unsorted.num_bytes // bucket_bytes)
+    times = pl.scan_parquet(files).select(ReviewColumn.TIMESTAMP).collect().to_series()
     if num_buckets <= 1 or times.null_count():
-        yield unsorted.files
+        yield files
         return
     quantiles = np.linspace(0, 1, num_buckets + 1)[1:-1]
     edges = np.unique(np.quantile(times.to_numpy(), quantiles, method="lower"))
     dealt: list[list[Path]] = [[] for _ in range(len(edges) + 1)]
-    for number, file in enumerate(unsorted.files):
+    for number, file in enumerate(files):
         frame = pl.read_parquet(file)
         places = np.searchsorted(edges, frame[ReviewColumn.TIMESTAMP].to_numpy(), side="right")
         for place in np.unique(places):
             dealt[place].append(folder / f"bucket-{place:05}-{number:05}.parquet")
             frame.filter(pl.Series(places == place)).write_parquet(dealt[place][-1], compression="lz4")
         file.unlink()
-    yield from (files for files in dealt if files)
+    yield from (bucket for bucket in dealt if bucket)

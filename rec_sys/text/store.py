@@ -11,10 +11,9 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
-from rec_sys.contracts import InputError
-from rec_sys.files import atomic_file, writable_folder
+from rec_sys.files import atomic_file, wait_for_lock, writable_folder
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -194,28 +193,13 @@ class VectorStore:
             InputError: The folder cannot be written to.
         """
         writable_folder(self.folder)
-        self._acquire()
-        try:
+        message = f"text: waiting for another process that embeds texts into {self.folder}"
+        with wait_for_lock(self._lock, message):
             # What looked damaged without the lock is judged again with it.
             self._damaged.clear()
             changed = self.refresh()
             self._sweep()
             yield changed
-        finally:
-            self._lock.release()
-
-    def _acquire(self) -> None:
-        try:
-            self._lock.acquire(timeout=1)
-        except Timeout:
-            _LOG.info(f"text: waiting for another process that embeds texts into {self.folder}")
-            self._lock.acquire()
-        except OSError as error:
-            raise InputError(
-                f"this folder cannot be written to ({error.strerror})",
-                where=str(self.folder.absolute()),
-                remedy="change its permissions or choose another folder with output_dir=...",
-            ) from error
 
     def append(self, keys: Keys, vectors: npt.NDArray[np.floating]) -> None:
         """Publishes new vectors, all or none; merges segments where there have become many.

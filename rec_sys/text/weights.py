@@ -1,6 +1,5 @@
 """Where the text model's files come from, and whether they are the ones they claim to be."""
 
-import hashlib
 import importlib.util
 import json
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from rec_sys.contracts import TEXT_DIM, InputError
+from rec_sys.files import sha256_of
 from rec_sys.settings import TextSettings
 
 _MODEL: Final = "model.safetensors"
@@ -58,9 +58,6 @@ def locate_weights(settings: TextSettings) -> WeightFiles:
 def published_weights(folder: Path) -> WeightFiles:
     """The files of the registry package, refused unless their sha256 is the published one.
 
-    Args:
-        folder: The package's folder of model files.
-
     Raises:
         InputError: Naming the file, the sha256 expected and the one found.
     """
@@ -91,7 +88,7 @@ def read_weights_folder(folder: Path) -> WeightFiles:
                 remedy=f"give a folder that holds {_MODEL}, {_CONFIG} and {_TOKENIZER}",
             )
     _check_config(folder / _CONFIG)
-    digests = [_sha256(folder / name) for name in (_MODEL, _CONFIG, _TOKENIZER)]
+    digests = [sha256_of(folder / name) for name in (_MODEL, _CONFIG, _TOKENIZER)]
     return WeightFiles(folder / _MODEL, folder / _CONFIG, folder / _TOKENIZER, *digests)
 
 
@@ -138,8 +135,3 @@ def _download(hub_name: str) -> Path:
             f" {_MODEL}, {_CONFIG} and {_TOKENIZER} by hand into a folder and set text.weights=folder and"
             " text.weights_folder=...",
         ) from error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

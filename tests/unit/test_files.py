@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from rec_sys.contracts import InputError
-from rec_sys.files import atomic_file, atomic_folder, explain_full_disk, writable_folder
+from rec_sys.files import atomic_file, atomic_folder, explain_disk_errors, writable_folder
 
 
 def test_a_file_appears_only_when_its_block_ends(tmp_path: Path) -> None:
@@ -120,11 +120,11 @@ def test_a_full_disk_is_named_whichever_library_meets_it(tmp_path: Path) -> None
     full.symlink_to("/dev/full")
     with (
         pytest.raises(InputError, match=r"the disk is full(.|\n)*1,000 bytes are needed") as caught,
-        explain_full_disk(tmp_path, bytes_needed=1000),
+        explain_disk_errors(tmp_path, bytes_needed=1000),
     ):
         pl.DataFrame({"a": range(1_000_000)}).write_parquet(full, compression="uncompressed")
     assert str(tmp_path) in caught.value.where
-    with pytest.raises(InputError, match="the disk is full"), explain_full_disk(tmp_path):
+    with pytest.raises(InputError, match="the disk is full"), explain_disk_errors(tmp_path):
         full.write_text("x")
 
 

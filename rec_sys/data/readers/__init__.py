@@ -1,14 +1,16 @@
 """Readers: every raw format becomes the same typed rows, or a named reason why a row is none."""
 
-from functools import partial
+from collections.abc import Iterator
+from functools import cache, partial
 from pathlib import Path
+
+import polars as pl
 
 from rec_sys.contracts import InputError
 from rec_sys.data.download import download
 from rec_sys.data.readers.amazon_products import read_amazon_metadata
 from rec_sys.data.readers.amazon_reviews import read_amazon_reviews
-from rec_sys.data.readers.batches import Batch, Source
-from rec_sys.data.readers.generated import generated_source
+from rec_sys.data.readers.batches import PRODUCT_FACTS_SCHEMA, QUARANTINE_SCHEMA, REVIEW_SCHEMA, Batch, Source
 from rec_sys.data.readers.raw_files import first_bytes
 from rec_sys.data.readers.sequences import read_sequences
 from rec_sys.data.readers.table import read_table_products, read_table_reviews
@@ -29,7 +31,7 @@ def open_source(data: DataSettings, raw_folder: Path) -> Source:
     """
     match data:
         case SampleData():
-            return generated_source(data)
+            return _sample_source(data)
         case SequencesData():
             path = _local(data.path, "data.path")
             return Source((path,), False, partial(read_sequences, path))
@@ -37,6 +39,24 @@ def open_source(data: DataSettings, raw_folder: Path) -> Source:
             return _table_source(data)
         case AmazonData():
             return _amazon_source(data, raw_folder)
+
+
+def _sample_source(data: SampleData) -> Source:
+    """The built-in sample, whose raw files are the generator's own code and words: new code, new data."""
+
+    @cache
+    def frames() -> tuple[pl.DataFrame, pl.DataFrame]:
+        from rec_sys.data.sample import generate_sample
+
+        return generate_sample(data)[:2]
+
+    def batches(index: int, schema: dict[str, pl.DataType]) -> Iterator[Batch]:
+        rows = frames()[index].select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+        yield Batch(rows, pl.DataFrame(schema=QUARANTINE_SCHEMA), rows.height)
+
+    folder = Path(__file__).parents[1] / "sample"
+    files = tuple(sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"))
+    return Source(files, True, lambda: batches(0, REVIEW_SCHEMA), lambda: batches(1, PRODUCT_FACTS_SCHEMA))
 
 
 def _table_source(data: TableData) -> Source:

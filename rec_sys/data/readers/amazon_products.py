@@ -8,10 +8,10 @@ from typing import Final
 import polars as pl
 
 from rec_sys.contracts import InputError, ProductColumn
+from rec_sys.data.plain_text import price
 from rec_sys.data.readers.amazon_reviews import Edition
 from rec_sys.data.readers.batches import DESCRIPTION, FEATURES, PRODUCT_FACTS_SCHEMA, Batch
 from rec_sys.data.readers.json_objects import parse_objects
-from rec_sys.data.readers.prices import price
 from rec_sys.data.readers.records import read_records, set_aside, shown_fields
 
 _METADATA_FIELDS: Final = (

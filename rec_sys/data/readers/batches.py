@@ -88,11 +88,5 @@ class Source:
 
 def quarantine(file: Path, bad_rows: Sequence[BadRow]) -> pl.DataFrame:
     """Bad rows as `QUARANTINE_SCHEMA`, ordered by line."""
-    ordered = sorted(bad_rows)
-    columns = [
-        [str(file)] * len(ordered),
-        [bad.line for bad in ordered],
-        [bad.reason for bad in ordered],
-        [bad.raw[:RAW_CHARACTERS] for bad in ordered],
-    ]
-    return pl.DataFrame(dict(zip(QUARANTINE_SCHEMA, columns, strict=True)), schema=QUARANTINE_SCHEMA)
+    rows = [(str(file), bad.line, bad.reason, bad.raw[:RAW_CHARACTERS]) for bad in sorted(bad_rows)]
+    return pl.DataFrame(rows, schema=QUARANTINE_SCHEMA, orient="row")

@@ -11,7 +11,7 @@ import pytest
 from rec_sys.contracts import TIME_ORDER, ProductColumn, ReviewColumn
 from rec_sys.data.readers.batches import REVIEW_SCHEMA
 from rec_sys.data.schemas import ProductTable, ReviewTable
-from rec_sys.data.time_order import SAME_REVIEW, UnsortedReviews, write_in_time_order
+from rec_sys.data.time_order import SAME_REVIEW, write_in_time_order
 
 
 def _reviews(*rows: dict[str, Any]) -> pl.DataFrame:
@@ -26,7 +26,7 @@ def _written(folder: Path, *frames: pl.DataFrame, bucket_bytes: int = 1 << 30) -
     for frame, file in zip(frames, files, strict=True):
         frame.write_parquet(file)
     size = sum(int(frame.estimated_size()) for frame in frames)
-    merged = write_in_time_order(UnsortedReviews(files, size), scratch, folder / "reviews.parquet", bucket_bytes)
+    merged = write_in_time_order(files, size, scratch, folder / "reviews.parquet", bucket_bytes)
     return pl.read_parquet(folder / "reviews.parquet"), merged
 
 
