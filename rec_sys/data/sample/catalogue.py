@@ -60,13 +60,7 @@ class Catalogue:
 
 
 def build_catalogue(num_products: int, seed: int, vocabulary: Vocabulary) -> Catalogue:
-    """Invent a catalogue.
-
-    Args:
-        num_products: How many; families, kinds, tiers and brands are cycled through until there are enough.
-        seed: The sample's seed.
-        vocabulary: Families and brands.
-    """
+    """Invents a catalogue; families, kinds, tiers and brands are cycled through until there are enough products."""
     stream = RandomStream(seed, 1)
     families = list(vocabulary.families.items())
     counts = _seats(np.array([family.weight for _, family in families]), num_products)

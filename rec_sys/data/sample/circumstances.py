@@ -32,12 +32,7 @@ class Occasion:
 
 
 class Circumstances:
-    """Facts of a purchase, by the names that the grammar's slots have.
-
-    Args:
-        catalogue: The products.
-        vocabulary: The words.
-    """
+    """Facts of a purchase, by the names that the grammar's slots have."""
 
     def __init__(self, catalogue: Catalogue, vocabulary: Vocabulary) -> None:
         self._products = catalogue.products

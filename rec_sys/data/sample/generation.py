@@ -32,10 +32,7 @@ class Sample(NamedTuple):
 
 
 def generate_sample(settings: SampleData) -> Sample:
-    """Generate the sample; equal settings give equal frames on every machine.
-
-    Args:
-        settings: Sizes and seed.
+    """Generates the sample; equal settings give equal frames on every machine.
 
     Returns:
         `reviews`, sorted by time, with the columns of `ReviewColumn`; `products` with `asin`, `title`, `brand`,
@@ -82,12 +79,7 @@ def _reviews(taste: Taste, purchases: Purchases, asins: list[str], vocabulary: V
 
 
 def _texts(
-    taste: Taste,
-    purchases: Purchases,
-    users: Integers,
-    positions: Integers,
-    vocabulary: Vocabulary,
-    seed: int,
+    taste: Taste, purchases: Purchases, users: Integers, positions: Integers, vocabulary: Vocabulary, seed: int
 ) -> list[tuple[str | None, str | None]]:
     """Headline and body of each review, written one by one: this is most of the generator's time."""
     population, catalogue = taste.population, taste.catalogue

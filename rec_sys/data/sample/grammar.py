@@ -15,10 +15,9 @@ _TOKEN = re.compile(r"\[|\]|\||\{\w+\}|[^\[\]|{}]+")
 
 
 class Draws:
-    """Uniform numbers handed out one by one; drawn in one block, which is far cheaper than asking numpy each time.
+    """Uniform numbers in [0, 1), handed out one by one and in a circle where a text needs more than there are.
 
-    Args:
-        values: Numbers in [0, 1); read in a circle where a text needs more.
+    They are drawn in one block, which is far cheaper than asking numpy each time.
     """
 
     def __init__(self, values: Sequence[float]) -> None:
@@ -58,10 +57,7 @@ Template = tuple["str | Slot | Choice", ...]
 
 
 def parse(text: str) -> Template:
-    """Read a template.
-
-    Args:
-        text: Text with `[a|b]` and `{slot}`.
+    """Reads text with `[a|b]` and `{slot}`.
 
     Raises:
         ValueError: A bracket or a brace is not closed.
@@ -112,10 +108,8 @@ def slots_of(template: Template) -> set[str]:
 class Facts(dict[str, str]):
     """What slots stand for, and which of them were used: a clause said once is not said again."""
 
-    def __init__(self, *sources: Mapping[str, str]) -> None:
-        super().__init__()
-        for source in sources:
-            self.update(source)
+    def __init__(self, facts: Mapping[str, str]) -> None:
+        super().__init__(facts)
         self.used: set[str] = set()
 
     def __getitem__(self, name: str) -> str:
@@ -124,11 +118,7 @@ class Facts(dict[str, str]):
 
 
 class Grammar:
-    """Rules by name, expanded at random.
-
-    Args:
-        rules: The templates of each rule.
-    """
+    """Rules by name, each a list of templates, expanded at random."""
 
     def __init__(self, rules: Mapping[str, Sequence[str]]) -> None:
         self.rules = {name: tuple(texts) for name, texts in rules.items()}
@@ -139,12 +129,9 @@ class Grammar:
         self._parsed: dict[str, Template] = {}
 
     def expand(self, rule: str, facts: Mapping[str, str], draws: Draws) -> str:
-        """Say one of the rule's templates, among those whose facts are all there; "" where there is none.
+        """Says one of the rule's templates, among those whose facts are all there; "" where there is none.
 
-        Args:
-            rule: Its name.
-            facts: What the slots stand for; a fact hides a rule of the same name.
-            draws: Decides every choice.
+        A fact hides a rule of the same name.
         """
         known = facts.keys()
         possible = [text for text, needs in zip(self.rules[rule], self._needs[rule], strict=True) if needs <= known]

@@ -32,12 +32,7 @@ class Opinion:
 
 
 class Opinions:
-    """A reviewer's praise and complaints, used up as they are said.
-
-    Args:
-        strengths: The most telling first.
-        weaknesses: The most telling first.
-    """
+    """A reviewer's praise and complaints, the most telling first, used up as they are said."""
 
     def __init__(self, strengths: Sequence[Opinion], weaknesses: Sequence[Opinion]) -> None:
         self._sides = (("good", "tag", list(strengths)), ("bad", "tag_bad", list(weaknesses)))
@@ -64,7 +59,8 @@ class Opinions:
                         facts[f"{clause}_fail"] = opinions[0].clause
                 if opinions[0].aspect != _KIND:
                     facts[tag] = opinions[0].aspect
-                    facts[f"{tag}_is"] = "are" if _is_plural(opinions[0].aspect) else "is"
+                    is_plural = opinions[0].aspect.endswith("s") and not opinions[0].aspect.endswith("ss")
+                    facts[f"{tag}_is"] = "are" if is_plural else "is"
             if len(opinions) > 1:
                 facts[f"{clause}2"] = opinions[1].clause
         facts.used.clear()
@@ -80,17 +76,10 @@ class Opinions:
 def form_opinions(
     kind: Kind, aspects: Sequence[Aspect], quality: Sequence[float], stars: int, draws: Draws
 ) -> Opinions:
-    """Let a reviewer find strengths and weaknesses.
+    """Lets a reviewer find strengths and weaknesses; no aspect is both praised and blamed.
 
-    Args:
-        kind: The product's kind.
-        aspects: Its family's aspects.
-        quality: How good each aspect is, and last what is special about the kind.
-        stars: Decides how many are praised.
-        draws: The reviewer's own eye.
-
-    Returns:
-        Opinions in which no aspect is both praised and blamed.
+    `quality` says how good each of the family's aspects is, and last what is special about the kind; the stars decide
+    how many are praised.
     """
     ranked = [
         (value + _NOISE * draws.uniform(), Opinion(draws.pick(aspect.praise), aspect.name), draws.pick(aspect.gripes))
@@ -115,7 +104,3 @@ def form_opinions(
         else:
             strengths = [opinion for opinion in strengths if opinion.aspect not in same]
     return Opinions(strengths, weaknesses)
-
-
-def _is_plural(name: str) -> bool:
-    return name.endswith("s") and not name.endswith("ss")

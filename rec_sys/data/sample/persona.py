@@ -20,13 +20,7 @@ _NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "te
 
 
 class Personas:
-    """The facts of every user at every review.
-
-    Args:
-        population: The users.
-        vocabulary: The words of roles and genres.
-        seed: The sample's seed.
-    """
+    """The facts of every user at every review."""
 
     def __init__(self, population: Population, vocabulary: Vocabulary, seed: int) -> None:
         stream = RandomStream(seed, 4)
@@ -40,17 +34,7 @@ class Personas:
         self._life = stream.uniform(shape[0], 3)
 
     def speak(self, user: int, time: int, stage: int, level: float) -> tuple[str, dict[str, str]]:
-        """How the user talks about themselves.
-
-        Args:
-            user: Row of the population.
-            time: Of the review, milliseconds.
-            stage: Stage of life at that time.
-            level: Experience at that time.
-
-        Returns:
-            The sort of writer (`parent`, `beginner`, `player` or `pro`) and the facts.
-        """
+        """The sort of writer (`parent`, `beginner`, `player` or `pro`) and the facts they mention of themselves."""
         population = self._population
         role = self._roles[int(population.stage_role[user, stage])]
         genre = self._genres[int(population.stage_genre[user, stage])]

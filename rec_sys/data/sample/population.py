@@ -48,7 +48,8 @@ def build_population(settings: SampleData, vocabulary: Vocabulary) -> Population
     counts = _review_counts(settings, stream)
     times = _times(counts, stream)
     is_parent = stream.uniform(num_users) < 0.09
-    roles = _first_roles(vocabulary, stream, num_users)
+    shares = np.array([role.share for role in vocabulary.roles.values()])
+    roles = stream.rows_of(np.tile(shares, (num_users, 1)))
     stages = _stages(vocabulary, stream, roles, counts, times, is_parent)
     wishes = _wishes(vocabulary, stream, times, stages)
     return Population(
@@ -115,11 +116,6 @@ def _times(counts: Integers, stream: RandomStream) -> Integers:
     seconds_apart = np.cumsum(60 + stream.integers(1_500, num_users, longest), axis=1)
     seconds = np.maximum.accumulate(seconds - seconds_apart, axis=1) + seconds_apart
     return np.where(inside, np.minimum(START + 1_000 * seconds, END - 1_000 * (counts[:, None] - position)), NEVER)
-
-
-def _first_roles(vocabulary: Vocabulary, stream: RandomStream, num_users: int) -> Integers:
-    shares = np.array([role.share for role in vocabulary.roles.values()])
-    return stream.rows_of(np.tile(shares, (num_users, 1)))
 
 
 def _stages(

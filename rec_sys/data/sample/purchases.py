@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rec_sys.data.sample.population import Population
-from rec_sys.data.sample.randomness import Floats, Integers, RandomStream, pick_by_weight
+from rec_sys.data.sample.randomness import Integers, RandomStream, pick_by_weight
 from rec_sys.data.sample.taste import History, Taste
 
 _BLOCK_ELEMENTS = 4_000_000  # users times products decided at once: bounds the memory of a large sample
@@ -20,12 +20,7 @@ class Purchases:
     ratings: Integers
 
     def before(self, users: Integers, times: Integers) -> History:
-        """What these users had bought before these times.
-
-        Args:
-            users: int64 [n].
-            times: int64 [n], milliseconds.
-        """
+        """What users had bought before these times, int64 [n] milliseconds."""
         earlier = self.times[users] < times[:, None]
         return History(np.where(earlier, self.products[users], -1), self.times[users], self.ratings[users])
 
@@ -40,25 +35,12 @@ def draw_purchases(taste: Taste, population: Population, seed: int) -> Purchases
     step = max(1, _BLOCK_ELEMENTS // len(taste.catalogue.products))
     for first in range(0, len(population.counts), step):
         block = np.arange(first, min(first + step, len(population.counts)))
-        _buy(taste, population, block, choice, noise, products, ratings)
+        for position in range(int(population.counts[block].max())):
+            users = block[population.counts[block] > position]
+            times = population.times[users, position]
+            history = History(products[users, :position], population.times[users, :position], ratings[users, :position])
+            chosen = pick_by_weight(taste.probabilities(users, times, history), choice[users, position])
+            products[users, position] = chosen
+            satisfaction = taste.satisfaction(users, times, chosen)
+            ratings[users, position] = taste.stars(satisfaction, noise[users, position])
     return Purchases(products, population.times, ratings)
-
-
-def _buy(
-    taste: Taste,
-    population: Population,
-    block: Integers,
-    choice: Floats,
-    noise: Floats,
-    products: Integers,
-    ratings: Integers,
-) -> None:
-    """Fill the rows of a block of users in `products` and `ratings`."""
-    for position in range(int(population.counts[block].max())):
-        users = block[population.counts[block] > position]
-        times = population.times[users, position]
-        history = History(products[users, :position], population.times[users, :position], ratings[users, :position])
-        chosen = pick_by_weight(taste.probabilities(users, times, history), choice[users, position])
-        products[users, position] = chosen
-        satisfaction = taste.satisfaction(users, times, chosen)
-        ratings[users, position] = taste.stars(satisfaction, noise[users, position])

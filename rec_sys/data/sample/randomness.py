@@ -17,12 +17,7 @@ _ALPHABET = np.array(list("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"))
 
 
 class RandomStream:
-    """One independent stream of random numbers.
-
-    Args:
-        seed: The sample's seed.
-        purpose: Number of the stream: users drawn anew must not change the catalogue.
-    """
+    """One independent stream of random numbers a purpose: users drawn anew must not change the catalogue."""
 
     def __init__(self, seed: int, purpose: int) -> None:
         self._generator = np.random.Generator(np.random.PCG64([seed, purpose]))
@@ -59,14 +54,11 @@ class RandomStream:
 
 
 def pick_by_weight(weights: Floats, uniform: Floats) -> Integers:
-    """Inverse-CDF choice.
+    """Inverse-CDF choice: int64 [n], never an option of weight 0.
 
     Args:
         weights: float64 [n, options], not negative, each row with a positive sum.
         uniform: float64 [n] in [0, 1).
-
-    Returns:
-        int64 [n]: never an option of weight 0.
     """
     cumulative = np.cumsum(weights, axis=1)
     chosen = (cumulative <= (uniform * cumulative[:, -1])[:, None]).sum(axis=1)

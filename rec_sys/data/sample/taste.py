@@ -49,13 +49,7 @@ class History:
 
 
 class Taste:
-    """Utilities and satisfaction of every user for every product.
-
-    Args:
-        catalogue: The products.
-        population: The users.
-        vocabulary: What roles want and what complements what.
-    """
+    """Utilities and satisfaction of every user for every product."""
 
     def __init__(self, catalogue: Catalogue, population: Population, vocabulary: Vocabulary) -> None:
         self.catalogue = catalogue
@@ -110,12 +104,7 @@ class Taste:
         return np.clip(self.population.stage_level[users, stage] + 0.25 * years, 0, 2)
 
     def probabilities(self, users: Integers, times: Integers, history: History) -> Floats:
-        """The distribution of the next purchase.
-
-        Args:
-            users: int64 [n].
-            times: int64 [n], milliseconds.
-            history: What they bought before.
+        """The distribution of the next purchase at these times, int64 [n] milliseconds.
 
         Returns:
             float64 [n, num_products]; rows sum to 1, and are 0 where nothing is left to buy.

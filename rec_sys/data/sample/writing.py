@@ -25,13 +25,7 @@ _CONNECTIVE: Final = re.compile(
 
 
 class ReviewWriter:
-    """Writes headlines and bodies.
-
-    Args:
-        catalogue: The products.
-        personas: The users.
-        vocabulary: The words.
-    """
+    """Writes headlines and bodies."""
 
     def __init__(self, catalogue: Catalogue, personas: Personas, vocabulary: Vocabulary) -> None:
         self._catalogue = catalogue
@@ -42,18 +36,11 @@ class ReviewWriter:
         self._aspect_quality = [quality.tolist() for quality in catalogue.aspect_quality]
 
     def write(self, occasion: Occasion, voice: Voice, draws: Draws) -> tuple[str | None, str | None]:
-        """Write one review.
-
-        Args:
-            occasion: What there is to write about.
-            voice: The user's habits.
-            draws: At least 100 numbers, of this review alone.
-
-        Returns:
-            Headline and body; null where the user left one out.
-        """
+        """Headline and body of one review, null where the user left one out; `draws` are this review's alone."""
         writer, facts = self._facts(occasion, draws)
-        opinions = self._opinions(occasion, draws)
+        product = self._catalogue.products[occasion.product]
+        aspects, quality = self._vocabulary.families[product.family].aspects, self._aspect_quality[occasion.product]
+        opinions = form_opinions(product.kind, aspects, quality, occasion.stars, draws)
         # A headline sums up what the body then says, so it does not use the body's opinions up.
         headline = _Draft(self._grammar, facts, opinions.copy(), draws).headline(occasion.stars)
         draft = _Draft(self._grammar, facts, opinions, draws)
@@ -68,7 +55,7 @@ class ReviewWriter:
         writer, person = self._personas.speak(occasion.user, occasion.time, occasion.stage, occasion.level)
         if not occasion.is_own:
             writer = "stranger"
-        facts = Facts(self._circumstances.of(occasion, draws), person)
+        facts = Facts(self._circumstances.of(occasion, draws) | person)
         purposes = self._grammar.rules[f"purpose_{writer}"]
         facts["purpose"] = draws.pick(purposes)
         facts["use"] = draws.pick([purpose for purpose in purposes if purpose.startswith("for ")])
@@ -80,11 +67,6 @@ class ReviewWriter:
             if earlier.split()[-1] != person["instrument"].split()[-1]:  # nobody moves from guitar to lead guitar
                 facts["earlier_instrument"] = earlier
         return writer, facts
-
-    def _opinions(self, occasion: Occasion, draws: Draws) -> Opinions:
-        product = self._catalogue.products[occasion.product]
-        aspects = self._vocabulary.families[product.family].aspects
-        return form_opinions(product.kind, aspects, self._aspect_quality[occasion.product], occasion.stars, draws)
 
     def _moves(self, occasion: Occasion, writer: str, length: int, draft: "_Draft") -> str:
         draws, mood = draft.draws, _MOODS[occasion.stars]
