@@ -19,7 +19,9 @@ COLUMNS = {"user_id": "user", "asin": "item", "rating": "stars", "timestamp": "w
 
 
 def _settings(**changes: Any) -> TableData:
-    return TableData.model_validate({"name": "toy", "reader": "table", "reviews_path": "given", "columns": COLUMNS} | changes)
+    return TableData.model_validate(
+        {"name": "toy", "reader": "table", "reviews_path": "given", "columns": COLUMNS} | changes
+    )
 
 
 def _read(path: Path, settings: TableData | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:
