@@ -5,7 +5,7 @@ import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from rec_sys.vector_database.contract import (
     ProductQuery,
     SimilarTo,
     TextMeaning,
+    UnknownProductError,
     UserTaste,
 )
 from rec_sys.vector_database.edge_index import EdgeProductIndex, EdgePublisher
@@ -53,6 +54,14 @@ class OpenIndex:
 
     publisher: IndexPublisher
     index: ProductIndex
+
+
+def holds(index: ProductIndex, asin: str) -> bool:
+    """Whether the version served has a product."""
+    with suppress(UnknownProductError):
+        index.search(ProductQuery(SimilarTo(asin), limit=1))
+        return True
+    return False
 
 
 def make_catalogue(folder: Path, num_products: int = 300, seed: int = 0, **others: bool | int) -> Catalogue:

@@ -105,20 +105,8 @@ def popular_products(served: ServedBundle, page: Page, wanted: ProductFilter) ->
 
 
 def _recommendation(hit: ProductHit, rank: int, source: Source, reasons: tuple[Reason, ...]) -> Recommendation:
-    product = hit.product
     return Recommendation.model_construct(
-        rank=rank,
-        asin=product.asin,
-        title=product.title,
-        brand=product.brand,
-        categories=product.categories,
-        price=product.price,
-        rating_mean=product.rating_mean,
-        review_count=product.review_count,
-        score=hit.score,
-        memory_score=hit.memory_score,
-        source=source,
-        reasons=reasons,
+        **vars(hit.product), rank=rank, score=hit.score, memory_score=hit.memory_score, source=source, reasons=reasons
     )
 
 

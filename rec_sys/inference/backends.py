@@ -7,13 +7,7 @@ from pathlib import Path
 from rec_sys.contracts import InputError
 from rec_sys.inference.contract import Component, ServingUnavailable
 from rec_sys.inference.served_bundle import BundleCache, ServedBundle
-from rec_sys.inference.text_vectors import (
-    EncoderInProcess,
-    EncoderInTriton,
-    TextsTogether,
-    TextVectors,
-    refuse_other_encoder,
-)
+from rec_sys.inference.text_vectors import EncoderInProcess, EncoderInTriton, TextsTogether, TextVectors
 from rec_sys.inference.triton_models import TritonModels
 from rec_sys.inference.user_towers import TowerAnswer, TowerInProcess, TowerInTriton
 from rec_sys.settings import EdgeIndex, IndexSettings, InferenceSettings
@@ -34,14 +28,7 @@ class OtherBundleError(Exception):
 
 
 class Backends:
-    """The bundle, the encoder, the tower and the index.
-
-    Args:
-        index: The index.
-        inference: Where the tower and the encoder run.
-        output_dir: Where training wrote its bundles, and where exported text encoders are kept.
-        bundle: The one bundle to serve; None for whichever the index was made from.
-    """
+    """The bundle, the encoder, the tower and the index; made as a `Recommender` is."""
 
     def __init__(
         self, index: IndexSettings, inference: InferenceSettings, output_dir: Path, bundle: Path | None
@@ -63,7 +50,7 @@ class Backends:
         """Lets go of connections and files."""
         self.index.close()
         if self.triton is not None:
-            await self.triton.close()
+            await self.triton.client.close()
 
     async def version(self) -> IndexVersion:
         """The version of the index that is served now.
@@ -86,17 +73,14 @@ class Backends:
         """
         if self._bundle is None:
             self._bundle = (await self.version()).bundle
-        return await self._open(self._bundle)
+        return await self.bundle(self._bundle)
 
-    async def of_version(self, version: IndexVersion) -> ServedBundle:
-        """The bundle that a version of the index was made from.
+    async def bundle(self, identity: str) -> ServedBundle:
+        """The bundle of an identity.
 
         Raises:
             ServingUnavailable: It is not here.
         """
-        return await self._open(version.bundle)
-
-    async def _open(self, identity: str) -> ServedBundle:
         found = self.bundles.opened(identity)
         if found is not None:
             return found
@@ -140,7 +124,12 @@ class Backends:
         if wanted not in self._encoders:
             settings = served.text_settings.model_copy(update={"device": "cpu"})
             encoder = await asyncio.to_thread(TextEncoder, settings, self._text_dir)
-            refuse_other_encoder(encoder.encoder_id, wanted, f"bundle {served.identity}")
+            if encoder.encoder_id != wanted:
+                raise InputError(
+                    f"the bundle's texts were read by the encoder {wanted}, here is {encoder.encoder_id}",
+                    where=f"bundle {served.identity}",
+                    remedy="bring the weights that it was trained with, or train again",
+                )
             self._encoders[wanted] = encoder
         return self._encoders[wanted]
 
@@ -187,7 +176,10 @@ class Backends:
         if not queries:
             return []
         try:
-            found = await self._ask_index(queries)
+            if isinstance(self.index_settings, EdgeIndex) and len(queries) == 1:
+                found = self.index.search_many(queries)  # done before a thread could take it over
+            else:
+                found = await asyncio.to_thread(self.index.search_many, queries)
         except IndexUnavailableError as error:
             raise self._away("index", error) from error
         except UnknownProductError:
@@ -205,11 +197,6 @@ class Backends:
         if other is not None:
             raise self._follow(other)
         return found
-
-    async def _ask_index(self, queries: Sequence[ProductQuery]) -> list[ProductAnswer]:
-        if isinstance(self.index_settings, EdgeIndex) and len(queries) == 1:
-            return self.index.search_many(queries)  # done before a thread could take it over
-        return await asyncio.to_thread(self.index.search_many, queries)
 
     def _follow(self, identity: str | None) -> OtherBundleError:
         self._bundle = identity

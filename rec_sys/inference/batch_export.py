@@ -19,18 +19,27 @@ from rec_sys.files import atomic_file, writable_folder
 from rec_sys.inference.backends import Backends
 from rec_sys.inference.explanations import strongest_reviews
 from rec_sys.inference.served_bundle import ServedBundle
-from rec_sys.inference.user_reviews import UserReviews, memory_weights, tower_inputs
+from rec_sys.inference.user_reviews import UserReviews, memory_weights, stored_reviews, tower_inputs
 from rec_sys.scoring import is_from_memory, memory_parts
 from rec_sys.vector_database.catalogue import FloatArray, IntArray
 
 _LOG: Final = logging.getLogger(__name__)
-
 
 PART_USERS: Final = 4_096
 _BLOCK_USERS: Final = 512  # their scores of 100,000 products are 200 MB
 _MANIFEST: Final = "export.json"
 _UNKNOWN: Final = "unknown_users.parquet"
 _SECONDS_BETWEEN_LINES: Final = 5.0
+_REASON: Final = pl.Struct({"asin": pl.String, "snippet": pl.String, "weight": pl.Float32, "memory": pl.Float32})
+_SCHEMA: Final[dict[str, Any]] = {
+    "user_id": pl.String,
+    "rank": pl.Int32,
+    "asin": pl.String,
+    "title": pl.String,
+    "score": pl.Float32,
+    "source": pl.String,
+    "reasons": pl.List(_REASON),
+}
 
 
 class ExportManifest(BaseModel):
@@ -71,14 +80,14 @@ async def export_users(backends: Backends, users: Path, folder: Path, limit: int
     asking the index, and the ranking is the same. Products upserted since are not in it.
 
     Args:
-        parts: The bundle and the towers.
+        backends: The bundle and the towers.
         users: A Parquet file with a column `user_id`.
         folder: Where the parts go.
         limit: Products a user.
 
     Raises:
         InputError: The table cannot be read, or the folder holds another export.
-        ServingUnavailable: A part is away.
+        ServingUnavailable: A component is away.
     """
     began = time.perf_counter()
     served = await backends.served()
@@ -104,7 +113,7 @@ async def export_users(backends: Backends, users: Path, folder: Path, limit: int
             for start in range(0, len(known), _BLOCK_USERS)
         ]
         with atomic_file(_part(folder, number)) as path:
-            pl.concat(tables or [_empty()]).write_parquet(path)
+            pl.concat(tables or [pl.DataFrame(schema=_SCHEMA)]).write_parquet(path)
         answered += len(given)
         if time.perf_counter() - said > _SECONDS_BETWEEN_LINES:
             said = time.perf_counter()
@@ -156,7 +165,7 @@ def _part(folder: Path, number: int) -> Path:
 
 async def _answer(backends: Backends, served: ServedBundle, user_ids: Sequence[str], limit: int) -> pl.DataFrame:
     every = [served.users.rows(user_id) for user_id in user_ids]
-    users = [_known(rows[: served.manifest.user_reviews], served) for rows in every]
+    users = [stored_reviews(rows, served) for rows in every]
     inputs = tower_inputs(users, [{}] * len(users), served)
     (vectors, weights), _, _ = await backends.read_users(served, inputs)
     in_memory = [memory_weights(user, served) for user in users]
@@ -193,15 +202,8 @@ def _explain(
 ) -> tuple[npt.NDArray[np.bool_], pl.Series]:
     """For each product answered whether it comes from the memory, and its reasons.
 
-    Args:
-        users: The users.
-        weights: float32 `[num_users, longest]`, the tower's attention.
-        in_memory: What each user's reviews weigh in the memory.
-        row: int64 `[num_hits]`, the user of each product answered.
-        chosen: int64 `[num_hits]`, the products.
-        score: float32 `[num_hits]`.
-        backends: Whose settings say how many reasons are given.
-        served: The bundle.
+    `weights`, float32 `[num_users, longest]`, is the tower's attention, `in_memory` what each user's reviews weigh in
+    the memory; `row` (the user), `chosen` (the product) and `score` are `[num_hits]`.
     """
     # One entry for each review of each product answered.
     offsets, entry = ragged.take_rows(ragged.offsets_of(np.array([len(user) for user in users])), row)
@@ -221,36 +223,9 @@ def _explain(
             "memory": memory[best],
         }
     )
-    grouped = listed.group_by("hit", maintain_order=True).agg(pl.struct(list(_REASON)).alias("reasons"))
+    grouped = listed.group_by("hit", maintain_order=True).agg(pl.struct(pl.exclude("hit")).alias("reasons"))
     every = pl.DataFrame({"hit": np.arange(len(row))}).join(grouped, on="hit", how="left", maintain_order="left")
-    return by_memory, every["reasons"].cast(pl.List(pl.Struct(_REASON))).fill_null([])
-
-
-def _known(rows: IntArray, served: ServedBundle) -> UserReviews:
-    users = served.users
-    return UserReviews(rows, users.product[rows], users.rating[rows], users.timestamp[rows], (), {}, True, (), ())
-
-
-_REASON: Final[dict[str, Any]] = {
-    "asin": pl.String,
-    "snippet": pl.String,
-    "weight": pl.Float32,
-    "memory": pl.Float32,
-}
-
-
-def _empty() -> pl.DataFrame:
-    return pl.DataFrame(
-        schema={
-            "user_id": pl.String,
-            "rank": pl.Int32,
-            "asin": pl.String,
-            "title": pl.String,
-            "score": pl.Float32,
-            "source": pl.String,
-            "reasons": pl.List(pl.Struct(_REASON)),
-        }
-    )
+    return by_memory, every["reasons"].cast(_SCHEMA["reasons"]).fill_null([])
 
 
 def _write_unknown(users: Path, folder: Path, served: ServedBundle) -> int:

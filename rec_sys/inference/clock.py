@@ -15,23 +15,13 @@ class StepClock:
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
-        self._seconds: dict[Step, float] = {"text": 0.0, "tower": 0.0, "index": 0.0}
-
-    def add(self, step: Step, seconds: float) -> None:
-        """Counts time for a step."""
-        self._seconds[step] += seconds
+        self.seconds: dict[Step, float] = {"text": 0.0, "tower": 0.0, "index": 0.0}
 
     def times(self) -> StepTimes:
         """The steps up to now, in milliseconds."""
         total = time.perf_counter() - self._began
-        rest = total - sum(self._seconds.values())
-        return StepTimes.model_construct(
-            text=round(1e3 * self._seconds["text"], 3),
-            tower=round(1e3 * self._seconds["tower"], 3),
-            index=round(1e3 * self._seconds["index"], 3),
-            rest=round(1e3 * rest, 3),
-            total=round(1e3 * total, 3),
-        )
+        every = {**self.seconds, "rest": total - sum(self.seconds.values()), "total": total}
+        return StepTimes.model_construct(**{step: round(1e3 * seconds, 3) for step, seconds in every.items()})
 
 
 @contextmanager
@@ -43,4 +33,4 @@ def timed(step: Step, clocks: Sequence[StepClock]) -> Iterator[None]:
     finally:
         elapsed = time.perf_counter() - began
         for clock in clocks:
-            clock.add(step, elapsed)
+            clock.seconds[step] += elapsed

@@ -100,15 +100,7 @@ class Filter(_Closed):
 
     def for_index(self, seen: tuple[str, ...] = ()) -> ProductFilter:
         """As the index takes it; `seen` is left out too."""
-        return ProductFilter(
-            not_seen=frozenset((*self.not_seen, *seen)),
-            categories_any=self.categories_any,
-            categories_all=self.categories_all,
-            brands=self.brands,
-            min_price=self.min_price,
-            max_price=self.max_price,
-            min_rating=self.min_rating,
-        )
+        return ProductFilter(**dict(self) | {"not_seen": frozenset((*self.not_seen, *seen))})
 
 
 class Excerpt(_Closed):

@@ -6,53 +6,49 @@ from rec_sys.contracts import TEXT_DIM, InputError, ServedModel
 from rec_sys.inference.backends import Backends
 from rec_sys.inference.contract import Component, ComponentHealth, Health, ModelCard, ServingUnavailable
 from rec_sys.inference.served_bundle import ServedBundle
+from rec_sys.inference.triton_models import TritonModels
 from rec_sys.vector_database.contract import IndexVersion
 
 
 async def examine(backends: Backends) -> Health:
     """Whether answers can be given now; never raises."""
-    found: dict[Component, ComponentHealth] = {}
+    found: list[ComponentHealth] = []
     served = None
     try:
         version = await backends.version()
-        found["index"] = ComponentHealth(part="index", ready=True, needed=True, detail=version.name)
-        served = await backends.of_version(version)
-        found["bundle"] = ComponentHealth(part="bundle", ready=True, needed=True, detail=served.identity)
+        found.append(ComponentHealth(part="index", ready=True, needed=True, detail=version.name))
+        served = await backends.bundle(version.bundle)
+        found.append(ComponentHealth(part="bundle", ready=True, needed=True, detail=served.identity))
     except InputError as error:
         component: Component = error.component if isinstance(error, ServingUnavailable) else "bundle"
-        found[component] = ComponentHealth(part=component, ready=False, needed=True, detail=error.what)
+        found.append(ComponentHealth(part=component, ready=False, needed=True, detail=error.what))
     if backends.triton is not None:
-        found["triton"] = await _examine_triton(backends, served)
-    return Health(
-        ready=all(health.ready or not health.needed for health in found.values()), parts=tuple(found.values())
-    )
+        ready, detail = await _examine_triton(backends.triton, served)
+        needed = backends.settings.fallback != "in_process"
+        found.append(ComponentHealth(part="triton", ready=ready, needed=needed, detail=detail))
+    return Health(ready=all(health.ready or not health.needed for health in found), parts=tuple(found))
 
 
-async def _examine_triton(backends: Backends, served: ServedBundle | None) -> ComponentHealth:
-    needed = backends.settings.fallback != "in_process"
-    triton = backends.triton
-    assert triton is not None
-    if not await triton.is_ready():
-        return ComponentHealth(part="triton", ready=False, needed=needed, detail=f"Triton at {triton.url} is not ready")
+async def _examine_triton(triton: TritonModels, served: ServedBundle | None) -> tuple[bool, str]:
+    """Whether it can be used now, and its version or what is wrong."""
+    if not await triton.client.is_ready():
+        return False, f"Triton at {triton.client.url} is not ready"
     if served is None:
-        return ComponentHealth(part="triton", ready=True, needed=needed, detail="ready")
+        return True, "ready"
     try:
-        version = await triton.version(ServedModel.USER_TOWER, served.identity)
+        return True, f"user_tower, version {await triton.version(ServedModel.USER_TOWER, served.identity)}"
     except ServingUnavailable as error:
-        return ComponentHealth(part="triton", ready=False, needed=needed, detail=error.what)
-    return ComponentHealth(part="triton", ready=True, needed=needed, detail=f"user_tower, version {version}")
+        return False, error.what
 
 
 async def describe_models(backends: Backends) -> tuple[ModelCard, ...]:
     """What takes part in answers now; components that are away are left out."""
     try:
         version = await backends.version()
-        served = await backends.of_version(version)
+        served = await backends.bundle(version.bundle)
     except InputError:
         return ()
-    cards = [
-        await _model_card(backends, ServedModel.USER_TOWER, served.identity, _tower_details(served)),
-    ]
+    cards = [await _model_card(backends, ServedModel.USER_TOWER, served.identity, _tower_details(served))]
     if served.text_settings.source == "encoder":
         details = {"dim": TEXT_DIM, "max_tokens": served.text_settings.max_tokens}
         cards.append(await _model_card(backends, ServedModel.TEXT_ENCODER, served.manifest.text_encoder, details))
@@ -60,15 +56,14 @@ async def describe_models(backends: Backends) -> tuple[ModelCard, ...]:
 
 
 async def _model_card(backends: Backends, name: str, identity: str, details: dict[str, Any]) -> ModelCard | None:
-    if backends.triton is None:
-        return ModelCard(name=name, version=identity, identity=identity, runtime="in_process", details=details)
-    try:
-        version = await backends.triton.version(name, identity)
-    except ServingUnavailable:
-        if backends.settings.fallback != "in_process":
-            return None
-        return ModelCard(name=name, version=identity, identity=identity, runtime="in_process", details=details)
-    return ModelCard(name=name, version=version, identity=identity, runtime="triton", details=details)
+    version, runtime = identity, "in_process"
+    if backends.triton is not None:
+        try:
+            version, runtime = await backends.triton.version(name, identity), "triton"
+        except ServingUnavailable:
+            if backends.settings.fallback != "in_process":
+                return None
+    return ModelCard(name=name, version=version, identity=identity, runtime=runtime, details=details)
 
 
 def _tower_details(served: ServedBundle) -> dict[str, Any]:
@@ -84,20 +79,10 @@ def _tower_details(served: ServedBundle) -> dict[str, Any]:
 
 
 def _index_cards(backends: Backends, served: ServedBundle, version: IndexVersion) -> list[ModelCard]:
-    runtime = backends.index_settings.backend
-    cards = []
-    memory = served.catalogue.memory
+    memory, score, about = served.catalogue.memory, served.manifest.score, {}
     if memory is not None:
-        details = {
-            "weights": int(memory.nnz),
-            "weight": served.manifest.score.memory_weight,
-            "recency": served.manifest.score.recency,
-        }
-        cards.append(
-            ModelCard(name="memory", version=version.name, identity=version.bundle, runtime=runtime, details=details)
-        )
-    about = version.model_dump(include={"num_products", "dim", "exact", "has_memory"})
-    cards.append(
-        ModelCard(name="product_index", version=version.name, identity=version.bundle, runtime=runtime, details=about)
-    )
-    return cards
+        about["memory"] = {"weights": int(memory.nnz), "weight": score.memory_weight, "recency": score.recency}
+    about["product_index"] = version.model_dump(include={"num_products", "dim", "exact", "has_memory"})
+    common: dict[str, Any] = {"version": version.name, "identity": version.bundle}
+    common["runtime"] = backends.index_settings.backend
+    return [ModelCard(name=name, details=details, **common) for name, details in about.items()]

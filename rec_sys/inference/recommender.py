@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Literal, Self, TypeVar
 
 from rec_sys.contracts import InputError
@@ -63,9 +62,7 @@ class Recommender:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.close()
 
     async def close(self) -> None:
@@ -193,11 +190,7 @@ class Recommender:
 
 
 def _list_products(
-    found: ProductAnswer,
-    page: Page,
-    source: Literal["graph", "text"],
-    clock: StepClock,
-    fallback: str | None = None,
+    found: ProductAnswer, page: Page, source: Literal["graph", "text"], clock: StepClock, fallback: str | None = None
 ) -> ProductsAnswer:
     version = found.version
     return ProductsAnswer.model_construct(

@@ -1,5 +1,6 @@
 """A bundle as answers need it: looked up by user and product, without anything of the training side."""
 
+import itertools
 import threading
 from collections.abc import Iterator
 from functools import cached_property
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import polars as pl
 from cachetools import LRUCache
 
+from rec_sys import ragged
 from rec_sys.bundle import Bundle, BundleManifest, find_bundle
 from rec_sys.contracts import (
     BundleFile,
@@ -30,10 +32,7 @@ _KEPT: Final = 2  # bundles: the one served and the one that a rollback goes to
 
 
 class KnownUsers:
-    """The reviews of the users that the bundle knows.
-
-    Args:
-        histories: See `contracts.HistoryColumn`.
+    """The reviews of the users that the bundle knows, by `contracts.HistoryColumn`.
 
     Attributes:
         product: int64 `[num_reviews]`, product indices; by user, then oldest first.
@@ -50,9 +49,8 @@ class KnownUsers:
         self.text_row: IntArray = histories[HistoryColumn.TEXT_ROW].to_numpy().astype(np.int64)
         self.snippet = histories[HistoryColumn.SNIPPET]
         runs = histories.select(pl.col(HistoryColumn.USER_ID).rle()).unnest(HistoryColumn.USER_ID)
-        ends = np.cumsum(runs["len"].to_numpy().astype(np.int64))
-        starts = ends - runs["len"].to_numpy().astype(np.int64)
-        self._rows = dict(zip(runs["value"].to_list(), zip(starts.tolist(), ends.tolist(), strict=True), strict=True))
+        bounds = ragged.offsets_of(runs["len"].to_numpy()).tolist()
+        self._rows = dict(zip(runs["value"].to_list(), itertools.pairwise(bounds), strict=True))
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -71,9 +69,6 @@ class KnownUsers:
 
 class ServedBundle:
     """What serving reads of a bundle.
-
-    Args:
-        bundle: The bundle.
 
     Attributes:
         identity: The bundle's.

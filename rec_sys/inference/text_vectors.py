@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from cachetools import LRUCache
 
-from rec_sys.contracts import TEXT_DIM, InputError, ServedModel, TextEncoderTensor
+from rec_sys.contracts import TEXT_DIM, ServedModel, TextEncoderTensor
 from rec_sys.inference.dynamic_batcher import DynamicBatcher
 from rec_sys.inference.triton_models import TritonModels
 from rec_sys.text.encoder import TextEncoder, cut_batches
@@ -27,11 +27,7 @@ class TextRuntime(Protocol):
 
 
 class EncoderInProcess:
-    """The encoder in this process, on threads of its own.
-
-    Args:
-        encoder: The encoder.
-    """
+    """The encoder in this process, on threads of its own."""
 
     def __init__(self, encoder: TextEncoder) -> None:
         self._encoder = encoder
@@ -42,12 +38,7 @@ class EncoderInProcess:
 
 
 class EncoderInTriton:
-    """The encoder behind Triton; the texts become tokens here.
-
-    Args:
-        encoder: The encoder, for its tokens and its name.
-        models: Triton.
-    """
+    """The encoder behind Triton; the texts become tokens here."""
 
     def __init__(self, encoder: TextEncoder, models: TritonModels) -> None:
         self._encoder, self._models = encoder, models
@@ -80,11 +71,7 @@ class EncoderInTriton:
 
 
 class TextsTogether:
-    """Embeds the texts of users who ask at the same time together.
-
-    Args:
-        runtime: Where the encoder runs.
-    """
+    """Embeds the texts of users who ask at the same time together."""
 
     def __init__(self, runtime: TextRuntime) -> None:
         async def encode(texts: Sequence[str]) -> list[FloatArray]:
@@ -102,9 +89,6 @@ class TextVectors:
 
     Vectors are rounded to half precision, as training keeps them, so that a review counts the same whether the bundle
     has it or it is sent.
-
-    Args:
-        capacity: Vectors kept.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -116,7 +100,7 @@ class TextVectors:
         """A float32 `[384]` for each text; equal texts are embedded once.
 
         Args:
-            texts: The texts.
+            texts: Any number.
             encoder_id: Names the vectors: another encoder's are others.
             runtime: Embeds what is not remembered.
         """
@@ -132,17 +116,3 @@ class TextVectors:
                 if self._kept.maxsize:  # a cache of no size refuses every value
                     self._kept[key] = found[key]
         return [found[key] for key in keys]
-
-
-def refuse_other_encoder(encoder_id: str, wanted: str, where: str) -> None:
-    """Refuses an encoder whose vectors are not the bundle's.
-
-    Raises:
-        InputError: They are not.
-    """
-    if encoder_id != wanted:
-        raise InputError(
-            f"the bundle's texts were read by the encoder {wanted}, here is {encoder_id}",
-            where=where,
-            remedy="bring the weights that it was trained with, or train again",
-        )

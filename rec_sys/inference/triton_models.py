@@ -16,30 +16,13 @@ _TRIES: Final = 2  # a version may be replaced between looking it up and asking 
 
 
 class TritonModels:
-    """Triton's models by what they were made from.
-
-    Args:
-        settings: Where Triton is, and how long it may take.
-    """
+    """Triton's models by what they were made from."""
 
     def __init__(self, settings: InferenceSettings) -> None:
         self._settings = settings
-        self._client = TritonClient(
+        self.client = TritonClient(
             settings.triton_url, deadline_seconds=settings.deadline_seconds, attempts=settings.attempts
         )
-
-    @property
-    def url(self) -> str:
-        """Where Triton is."""
-        return self._client.url
-
-    async def close(self) -> None:
-        """Closes the connection."""
-        await self._client.close()
-
-    async def is_ready(self) -> bool:
-        """Whether the server serves all its models."""
-        return await self._client.is_ready()
 
     async def version(self, model: str, identity: str) -> str:
         """The newest version of a model made from a bundle or encoder.
@@ -48,7 +31,7 @@ class TritonModels:
             ServingUnavailable: Triton is away or does not serve it.
         """
         try:
-            version = await self._client.find_version(model, identity)
+            version = await self.client.find_version(model, identity)
         except (TritonError, InputError) as error:
             raise self._away(str(error)) from error
         if version is None:
@@ -64,7 +47,7 @@ class TritonModels:
         for attempt in range(_TRIES):
             version = await self.version(model, identity)
             try:
-                return await self._client.infer(model, inputs, version=version)
+                return await self.client.infer(model, inputs, version=version)
             except TritonError as error:
                 raise self._away(str(error)) from error
             except InputError as error:
@@ -72,7 +55,7 @@ class TritonModels:
                 if attempt + 1 == _TRIES:
                     raise self._away(error.what) from error
                 try:
-                    await self._client.describe(model, refresh=True)
+                    await self.client.describe(model, refresh=True)
                 except (TritonError, InputError) as failed:
                     raise self._away(str(failed)) from failed
         raise AssertionError("the loop returns or raises")
@@ -81,7 +64,7 @@ class TritonModels:
         return ServingUnavailable(
             what,
             component="triton",
-            where=f"Triton at {self.url}",
+            where=f"Triton at {self.client.url}",
             remedy="start triton_utils.server and publish the bundle with rec_sys.modules.model_export, or choose"
             " inference=in_process",
             retry_after=self._settings.retry_after_seconds,

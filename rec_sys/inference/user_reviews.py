@@ -64,13 +64,16 @@ def read_user(request: RecommendationRequest, served: ServedBundle, limits: Infe
         )
     users = served.users
     rows = users.rows(request.user_id) if request.user_id is not None and known else np.zeros(0, dtype=np.int64)
-    everything = [served.asins[product] for product in users.product[rows]] + [
-        review.asin for review in request.reviews
-    ]
-    seen = tuple(dict.fromkeys(everything))
+    reviewed = [served.asins[product] for product in users.product[rows]]
+    seen = tuple(dict.fromkeys([*reviewed, *(review.asin for review in request.reviews)]))
     if request.reviews:
         return _merge(request.reviews, rows, served, known, seen)
-    rows = rows[: served.manifest.user_reviews]
+    return stored_reviews(rows, served, known, seen)
+
+
+def stored_reviews(rows: IntArray, served: ServedBundle, known: bool = True, seen: tuple[str, ...] = ()) -> UserReviews:
+    """A user's newest reviews of those that the bundle has; `rows` are places in its histories, newest first."""
+    users, rows = served.users, rows[: served.manifest.user_reviews]
     return UserReviews(rows, users.product[rows], users.rating[rows], users.timestamp[rows], (), {}, known, seen, ())
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from operator import attrgetter
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import onnxruntime
 from cachetools import LRUCache, cachedmethod
@@ -21,16 +21,6 @@ _QUICK: Final = 512  # places of a block, padding included, that are done before
 _KEPT: Final = 2  # sessions: of the bundle served and of the one that a rollback goes to
 
 
-class UserTower(Protocol):
-    """Reads users."""
-
-    async def read(self, served: ServedBundle, inputs: dict[str, FloatArray]) -> TowerAnswer:
-        """Reads a block of users with the tower of a bundle."""
-
-    def label(self) -> str:
-        """Where it runs, for answers: `in_process`, or `triton` and the version asked last."""
-
-
 class TowerInProcess:
     """The exported tower on onnxruntime.
 
@@ -44,22 +34,21 @@ class TowerInProcess:
         self._lock = threading.Lock()
 
     async def read(self, served: ServedBundle, inputs: dict[str, FloatArray]) -> TowerAnswer:
-        """See `UserTower`.
+        """Reads a block of users with the tower of a bundle.
 
         Raises:
             InputError: The bundle has no exported tower.
         """
         if inputs[TowerTensor.MASK].size <= _QUICK:
-            return self.read_now(served, inputs)
-        return await asyncio.to_thread(self.read_now, served, inputs)
+            return self._run(served, inputs)
+        return await asyncio.to_thread(self._run, served, inputs)
 
-    def read_now(self, served: ServedBundle, inputs: dict[str, FloatArray]) -> TowerAnswer:
-        """The same, outside of an event loop."""
+    def _run(self, served: ServedBundle, inputs: dict[str, FloatArray]) -> TowerAnswer:
         vectors, weights = self.session(served).run(_OUTPUTS, inputs)
         return vectors, weights
 
     def label(self) -> str:
-        """See `UserTower`."""
+        """Where it runs, for answers."""
         return "in_process"
 
     # The lock is held while the cache is looked at, not while a tower is opened.
@@ -78,18 +67,14 @@ class TowerInProcess:
 
 
 class TowerInTriton:
-    """The tower behind Triton.
-
-    Args:
-        models: Triton.
-    """
+    """The tower behind Triton."""
 
     def __init__(self, models: TritonModels) -> None:
         self._models = models
         self._version = "?"
 
     async def read(self, served: ServedBundle, inputs: dict[str, FloatArray]) -> TowerAnswer:
-        """See `UserTower`.
+        """Reads a block of users with the tower of a bundle.
 
         Raises:
             ServingUnavailable: Triton is away, or does not serve the towers of this bundle.
@@ -99,5 +84,5 @@ class TowerInTriton:
         return found[TowerTensor.USER_VECTOR], found[TowerTensor.REVIEW_WEIGHTS]
 
     def label(self) -> str:
-        """See `UserTower`."""
+        """Where it runs, for answers: with the version asked last."""
         return f"triton, version {self._version}"

@@ -205,14 +205,9 @@ def read_catalogue(bundle: Bundle) -> Catalogue:
 
 
 def new_points(
-    products: Sequence[NewProduct], version: IndexVersion, known: Mapping[str, ProductDetails]
+    products: Sequence[NewProduct], version: IndexVersion, known: Mapping[uuid.UUID, ProductDetails]
 ) -> list[IndexPoint]:
-    """Points of products that are upserted into a version.
-
-    Args:
-        products: The products.
-        version: The version.
-        known: What it knows of those that are replaced.
+    """Points of products that are upserted into a version, which knows `known` of those replaced.
 
     Raises:
         InputError: As `ProductIndex.upsert`.
@@ -231,10 +226,11 @@ def new_points(
         text = None if product.text is None else check_vector(product.text, TEXT_DIM, f"the text of product {asin}")
         payload: dict[str, Any] = asdict(product.details) | {PayloadField.UPSERTED: True}
         payload[PayloadField.CATEGORIES] = list(product.details.categories)
-        if product.details.product_index is None and asin in known:
-            payload[PayloadField.PRODUCT_INDEX] = known[asin].product_index
+        point = point_id(asin)
+        if product.details.product_index is None and point in known:
+            payload[PayloadField.PRODUCT_INDEX] = known[point].product_index
         words = None if text is None or not text.any() else text.tolist()
-        points.append(IndexPoint(point_id(asin), vector.tolist(), words, _memory_of(product, version), payload))
+        points.append(IndexPoint(point, vector.tolist(), words, _memory_of(product, version), payload))
     return points
 
 

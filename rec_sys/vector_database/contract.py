@@ -141,7 +141,7 @@ class ProductQuery:
 
 @dataclass(frozen=True)
 class ProductDetails:
-    """What the index knows of a product, see `contracts.PayloadField`."""
+    """What the index knows of a product; the fields are `contracts.PayloadField`'s."""
 
     asin: str
     product_index: int | None = None
@@ -222,14 +222,6 @@ class ProductIndex(ABC):
     def search(self, query: ProductQuery) -> ProductAnswer:
         """Answers a question; raises as `search_many`."""
         return self.search_many([query])[0]
-
-    @abstractmethod
-    def find(self, asins: Sequence[str]) -> dict[str, ProductDetails]:
-        """What is known of products, by asin; unknown ones are left out.
-
-        Raises:
-            IndexUnavailableError: As in `version`.
-        """
 
     @abstractmethod
     def upsert(self, products: Sequence[NewProduct]) -> IndexVersion:

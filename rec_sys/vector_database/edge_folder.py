@@ -30,11 +30,7 @@ _SECONDS_BETWEEN: Final = 0.05
 
 
 class EdgeFolder:
-    """Paths and links; see the module.
-
-    Args:
-        root: The index.
-    """
+    """Paths and links; see the module."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()

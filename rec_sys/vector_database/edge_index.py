@@ -9,15 +9,8 @@ import numpy as np
 from rec_sys.files import atomic_folder
 from rec_sys.progress import WorkProgress
 from rec_sys.settings import EdgeIndex
-from rec_sys.vector_database.catalogue import Catalogue, new_points, point_id
-from rec_sys.vector_database.contract import (
-    IndexVersion,
-    NewProduct,
-    ProductAnswer,
-    ProductDetails,
-    ProductIndex,
-    ProductQuery,
-)
+from rec_sys.vector_database.catalogue import Catalogue
+from rec_sys.vector_database.contract import IndexVersion, NewProduct, ProductAnswer, ProductIndex, ProductQuery
 from rec_sys.vector_database.edge_folder import EdgeFolder
 from rec_sys.vector_database.edge_version import (
     EdgeVersion,
@@ -27,7 +20,7 @@ from rec_sys.vector_database.edge_version import (
     write_version,
 )
 from rec_sys.vector_database.publication import Check, IndexPublisher, next_revision
-from rec_sys.vector_database.searching import answer, details_of
+from rec_sys.vector_database.searching import answer, upserted_points
 
 
 class EdgeProductIndex(ProductIndex):
@@ -36,9 +29,6 @@ class EdgeProductIndex(ProductIndex):
     The link is read at every request. Another process may turn it at any time: requests under way end on the version
     that they began with, which stays open, and usable, until the last of them is done; the next request opens the
     new one.
-
-    Args:
-        settings: The index.
     """
 
     def __init__(self, settings: EdgeIndex) -> None:
@@ -55,10 +45,6 @@ class EdgeProductIndex(ProductIndex):
         """See `ProductIndex`."""
         return answer(self._current(), queries, self._settings)
 
-    def find(self, asins: Sequence[str]) -> dict[str, ProductDetails]:
-        """See `ProductIndex`."""
-        return _find(self._current(), asins)
-
     def upsert(self, products: Sequence[NewProduct]) -> IndexVersion:
         """See `ProductIndex`. The served version's folder is copied, not rebuilt, and the copy is served.
 
@@ -66,7 +52,7 @@ class EdgeProductIndex(ProductIndex):
         """
         with self._folder.locked(self._settings.lock_timeout):
             served = self._current()
-            points = new_points(products, served.version, _find(served, [product.details.asin for product in products]))
+            points = upserted_points(served, products)
             old = served.version.name
             version = served.version.model_copy(update={"name": next_revision(old)})
             with atomic_folder(self._folder.path(version.name)) as building:
@@ -75,8 +61,7 @@ class EdgeProductIndex(ProductIndex):
                 revision = EdgeVersion.open(building)
                 revision.write(points)
                 revision.close()
-            previous = self._folder.previous(old)
-            self._folder.switch(version.name, previous)
+            self._folder.switch(version.name, self._folder.previous(old))
             self._folder.drop(old)
         return self.version()
 
@@ -95,11 +80,7 @@ class EdgeProductIndex(ProductIndex):
 
 
 class EdgePublisher(IndexPublisher):
-    """Writes versions into the folder.
-
-    Args:
-        settings: The index.
-    """
+    """Writes versions into the folder."""
 
     def __init__(self, settings: EdgeIndex) -> None:
         super().__init__(settings)
@@ -151,8 +132,3 @@ class EdgePublisher(IndexPublisher):
 
     def _drop_all_but(self, kept: set[str]) -> list[str]:
         return self._folder.drop_all_but(kept)
-
-
-def _find(reader: EdgeVersion, asins: Sequence[str]) -> dict[str, ProductDetails]:
-    found = [details_of(point.payload) for point in reader.retrieve([point_id(asin) for asin in asins])]
-    return {details.asin: details for details in found}

@@ -46,10 +46,7 @@ from rec_sys.vector_database.search_request import DiversityRequest, SearchReque
 
 VERSION_FILE: Final = "version.json"  # written last and removed first: a folder with it is whole
 _SHARD: Final = "shard"
-_KINDS: Final = {
-    "keyword": PayloadSchemaType.Keyword,
-    "float": PayloadSchemaType.Float,
-}
+_KINDS: Final = {"keyword": PayloadSchemaType.Keyword, "float": PayloadSchemaType.Float}
 _SMALLEST_INDEXED: Final = 1  # kB: everything published moves into one segment that is laid out for reading
 # Edge holds the interpreter's lock while it searches, so that searches of one process take turns whatever it is given;
 # with one thread they took half the time of several, and a fifth in the worst case (10,000 products).
@@ -66,15 +63,10 @@ class UnreadableVersionError(Exception):
 
 
 class EdgeVersion:
-    """A version, held open; may be shared between threads.
-
-    Args:
-        version: What it is.
-        shard: Edge's own object.
-    """
+    """A version, held open; may be shared between threads."""
 
     def __init__(self, version: IndexVersion, shard: EdgeShard) -> None:
-        self._version, self._shard = version, shard
+        self.version, self._shard = version, shard
 
     @classmethod
     def create(cls, folder: Path, version: IndexVersion, settings: EdgeIndex) -> "EdgeVersion":
@@ -116,11 +108,6 @@ class EdgeVersion:
             if type(error).__name__ == "PanicException":  # what a truncated file makes of Edge; it has no public name
                 raise UnreadableVersionError(str(error)) from error
             raise
-
-    @property
-    def version(self) -> IndexVersion:
-        """What is held."""
-        return self._version
 
     def write(self, points: Sequence[IndexPoint]) -> None:
         """Adds points or replaces them."""

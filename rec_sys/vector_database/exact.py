@@ -22,9 +22,6 @@ class ExactRanking:
     """Scores all products for many users at once.
 
     For one user an index is faster; for thousands at once this is, as long as the catalogue is small.
-
-    Args:
-        catalogue: The products.
     """
 
     def __init__(self, catalogue: Catalogue) -> None:

@@ -18,11 +18,7 @@ def open_index(settings: IndexSettings) -> ProductIndex:
 
 
 def open_publisher(settings: IndexSettings) -> IndexPublisher:
-    """Whoever writes the index.
-
-    Args:
-        settings: The index.
-    """
+    """Whoever writes the index."""
     if isinstance(settings, EdgeIndex):
         from rec_sys.vector_database.edge_index import EdgePublisher
 

@@ -59,11 +59,7 @@ class IndexStatus:
 
 
 class IndexPublisher(ABC):
-    """Writes versions of an index and chooses the one that is served.
-
-    Args:
-        settings: The index.
-    """
+    """Writes versions of an index and chooses the one that is served."""
 
     def __init__(self, settings: IndexCommon) -> None:
         self._common = settings

@@ -1,17 +1,18 @@
 """From a question to an answer, the same way for both backends: each only runs requests on one version."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, assert_never
+from dataclasses import dataclass, fields
+from typing import Any, Final, assert_never
 from uuid import UUID
 
 import numpy as np
 
 from rec_sys.contracts import TEXT_DIM, IndexVector, InputError, PayloadField
 from rec_sys.settings import IndexCommon
-from rec_sys.vector_database.catalogue import FloatArray, point_id
+from rec_sys.vector_database.catalogue import FloatArray, IndexPoint, new_points, point_id
 from rec_sys.vector_database.contract import (
     IndexVersion,
+    NewProduct,
     ProductAnswer,
     ProductDetails,
     ProductHit,
@@ -23,6 +24,8 @@ from rec_sys.vector_database.contract import (
     check_vector,
 )
 from rec_sys.vector_database.search_request import DiversityRequest, SearchRequest, StoredPoint, VersionReader
+
+_DETAILS: Final = [field.name for field in fields(ProductDetails)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,12 @@ def answer(reader: VersionReader, queries: Sequence[ProductQuery], settings: Ind
     return answers
 
 
+def upserted_points(reader: VersionReader, products: Sequence[NewProduct]) -> list[IndexPoint]:
+    """Points of products that are upserted into a version; raises as `ProductIndex.upsert`."""
+    replaced = reader.retrieve([point_id(product.details.asin) for product in products])
+    return new_points(products, reader.version, {point.id: details_of(point.payload) for point in replaced})
+
+
 def check_query(query: ProductQuery) -> None:
     """Refuses what cannot be meant.
 
@@ -100,18 +109,8 @@ def check_query(query: ProductQuery) -> None:
 
 def details_of(payload: Mapping[str, Any]) -> ProductDetails:
     """A payload in the contract's words."""
-    return ProductDetails(
-        asin=payload[PayloadField.ASIN],
-        product_index=payload.get(PayloadField.PRODUCT_INDEX),
-        title=payload.get(PayloadField.TITLE),
-        brand=payload.get(PayloadField.BRAND),
-        categories=tuple(payload.get(PayloadField.CATEGORIES) or ()),
-        price=payload.get(PayloadField.PRICE),
-        rating_mean=payload.get(PayloadField.RATING_MEAN),
-        review_count=payload.get(PayloadField.REVIEW_COUNT) or 0,
-        first_review=payload.get(PayloadField.FIRST_REVIEW),
-        last_review=payload.get(PayloadField.LAST_REVIEW),
-    )
+    known = {name: payload[name] for name in _DETAILS if payload.get(name) is not None}
+    return ProductDetails(**known | {PayloadField.CATEGORIES: tuple(known.get(PayloadField.CATEGORIES, ()))})
 
 
 def order_diversely(relevance: FloatArray, vectors: FloatArray, strength: float, limit: int) -> list[int]:

@@ -6,18 +6,16 @@ from typing import Final, TypeVar
 from qdrant_client import QdrantClient
 
 from rec_sys.settings import ServerIndex
-from rec_sys.vector_database.catalogue import new_points, point_id
 from rec_sys.vector_database.contract import (
     IndexUnavailableError,
     IndexVersion,
     NewProduct,
     ProductAnswer,
-    ProductDetails,
     ProductIndex,
     ProductQuery,
 )
 from rec_sys.vector_database.search_request import VersionGoneError
-from rec_sys.vector_database.searching import answer, details_of
+from rec_sys.vector_database.searching import answer, upserted_points
 from rec_sys.vector_database.server_version import ServerNames, ServerVersion, describe_collection, read_aliases
 
 Result = TypeVar("Result")
@@ -26,12 +24,7 @@ _ATTEMPTS: Final = 5  # a version would have to be replaced and dropped during e
 
 
 class ServerProductIndex(ProductIndex):
-    """Asks the collection that the alias points to when a request begins; the request ends on that one.
-
-    Args:
-        settings: The index.
-        client: The server.
-    """
+    """Asks the collection that the alias points to when a request begins; the request ends on that one."""
 
     def __init__(self, settings: ServerIndex, client: QdrantClient) -> None:
         self._settings, self._client = settings, client
@@ -46,16 +39,11 @@ class ServerProductIndex(ProductIndex):
         """See `ProductIndex`."""
         return self._with_served(lambda reader: answer(reader, queries, self._settings))
 
-    def find(self, asins: Sequence[str]) -> dict[str, ProductDetails]:
-        """See `ProductIndex`."""
-        return self._with_served(lambda reader: _find(reader, asins))
-
     def upsert(self, products: Sequence[NewProduct]) -> IndexVersion:
         """See `ProductIndex`. The collection served is written to; its version keeps its name."""
 
         def write(reader: ServerVersion) -> IndexVersion:
-            known = _find(reader, [product.details.asin for product in products])
-            reader.write(new_points(products, reader.version, known))
+            reader.write(upserted_points(reader, products))
             return reader.version
 
         for _ in range(_ATTEMPTS):
@@ -94,8 +82,3 @@ class ServerProductIndex(ProductIndex):
         return IndexUnavailableError(
             "versions are replaced faster than they can be asked", where=self._settings.url, remedy="ask again"
         )
-
-
-def _find(reader: ServerVersion, asins: Sequence[str]) -> dict[str, ProductDetails]:
-    found = [details_of(point.payload) for point in reader.retrieve([point_id(asin) for asin in asins])]
-    return {details.asin: details for details in found}

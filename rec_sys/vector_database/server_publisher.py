@@ -42,10 +42,7 @@ _LOG: Final = logging.getLogger(__name__)
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
-_KINDS: Final = {
-    "keyword": models.PayloadSchemaType.KEYWORD,
-    "float": models.PayloadSchemaType.FLOAT,
-}
+_KINDS: Final = {"keyword": models.PayloadSchemaType.KEYWORD, "float": models.PayloadSchemaType.FLOAT}
 _PAGE: Final = 10_000  # ids read at once
 _FIRST_WAIT: Final = 0.5  # seconds; doubled with every further try
 _LONGEST_WAIT: Final = 30.0
@@ -53,12 +50,7 @@ _SECONDS_BETWEEN_POLLS: Final = 0.5
 
 
 class ServerPublisher(IndexPublisher):
-    """Writes collections and turns the aliases.
-
-    Args:
-        settings: The index.
-        client: The server.
-    """
+    """Writes collections and turns the aliases."""
 
     def __init__(self, settings: ServerIndex, client: QdrantClient) -> None:
         super().__init__(settings)

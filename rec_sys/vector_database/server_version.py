@@ -28,11 +28,7 @@ _SUM: Final = models.FormulaQuery(
 
 
 class ServerNames:
-    """What an index's aliases and collections are called.
-
-    Args:
-        settings: The index.
-    """
+    """What an index's aliases and collections are called."""
 
     def __init__(self, settings: ServerIndex) -> None:
         self.served = settings.collection
@@ -49,22 +45,11 @@ class ServerNames:
 
 
 class ServerVersion:
-    """A version, asked by the name of its own collection: what an alias points to may change between two requests.
-
-    Args:
-        version: What it is.
-        client: The server.
-        settings: The index.
-    """
+    """A version, asked by the name of its own collection: what an alias points to may change between two requests."""
 
     def __init__(self, version: IndexVersion, client: QdrantClient, settings: ServerIndex) -> None:
-        self._version, self._client, self._settings = version, client, settings
+        self.version, self._client, self._settings = version, client, settings
         self._collection = ServerNames(settings).collection(version.name)
-
-    @property
-    def version(self) -> IndexVersion:
-        """What is held."""
-        return self._version
 
     def write(self, points: Sequence[IndexPoint]) -> None:
         """Adds points or replaces them, and waits until searches find them."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rec_sys.contracts import TEXT_DIM, InputError, PayloadField
-from rec_sys.vector_database.catalogue import new_points
+from rec_sys.vector_database.catalogue import new_points, point_id
 from rec_sys.vector_database.contract import IndexVersion, NewProduct, ProductDetails
 
 VERSION = IndexVersion(
@@ -39,7 +39,7 @@ def test_a_product_that_does_not_fit_is_refused_by_name(product: NewProduct, wor
 
 
 def test_an_upserted_product_is_marked_and_keeps_the_index_of_the_one_it_replaces() -> None:
-    known = {"a": ProductDetails("a", product_index=3, title="old")}
+    known = {point_id("a"): ProductDetails("a", product_index=3, title="old")}
     details = ProductDetails("a", title="new", categories=("x", "y"))
     first, second = new_points(
         [NewProduct(details, UNIT, memory={1: 0.5}), NewProduct(ProductDetails("b"), UNIT)], VERSION, known
