@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from types import TracebackType
 from typing import Any, Final, Self
 
 import numpy as np
@@ -23,7 +22,6 @@ from triton_utils.model_requests import (
     restore_length,
 )
 
-_HEALTH_SECONDS: Final = 1.0
 _PARTS_AT_ONCE: Final = 4
 
 
@@ -48,40 +46,25 @@ class TritonClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.close()
 
     async def close(self) -> None:
         """Closes the connection; the next request would open another."""
         await self._connection.close()
 
-    async def is_live(self) -> bool:
-        """Whether a server answers at all."""
-        return await self._connection.is_well(
-            lambda grpc, seconds: grpc.is_server_live(client_timeout=seconds), _HEALTH_SECONDS
-        )
-
     async def is_ready(self) -> bool:
         """Whether the server serves all its models."""
-        return await self._connection.is_well(
-            lambda grpc, seconds: grpc.is_server_ready(client_timeout=seconds), _HEALTH_SECONDS
-        )
+        return await self._connection.is_well(lambda grpc, seconds: grpc.is_server_ready(client_timeout=seconds))
 
     async def is_model_ready(self, model: str, version: str = "") -> bool:
         """Whether the server serves this model; without a version, its newest."""
         return await self._connection.is_well(
-            lambda grpc, seconds: grpc.is_model_ready(model, version, client_timeout=seconds), _HEALTH_SECONDS
+            lambda grpc, seconds: grpc.is_model_ready(model, version, client_timeout=seconds)
         )
 
     async def describe(self, model: str, version: str = "", *, refresh: bool = False) -> ModelDescription:
-        """What a model takes and gives, as its server says; asked once and remembered.
-
-        Args:
-            model: The model's name.
-            version: One of its versions; empty for the newest.
-            refresh: Ask again.
+        """What a model takes and gives, as its server says; asked once and remembered, unless `refresh` is set.
 
         Raises:
             InputError: There is no such model.
@@ -173,23 +156,16 @@ class TritonClient:
     async def _infer(
         self, model: str, version: str, inputs: Arrays, outputs: list[str], deadline_seconds: float | None
     ) -> Arrays:
-        tensors = [_to_input(name, array) for name, array in inputs.items()]
+        tensors = [
+            InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype)).set_data_from_numpy(array)
+            for name, array in inputs.items()
+        ]
         requested = [InferRequestedOutput(name) for name in outputs]
-
         result = await self._connection.ask(
             lambda grpc, seconds: grpc.infer(
-                model,
-                tensors,
-                model_version=version,
-                outputs=requested,
-                client_timeout=seconds,
+                model, tensors, model_version=version, outputs=requested, client_timeout=seconds
             ),
             model,
             self._deadline if deadline_seconds is None else deadline_seconds,
         )
         return {name: result.as_numpy(name) for name in outputs}
-
-
-def _to_input(name: str, array: npt.NDArray[Any]) -> InferInput:
-    tensor = InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))
-    return tensor.set_data_from_numpy(array)

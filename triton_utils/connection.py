@@ -19,6 +19,7 @@ _CHANNEL: Final = (
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
+_HEALTH_SECONDS: Final = 1.0
 _LEAST_SECONDS: Final = 0.001
 _LONGEST_PAUSE: Final = 1.0  # seconds
 
@@ -40,13 +41,7 @@ class TritonTimeout(TritonUnavailable):
 
 
 class TritonConnection:
-    """A connection that is opened by its first call and used for all.
-
-    Args:
-        url: `host:port` of the server's gRPC protocol.
-        attempts: Tries of a call that finds the server unavailable.
-        backoff_seconds: Longest pause before the second try; it doubles with each.
-    """
+    """A connection that is opened by its first call and used for all; the arguments are `TritonClient`'s."""
 
     def __init__(self, url: str, attempts: int, backoff_seconds: float) -> None:
         self.url = url
@@ -60,10 +55,10 @@ class TritonConnection:
         if client is not None:
             await client.close()
 
-    async def is_well(self, call: Call[bool], seconds: float) -> bool:
+    async def is_well(self, call: Call[bool]) -> bool:
         """Whether a question about health is answered, and with yes."""
         try:
-            return bool(await call(self._connected(), seconds))
+            return bool(await call(self._connected(), _HEALTH_SECONDS))
         except InferenceServerException:
             return False
 

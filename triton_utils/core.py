@@ -22,6 +22,7 @@ _BACKEND_SOURCE: Final = Path(__file__).parent / "backends" / BACKEND / "model.p
 _PACKAGE: Final = "pytriton"
 _LIBRARIES: Final = "nvidia_pytriton.libs"
 _STUB: Final = "triton_python_backend_stub"
+_OUR_PATHS: Final = ("purelib", "platlib")
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,6 @@ class TritonCore:
             "PATH": os.pathsep.join(programs),
             "ONNXRUNTIME_BACKEND_PATH": os.pathsep.join(dict.fromkeys(sysconfig.get_path(name) for name in _OUR_PATHS)),
         }
-
-
-_OUR_PATHS: Final = ("purelib", "platlib")
 
 
 def find_core() -> TritonCore:

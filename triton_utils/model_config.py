@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
@@ -24,60 +24,39 @@ class ServingOptions:
     Attributes:
         lengths: What requests are padded to along their free axis.
         reads: How far along that axis the model reads; what lies beyond changes nothing.
-        max_batch_size: Most rows computed at once.
-        queue_delay_microseconds: How long a request waits for others.
-        kept_versions: Versions served, the newest first.
-        device: Where it runs.
         instances: Copies that work at once.
         threads: Threads of one copy on a CPU; 0 = every core.
+        common: What all models share.
     """
 
     lengths: tuple[int, ...]
     reads: int
-    max_batch_size: int
-    queue_delay_microseconds: int
-    kept_versions: int
-    device: Literal["cpu", "gpu"]
     instances: int
     threads: int
+    common: ExportSettings
 
 
 def tower_options(settings: ExportSettings, reads: int) -> ServingOptions:
     """A tower's options; `reads` is how many reviews it looks at."""
-    return _options(settings, settings.lengths, reads, settings.tower_instances, settings.tower_threads)
+    lengths = _until(reads, settings.lengths)
+    return ServingOptions(lengths, reads, settings.tower_instances, settings.tower_threads, settings)
 
 
 def text_options(settings: ExportSettings, reads: int) -> ServingOptions:
     """The text encoder's options; `reads` is how many tokens it looks at."""
-    return _options(settings, settings.token_lengths, reads, settings.text_instances, settings.text_threads)
+    lengths = _until(reads, settings.token_lengths)
+    return ServingOptions(lengths, reads, settings.text_instances, settings.text_threads, settings)
 
 
-def _options(
-    settings: ExportSettings, lengths: tuple[int, ...], reads: int, instances: int, threads: int
-) -> ServingOptions:
+def _until(reads: int, lengths: tuple[int, ...]) -> tuple[int, ...]:
+    """Lengths up to one that holds `reads` entries."""
     while lengths[-1] < reads:
         lengths = (*lengths, 2 * lengths[-1])
-    return ServingOptions(
-        lengths=lengths,
-        reads=reads,
-        max_batch_size=settings.max_batch_size,
-        queue_delay_microseconds=settings.queue_delay_microseconds,
-        kept_versions=settings.kept_versions,
-        device=settings.device,
-        instances=instances,
-        threads=threads,
-    )
+    return lengths
 
 
 def make_config(name: str, signature: OnnxSignature, options: ServingOptions, identities: Mapping[int, str]) -> Any:
-    """A model's configuration, as a `ModelConfig` message.
-
-    Args:
-        name: The model's name, which is also its folder's.
-        signature: What the ONNX file takes and gives.
-        options: How it is served.
-        identities: What each version was made from, by its number.
-    """
+    """A model's configuration, as a `ModelConfig` message; `identities` says what each version was made from."""
     parameters = {
         ServedParameter.LENGTHS: ",".join(map(str, options.lengths)),
         ServedParameter.READS: str(options.reads),
@@ -89,14 +68,14 @@ def make_config(name: str, signature: OnnxSignature, options: ServingOptions, id
         name=name,
         backend=_BACKEND,
         default_model_filename=MODEL_FILE,
-        max_batch_size=options.max_batch_size,
+        max_batch_size=options.common.max_batch_size,
         input=[_describe(tensor) for tensor in signature.inputs],
         output=[_describe(tensor) for tensor in signature.outputs],
-        instance_group=[{"count": options.instances, "kind": f"KIND_{options.device.upper()}"}],
-        version_policy={"latest": {"num_versions": options.kept_versions}},
+        instance_group=[{"count": options.instances, "kind": f"KIND_{options.common.device.upper()}"}],
+        version_policy={"latest": {"num_versions": options.common.kept_versions}},
         # No queue policy: with one, of whatever content, Triton 2.51 lets one request in some thousands lie for half a
         # second. A request whose sender has given up is dropped without it.
-        dynamic_batching={"max_queue_delay_microseconds": options.queue_delay_microseconds},
+        dynamic_batching={"max_queue_delay_microseconds": options.common.queue_delay_microseconds},
         parameters={key: {"string_value": value} for key, value in parameters.items()},
         model_warmup=[_warm_up(signature, length) for length in options.lengths],
     )

@@ -82,10 +82,6 @@ def check_inputs(model: ModelDescription, inputs: Mapping[str, npt.NDArray[Any]]
 
     An array with a batch axis alone gets the axis that Triton asks for: `[batch]` becomes `[batch, 1]`.
 
-    Args:
-        model: The model.
-        inputs: Arrays by name; all have the same number of rows.
-
     Raises:
         InputError: Naming the input: missing, unknown, of another type or shape, or not finite.
     """

@@ -18,11 +18,6 @@ _NOISE: Final = re.compile(r"^(\s*$|[+|]|[IW]\d{4} |E\d{4} .*CudaDriverHelper|Er
 class ServerProcess(ChildProcess):
     """A server whose output is appended to a log.
 
-    Args:
-        command: The program and its arguments.
-        environment: Its environment variables.
-        log_path: Where its output is appended.
-
     Raises:
         InputError: The log cannot be written.
         OSError: The program cannot be started.

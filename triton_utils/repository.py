@@ -107,7 +107,7 @@ class ModelRepository:
                 newest += 1
                 sources[newest] = candidate.onnx
                 identities[newest] = candidate.identity
-            kept = sorted(sources)[-candidate.options.kept_versions :]
+            kept = sorted(sources)[-candidate.options.common.kept_versions :]
             config = make_config(candidate.name, signature, candidate.options, {n: identities.get(n, "") for n in kept})
             if is_new or kept != versions or config != old:
                 self._replace(candidate.name, {number: sources[number] for number in kept}, config)

@@ -8,7 +8,6 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import TracebackType
 from typing import Final, Self
 
 import psutil
@@ -61,9 +60,6 @@ class Endpoints:
 class TritonServer:
     """A Triton that serves while this object is entered, and no longer than this process lives.
 
-    Args:
-        settings: Where it listens and what it serves.
-
     Attributes:
         endpoints: Where it can be reached, once it is entered.
     """
@@ -79,9 +75,7 @@ class TritonServer:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()
 
     def start(self) -> None:

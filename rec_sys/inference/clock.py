@@ -15,7 +15,7 @@ class StepClock:
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
-        self.seconds: dict[Step, float] = {"text": 0.0, "tower": 0.0, "index": 0.0}
+        self.seconds: dict[str, float] = {"text": 0.0, "tower": 0.0, "index": 0.0}
 
     def times(self) -> StepTimes:
         """The steps up to now, in milliseconds."""

@@ -16,7 +16,7 @@ Runtime = Literal["in_process", "triton"]
 Component = Literal["triton", "index", "bundle"]
 
 _LAST_TIMESTAMP: Final = 7_258_118_400_000  # the year 2200, in milliseconds
-_LONGEST_ID: Final = 256  # characters
+LONGEST_ID: Final = 256  # characters
 
 Message = TypeVar("Message", bound=BaseModel)
 
@@ -68,7 +68,7 @@ def _as_milliseconds(value: object) -> object:
 class Review(_Closed):
     """What somebody wrote about a product; all but the product may be missing."""
 
-    asin: str = Field(min_length=1, max_length=_LONGEST_ID, description="The product reviewed.")
+    asin: str = Field(min_length=1, max_length=LONGEST_ID, description="The product reviewed.")
     text: str | None = Field(None, description="What was written.")
     title: str | None = Field(None, description="Its headline.")
     rating: float | None = Field(None, ge=1, le=5, allow_inf_nan=False, description="Stars.")
@@ -130,7 +130,7 @@ class RecommendationRequest(Page):
     none, they are all there is.
     """
 
-    user_id: str | None = Field(None, min_length=1, max_length=_LONGEST_ID)
+    user_id: str | None = Field(None, min_length=1, max_length=LONGEST_ID)
     reviews: tuple[Review, ...] = Field(
         (),
         description="What the user wrote, the newest last. The order counts: newer reviews weigh more. Reviews with a"

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from fastapi import Depends, FastAPI
@@ -11,7 +11,6 @@ from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 
 from rec_sys.contracts import InputError
-from rec_sys.serving.answering import Answering
 from rec_sys.serving.authentication import BearerAuth
 from rec_sys.serving.body_limit import BodyLimit
 from rec_sys.serving.documentation import DESCRIPTION, TITLE
@@ -22,18 +21,16 @@ from rec_sys.serving.product_routes import product_routes
 from rec_sys.serving.status_routes import model_routes, status_routes
 from rec_sys.settings import ServingSettings
 
+if TYPE_CHECKING:
+    from rec_sys.inference.recommender import Recommender
+
 _API_VERSION: Final = "1"
 
 _log = structlog.get_logger("rec_sys.serving")
 
 
-def create_application(settings: ServingSettings, recommender: Answering) -> FastAPI:
-    """The service over a recommender, which is closed when the service ends.
-
-    Args:
-        settings: Whom it lets in, and how much it takes.
-        recommender: Answers the questions; used by the event loop that serves, and by no other.
-    """
+def create_application(settings: ServingSettings, recommender: "Recommender") -> FastAPI:
+    """The service over a recommender, which only its event loop uses, and which is closed when the service ends."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -59,7 +56,7 @@ def create_application(settings: ServingSettings, recommender: Answering) -> Fas
     return application
 
 
-async def _warm_up(recommender: Answering) -> None:
+async def _warm_up(recommender: "Recommender") -> None:
     """Opens what the first answer needs, while probes are answered already; what is away then may come later."""
     try:
         await recommender.warm_up()

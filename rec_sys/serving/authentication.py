@@ -16,18 +16,11 @@ _SCHEME: Final = HTTPBearer(auto_error=False, description="Needed where the serv
 _HEADER: Final = "header Authorization"
 _FIRST_NAME: Final = "token"
 
-Clock = Callable[[], datetime]
-
 
 class BearerAuth:
-    """Lets the bearers of a valid token in; everybody where there is no token.
+    """Lets the bearers of a valid token in; everybody where there is no token. `now` says what time it is, in UTC."""
 
-    Args:
-        settings: The tokens.
-        now: Says what time it is, in UTC.
-    """
-
-    def __init__(self, settings: ServingSettings, now: Clock = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, settings: ServingSettings, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         given = [(token.name, token.token, token.expires) for token in settings.tokens]
         if settings.token is not None:
             given.append((_FIRST_NAME, settings.token, None))

@@ -15,12 +15,7 @@ _DISCARDING_SECONDS: Final = 5.0
 
 
 class BodyLimit:
-    """Refuses a body while it is read.
-
-    Args:
-        application: What lies behind.
-        max_bytes: The largest body.
-    """
+    """Refuses a body while it is read."""
 
     def __init__(self, application: ASGIApp, max_bytes: int) -> None:
         self._application = application

@@ -2,7 +2,6 @@
 
 import sys
 from queue import Empty, SimpleQueue
-from types import TracebackType
 from typing import Final, Self
 
 from rec_sys.contracts import InputError
@@ -32,17 +31,11 @@ class Command:
         self.process = ChildProcess(module_command(self.module, self._given), self._hear)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.process.stop(self._stop_seconds)
 
     def wait_for(self, words: tuple[str, ...], last: str) -> dict[str, str]:
-        """The values of lines such as `grpc: 127.0.0.1:8001`, as soon as a last line has come.
-
-        Args:
-            words: What stands before the colon.
-            last: The line after which it serves.
+        """The values of lines such as `grpc: 127.0.0.1:8001`, by their word, as soon as the `last` line has come.
 
         Raises:
             InputError: It ended before.

@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote, urlencode
 
 from rec_sys.bundle import Bundle
@@ -13,17 +13,15 @@ _REVIEW_TEXT: Final = "Exactly what I was looking for, and it sounds better than
 
 
 def curl_lines(url: str, bundle: Bundle) -> list[str]:
-    """One for a known user, one for reviews in the body, one for words (for a product, where no text is read).
-
-    Args:
-        url: The gateway's.
-        bundle: What it serves.
-    """
+    """One for a known user, one for reviews in the body, one for words (for a product, where no text is read)."""
     products = bundle.products().sort(ProductColumn.REVIEW_COUNT, descending=True, nulls_last=True)
     most_reviewed = products.row(0, named=True)
-    user_id = _user_of(bundle)
+    # Somebody with a history worth reading: the most reviews, the first where several have as many.
+    counts = bundle.histories().group_by(HistoryColumn.USER_ID, maintain_order=True).len()
+    user_id = counts.sort("len", descending=True, maintain_order=True)[HistoryColumn.USER_ID][0]
     known = f"{url}/v1/users/{quote(user_id, safe='')}/recommendations?limit=3"
-    body = {"reviews": [_review(product) for product in products.head(2).iter_rows(named=True)], "limit": 3}
+    reviews = [{"asin": asin, "rating": 5, "text": _REVIEW_TEXT} for asin in products.head(2)[ProductColumn.ASIN]]
+    body = {"reviews": reviews, "limit": 3}
     if bundle.manifest.text_encoder in _WITHOUT_ENCODER:
         third = f"{url}/v1/products/{quote(most_reviewed[ProductColumn.ASIN], safe='')}/similar?limit=3"
     else:
@@ -35,14 +33,3 @@ def curl_lines(url: str, bundle: Bundle) -> list[str]:
         f"curl -s {shlex.quote(f'{url}/v1/recommendations')} {send}",
         f"curl -s {shlex.quote(third)}",
     ]
-
-
-def _user_of(bundle: Bundle) -> str:
-    """Somebody with a history worth reading: the one with the most reviews, the first where several have as many."""
-    counts = bundle.histories().group_by(HistoryColumn.USER_ID, maintain_order=True).len()
-    user_id: str = counts.sort("len", descending=True, maintain_order=True)[HistoryColumn.USER_ID][0]
-    return user_id
-
-
-def _review(product: dict[str, Any]) -> dict[str, Any]:
-    return {ProductColumn.ASIN: product[ProductColumn.ASIN], "rating": 5, "text": _REVIEW_TEXT}

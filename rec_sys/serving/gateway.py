@@ -19,9 +19,26 @@ class GatewaySettings(CommandSettings):
 
 def run(settings: GatewaySettings) -> None:
     """Serves until a signal comes, then finishes what is under way."""
-    from rec_sys.serving.service import serve
+    import uvicorn
 
-    serve(settings.serving, settings.index, settings.inference, settings.output_dir, settings.bundle)
+    from rec_sys.inference.recommender import Recommender
+    from rec_sys.serving.application import create_application
+    from rec_sys.serving.listening import address_of, listen
+    from rec_sys.serving.logs import configure_logs
+    from rec_sys.serving.service import GatewayServer
+
+    serving = settings.serving
+    with listen(serving) as listener:
+        configure_logs(serving)
+        recommender = Recommender(settings.index, settings.inference, settings.output_dir, settings.bundle)
+        config = uvicorn.Config(
+            create_application(serving, recommender),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=serving.stop_timeout_seconds,
+        )
+        GatewayServer(config, address_of(listener)).run(sockets=[listener])
 
 
 if __name__ == "__main__":

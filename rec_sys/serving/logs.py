@@ -8,18 +8,6 @@ from structlog.typing import EventDict, Processor
 
 from rec_sys.settings import ServingSettings
 
-# Traces without the values of variables: a request's text or token may be among them.
-
-
-def _json() -> list[Processor]:
-    without_values = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-    return [structlog.processors.ExceptionRenderer(without_values), structlog.processors.JSONRenderer()]
-
-
-def _console() -> list[Processor]:
-    plain = structlog.dev.plain_traceback
-    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
-
 
 def _without_colours(_: object, __: str, event: EventDict) -> EventDict:
     """uvicorn gives each line a second time, with a terminal's colours."""
@@ -37,7 +25,12 @@ def configure_logs(settings: ServingSettings) -> None:
         _without_colours,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    finish: list[Processor] = _json() if settings.log_format == "json" else _console()
+    # Traces without the values of variables: a request's text or token may be among them.
+    without_values = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    plain = structlog.dev.plain_traceback
+    finish: list[Processor] = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+    if settings.log_format == "json":
+        finish = [structlog.processors.ExceptionRenderer(without_values), structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),

@@ -28,11 +28,6 @@ class Observation:
 
     A request's id is the client's own where that is short and plain, else a new one; it stands in the answer's
     header, in problems and in the log.
-
-    Args:
-        application: What lies behind.
-        metrics: Where requests are counted.
-        settings: How many requests fit.
     """
 
     def __init__(self, application: ASGIApp, metrics: GatewayMetrics, settings: ServingSettings) -> None:

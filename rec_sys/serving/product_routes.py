@@ -1,23 +1,23 @@
 """Addresses that answer products: for reviews, for a user, for a product, for words."""
 
-from typing import Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import APIRouter, Body, Path, Query, Request
 from starlette.responses import Response
 
-from rec_sys.inference.contract import ProductsAnswer, RecommendationAnswer, RecommendationRequest
-from rec_sys.serving.answering import Answering
+from rec_sys.inference.contract import LONGEST_ID, ProductsAnswer, RecommendationAnswer, RecommendationRequest
 from rec_sys.serving.documentation import REVIEWS, errors
 from rec_sys.serving.metrics import GatewayMetrics
 from rec_sys.serving.questions import SearchQuestion, SimilarQuestion, UserQuestion
 
-_LONGEST_ID: Final = 256
+if TYPE_CHECKING:
+    from rec_sys.inference.recommender import Recommender
+
 _JSON: Final = "application/json"
+_Id = Annotated[str, Path(min_length=1, max_length=LONGEST_ID)]
 
-Answer = TypeVar("Answer", bound=ProductsAnswer)
 
-
-def product_routes(recommender: Answering, metrics: GatewayMetrics) -> APIRouter:
+def product_routes(recommender: "Recommender", metrics: GatewayMetrics) -> APIRouter:
     """The routes over one recommender."""
     router = APIRouter(prefix="/v1", tags=["products"])
 
@@ -51,7 +51,7 @@ def product_routes(recommender: Answering, metrics: GatewayMetrics) -> APIRouter
     )
     async def recommend_known(
         request: Request,
-        user_id: Annotated[str, Path(min_length=1, max_length=_LONGEST_ID)],
+        user_id: _Id,
         question: Annotated[UserQuestion, Query()],
     ) -> Response:
         """From the reviews that the service's data has of this user."""
@@ -65,7 +65,7 @@ def product_routes(recommender: Answering, metrics: GatewayMetrics) -> APIRouter
     )
     async def similar(
         request: Request,
-        asin: Annotated[str, Path(min_length=1, max_length=_LONGEST_ID)],
+        asin: _Id,
         question: Annotated[SimilarQuestion, Query()],
     ) -> Response:
         """The product itself is not among them; scores are cosines."""

@@ -1,6 +1,6 @@
 """Addresses that tell how the service is: its models, its health, its metrics."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Path
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -8,11 +8,13 @@ from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from rec_sys.inference.contract import Health, ModelCard
-from rec_sys.serving.answering import Answering
 from rec_sys.serving.documentation import errors
 from rec_sys.serving.metrics import GatewayMetrics
 from rec_sys.serving.problems import Refusal
 from rec_sys.settings import ServingSettings
+
+if TYPE_CHECKING:
+    from rec_sys.inference.recommender import Recommender
 
 
 class Alive(BaseModel):
@@ -31,7 +33,7 @@ class Models(BaseModel):
     models: tuple[ModelCard, ...]
 
 
-def model_routes(recommender: Answering, settings: ServingSettings) -> APIRouter:
+def model_routes(recommender: "Recommender", settings: ServingSettings) -> APIRouter:
     """What answers are made with."""
     router = APIRouter(prefix="/v1", tags=["models"])
 
@@ -60,7 +62,7 @@ def model_routes(recommender: Answering, settings: ServingSettings) -> APIRouter
     return router
 
 
-def status_routes(recommender: Answering, metrics: GatewayMetrics, settings: ServingSettings) -> APIRouter:
+def status_routes(recommender: "Recommender", metrics: GatewayMetrics, settings: ServingSettings) -> APIRouter:
     """What probes and Prometheus ask; they need no token."""
     router = APIRouter(tags=["status"])
 

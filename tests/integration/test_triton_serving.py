@@ -72,7 +72,6 @@ def raw_inputs(arrays: dict[str, np.ndarray]) -> list[Any]:
 def test_health_is_true_for_what_is_served_and_false_for_what_is_not(served: Served) -> None:
     async def ask(client: TritonClient) -> list[bool]:
         return [
-            await client.is_live(),
             await client.is_ready(),
             await client.is_model_ready("sums"),
             await client.is_model_ready("sums", "1"),
@@ -80,7 +79,7 @@ def test_health_is_true_for_what_is_served_and_false_for_what_is_not(served: Ser
             await client.is_model_ready("nothing"),
         ]
 
-    assert served.ask(ask) == [True, True, True, True, False, False]
+    assert served.ask(ask) == [True, True, True, False, False]
 
 
 @pytest.mark.parametrize(("rows", "length"), [(1, 1), (1, 8), (3, 20), (16, 64), (100, 33), (2, 120)])

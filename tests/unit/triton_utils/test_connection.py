@@ -30,9 +30,9 @@ def run(question: Coroutine[Any, Any, Any]) -> Any:
 def test_health_is_false_without_a_server(nobody: str) -> None:
     async def ask() -> list[bool]:
         async with TritonClient(nobody) as client:
-            return [await client.is_live(), await client.is_ready(), await client.is_model_ready("user_tower")]
+            return [await client.is_ready(), await client.is_model_ready("user_tower")]
 
-    assert run(ask()) == [False, False, False]
+    assert run(ask()) == [False, False]
 
 
 def test_a_request_without_a_server_fails_within_its_deadline(nobody: str) -> None:
@@ -49,7 +49,7 @@ def test_a_request_without_a_server_fails_within_its_deadline(nobody: str) -> No
 def test_a_server_that_does_not_answer_is_not_waited_for() -> None:
     async def ask(url: str) -> None:
         async with TritonClient(url, deadline_seconds=0.3) as client:
-            assert not await client.is_live()
+            assert not await client.is_ready()
             await client.infer("user_tower", {"mask": np.ones((1, 1), dtype=np.float32)})
 
     began = time.monotonic()

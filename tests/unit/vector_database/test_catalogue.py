@@ -19,7 +19,7 @@ from rec_sys.vector_database.catalogue import Catalogue, IndexPoint, point_id, r
 from rec_sys.vector_database.server_version import _server_point
 from tests.product_indexes import DIM, make_catalogue
 
-SETTINGS = EdgeIndex(backend="edge")
+SETTINGS = EdgeIndex(backend="edge", folder=Path("index"))
 
 
 @pytest.fixture(scope="module")

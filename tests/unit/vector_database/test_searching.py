@@ -1,6 +1,7 @@
 """Questions that cannot be meant, or that do not fit the index, are refused in words; requests fetch enough."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from uuid import UUID
 
 import numpy as np
@@ -23,7 +24,7 @@ from rec_sys.vector_database.contract import (
 from rec_sys.vector_database.search_request import DiversityRequest, SearchRequest, StoredPoint
 from rec_sys.vector_database.searching import answer, order_diversely
 
-SETTINGS = EdgeIndex(backend="edge")
+SETTINGS = EdgeIndex(backend="edge", folder=Path("index"))
 VECTOR = np.array([0.6, 0.8], dtype=np.float32)
 GRAPH = {IndexVector.GRAPH: [0.6, 0.8]}
 
