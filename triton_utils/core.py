@@ -30,7 +30,6 @@ class TritonCore:
     """Parts of a Triton that can run here.
 
     Attributes:
-        program: The server.
         libraries: Folders of shared libraries that it and its helpers need.
         python_backend: Files of Python's backend.
     """

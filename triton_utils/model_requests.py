@@ -39,9 +39,6 @@ class ModelDescription:
     """A served model.
 
     Attributes:
-        name: Its name.
-        inputs: What it takes, by name.
-        outputs: What it gives, by name.
         max_batch_size: Most rows of one request.
         lengths: What rows are padded to; empty where that is not known.
         reads: How far along a row it reads; None where that is not known.

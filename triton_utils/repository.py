@@ -34,10 +34,7 @@ class Candidate:
     """A model to publish.
 
     Attributes:
-        name: Its name in the repository.
-        onnx: The ONNX file.
         identity: What it was made from; clients find the version that fits their index by it.
-        options: How it is served.
     """
 
     name: str
@@ -51,9 +48,8 @@ class Published:
     """What publishing a candidate came to.
 
     Attributes:
-        name: The model.
-        version: Its version that now answers by default.
-        folder: That version's folder.
+        version: The model's version that now answers by default.
+        folder: That version's.
         is_new: False where the repository held the same model already.
         dropped: Older versions that are gone.
     """

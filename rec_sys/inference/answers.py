@@ -34,7 +34,6 @@ class ReviewContributions:
     """What each review of a user contributes: its share of the tower's attention, and its weight in the memory.
 
     Attributes:
-        reviews: The reviews.
         attention: float32 `[num_reads]`; they sum to 1.
         memory_weights: float32 `[num_reads]`, what each weighs in the memory.
         summed: The same by product.

@@ -59,11 +59,9 @@ class ExportResult:
     """What an export came to.
 
     Attributes:
-        users: Users in the table.
-        unknown: Those that the bundle does not know; they are listed in a file of their own.
+        unknown: Users that the bundle does not know; they are listed in a file of their own.
         parts: Files written, by this and by earlier runs.
-        seconds: Time of this run.
-        answered: Users answered by this run.
+        seconds: Of this run, as `answered`.
     """
 
     users: int

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 from rec_sys.inference.contract import StepTimes
 
@@ -20,7 +20,7 @@ class StepClock:
     def times(self) -> StepTimes:
         """The steps up to now, in milliseconds."""
         total = time.perf_counter() - self._began
-        every = {**self.seconds, "rest": total - sum(self.seconds.values()), "total": total}
+        every: dict[str, Any] = {**self.seconds, "rest": total - sum(self.seconds.values()), "total": total}
         return StepTimes.model_construct(**{step: round(1e3 * seconds, 3) for step, seconds in every.items()})
 
 

@@ -71,15 +71,11 @@ class ServedBundle:
     """What serving reads of a bundle.
 
     Attributes:
-        identity: The bundle's.
-        manifest: The bundle's.
-        catalogue: The products as the index has them.
         asins: By product index.
         index_of: Product indices by asin.
         inputs: float32 `[num_products + 1, dim]`, what the user tower reads of each product; the last row stands for
             products that training has not seen.
         reads_unknown: Whether that row is known.
-        users: Whose reviews the bundle has.
 
     Raises:
         InputError: Its parts are damaged or do not fit each other.

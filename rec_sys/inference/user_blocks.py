@@ -26,11 +26,8 @@ class PreparedUser:
     """A user whose texts are vectors.
 
     Attributes:
-        request: What was asked.
-        served: The bundle that it was read with.
-        reviews: What there is of the user.
+        served: The bundle that the request was read with.
         texts: Vectors of the texts sent, float32 `[384]`, by their place.
-        clock: Counts the time of the answer.
         fallback: Why the encoder here stood in for Triton's; None where it did not.
     """
 

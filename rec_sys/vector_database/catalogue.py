@@ -53,7 +53,6 @@ class IndexPoint:
     """A product as either backend takes it.
 
     Attributes:
-        id: See `point_id`.
         vector: `[dim]`.
         text: `[384]`; None where it has no text.
         memory: The memory's dimensions and weights; None where there are none.
@@ -72,10 +71,8 @@ class Catalogue:
     """A bundle's products; the row is the product index.
 
     Attributes:
-        identity: The bundle's.
         created: When the bundle was written; UTC, ISO 8601.
         temperature: The cosine is divided by this.
-        text_encoder: As the bundle names it.
         details: A column for every `contracts.PayloadField` but `UPSERTED`.
         vectors: float32 `[num_products, dim]`, unit length.
         text: float32 `[num_products, 384]`, zero where missing.

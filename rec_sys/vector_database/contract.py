@@ -72,11 +72,7 @@ class SimilarTo:
 
 @dataclass(frozen=True, eq=False)
 class TextMeaning:
-    """A text, to find products whose text means the like.
-
-    Attributes:
-        vector: float32 `[384]`, from the version's text encoder.
-    """
+    """A text, to find products whose text means the like: float32 `[384]`, from the version's text encoder."""
 
     vector: npt.NDArray[np.float32]
 
@@ -122,15 +118,7 @@ class Diversity:
 
 @dataclass(frozen=True)
 class ProductQuery:
-    """A question.
-
-    Attributes:
-        by: What to rank by.
-        filter: What may be answered.
-        limit: Most products.
-        offset: Products to skip, for later pages.
-        diversity: None for the plain ranking.
-    """
+    """A question; `offset` products are skipped, for later pages, and without `diversity` the ranking is plain."""
 
     by: UserTaste | SimilarTo | TextMeaning
     filter: ProductFilter = ProductFilter()

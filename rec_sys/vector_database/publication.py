@@ -38,7 +38,6 @@ class Publication:
     """What publishing came to.
 
     Attributes:
-        version: The version served now.
         is_new: False where the same bundle was served already.
         replaced: The version that a rollback goes to; None where there is none.
         dropped: Older versions that are gone.

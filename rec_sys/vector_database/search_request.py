@@ -59,8 +59,6 @@ class DiversityRequest:
         name: The dense vector to compare by.
         vector: `[dim]`, unit length.
         strength: 0 = by relevance alone, 1 = by diversity alone.
-        points: The products.
-        limit: Most products.
     """
 
     name: str
@@ -72,14 +70,12 @@ class DiversityRequest:
 
 @dataclass(frozen=True, slots=True)
 class StoredPoint:
-    """A point as it comes back.
+    """A point as it comes back, with the vectors asked for.
 
     Attributes:
-        id: The point.
         score: As the search counts it; 0 where nothing was searched.
         payload: See `contracts.PayloadField`.
-        vectors: Dense vectors asked for.
-        memory: The memory's weights by dimension, where they were asked for.
+        memory: The memory's weights by dimension.
     """
 
     id: UUID
