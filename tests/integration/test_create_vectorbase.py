@@ -8,7 +8,7 @@ import pytest
 
 from rec_sys.contracts import BundleFile, InputError
 from rec_sys.entry import compose_settings
-from rec_sys.experiments.index_benchmark.index_benchmark import REPORT
+from rec_sys.experiments.index_benchmark.index_benchmark import REPORT, choose_catalogues
 from rec_sys.experiments.index_benchmark.index_benchmark import run as run_benchmark
 from rec_sys.experiments.index_benchmark.settings import IndexBenchmarkSettings
 from rec_sys.settings import EdgeIndex, ServerIndex
@@ -141,3 +141,26 @@ def test_the_benchmark_measures_both_back_ends_and_a_bundle_that_is_given(
     assert all(0 < row["p50"] <= row["p99"] for row in report)
     assert [path.name for path in (output_dir / "index_benchmark").iterdir()] == [REPORT]
     assert capsys.readouterr().out.endswith(f"benchmark: {output_dir / 'index_benchmark' / REPORT}\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "sizes", "measured"),
+    [
+        ((), (), ["2,000 invented products"]),
+        ((), (300, 500), ["300 invented products", "500 invented products"]),
+        (("newest",), (), ["120 products of newest"]),
+        (("newest",), (300,), ["300 invented products"]),
+        (("newest", "chosen"), (300,), ["120 products of chosen", "300 invented products"]),
+    ],
+)
+def test_the_benchmark_invents_only_what_is_asked_for(
+    output_dir: Path, given: tuple[str, ...], sizes: tuple[int, ...], measured: list[str]
+) -> None:
+    for name in given:
+        make_catalogue(output_dir / "bundles" / name, 120, has_text=False)
+    settings = compose_settings(
+        [f"output_dir={output_dir}", f"measurement.sizes={list(sizes)}"], IndexBenchmarkSettings, "index_benchmark"
+    )
+    if "chosen" in given:
+        settings = settings.model_copy(update={"bundle": output_dir / "bundles" / "chosen"})
+    assert [name for name, _, _ in choose_catalogues(settings)] == measured

@@ -97,11 +97,11 @@ def test_a_killed_measurement_leaves_neither_files_nor_a_process(
 
 
 def wait_for_worker(pid: int) -> psutil.Process:
-    """The process that measures; another child of a spawning process tracks its resources."""
+    """The process that measures."""
     parent = psutil.Process(pid)
     for _ in range(1200):
         for child in parent.children():
-            if "spawn_main" in " ".join(child.cmdline()):
+            if "rec_sys.experiments.scaling.one_epoch" in child.cmdline():
                 return child
         time.sleep(0.05)
     raise AssertionError("no process was started")

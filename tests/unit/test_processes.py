@@ -105,7 +105,9 @@ def test_children_of_children_end_when_the_first_is_killed() -> None:
 def test_waiting_hears_an_interrupt() -> None:
     """Ctrl-C reaches this process alone; the child is asked to end by the `with`."""
     source = f"""
+        import signal
         from rec_sys.processes import ChildProcess
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background commands ignore it
         with ChildProcess({python("import time; time.sleep(60)")!r}) as child:
             print(child.process_id, flush=True)
             child.wait()

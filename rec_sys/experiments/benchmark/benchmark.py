@@ -41,20 +41,20 @@ _OWN_SETTINGS: Final = frozenset(BenchmarkSettings.model_fields) - frozenset(Set
 def run(settings: BenchmarkSettings) -> None:
     """Measures everybody; the last line printed is the path of results.json, the exit code 1 where a model failed."""
     dataset = prepare(settings.data, settings.output_dir)
-    plan = list_rows(dataset, settings)
+    rows = list_rows(dataset, settings)
     folder = ResultsFolder(settings, dataset.summary.fingerprint)
     summary = dataset.summary
     _LOG.info(
         f"{summary.name}: {summary.num_reviews:,} reviews, {summary.num_users:,} users, {summary.num_products:,}"
-        f" products; {settings.evaluation.protocol}, {len(plan)} rows"
+        f" products; {settings.evaluation.protocol}, {len(rows)} rows"
     )
     with folder.locked():
         bench = Bench(dataset, settings, typed_for_training(_OWN_SETTINGS))
-        tuned = bench.tune([row for row in plan if not row.unfit])
-        write_chosen(folder, bench.settings, tuned)
+        tuned = bench.tune([row for row in rows if not row.unfit])
+        write_chosen(folder, bench.settings.baseline_settings, tuned)
         finished: list[FinishedRow] = []
-        for planned in plan:
-            finished.append(bench.finish(planned))
+        for row in rows:
+            finished.append(bench.finish(row))
             folder.write_rows(finished, settings.shown_k)
         from rec_sys.experiments.report.page import write_report
 
@@ -86,7 +86,7 @@ class Bench:
         name = f"{dataset.summary.name}-{dataset.summary.fingerprint[:12]}"
         self.store = RowStore(settings.output_dir.absolute() / "benchmark" / "rows" / name, dataset.summary.fingerprint)
 
-    def tune(self, plan: Sequence[BenchmarkRow]) -> list[Tuned]:
+    def tune(self, rows: Sequence[BenchmarkRow]) -> list[Tuned]:
         """Searches every model's settings where there is a budget; what is found is what the rows run.
 
         With time folds the first one that can be used is searched on: the later ones would know its future.
@@ -94,8 +94,8 @@ class Bench:
         found: list[Tuned] = []
         if not self.settings.tuning.enabled:
             return found
-        fold = min((row.fold for row in plan if row.fold is not None), default=None)
-        for name in dict.fromkeys(row.name for row in plan):
+        fold = min((row.fold for row in rows if row.fold is not None), default=None)
+        for name in dict.fromkeys(row.name for row in rows):
             if not has_search(name):
                 continue
             place = self.store.search_place(name, self.settings)

@@ -15,7 +15,6 @@ from rec_sys.modules.bundled_model import load_model
 from rec_sys.modules.hybrid_score import MemoryTerm
 from rec_sys.modules.memory import CoReviewMemory
 from rec_sys.modules.review_graph_model import ReviewGraphModel
-from rec_sys.settings import Settings
 
 
 class BundledModel:
@@ -25,7 +24,8 @@ class BundledModel:
         bundle: What training left.
         graph: The graph that it was trained on.
         evaluation_data: The split that it was fitted on.
-        settings: The settings that it was trained with.
+        product_transitions: How many transitions to and from other products a product vector reads.
+        pseudo_counts: Shrinkage of the rating offsets.
 
     Attributes:
         model: The towers.
@@ -33,7 +33,14 @@ class BundledModel:
         memory_term: The co-review memory; None where the bundle has none.
     """
 
-    def __init__(self, bundle: Bundle, graph: ReviewGraph, evaluation_data: EvaluationData, settings: Settings) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        graph: ReviewGraph,
+        evaluation_data: EvaluationData,
+        product_transitions: int,
+        pseudo_counts: float,
+    ) -> None:
         of_review = evaluation_data.fitted.of_review
         sampler = TemporalSampler(
             graph,
@@ -43,11 +50,11 @@ class BundledModel:
         self.model: ReviewGraphModel = load_model(bundle)
         hop = None
         if self.model.settings.product_hop:
-            hop = ProductHop(graph, of_review == SplitName.TRAIN, settings.graph.product_transitions)
+            hop = ProductHop(graph, of_review == SplitName.TRAIN, product_transitions)
         self.builder = BlockBuilder(
             sampler,
             evaluation_data.fitted.text_visible,
-            fit_rating_offsets(graph, evaluation_data.fitted.train_edges, settings.model.offset_pseudo_counts),
+            fit_rating_offsets(graph, evaluation_data.fitted.train_edges, pseudo_counts),
             bundle.manifest.user_reviews,
             bundle.manifest.product_reviews,
             hop,

@@ -1,4 +1,4 @@
-"""What every row of a benchmark stands on: one order of the reviews, one split, the same questions for all."""
+"""The data that every row of a benchmark is measured on: one order of the reviews, one split, the same questions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class EvaluationData:
 
 
 def build_evaluation_data(dataset: PreparedDataset, settings: Settings, fit_on: str = "train") -> EvaluationData:
-    """Orders and splits a data set as training does.
+    """A data set, ordered and split as training does it.
 
     Args:
         dataset: The prepared data.
@@ -76,13 +76,15 @@ def refuse_long_lists(ks: tuple[int, ...], num_products: int) -> None:
         )
 
 
-def reviews_and_histories(
+def baseline_inputs(
     evaluation_data: EvaluationData, settings: Settings, with_text: bool
 ) -> tuple[TrainingReviews, Callable[[Queries], Histories]]:
-    """What a baseline is fitted on, and how a split's questions become histories.
+    """The reviews that a baseline is fitted on, and the function that makes histories of a split's questions.
+
+    They are made together, because both name texts by the rows of one table of vectors.
 
     Args:
-        evaluation_data: The evaluation_data.
+        evaluation_data: The data, ordered and split.
         settings: All settings.
         with_text: Look up (and, the first time, embed) the texts of the reviews.
     """

@@ -21,7 +21,7 @@ from rec_sys.evaluation.ranking import RankingResult, evaluate_ranking
 from rec_sys.evaluation.rating import mean_rank_correlation, rating_metrics
 from rec_sys.evaluation.segments import by_history_length, by_product_popularity, warm_and_cold
 from rec_sys.evaluation.uncertainty import bootstrap_errors, standard_error_of_mean
-from rec_sys.experiments.benchmark.evaluation_data import EvaluationData, build_evaluation_data, reviews_and_histories
+from rec_sys.experiments.benchmark.evaluation_data import EvaluationData, baseline_inputs, build_evaluation_data
 from rec_sys.experiments.benchmark.row_contract import Measured, library_versions
 from rec_sys.experiments.benchmark.settings import BenchmarkSettings
 
@@ -45,8 +45,8 @@ def measure_baseline(name: str, fit_on: str, settings: BenchmarkSettings, datase
     """
     evaluation_data = build_evaluation_data(dataset, settings, fit_on)
     if BASELINES[name].make is None:
-        return _measure_ratings(name, settings, evaluation_data)
-    reviews, histories_of = reviews_and_histories(evaluation_data, settings, BASELINES[name].needs == "text")
+        return _measure_ratings(name, evaluation_data, settings.seed)
+    reviews, histories_of = baseline_inputs(evaluation_data, settings, BASELINES[name].needs == "text")
     baseline = make_baseline(name, settings.baseline_settings.of(name), settings.seed, settings.trainer.num_threads)
     BASELINES[name].load_libraries()
     _LOG.info(f"{name} learns from {len(reviews):,} reviews")
@@ -126,7 +126,7 @@ def rating_figures(
     return metrics, errors
 
 
-def _measure_ratings(name: str, settings: BenchmarkSettings, evaluation_data: EvaluationData) -> Measured:
+def _measure_ratings(name: str, evaluation_data: EvaluationData, seed: int) -> Measured:
     columns, edges = evaluation_data.interactions, evaluation_data.fitted.train_edges
     edges = edges[~np.isnan(columns.rating[edges])]
     began = time.perf_counter()
@@ -144,7 +144,7 @@ def _measure_ratings(name: str, settings: BenchmarkSettings, evaluation_data: Ev
     began = time.perf_counter()
     predicted = baseline.predict(columns.user_index[asked], columns.product_index[asked])
     recommend_seconds = time.perf_counter() - began
-    metrics, errors = rating_figures(columns.user_index[asked], predicted, columns.rating[asked], settings.seed)
+    metrics, errors = rating_figures(columns.user_index[asked], predicted, columns.rating[asked], seed)
     return Measured(
         metrics=metrics | {"num_queries": float(len(evaluation_data.split.test))},
         standard_error=errors,
@@ -162,7 +162,7 @@ def validation_figure(name: str, settings: BenchmarkSettings, evaluation_data: E
     Raises:
         Exception: Whatever the baseline's library raises.
     """
-    reviews, histories_of = reviews_and_histories(evaluation_data, settings, BASELINES[name].needs == "text")
+    reviews, histories_of = baseline_inputs(evaluation_data, settings, BASELINES[name].needs == "text")
     baseline = make_baseline(name, settings.baseline_settings.of(name), settings.seed, settings.trainer.num_threads)
     asked = _Timed(baseline.fit(reviews), histories_of(evaluation_data.split.validation))
     queries: Queries = evaluation_data.split.validation

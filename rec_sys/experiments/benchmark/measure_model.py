@@ -60,7 +60,9 @@ def ask_bundle(bundle: Bundle, fit_on: str, settings: BenchmarkSettings, dataset
 
     evaluation_data = build_evaluation_data(dataset, settings, fit_on)
     graph, _ = build_graph(dataset, settings.graph, settings.text, settings.seed, settings.output_dir)
-    bundled = BundledModel(bundle, graph, evaluation_data, settings)
+    bundled = BundledModel(
+        bundle, graph, evaluation_data, settings.graph.product_transitions, settings.model.offset_pseudo_counts
+    )
     queries, cold = evaluation_data.split.test, evaluation_data.split.cold_test
     result = evaluate_model(bundled.model, bundled.builder, queries, settings.evaluation, bundled.memory_term)
     measured = describe_ranking(result.ranking, evaluation_data, settings)

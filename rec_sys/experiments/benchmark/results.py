@@ -11,6 +11,7 @@ from typing import Any, Final
 import polars as pl
 from filelock import FileLock, Timeout
 
+from rec_sys.baselines.settings import BaselineSettings
 from rec_sys.contracts import InputError
 from rec_sys.evaluation.uncertainty import compare_paired
 from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings
@@ -100,12 +101,12 @@ class ResultsFolder:
         return self.path / name
 
 
-def write_chosen(folder: ResultsFolder, settings: BenchmarkSettings, found: Sequence[Tuned]) -> None:
+def write_chosen(folder: ResultsFolder, settings: BaselineSettings, found: Sequence[Tuned]) -> None:
     """Writes every baseline's settings, and what tuning chose for our own model, as files that config/ takes."""
     import yaml
 
     head = "# What the table ran. Copied to config/baseline_settings/NAME.yaml, baseline_settings=NAME runs it again.\n"
-    content = yaml.safe_dump(settings.baseline_settings.model_dump(mode="json"), sort_keys=False)
+    content = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
     folder.write_text(CHOSEN_FILE, head + content)
     own: dict[str, dict[str, Any]] = {}
     for tuned in found:

@@ -1,191 +1,80 @@
 """How fast and how exact is the index? `uv run -m rec_sys.experiments.index_benchmark`.
 
-Invented catalogues of several sizes, and a bundle's own where one is given, are published to Qdrant Edge and to
-qdrant-client's in-memory mode, which is what a program without Edge would use, and asked in one run, one question after
-the other. The in-memory mode is slow, so it is given a time instead of a number of questions.
+The products of a bundle, or invented ones where there is none or sizes are asked for, are published to Qdrant Edge and
+to qdrant-client's in-memory mode, which is what a program without Edge would use, and asked in one run, one question
+after the other. The in-memory mode is slow, so it is given a time instead of a number of questions.
 """
 
 import json
+import logging
 import shutil
-import time
-import warnings
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-import numpy as np
-import polars as pl
-from qdrant_client import QdrantClient
 from rich.table import Table
 
-from rec_sys.bundle import Bundle
-from rec_sys.console import error_console, print_table
-from rec_sys.contracts import InputError, PayloadField
-from rec_sys.experiments.index_benchmark.settings import IndexBenchmarkSettings, MeasurementSettings
-from rec_sys.experiments.synthetic_bundle import write_synthetic_bundle
+from rec_sys.bundle import Bundle, find_bundle
+from rec_sys.console import print_table
+from rec_sys.contracts import BundleFile, InputError
+from rec_sys.experiments.fresh_process import measure_apart
+from rec_sys.experiments.index_benchmark.measurement import CatalogueRequest, Measurement
+from rec_sys.experiments.index_benchmark.settings import IndexBenchmarkSettings
 from rec_sys.files import atomic_folder, writable_folder
-from rec_sys.settings import EdgeIndex, ServerIndex
-from rec_sys.vector_database.catalogue import Catalogue, read_catalogue
-from rec_sys.vector_database.contract import (
-    ProductAnswer,
-    ProductFilter,
-    ProductIndex,
-    ProductQuery,
-    TextMeaning,
-    UserTaste,
-)
-from rec_sys.vector_database.edge_index import EdgeProductIndex, EdgePublisher
-from rec_sys.vector_database.exact import ExactRanking
-from rec_sys.vector_database.publication import IndexPublisher, compare, draw_users
-from rec_sys.vector_database.server_index import ServerProductIndex
-from rec_sys.vector_database.server_publisher import ServerPublisher
+from rec_sys.settings import EdgeIndex
 
 REPORT: Final = "benchmark.json"
-_WARM_UP: Final = 2  # questions that are not counted
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """A row of the report; times of a question in milliseconds."""
-
-    products: int
-    back_end: str
-    question: str
-    asked: int
-    p50: float
-    p99: float
-    recall: float
-    publish_seconds: float
+_MEASUREMENT: Final = "rec_sys.experiments.index_benchmark.measurement"
+_SMALL_SIZE: Final = 2_000  # products that are built in seconds
+_LOG: Final = logging.getLogger(__name__)
 
 
 def run(settings: IndexBenchmarkSettings) -> None:
-    """Measures every size; the last line printed is the report's path.
+    """Measures every catalogue; the last line printed is the report's path.
 
     Raises:
         InputError: The settings choose a server.
     """
-    index = settings.index
-    if not isinstance(index, EdgeIndex):
+    if not isinstance(settings.index, EdgeIndex):
         raise InputError("the benchmark measures Qdrant Edge", where="setting index", remedy="choose index=edge")
+    catalogues = choose_catalogues(settings)
     folder = writable_folder(settings.output_dir) / "index_benchmark"
-    console = error_console()
-
-    rows: list[Measurement] = []
+    _LOG.info(f"to be measured: {', '.join(name for name, _, _ in catalogues)}; 100,000 take about ten minutes")
+    found: list[dict[str, Any]] = []
     with atomic_folder(folder) as unfinished:
-        scratch = unfinished / "scratch"
-        if settings.bundle is not None:
-            bundle = Bundle(settings.bundle, verify=True)
-            console.print(f"{bundle.manifest.num_products:,} products of {bundle.folder.name}", markup=False)
-            rows += measure_bundle(bundle, settings.measurement, index, scratch, settings.seed)
+        scratch = (unfinished / "scratch").absolute()
+        for name, bundle, size in catalogues:
+            _LOG.info(name)
+            scratch.mkdir()
+            request = CatalogueRequest(
+                bundle=bundle,
+                size=size,
+                measurement=settings.measurement,
+                index=settings.index,
+                scratch=scratch,
+                seed=settings.seed,
+            )
+            found += measure_apart(_MEASUREMENT, request, scratch, where=name, remedy="choose smaller sizes")
             shutil.rmtree(scratch)
-        for size in settings.measurement.sizes:
-            console.print(f"{size:,} products")
-            rows += measure_size(size, settings.measurement, index, scratch, settings.seed)
-            shutil.rmtree(scratch)
-        (unfinished / REPORT).write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
-    print_table(report_table(rows))
+        (unfinished / REPORT).write_text(json.dumps(found, indent=2) + "\n")
+    print_table(report_table([Measurement(**row) for row in found]))
     print(f"benchmark: {folder / REPORT}")
 
 
-def measure_size(size: int, what: MeasurementSettings, index: EdgeIndex, scratch: Path, seed: int) -> list[Measurement]:
-    """Both back ends on one catalogue.
+def choose_catalogues(settings: IndexBenchmarkSettings) -> list[tuple[str, Path | None, int]]:
+    """What is measured, each with its name, its bundle or None, and its size.
 
-    Args:
-        size: Products.
-        what: What is measured.
-        index: Settings for both back ends; the folder is not used.
-        scratch: A folder to make; the caller removes it.
-        seed: For the random numbers.
+    The bundle is the newest one where neither a bundle nor sizes are given; without any, a small size is invented.
     """
-    write_synthetic_bundle(scratch / "bundle", size, what.dim, what.neighbours, seed)
-    return measure_bundle(Bundle(scratch / "bundle"), what, index, scratch, seed)
-
-
-def measure_bundle(
-    bundle: Bundle, what: MeasurementSettings, index: EdgeIndex, scratch: Path, seed: int
-) -> list[Measurement]:
-    """Both back ends on the products of a bundle; the arguments are those of `measure_size`."""
-    catalogue = read_catalogue(bundle)
-    kinds = draw_questions(catalogue, what.questions, seed)
-    edge = index.model_copy(update={"folder": scratch / "index"})
-    with EdgeProductIndex(edge) as product_index:
-        rows = _measure(product_index, EdgePublisher(edge), "Qdrant Edge", catalogue, kinds, float("inf"))
-    if what.in_memory:
-        common = index.model_dump(exclude={"backend", "folder", "lock_timeout"})
-        # A question takes it seconds, and its answers are compared below.
-        server = ServerIndex(backend="server", **common | {"check_queries": 1})
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # it says that payload indexes and large sizes are no use
-            client = QdrantClient(":memory:")
-            with ServerProductIndex(server, client) as product_index:
-                publisher = ServerPublisher(server, client)
-                seconds = what.in_memory_seconds
-                rows += _measure(product_index, publisher, "client in memory", catalogue, kinds, seconds)
-    return rows
-
-
-def draw_questions(catalogue: Catalogue, count: int, seed: int) -> dict[str, list[ProductQuery]]:
-    """Questions of every kind, by what the kind is called."""
-    users = draw_users(catalogue, count, seed + 1)
-    generator = np.random.default_rng(seed)
-    tastes = [query.by for query in users if isinstance(query.by, UserTaste)]
-    kinds = {
-        "taste and memory": users,
-        "taste alone": [replace(query, by=UserTaste(by.vector)) for query, by in zip(users, tastes, strict=True)],
-    }
-    wanted = narrow_filter(catalogue)
-    if wanted is not None:
-        filtered = [replace(query, filter=replace(wanted, not_seen=query.filter.not_seen)) for query in users]
-        kinds["taste and memory, filtered"] = filtered
-    told = np.flatnonzero(catalogue.text.any(axis=1))
-    if len(told):
-        kinds["text"] = [ProductQuery(TextMeaning(vector)) for vector in catalogue.text[generator.choice(told, count)]]
-    return kinds
-
-
-def narrow_filter(catalogue: Catalogue) -> ProductFilter | None:
-    """A filter of everything that the catalogue has: categories, a price and a mean rating; None where it has none."""
-    details = catalogue.details
-    named = details[PayloadField.CATEGORIES].explode().drop_nulls().value_counts(sort=True)
-    partial = named.filter(pl.col("count") < 0.9 * len(catalogue))[PayloadField.CATEGORIES].to_list()
-    prices, ratings = details[PayloadField.PRICE].drop_nulls(), details[PayloadField.RATING_MEAN].drop_nulls()
-    if not partial and prices.is_empty() and ratings.is_empty():
-        return None
-    return ProductFilter(
-        categories_any=tuple(partial[:4]),
-        min_price=None if prices.is_empty() else float(np.quantile(prices, 0.1)),
-        max_price=None if prices.is_empty() else float(np.quantile(prices, 0.9)),
-        min_rating=None if ratings.is_empty() else float(np.quantile(ratings, 0.25)),
-    )
-
-
-def _measure(
-    index: ProductIndex,
-    publisher: IndexPublisher,
-    name: str,
-    catalogue: Catalogue,
-    kinds: dict[str, list[ProductQuery]],
-    seconds: float,
-) -> list[Measurement]:
-    exact = ExactRanking(catalogue)
-    began = time.perf_counter()
-    publisher.publish(catalogue)
-    publish_seconds = time.perf_counter() - began
-    rows = []
-    for kind, queries in kinds.items():
-        for query in queries[:_WARM_UP]:
-            index.search(query)
-        answers: list[ProductAnswer] = []
-        times: list[float] = []
-        while len(answers) < len(queries) and sum(times) < seconds:
-            began = time.perf_counter()
-            answers.append(index.search(queries[len(answers)]))
-            times.append(time.perf_counter() - began)
-        p50, p99 = np.quantile(times, (0.5, 0.99)) * 1e3
-        recall = compare(answers, queries[: len(answers)], exact).recall
-        asked = len(answers)
-        rows.append(Measurement(len(catalogue), name, kind, asked, float(p50), float(p99), recall, publish_seconds))
-    return rows
+    sizes = settings.measurement.sizes
+    has_any = any((settings.output_dir / "bundles").glob(f"*/{BundleFile.MANIFEST}"))
+    catalogues: list[tuple[str, Path | None, int]] = []
+    if settings.bundle is not None or (has_any and not sizes):
+        bundle = Bundle(find_bundle(settings.bundle, settings.output_dir).folder, verify=True)
+        size = bundle.manifest.num_products
+        catalogues.append((f"{size:,} products of {bundle.folder.name}", bundle.folder.absolute(), size))
+    elif not sizes:
+        sizes = (_SMALL_SIZE,)
+    return catalogues + [(f"{size:,} invented products", None, size) for size in sizes]
 
 
 def report_table(rows: list[Measurement]) -> Table:

@@ -11,7 +11,9 @@ from rec_sys.settings import CommandSettings, IndexSettings, Section
 class MeasurementSettings(Section):
     """What is measured."""
 
-    sizes: tuple[Annotated[int, Field(ge=100)], ...] = Field((9_922, 100_000), min_length=1, description="Products.")
+    sizes: tuple[Annotated[int, Field(ge=100)], ...] = Field(
+        (), description="Products to invent, for a catalogue each; empty: the bundle's, or 2,000 where there is none."
+    )
     dim: int = Field(128, ge=8, le=1024, description="Width of the product vectors.")
     neighbours: int = Field(30, ge=0, le=1000, description="Entries of a product in the memory.")
     questions: int = Field(500, ge=10, description="Asked of each kind.")
@@ -23,6 +25,8 @@ class IndexBenchmarkSettings(CommandSettings):
     """Everything config/index_benchmark.yaml composes."""
 
     seed: int = Field(0, ge=0, lt=2**31, description="Of every draw.")
-    bundle: Path | None = Field(None, description="A bundle whose products are measured first.")
+    bundle: Path | None = Field(
+        None, description="A bundle whose products are measured first; empty: the newest, unless sizes are given."
+    )
     index: IndexSettings
     measurement: MeasurementSettings

@@ -1,15 +1,13 @@
 """The road from raw reviews through one epoch of training, measured stage by stage in the process that walks it."""
 
 import importlib
-import json
 import logging
 import sys
 import warnings
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rec_sys.contracts import InputError
+from rec_sys.experiments.fresh_process import answer_request
 from rec_sys.experiments.scaling.stage_clock import StageClock, peak_resident_bytes
 from rec_sys.settings import Settings
 
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
 
 STAGES: Final = ("prepare", "build", "split", "memory", "model", "train")
 _IMPORT: Final = "import"  # takes the same time for any amount of data, so it is measured apart
-_REFUSED: Final = 2
 # What libraries say of each other's calls, and Lightning's advice on loaders that need no workers.
 _LIBRARY_NOISE: Final = (
     r".*torch\.jit\.script.*deprecated.*",
@@ -26,21 +23,6 @@ _LIBRARY_NOISE: Final = (
     r".*does not have many workers.*",
     r".*IterableDataset.*__len__.*",
 )
-
-
-def measure_to_file(settings_json: str, target: Path) -> None:
-    """What a process of its own is started with.
-
-    Args:
-        settings_json: All settings.
-        target: A JSON file for what `measure_one_epoch` finds; without it, the process ends with an exit code.
-    """
-    try:
-        found = measure_one_epoch(Settings.model_validate_json(settings_json))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(_REFUSED)
-    target.write_text(json.dumps(found))
 
 
 def measure_one_epoch(settings: Settings) -> dict[str, Any]:
@@ -124,3 +106,7 @@ def _train(learner: "ReviewGraphLearner", settings: Settings) -> str:
     )
     trainer.fit(learner)
     return str(trainer.strategy.root_device)
+
+
+if __name__ == "__main__":
+    answer_request(measure_one_epoch, Settings)

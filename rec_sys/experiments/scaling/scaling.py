@@ -5,9 +5,7 @@ Every size gets an invented table with text vectors given, and a fresh process i
 """
 
 import json
-import multiprocessing
 import shutil
-import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +19,8 @@ from rec_sys.data.synthetic_table import (
     write_synthetic_table,
     write_synthetic_vectors,
 )
-from rec_sys.experiments.scaling.one_epoch import STAGES, measure_to_file
+from rec_sys.experiments.fresh_process import measure_apart
+from rec_sys.experiments.scaling.one_epoch import STAGES
 from rec_sys.experiments.scaling.settings import ScalingSettings
 from rec_sys.files import atomic_folder, writable_folder
 from rec_sys.settings import Settings, TableData, TextSettings, TrackingSettings
@@ -29,6 +28,7 @@ from rec_sys.settings import Settings, TableData, TextSettings, TrackingSettings
 REPORT: Final = "scaling.json"
 # Two copies of a float16 text vector, the table, its prepared copy and the graph's columns; measured, rounded up.
 BYTES_A_REVIEW: Final = 2_500
+_ONE_EPOCH: Final = "rec_sys.experiments.scaling.one_epoch"
 _ALL: Final = "all"
 _MEGABYTE: Final = 1e6
 
@@ -83,31 +83,20 @@ def measure(settings: ScalingSettings, num_reviews: int, scratch: Path) -> dict[
         SystemExit: It failed, and has said why.
     """
     scratch.mkdir()
-    found = scratch / "found.json"
     whole = _settings_of_size(settings, scratch)
     assert isinstance(whole.data, TableData)
     assert whole.data.reviews_path
     write_synthetic_table(whole.data.reviews_path, num_reviews, settings.seed, settings.scaling.reviews_a_product)
     if whole.text.vectors_path:
         write_synthetic_vectors(whole.text.vectors_path, num_reviews, settings.seed)
-    # Spawned, not forked: what this process holds would count as the other's memory.
-    context = multiprocessing.get_context("spawn")
-    process = context.Process(target=measure_to_file, args=(whole.model_dump_json(), found))
-    process.start()
-    try:
-        process.join()
-    finally:
-        process.terminate()  # for an interrupt; a process that has ended does not notice
-        process.join()
-    if process.exitcode and process.exitcode < 0:
-        raise InputError(
-            f"the measuring process was ended by signal {-process.exitcode}",
-            where=f"{num_reviews:,} reviews",
-            remedy="if memory ran out, choose smaller scaling.sizes or a smaller trainer.batch_size",
-        )
-    if process.exitcode:
-        sys.exit(process.exitcode)
-    return dict(json.loads(found.read_text()))
+    found: dict[str, Any] = measure_apart(
+        _ONE_EPOCH,
+        whole,
+        scratch,
+        where=f"{num_reviews:,} reviews",
+        remedy="if memory ran out, choose smaller scaling.sizes or a smaller trainer.batch_size",
+    )
+    return found
 
 
 def _settings_of_size(settings: ScalingSettings, scratch: Path) -> Settings:

@@ -22,7 +22,7 @@ NUM_PRODUCTS = 12
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Reviews with stars and days, without a word of text."""
     random = np.random.default_rng(0)
-    path = tmp_path_factory.mktemp("plan") / "reviews.csv"
+    path = tmp_path_factory.mktemp("rows") / "reviews.csv"
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["user_id", "asin", "rating", "timestamp"])
