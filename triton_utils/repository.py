@@ -1,7 +1,6 @@
 """Triton's model repository on disk: versions are published whole, and replaced in one step."""
 
 import errno
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from typing import Any, Final
 from filelock import FileLock, Timeout
 
 from rec_sys.contracts import InputError
-from rec_sys.files import atomic_folder, writable_folder
+from rec_sys.files import atomic_folder, sha256_of, writable_folder
 from triton_utils.model_config import (
     CONFIG_FILE,
     MODEL_FILE,
@@ -112,7 +111,7 @@ class ModelRepository:
 
     def _holds(self, candidate: Candidate, version: int, identities: dict[int, str]) -> bool:
         same_origin = identities.get(version) == candidate.identity
-        return same_origin and _digest(self._file(candidate.name, version)) == _digest(candidate.onnx)
+        return same_origin and sha256_of(self._file(candidate.name, version)) == sha256_of(candidate.onnx)
 
     def _replace(self, name: str, sources: dict[int, Path], config: Any) -> None:
         beside = self.folder.parent / f"{self.folder.name}.{name}"
@@ -159,11 +158,6 @@ class ModelRepository:
             yield
         finally:
             lock.release()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _link(source: Path, target: Path) -> None:

@@ -31,10 +31,7 @@ class DatasetSummary(BaseModel):
 
 
 class PreparedDataset:
-    """Reads a prepared folder.
-
-    Args:
-        folder: Where `prepare` wrote.
+    """A folder that `prepare` wrote.
 
     Raises:
         InputError: The folder holds no finished data set.

@@ -17,13 +17,7 @@ _SETTLED_SECONDS: Final = 2.0  # a file changed within its clock's tick could ch
 
 
 def data_fingerprint(data: DataSettings, files: tuple[Path, ...], cache: Path) -> str:
-    """The sha256, in hex, that names a prepared data set.
-
-    Args:
-        data: The settings.
-        files: The raw files, in their order.
-        cache: A JSON file that remembers the hashes of large files.
-    """
+    """The sha256, in hex, that names a data set of these settings and raw files; large files' hashes are cached."""
     content = {
         "format": FORMAT_VERSION,
         "settings": data.model_dump(mode="json", exclude=_PLACES),
@@ -35,9 +29,7 @@ def data_fingerprint(data: DataSettings, files: tuple[Path, ...], cache: Path) -
 def file_sha256(path: Path, cache: Path | None = None) -> str:
     """The sha256 of a file's content, in hex.
 
-    Args:
-        path: The file.
-        cache: A JSON file of known hashes; a file of equal path, size and change time is not read again.
+    `cache` is a JSON file of known hashes; a file of equal path, size and change time is not read again.
     """
     status = path.stat()
     if status.st_size < _WORTH_REMEMBERING:

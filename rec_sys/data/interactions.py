@@ -81,20 +81,14 @@ def build_interactions(
         .join(products.lazy(), on=ReviewColumn.ASIN, how="left", maintain_order="left")
         .with_columns(body_index=pl.when(body.is_not_null()).then(body.rank("dense").cast(pl.Int64) - 1).otherwise(-1))
         .select(
-            "user_index",
-            "product_index",
-            ReviewColumn.RATING,
-            ReviewColumn.TIMESTAMP,
-            "body_index",
-            ReviewColumn.SOURCE_ROW,
-            "review_row",
+            *("user_index", "product_index", "body_index", "review_row"),
+            *(ReviewColumn.RATING, ReviewColumn.TIMESTAMP, ReviewColumn.SOURCE_ROW),
         )
         .collect()
     )
     columns = {name: table[name].to_numpy() for name in table.columns}
     user, product, when = columns["user_index"], columns["product_index"], columns[ReviewColumn.TIMESTAMP]
-    body_index = columns["body_index"]
-    row = columns[ReviewColumn.SOURCE_ROW]
+    body_index, row = columns["body_index"], columns[ReviewColumn.SOURCE_ROW]
     # What makes a unit: the text where there is one, else the review itself.
     unit_key = np.where(body_index >= 0, body_index, -1 - np.arange(len(user), dtype=np.int64))
     if tie_break == "file":

@@ -30,9 +30,6 @@ def plain_text(texts: pl.Series) -> pl.Series:
     """Strips markup, unescapes entities and collapses white space; blank texts become null.
 
     Markup may itself be escaped ("&lt;br&gt;"), so it is taken off twice. Only rows that hold any are rewritten.
-
-    Args:
-        texts: Strings, nulls allowed.
     """
     cleaned = texts
     for _ in range(2):

@@ -34,9 +34,6 @@ def prepare(data: DataSettings, output_dir: Path) -> "PreparedDataset":
         data: The settings of the data set.
         output_dir: The result goes to `data/<name>-<12 hex digits of the fingerprint>` below it, downloads to `raw`.
 
-    Returns:
-        The finished data set.
-
     Raises:
         InputError: The input cannot be used, too many of its rows are bad, or the disk is full.
     """

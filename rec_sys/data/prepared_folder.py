@@ -60,6 +60,10 @@ def _summary(
 ) -> DatasetSummary:
     reasons = Counter(reviews.set_aside[QuarantineColumn.REASON].to_list())
     reasons += Counter(f"metadata: {reason}" for reason in metadata.set_aside[QuarantineColumn.REASON].to_list())
+    counted = pl.scan_parquet(folder / PreparedFile.REVIEWS).select(
+        num_reviews=pl.len(), num_users=pl.col(ReviewColumn.USER_ID).n_unique()
+    )
+    products = pl.read_parquet(folder / PreparedFile.PRODUCTS, columns=[ProductColumn.TEXT])
     figures = {
         "name": data.name,
         "fingerprint": fingerprint,
@@ -72,8 +76,10 @@ def _summary(
         "has_time": source.has_time,
         "has_rating": ReviewColumn.RATING in reviews.filled,
         "has_text": bool(reviews.filled & {ReviewColumn.TITLE, ReviewColumn.TEXT}),
+        "num_products": products.height,
+        "has_product_text": products[ProductColumn.TEXT].count() > 0,
     }
-    return DatasetSummary.model_validate(figures | _counted(folder))
+    return DatasetSummary.model_validate(figures | counted.collect(engine="streaming").row(0, named=True))
 
 
 def _read(batches: Iterator[Batch], scratch: Path, what: str) -> _Read:
@@ -139,18 +145,6 @@ def _write_products(data: DataSettings, metadata: _Read, folder: Path, source: S
     products = product_table(reviews, pl.concat(facts), keep_unreviewed=data.keep_unreviewed_products)
     ProductTable.validate(products, lazy=True)
     products.write_parquet(folder / PreparedFile.PRODUCTS)
-
-
-def _counted(folder: Path) -> dict[str, int]:
-    """The summary's figures about the finished tables."""
-    reviews = pl.scan_parquet(folder / PreparedFile.REVIEWS).select(
-        num_reviews=pl.len(), num_users=pl.col(ReviewColumn.USER_ID).n_unique()
-    )
-    products = pl.scan_parquet(folder / PreparedFile.PRODUCTS).select(
-        num_products=pl.len(), has_product_text=pl.col(ProductColumn.TEXT).is_not_null().any()
-    )
-    both = pl.concat([reviews.collect(engine="streaming"), products.collect()], how="horizontal")
-    return {name: int(value) for name, value in both.row(0, named=True).items()}
 
 
 def _names(source: Source) -> str:

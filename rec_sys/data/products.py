@@ -52,14 +52,7 @@ def product_table(reviews: pl.LazyFrame, facts: pl.DataFrame, *, keep_unreviewed
 
 
 def described_products(facts: pl.DataFrame) -> pl.DataFrame:
-    """Cleans what is known of products and composes their text.
-
-    Args:
-        facts: `PRODUCT_FACTS_SCHEMA`, one row a product.
-
-    Returns:
-        The same rows with asin, title, brand, categories, price and text.
-    """
+    """Cleans `PRODUCT_FACTS_SCHEMA` and composes each product's text; features and description go into it."""
     clean = facts.select(*PRODUCT_FACTS_SCHEMA).with_columns(
         plain_text(facts[ProductColumn.TITLE]),
         plain_text(facts[ProductColumn.BRAND]),

@@ -44,14 +44,7 @@ INTERACTION_COLUMNS: Final = ReviewColumnMap(
 
 
 def write_synthetic_table(path: Path, num_reviews: int, seed: int, reviews_a_product: int = REVIEWS_A_PRODUCT) -> None:
-    """Writes a Parquet table with the columns of `COLUMNS`; times are whole days in seconds, as Amazon's are.
-
-    Args:
-        path: The file to write.
-        num_reviews: Rows, in no order of time.
-        seed: Seeds everything.
-        reviews_a_product: How many a product has on average.
-    """
+    """Writes a Parquet table of `COLUMNS`, in no order of time; times are whole days in seconds, as Amazon's are."""
     random = np.random.default_rng(seed)
     users = _drawn(random, num_reviews, max(1, num_reviews // REVIEWS_A_USER), _USER_EXPONENT)
     products = _drawn(random, num_reviews, max(1, num_reviews // reviews_a_product), _PRODUCT_EXPONENT)

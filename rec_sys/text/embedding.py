@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -108,15 +107,6 @@ def _embed_missing(texts: pl.Series, keys: Keys, encoder: TextEncoder, store: Ve
     return num_embedded
 
 
-def _claim(batches: Iterator[Positions], lengths: npt.NDArray[np.int32], num_tokens: int) -> Iterator[Positions]:
-    """The first batches, until they hold so many tokens."""
-    for batch in batches:
-        yield batch
-        num_tokens -= int(lengths[batch].sum())
-        if num_tokens <= 0:
-            return
-
-
 def _embed_claim(
     texts: pl.Series, keys: Keys, batches: list[Positions], encoder: TextEncoder, store: VectorStore
 ) -> int:
@@ -124,12 +114,19 @@ def _embed_claim(
     if not batches:
         return 0
     positions = np.concatenate(batches)
-    bounds = np.cumsum([0, *map(len, batches)])
-    local = [np.arange(start, end) for start, end in pairwise(bounds)]
+    local = np.split(np.arange(len(positions)), np.cumsum([len(batch) for batch in batches[:-1]]))
     claimed = texts.gather(positions).to_list()
-    vectors = np.concatenate([found for _, found in encoder.encode_batches(claimed, local)])
-    store.append(keys[positions], vectors)
+    store.append(keys[positions], np.concatenate([found for _, found in encoder.encode_batches(claimed, local)]))
     return len(positions)
+
+
+def _claim(batches: Iterator[Positions], lengths: npt.NDArray[np.int32], num_tokens: int) -> Iterator[Positions]:
+    """The first batches, until they hold so many tokens."""
+    for batch in batches:
+        yield batch
+        num_tokens -= int(lengths[batch].sum())
+        if num_tokens <= 0:
+            return
 
 
 def _blocks(texts: pl.Series) -> Iterator[list[str]]:

@@ -78,9 +78,7 @@ class TextEncoder:
 
     Attributes:
         encoder_id: Names the vectors; see `identify_encoder`.
-        dim: Width of a vector, 384.
         model_path: The exported model, whether it exists yet or not.
-        tokenizer: Counts the tokens that batches are cut by.
         token_budget: Padded tokens a batch.
         num_workers: Batches at once.
 
@@ -100,7 +98,8 @@ class TextEncoder:
         self.tokenizer = TextTokenizer(self._files.tokenizer, settings.max_tokens)
         self.token_budget = settings.token_budget or _TOKEN_BUDGET[self._provider]
         # A GPU runs one batch at a time.
-        self.num_workers = (settings.num_threads or _count_cores()) if self._provider.startswith("CPU") else 1
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self.num_workers = (settings.num_threads or cores) if self._provider.startswith("CPU") else 1
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """float32 [len(texts), 384]: one unit vector for each text."""
@@ -110,9 +109,8 @@ class TextEncoder:
         lengths = self.tokenizer.count(texts)
         # Few texts are spread over all workers instead of filling one batch.
         budget = min(self.token_budget, -(-int(lengths.sum()) // self.num_workers))
-        for positions, found in self.encode_batches(
-            texts, cut_batches(lengths, np.argsort(-lengths, kind="stable"), budget)
-        ):
+        batches = cut_batches(lengths, np.argsort(-lengths, kind="stable"), budget)
+        for positions, found in self.encode_batches(texts, batches):
             vectors[positions] = found
         return vectors
 
@@ -186,7 +184,3 @@ def _open_session(path: Path, provider: str) -> onnxruntime.InferenceSession:
             remedy="set text.device=cpu",
         )
     return session
-
-
-def _count_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

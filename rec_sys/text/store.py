@@ -52,9 +52,9 @@ def write_rows(
 
     Args:
         path: The file.
-        shape: Of the blocks together.
-        dtype: Of every block.
-        blocks: Consecutive rows.
+        shape: Of the blocks together, which are consecutive rows.
+        dtype: Of the file.
+        blocks: What is written.
     """
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
     with path.open("wb") as file:
@@ -127,9 +127,7 @@ class VectorStore:
             vectors = np.load(self.folder / f"{name}{_VECTORS_FILE}", mmap_mode="r", allow_pickle=False)
         except (FileNotFoundError, ValueError, EOFError):
             return None
-        sound = (
-            keys.dtype == f"S{_KEY_BYTES}" and keys.ndim == 1 and len(keys) > 0 and bool((keys[:-1] < keys[1:]).all())
-        )
+        sound = keys.dtype == f"S{_KEY_BYTES}" and keys.ndim == 1 and len(keys) and (keys[:-1] < keys[1:]).all()
         fitting = vectors.dtype == np.float16 and vectors.shape == (len(keys), self.dim)
         return _Segment(keys, vectors) if sound and fitting else None
 
@@ -204,9 +202,7 @@ class VectorStore:
     def append(self, keys: Keys, vectors: npt.NDArray[np.floating]) -> None:
         """Publishes new vectors, all or none; merges segments where there have become many.
 
-        Args:
-            keys: S16 [n], distinct and not in the store yet; the caller holds `writing`.
-            vectors: Floats [n, dim], kept as float16.
+        The caller holds `writing`; `keys`, S16 [n], are distinct and not in the store yet; `vectors` are [n, dim].
 
         Raises:
             InputError: The disk is full or the folder cannot be written to.

@@ -36,9 +36,8 @@ def read_amazon_metadata(path: Path, edition: Edition) -> Iterator[Batch]:
     schema: dict[str, pl.DataType] = dict.fromkeys(_METADATA_FIELDS, pl.String())
     for batch in read_records(path):
         parsed = parse_objects([record.raw for record in batch.records], schema, python_literals=True)
-        identifier = (
-            pl.coalesce("parent_asin", "asin") if edition == "amazon_2023" else pl.coalesce("asin", "parent_asin")
-        )
+        names = ("parent_asin", "asin") if edition == "amazon_2023" else ("asin", "parent_asin")
+        identifier = pl.coalesce(names)
         named = parsed.frame.with_columns(identifier.str.strip_chars().replace("", None).alias(ProductColumn.ASIN))
         if batch.first_row == 0 and (named.is_empty() or named[ProductColumn.ASIN].is_null().all()):
             raise InputError(
@@ -58,7 +57,8 @@ def _product_facts(raw: pl.DataFrame) -> pl.DataFrame:
     # 2018 kept the line break of the page: "by\n    Hosa".
     brand = pl.coalesce("brand", "store").str.replace(r"^\s*by\s*\n\s*", "")
     made_by = pl.col("details").str.json_path_match("$.Brand")
-    details = [pl.concat_str(pl.lit(f"{name}: "), _detail(name)) for name in _TELLING_DETAILS]
+    found = {name: pl.col("details").str.json_path_match(f'$["{name}"]') for name in _TELLING_DETAILS}
+    details = [pl.concat_str(pl.lit(f"{name}: "), detail) for name, detail in found.items()]
     features = pl.coalesce("features", "feature").map_elements(texts_within, pl.List(pl.String))
     known = raw.with_columns(
         pl.when(~title.str.contains(_SCRIPT_TITLE, literal=True)).then(title).alias(ProductColumn.TITLE),
@@ -66,17 +66,13 @@ def _product_facts(raw: pl.DataFrame) -> pl.DataFrame:
         pl.coalesce("categories", "category").map_elements(_category_path, pl.List(pl.String)).alias("path"),
         price(pl.col("price")).alias(ProductColumn.PRICE),
         pl.concat_list(features.fill_null([]), pl.concat_list(details)).list.drop_nulls().alias(FEATURES),
-        pl.col("description").map_elements(_joined, pl.String).alias(DESCRIPTION),
+        pl.col("description").map_elements(lambda value: " ".join(texts_within(value)), pl.String).alias(DESCRIPTION),
     )
     path = pl.col("path").fill_null([])
     widest = pl.col("main_category")
     is_new = widest.is_not_null() & (path.list.first().fill_null("") != widest)
     whole = pl.when(is_new).then(pl.concat_list(widest, path)).otherwise(path).alias(ProductColumn.CATEGORIES)
     return known.with_columns(whole).select(pl.col(name).cast(dtype) for name, dtype in PRODUCT_FACTS_SCHEMA.items())
-
-
-def _detail(name: str) -> pl.Expr:
-    return pl.col("details").str.json_path_match(f'$["{name}"]')
 
 
 def texts_within(value: str) -> list[str]:
@@ -88,10 +84,6 @@ def texts_within(value: str) -> list[str]:
             return [value]
         return [str(text) for text in found if text is not None]
     return [value] if value else []
-
-
-def _joined(value: str) -> str:
-    return " ".join(texts_within(value))
 
 
 def _category_path(value: str) -> list[str]:

@@ -61,10 +61,6 @@ _REVIEWS: Final[dict[str, _ReviewFields]] = {
 def read_amazon_reviews(path: Path, edition: Edition) -> Iterator[Batch]:
     """Reads reviews, JSON lines or a JSON array, plain or gzip.
 
-    Args:
-        path: The file.
-        edition: Which of the published schemas it follows.
-
     Raises:
         InputError: The file cannot be read or follows another schema.
     """
@@ -75,9 +71,7 @@ def read_amazon_reviews(path: Path, edition: Edition) -> Iterator[Batch]:
         parsed = parse_objects([record.raw for record in batch.records], schema)
         if batch.first_row == 0:
             _refuse_another_schema(parsed, batch, path, edition)
-        columns = {
-            column: pl.coalesce(*(pl.col(name) for name in candidates)) for column, candidates in layout.fields.items()
-        }
+        columns = {column: pl.coalesce(candidates) for column, candidates in layout.fields.items()}
         rows = pl.Series(ReviewColumn.SOURCE_ROW, parsed.positions, dtype=pl.Int64) + batch.first_row
         raw = parsed.frame.select(**columns).with_columns(rows)
         good, bad = checked_reviews(raw, time_unit=layout.time_unit, has_rating=True)
@@ -94,8 +88,7 @@ def _refuse_another_schema(parsed: ParsedObjects, batch: RecordBatch, path: Path
         for names in (users, products)
     ):
         return
-    position = parsed.positions[0] if parsed.positions else 0
-    record = batch.records[position]
+    record = batch.records[parsed.positions[0] if parsed.positions else 0]
     names = set(field_names(record.raw))
     if {"user_id", "rating"} <= names and edition != "amazon_2023":
         remedy = "it is the schema of 2023: use data=instruments_2023 (data.reader=amazon_2023)"

@@ -29,12 +29,8 @@ def parse_objects(
 ) -> ParsedObjects:
     """Parses records; fields not in the schema are skipped, missing ones are null.
 
-    A column of type String takes a value of any type: numbers as written, lists and objects as JSON.
-
-    Args:
-        records: One object each.
-        schema: The fields to take.
-        python_literals: Records may be Python dict literals instead of JSON.
+    A column of type String takes a value of any type: numbers as written, lists and objects as JSON. With
+    `python_literals` a record may be a Python dict literal instead of JSON.
     """
     frame = _parse(records, schema)
     if frame is not None:
@@ -79,9 +75,8 @@ def _parse_in_halves(
     if len(records) == 1:
         return []
     half = len(records) // 2
-    return _parse_in_halves(records[:half], offset, schema, frames) + _parse_in_halves(
-        records[half:], offset + half, schema, frames
-    )
+    first = _parse_in_halves(records[:half], offset, schema, frames)
+    return first + _parse_in_halves(records[half:], offset + half, schema, frames)
 
 
 def _mended(record: bytes, python_literals: bool) -> tuple[bytes, str]:

@@ -59,16 +59,9 @@ def read_records(path: Path) -> Iterator[RecordBatch]:
 
 
 def set_aside(path: Path, batch: RecordBatch, reasons: dict[int, str]) -> pl.DataFrame:
-    """The bad records of a batch as `QUARANTINE_SCHEMA`.
-
-    Args:
-        path: The file they come from.
-        batch: All records.
-        reasons: Position in the batch -> what is wrong.
-    """
-    return quarantine(
-        path, [BadRow(batch.records[at].line, reason, _shown(batch.records[at])) for at, reason in reasons.items()]
-    )
+    """The bad records of a batch as `QUARANTINE_SCHEMA`; `reasons` says by position what is wrong."""
+    bad = [BadRow(batch.records[at].line, reason, _shown(batch.records[at])) for at, reason in reasons.items()]
+    return quarantine(path, bad)
 
 
 def shown_fields(record: Record) -> str:
@@ -106,7 +99,13 @@ def _array_records(stream: io.BufferedReader, path: Path) -> Iterator[Record]:
         start = between.end() if between else position
         try:
             if buffer[start : start + 1] == "]":
-                _refuse_more(buffer[start + 1 :] + text.read(_CHUNK), path)
+                after = (buffer[start + 1 :] + text.read(_CHUNK)).strip()
+                if after:
+                    raise InputError(
+                        f"something follows the JSON array: {after[:40]!r}",
+                        where=str(path),
+                        remedy="put all objects into one array, or write one object a line",
+                    )
                 return
             _, end = decoder.raw_decode(buffer, start)
         except (json.JSONDecodeError, RecursionError) as error:
@@ -124,15 +123,6 @@ def _array_records(stream: io.BufferedReader, path: Path) -> Iterator[Record]:
         yield Record(buffer[start:end].replace("\n", " ").replace("\r", " ").encode(), line)
         line += buffer.count("\n", start, end)
         position = end
-
-
-def _refuse_more(after: str, path: Path) -> None:
-    if after.strip():
-        raise InputError(
-            f"something follows the JSON array: {after.strip()[:40]!r}",
-            where=str(path),
-            remedy="put all objects into one array, or write one object a line",
-        )
 
 
 def _refuse_endless(size: int, path: Path, line: int) -> None:

@@ -29,10 +29,9 @@ def read_sequences(path: Path) -> Iterator[Batch]:
         parsed = parse_objects([record.raw for record in batch.records], _SCHEMA)
         frame = parsed.frame.with_columns(pl.Series("position", parsed.positions, dtype=pl.Int64))
         if batch.first_row == 0 and (frame.is_empty() or frame[USER].is_null().all() or frame[ITEMS].is_null().all()):
-            record = batch.records[0]
             raise InputError(
                 "the file does not hold sequences",
-                where=f"{path}, line {record.line}: {shown_fields(record)}",
+                where=f"{path}, line {batch.records[0].line}: {shown_fields(batch.records[0])}",
                 remedy='each line needs {"user": ..., "items": [...]}; reviews are read with another data= setting',
             )
         reasoned = frame.with_columns(_reason(seen).alias("reason"))
@@ -41,8 +40,7 @@ def read_sequences(path: Path) -> Iterator[Batch]:
         seen.update(good[USER].to_list())
         reviews = _as_reviews(good, next_row)
         next_row += reviews.height
-        reasons = parsed.broken | dict(bad.iter_rows())
-        yield Batch(reviews, set_aside(path, batch, reasons), len(batch.records))
+        yield Batch(reviews, set_aside(path, batch, parsed.broken | dict(bad.iter_rows())), len(batch.records))
 
 
 def _reason(seen: set[str]) -> pl.Expr:

@@ -28,11 +28,6 @@ class TableBatch(NamedTuple):
     ragged: list[BadRow]  # rows with too few or too many fields
 
 
-class _CsvRow(NamedTuple):
-    fields: list[str]
-    line: int
-
-
 def read_table_rows(path: Path, columns: dict[str, str], setting: str) -> Iterator[TableBatch]:
     """Reads the mapped columns of a table, as strings.
 
@@ -94,19 +89,17 @@ def _csv_batches(
     numbered = _numbered_rows(path, text, delimiter)
     next_row = 0
     while rows := list(islice(numbered, BATCH_ROWS)):
-        whole = [(number, row) for number, row in enumerate(rows, next_row) if len(row.fields) == len(header)]
-        by_field = list(zip(*(row.fields for _, row in whole), strict=True)) or [()] * len(header)
+        whole = [(number, *row) for number, row in enumerate(rows, next_row) if len(row[1]) == len(header)]
+        by_field = list(zip(*(fields for _, _, fields in whole), strict=True)) or [()] * len(header)
         frame = pl.DataFrame({name: pl.Series(by_field[at], dtype=pl.String) for name, at in places.items()})
         yield TableBatch(
             frame.with_columns(pl.all().replace("", None)),
-            lines=[row.line for _, row in whole],
-            source_rows=[number for number, _ in whole],
+            lines=[line for _, line, _ in whole],
+            source_rows=[number for number, _, _ in whole],
             ragged=[
-                BadRow(
-                    row.line, f"{len(row.fields)} fields where the header has {len(header)}", delimiter.join(row.fields)
-                )
-                for row in rows
-                if len(row.fields) != len(header)
+                BadRow(line, f"{len(fields)} fields where the header has {len(header)}", delimiter.join(fields))
+                for line, fields in rows
+                if len(fields) != len(header)
             ],
         )
         next_row += len(rows)
@@ -114,14 +107,14 @@ def _csv_batches(
         raise empty_file(path)
 
 
-def _numbered_rows(path: Path, text: TextIO, delimiter: str) -> Iterator[_CsvRow]:
-    """The rows under the header with the line each begins at; blank lines are no rows."""
+def _numbered_rows(path: Path, text: TextIO, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The line that each row under the header begins at, and its fields; blank lines are no rows."""
     reader = csv.reader(text, delimiter=delimiter)
     line = 2  # the header is line 1
     try:
         for fields in reader:
             if fields:
-                yield _CsvRow(fields, line)
+                yield line, fields
             line = reader.line_num + 2
     except csv.Error as error:
         raise InputError(
@@ -152,19 +145,18 @@ def _read_parquet(path: Path, columns: dict[str, str], setting: str) -> Iterator
     texts = [_as_text(column, schema[column]).alias(name) for name, column in columns.items()]
     next_row = 0
     # Slices, not the streaming engine: that one reads ahead of its consumer until the whole file is in memory.
-    while (frame := _parquet_slice(path, texts, next_row)).height:
+    while True:
+        try:
+            frame = pl.scan_parquet(path).slice(next_row, BATCH_ROWS).select(texts).collect()
+        except pl.exceptions.PolarsError as error:
+            raise _broken_parquet(path, error) from error
+        if frame.is_empty():
+            break
         rows = list(range(next_row, next_row + frame.height))
         yield TableBatch(frame, [row + 1 for row in rows], rows, [])
         next_row += frame.height
     if not next_row:
         raise empty_file(path)
-
-
-def _parquet_slice(path: Path, columns: list[pl.Expr], start: int) -> pl.DataFrame:
-    try:
-        return pl.scan_parquet(path).slice(start, BATCH_ROWS).select(columns).collect()
-    except pl.exceptions.PolarsError as error:
-        raise _broken_parquet(path, error) from error
 
 
 def _parquet_schema(path: Path) -> pl.Schema:
