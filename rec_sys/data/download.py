@@ -98,7 +98,9 @@ def _fetch(client: httpx.Client, url: str, part: Path, progress: Progress) -> No
         start = have if resumed else 0
         length = response.headers.get("Content-Length")
         total = start + int(length) if length else None
-        version.write_text(_validator(response))
+        # What tells the server's present file from a later one, empty where nothing does; a weak tag cannot.
+        tag = response.headers.get("ETag", "W/")
+        version.write_text(response.headers.get("Last-Modified", "") if tag.startswith("W/") else tag)
         progress.update(progress.task_ids[0], total=total, completed=start)
         with part.open("ab" if resumed else "wb") as output:
             # As they arrive: a chunk that is still being collected would be lost when the connection dies.
@@ -137,13 +139,6 @@ def _check_sha256(file: RawFile, path: Path, remedy: str) -> None:
             where=str(path),
             remedy=remedy,
         )
-
-
-def _validator(response: httpx.Response) -> str:
-    """What tells the server's present file from a later one, empty where nothing does; a weak tag cannot."""
-    tag: str = response.headers.get("ETag", "W/")
-    modified: str = response.headers.get("Last-Modified", "")
-    return modified if tag.startswith("W/") else tag
 
 
 def _validator_file(part: Path) -> Path:

@@ -24,7 +24,7 @@ SAME_REVIEW: Final = [
 def write_in_time_order(
     files: list[Path], num_bytes: int, folder: Path, target: Path, bucket_bytes: int = _BUCKET_BYTES
 ) -> int:
-    """Writes the reviews of all files to one, sorted, each once.
+    """Writes the reviews of all files to one, sorted, each once; returns how many duplicates were merged.
 
     Two reviews are the same where user, product, time, rating and body are; the first in the raw file is kept.
     Reviews without any time get their position among the user's own as time.
@@ -35,9 +35,6 @@ def write_in_time_order(
         folder: A scratch folder on the same disk.
         target: The Parquet file to write.
         bucket_bytes: How much to hold in memory at once.
-
-    Returns:
-        The number of duplicates that were merged.
     """
     merged = 0
     sorted_files = []

@@ -87,24 +87,20 @@ def read_weights_folder(folder: Path) -> WeightFiles:
                 where=str(folder / name),
                 remedy=f"give a folder that holds {_MODEL}, {_CONFIG} and {_TOKENIZER}",
             )
-    _check_config(folder / _CONFIG)
-    digests = [sha256_of(folder / name) for name in (_MODEL, _CONFIG, _TOKENIZER)]
-    return WeightFiles(folder / _MODEL, folder / _CONFIG, folder / _TOKENIZER, *digests)
-
-
-def _check_config(path: Path) -> None:
     remedy = f"give a BERT with hidden size {TEXT_DIM}, such as all-MiniLM-L6-v2"
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"this is not JSON: {error}", where=str(path), remedy=remedy) from error
+        raise InputError(f"this is not JSON: {error}", where=str(folder / _CONFIG), remedy=remedy) from error
     kind, width = (config.get("model_type"), config.get("hidden_size")) if isinstance(config, dict) else (None, None)
     if kind != "bert" or width != TEXT_DIM:
         raise InputError(
             f"the text model is of type {kind} with hidden size {width}, needed is bert with {TEXT_DIM}",
-            where=str(path),
+            where=str(folder / _CONFIG),
             remedy=remedy,
         )
+    digests = [sha256_of(folder / name) for name in (_MODEL, _CONFIG, _TOKENIZER)]
+    return WeightFiles(folder / _MODEL, folder / _CONFIG, folder / _TOKENIZER, *digests)
 
 
 def _package_folder() -> Path:

@@ -1,6 +1,7 @@
 """Readers: every raw format becomes the same typed rows, or a named reason why a row is none."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -61,25 +62,20 @@ def _sample_source(data: SampleData) -> Source:
 
 def _table_source(data: TableData) -> Source:
     reviews = _local(data.reviews_path, "data.reviews_path")
-    has_time = data.columns.timestamp is not None
+    source = Source((reviews,), data.columns.timestamp is not None, partial(read_table_reviews, reviews, data))
     if data.metadata_path is None:
-        return Source((reviews,), has_time, partial(read_table_reviews, reviews, data))
+        return source
     products = _local(data.metadata_path, "data.metadata_path")
-    return Source(
-        (reviews, products),
-        has_time,
-        partial(read_table_reviews, reviews, data),
-        partial(read_table_products, products, data),
-    )
+    return replace(source, files=(reviews, products), products=partial(read_table_products, products, data))
 
 
 def _amazon_source(data: AmazonData, raw_folder: Path) -> Source:
     reviews = _local_or_download(data.reviews_path, data.reviews_download, raw_folder, "data.reviews_path")
-    read_reviews = partial(read_amazon_reviews, reviews, data.reader)
+    source = Source((reviews,), True, partial(read_amazon_reviews, reviews, data.reader))
     if data.metadata_path is None and not data.use_metadata:
-        return Source((reviews,), True, read_reviews)
+        return source
     products = _local_or_download(data.metadata_path, data.metadata_download, raw_folder, "data.metadata_path")
-    return Source((reviews, products), True, read_reviews, partial(read_amazon_metadata, products, data.reader))
+    return replace(source, files=(reviews, products), products=partial(read_amazon_metadata, products, data.reader))
 
 
 def _local_or_download(path: Path | None, file: RawFile | None, raw_folder: Path, setting: str) -> Path:

@@ -93,11 +93,7 @@ class _RawText(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # io takes any buffer, the reader above gives this one
-        """Fills the buffer with what one read gives.
-
-        Raises:
-            InputError: The gzip stream is cut off or damaged.
-        """
+        """Fills the buffer with what one read gives; refuses a gzip stream that is cut off or damaged."""
         try:
             data = self._source.read1(len(buffer))
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:

@@ -119,12 +119,7 @@ def _times(counts: Integers, stream: RandomStream) -> Integers:
 
 
 def _stages(
-    vocabulary: Vocabulary,
-    stream: RandomStream,
-    first_roles: Integers,
-    counts: Integers,
-    times: Integers,
-    is_parent: Flags,
+    vocabulary: Vocabulary, stream: RandomStream, roles: Integers, counts: Integers, times: Integers, is_parent: Flags
 ) -> tuple[Integers, Integers, Integers, Floats]:
     """Lives in stages: a role, a genre, a level; busy users have more of them."""
     num_users = len(counts)
@@ -139,8 +134,8 @@ def _stages(
     start[:, 0] = np.iinfo(np.int64).min
     role, genre = np.zeros((2, num_users, MAX_STAGES), dtype=np.int64)
     level = np.zeros((num_users, MAX_STAGES))
-    role[:, 0] = first_roles
-    genre[:, 0] = stream.rows_of(likes[first_roles])
+    role[:, 0] = roles
+    genre[:, 0] = stream.rows_of(likes[roles])
     bands = np.array([[0.0, 0.4], [0.7, 1.2], [1.4, 2.0]])[stream.rows_of(np.tile([0.42, 0.38, 0.2], (num_users, 1)))]
     level[:, 0] = np.where(is_parent, 0.1, bands[:, 0] + (bands[:, 1] - bands[:, 0]) * stream.uniform(num_users))
     first, last = times[:, 0], times[np.arange(num_users), counts - 1]
