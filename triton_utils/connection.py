@@ -63,12 +63,7 @@ class TritonConnection:
             return False
 
     async def ask(self, call: Call[Result], subject: str, deadline_seconds: float) -> Result:
-        """Makes a call, again where the server was unavailable and there is time left.
-
-        Args:
-            call: What to ask.
-            subject: The model that it is about, for messages.
-            deadline_seconds: Longest time, all tries together.
+        """Makes a call about a model, again where the server was unavailable and there is time left.
 
         Raises:
             InputError: The server refuses the request, or has no such model.

@@ -19,14 +19,13 @@ _BACKEND: Final = "onnxruntime"
 
 @dataclass(frozen=True)
 class ServingOptions:
-    """How one model is served.
+    """How one model is served; `common` is what all models share.
 
     Attributes:
         lengths: What requests are padded to along their free axis.
         reads: How far along that axis the model reads; what lies beyond changes nothing.
         instances: Copies that work at once.
         threads: Threads of one copy on a CPU; 0 = every core.
-        common: What all models share.
     """
 
     lengths: tuple[int, ...]

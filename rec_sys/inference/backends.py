@@ -162,11 +162,7 @@ class Backends:
         return await self._in_process.read(served, inputs), self._in_process.label(), reason
 
     async def search(self, queries: Sequence[ProductQuery], served: ServedBundle | None = None) -> list[ProductAnswer]:
-        """Asks the index.
-
-        Args:
-            queries: The questions.
-            served: The bundle that they were prepared with; None where they fit any.
+        """Asks the index; `served` is the bundle that the questions were prepared with, None where they fit any.
 
         Raises:
             OtherBundleError: The index answers from another bundle.

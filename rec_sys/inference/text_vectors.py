@@ -97,13 +97,7 @@ class TextVectors:
         self.misses = 0
 
     async def encode(self, texts: Sequence[str], encoder_id: str, runtime: TextRuntime) -> list[FloatArray]:
-        """A float32 `[384]` for each text; equal texts are embedded once.
-
-        Args:
-            texts: Any number.
-            encoder_id: Names the vectors: another encoder's are others.
-            runtime: Embeds what is not remembered.
-        """
+        """A float32 `[384]` for each text; equal texts are embedded once, by `runtime` where not remembered."""
         keys = [hashlib.blake2b(f"{encoder_id}\0{text}".encode("utf-8", "replace")).digest() for text in texts]
         found = {key: vector for key in dict.fromkeys(keys) if (vector := self._kept.get(key)) is not None}
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}

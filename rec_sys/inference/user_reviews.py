@@ -26,7 +26,6 @@ class UserReviews:
         product: int64 `[num_reads]`, rows of `ServedBundle.inputs`.
         rating: float32 `[num_reads]`, 0 where missing.
         timestamp: int64 `[num_reads]`, -1 where unknown.
-        sent: The reviews of the request.
         texts: What is to be embedded, by place in `sent`.
         known_user: Whether the bundle knows the user.
         seen: Products to leave out, all reviews and not only the newest.
@@ -138,10 +137,7 @@ def tower_inputs(
 ) -> dict[str, FloatArray]:
     """The user tower's inputs, see `contracts.TowerTensor`; at least one place a row, masked out where it is empty.
 
-    Args:
-        users: One row each.
-        texts: Vectors of the texts sent, by their place, for each user.
-        served: Where the reviews come from.
+    `texts` are each user's vectors of the texts sent, by their place.
     """
     counts = np.array([len(user) for user in users], dtype=np.int64)
     length = max(1, int(counts.max(initial=0)))

@@ -22,11 +22,7 @@ _KEPT: Final = 2  # sessions: of the bundle served and of the one that a rollbac
 
 
 class TowerInProcess:
-    """The exported tower on onnxruntime.
-
-    Args:
-        num_threads: Threads of one block; 0 = every core.
-    """
+    """The exported tower on onnxruntime, with `num_threads` for a block; 0 = every core."""
 
     def __init__(self, num_threads: int) -> None:
         self._num_threads = num_threads

@@ -28,14 +28,11 @@ class ExactRanking:
         self._catalogue = catalogue
 
     def scores(self, vectors: FloatArray, review_weights: Sequence[Mapping[int, float]]) -> FloatArray:
-        """The model's scores.
+        """The model's scores, float32 `[num_users, num_products]`.
 
         Args:
             vectors: float32 `[num_users, dim]`, unit length.
             review_weights: Each user's, see `contract.UserTaste`.
-
-        Returns:
-            float32 `[num_users, num_products]`.
         """
         catalogue = self._catalogue
         columns = np.array([product for weights in review_weights for product in weights], dtype=np.int64)
@@ -45,11 +42,7 @@ class ExactRanking:
         return score_products(vectors, catalogue.vectors, catalogue.temperature, history, catalogue.memory)
 
     def query_scores(self, queries: Sequence[ProductQuery]) -> FloatArray:
-        """The scores behind the answers to some questions.
-
-        Returns:
-            float32 `[num_queries, num_products]`; -inf for products that may not be answered.
-        """
+        """The scores behind answers, float32 `[num_queries, num_products]`; -inf where one may not be answered."""
         rows = []
         for query in queries:
             by, left_out = query.by, ~self.matching(query.filter)

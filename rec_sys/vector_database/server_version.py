@@ -20,6 +20,7 @@ from rec_sys.vector_database.search_request import DiversityRequest, SearchReque
 _SEPARATOR: Final = "--"
 _NOT_FOUND: Final = 404
 _NOT_ALLOWED: Final = (401, 403)
+# The same request may succeed a little later.
 _PASSING: Final = (408, 425, 429, 500, 502, 503, 504)
 # Scores of the first and the second prefetch; a product without any memory is only in the first.
 _SUM: Final = models.FormulaQuery(
@@ -119,13 +120,6 @@ def connect(settings: ServerIndex) -> QdrantClient:
         )
 
 
-def is_passing(error: BaseException) -> bool:
-    """Whether the same request may succeed a little later."""
-    if isinstance(error, UnexpectedResponse):
-        return error.status_code in _PASSING
-    return isinstance(error, ResponseHandlingException | ResourceExhaustedResponse)
-
-
 @contextmanager
 def explained(settings: ServerIndex) -> Iterator[None]:
     """Turns the client's errors into ours.
@@ -147,7 +141,7 @@ def explained(settings: ServerIndex) -> Iterator[None]:
                 where=settings.url,
                 remedy="set QDRANT_API_KEY or index.api_key",
             ) from error
-        if not is_passing(error):
+        if status not in _PASSING and not isinstance(error, ResponseHandlingException | ResourceExhaustedResponse):
             raise
         reason = error.source if isinstance(error, ResponseHandlingException) else str(error).partition("\n")[0]
         raise IndexUnavailableError(
