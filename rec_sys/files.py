@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from filelock import BaseFileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from rec_sys.contracts import InputError
 
@@ -164,6 +164,18 @@ def sha256_of(path: Path) -> str:
     """The sha256 of a file's content, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def locked_folder(path: Path, what: str, remedy: str) -> AbstractContextManager[object]:
+    """Makes a folder and holds it for this process, for a `with` block.
+
+    Raises:
+        InputError: `what`, with `remedy`: another process holds it.
+    """
+    try:
+        return FileLock(writable_folder(path) / ".lock").acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(what, where=str(path), remedy=remedy) from error
 
 
 def _is_full_disk(error: BaseException | None) -> bool:

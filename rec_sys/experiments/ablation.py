@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from filelock import FileLock, Timeout
 from hydra.core.global_hydra import GlobalHydra
 from pydantic import Field, field_validator
 
@@ -22,7 +21,7 @@ from rec_sys.contracts import InputError
 from rec_sys.data.prepare import prepare
 from rec_sys.entry import compose_settings, run_entry
 from rec_sys.experiments.training_command import group_of, train, typed_for_training
-from rec_sys.files import atomic_file, writable_folder
+from rec_sys.files import atomic_file, locked_folder
 from rec_sys.processes import quote
 from rec_sys.settings import Section, Settings
 
@@ -84,14 +83,11 @@ def run(settings: AblationSettings) -> None:
 
 
 def compare_components(settings: AblationSettings, typed: list[str]) -> Path:
-    """Trains what is missing of a table and writes it.
+    """Trains what is missing of a table and writes it; the figures stand beside it as JSON.
 
     Args:
         settings: All settings of the command.
         typed: Those of the command line that every row's training is given.
-
-    Returns:
-        The path of the table; the figures stand beside it as JSON.
 
     Raises:
         InputError: A row's setting does not exist, or a training failed.
@@ -102,24 +98,18 @@ def compare_components(settings: AblationSettings, typed: list[str]) -> Path:
     _refuse_fixed(wanted.rows)
     composed = {row.name: _compose(row, base) for row in wanted.rows}
     dataset = prepare(settings.data, settings.output_dir)
-    folder = writable_folder(settings.output_dir.absolute() / "ablation" / f"{dataset.folder.name}-{_name(composed)}")
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise InputError(
-            "another ablation is at work in this folder", where=str(folder), remedy="wait for it to end"
-        ) from error
-    try:
+    folder = settings.output_dir.absolute() / "ablation" / f"{dataset.folder.name}-{_name(composed)}"
+    with locked_folder(folder, "another ablation is at work in this folder", "wait for it to end"):
         found: dict[str, dict[int, dict[str, float]]] = {row.name: {} for row in wanted.rows}
         for seed in wanted.seeds:
             for row in wanted.rows:
                 identity = _identify(composed[row.name], seed, dataset.summary.fingerprint)
                 arguments = [*base, *row.changes, f"seed={seed}"]
                 found[row.name][seed] = _finish(folder, identity, f"{row.name}, seed {seed}", arguments)
-                _write(folder, wanted, found)
-    finally:
-        lock.release()
+                summary = summarise(wanted.rows, found)
+                _write_json(folder / RESULTS, {"rows": summary})
+                with atomic_file(folder / TABLE) as unfinished:
+                    unfinished.write_text(markdown(summary))
     print((folder / TABLE).read_text(), file=sys.stderr)
     return folder / TABLE
 
@@ -202,13 +192,6 @@ def _finish(folder: Path, identity: str, label: str, arguments: list[str]) -> di
     shutil.rmtree(bundle.folder)
     shutil.rmtree(run_dir)
     return figures
-
-
-def _write(folder: Path, wanted: AblationTable, found: dict[str, dict[int, dict[str, float]]]) -> None:
-    summary = summarise(wanted.rows, found)
-    _write_json(folder / RESULTS, {"rows": summary})
-    with atomic_file(folder / TABLE) as unfinished:
-        unfinished.write_text(markdown(summary))
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -7,11 +7,8 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from filelock import FileLock, Timeout
-
 from rec_sys.bundle import hash_code
-from rec_sys.contracts import InputError
-from rec_sys.files import atomic_file, writable_folder
+from rec_sys.files import atomic_file, locked_folder, writable_folder
 from rec_sys.settings import Settings
 
 CHECKPOINTS = "checkpoints"
@@ -47,23 +44,13 @@ class RunFolder:
         Raises:
             InputError: Another run is at work there.
         """
-        writable_folder(self.path)
         if not is_first_process():
+            writable_folder(self.path)
             yield
             return
-        lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise InputError(
-                "another training run is at work in this folder",
-                where=str(self.path),
-                remedy="wait for it, or give this run a folder of its own with run_dir=...",
-            ) from error
-        try:
+        remedy = "wait for it, or give this run a folder of its own with run_dir=..."
+        with locked_folder(self.path, "another training run is at work in this folder", remedy):
             yield
-        finally:
-            lock.release()
 
     def sweep(self, data_identity: str) -> None:
         """Removes checkpoints that were left by other data or other code; those of an interrupted run stay."""

@@ -23,12 +23,12 @@ from rec_sys.experiments.benchmark.results import (
     figure,
     write_chosen,
 )
-from rec_sys.experiments.benchmark.row_contract import TUNED_FILE, RowRequest
+from rec_sys.experiments.benchmark.row_contract import TUNED_FILE, RowRequest, identify_row
 from rec_sys.experiments.benchmark.row_store import RowStore, queries_of, run_request
 from rec_sys.experiments.benchmark.rows import BenchmarkRow, list_rows
 from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings
 from rec_sys.experiments.benchmark.tracking import record_rows
-from rec_sys.experiments.benchmark.tuning import Tuned, apply_tuned, has_search, own_overrides
+from rec_sys.experiments.benchmark.tuning import Tuned, apply_tuned, has_search, own_values
 from rec_sys.experiments.training_command import typed_for_training
 from rec_sys.settings import Settings
 
@@ -109,17 +109,17 @@ class Bench:
             tuned = found[-1]
             _LOG.info(f"tuning: {name} {tuned.metric} {tuned.best:.4f} after {tuned.trials} trials: {tuned.values}")
         self.settings = apply_tuned(self.settings, found)
-        self.overrides = [*self.overrides, *own_overrides(found)]
+        self.overrides = [*self.overrides, *(f"{section}.{key}={value}" for section, key, value in own_values(found))]
         return found
 
     def finish(self, planned: BenchmarkRow) -> FinishedRow:
         """A row: from the store, or computed now."""
         request = self._request(planned.name, planned.fit_on, planned.fold)
-        label = FinishedRow({"model": planned.name, "fit_on": planned.fit_on} | _fold_of(planned)).name
+        head = identify_row(request)
+        label = FinishedRow(head).name
         if planned.unfit:
             _LOG.info(f"{label}: skipped, {planned.unfit}")
-            head = {"model": planned.name, "protocol": self.settings.evaluation.protocol, "fit_on": planned.fit_on}
-            return FinishedRow(head | _fold_of(planned) | {"status": "skipped", "reason": planned.unfit})
+            return FinishedRow(head | {"status": "skipped", "reason": planned.unfit})
         row = self.store.read(request.folder)
         if row is None:
             row = self.store.compute(request)
@@ -138,10 +138,6 @@ class Bench:
             data_folder=self.dataset.folder.absolute(),
             folder=self.store.place(name, fit_on, fold, self.settings),
         )
-
-
-def _fold_of(planned: BenchmarkRow) -> dict[str, Any]:
-    return {} if planned.fold is None else {"fold": planned.fold}
 
 
 def _in_short(row: dict[str, Any], k: int) -> str:

@@ -66,9 +66,7 @@ class BundledModel:
 def read_memory_term(bundle: Bundle, timestamp: IntArray | None) -> MemoryTerm | None:
     """The co-review memory of a bundle and what it counts for; None where it has none.
 
-    Args:
-        bundle: The bundle.
-        timestamp: int64 `[num_reviews]`, milliseconds, of every edge; None where the data has no time.
+    `timestamp` is int64 `[num_reviews]`, milliseconds, of every edge; None where the data has no time.
     """
     from scipy.sparse import csr_matrix
 

@@ -46,11 +46,6 @@ class EvaluationData:
 def build_evaluation_data(dataset: PreparedDataset, settings: Settings, fit_on: str = "train") -> EvaluationData:
     """A data set, ordered and split as training does it.
 
-    Args:
-        dataset: The prepared data.
-        settings: All settings.
-        fit_on: `train` or `train+validation`.
-
     Raises:
         InputError: The split leaves nothing to learn from or nothing to test.
     """
@@ -63,11 +58,7 @@ def build_evaluation_data(dataset: PreparedDataset, settings: Settings, fit_on: 
 
 
 def refuse_long_lists(ks: tuple[int, ...], num_products: int) -> None:
-    """A list cannot be longer than the catalogue.
-
-    Raises:
-        InputError: One is.
-    """
+    """A list cannot be longer than the catalogue."""
     if max(ks) > num_products:
         raise InputError(
             f"k={max(ks)} is more than the {num_products:,} products of the catalogue",

@@ -43,11 +43,7 @@ class Arrow:
 
 
 class SourceTree:
-    """The modules of this project below a folder, and the arrows between them.
-
-    Args:
-        root: The folder that holds the packages.
-    """
+    """The modules of this project below the folder that holds the packages, and the arrows between them."""
 
     def __init__(self, root: Path) -> None:
         self.files = {
@@ -67,12 +63,7 @@ class SourceTree:
             yield from self.arrows(module)
 
     def closure(self, starts: Iterable[str], without: Collection[str] = ()) -> set[str]:
-        """The modules that some modules run: themselves, all that these need, and the packages around each.
-
-        Args:
-            starts: The modules to begin with.
-            without: Modules that are not entered.
-        """
+        """The modules that `starts` run: themselves, all they need but `without`, and the packages around each."""
         reached: set[str] = set()
         waiting = list(starts)
         while waiting:
@@ -85,11 +76,7 @@ class SourceTree:
         return reached
 
     def versions(self, modules: Iterable[str]) -> dict[str, str]:
-        """The installed version of each distribution that some modules import; libraries that are absent are left out.
-
-        Args:
-            modules: Modules of this project.
-        """
+        """The installed version of each distribution that modules import; libraries that are absent are left out."""
         arrows = (arrow for module in modules for arrow in self.arrows(module) if not arrow.typing)
         libraries = {arrow.target.partition(".")[0] for arrow in arrows} - sys.stdlib_module_names - {*PACKAGES}
         names = {name for library in libraries for name in self._distributions.get(library, ())}

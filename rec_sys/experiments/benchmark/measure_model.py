@@ -2,7 +2,6 @@
 
 import math
 import resource
-import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -15,6 +14,7 @@ from rec_sys.experiments.benchmark.evaluation_data import build_evaluation_data
 from rec_sys.experiments.benchmark.measure_baseline import describe_ranking, rating_figures
 from rec_sys.experiments.benchmark.row_contract import Measured, RowRequest, library_versions
 from rec_sys.experiments.benchmark.settings import BenchmarkSettings
+from rec_sys.experiments.scaling.stage_clock import most_resident_bytes
 from rec_sys.experiments.training_command import train
 from rec_sys.processes import quote
 
@@ -34,7 +34,7 @@ def measure_own_model(request: RowRequest, settings: BenchmarkSettings, dataset:
     began = time.perf_counter()
     bundle = Bundle(train(training_arguments(request, request.folder.with_name(f"{request.folder.name}.run"))))
     seconds = time.perf_counter() - began
-    peak = _children_peak_bytes()
+    peak = most_resident_bytes(resource.RUSAGE_CHILDREN)
     trained = bundle.metrics()
     measured = ask_bundle(bundle, request.fit_on, settings, dataset)
     for name, value in trained["test"].items():
@@ -89,11 +89,7 @@ def ask_bundle(bundle: Bundle, fit_on: str, settings: BenchmarkSettings, dataset
 
 
 def validation_figure(request: RowRequest, run_dir: Path, metric: str) -> float:
-    """What tuning looks at: one metric on the validation split.
-
-    Raises:
-        InputError: Training ended with an error.
-    """
+    """What tuning looks at: one metric on the validation split."""
     bundle = Bundle(train(training_arguments(request, run_dir)))
     return float(bundle.metrics()["validation"][metric])
 
@@ -110,8 +106,3 @@ def training_arguments(request: RowRequest, run_dir: Path) -> list[str]:
         f"evaluation.fold={evaluation.fold}",
         f"run_dir={quote(run_dir)}",
     ]
-
-
-def _children_peak_bytes() -> int:
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit

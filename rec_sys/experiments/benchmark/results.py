@@ -2,21 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
-from filelock import FileLock, Timeout
 
 from rec_sys.baselines.settings import BaselineSettings
 from rec_sys.contracts import InputError
 from rec_sys.evaluation.uncertainty import compare_paired
 from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings
-from rec_sys.experiments.benchmark.tuning import Tuned
-from rec_sys.files import atomic_file, writable_folder
+from rec_sys.experiments.benchmark.tuning import Tuned, own_values
+from rec_sys.files import atomic_file, locked_folder
 
 RESULTS_FILE: Final = "results.json"
 TABLE_FILE: Final = "results.md"
@@ -31,12 +29,7 @@ _NOTED_SHARE: Final = 0.1
 
 @dataclass(frozen=True)
 class FinishedRow:
-    """A row and, where its model answered query by query, the values.
-
-    Attributes:
-        row: As in results.json.
-        queries: One row a query; None where there is none.
-    """
+    """A row as in results.json and, where its model answered query by query, the values, one row a query."""
 
     row: dict[str, Any]
     queries: pl.DataFrame | None = None
@@ -49,12 +42,7 @@ class FinishedRow:
 
 
 class ResultsFolder:
-    """Where a benchmark's results stand; one process at a time.
-
-    Args:
-        settings: All settings; they name the folder.
-        data_fingerprint: Of the prepared data; the same.
-    """
+    """Where a benchmark's results stand, one process at a time; the settings and the data name the folder."""
 
     def __init__(self, settings: BenchmarkSettings, data_fingerprint: str) -> None:
         asked = settings.model_dump(mode="json", exclude=_INCIDENTAL)
@@ -63,42 +51,24 @@ class ResultsFolder:
         self.path = settings.output_dir.absolute() / "benchmark" / name
         self.results = self.path / RESULTS_FILE
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Holds the folder.
-
-        Raises:
-            InputError: Another benchmark is at work there.
-        """
-        lock = FileLock(writable_folder(self.path) / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise InputError(
-                "another benchmark of the same settings is at work",
-                where=str(self.path),
-                remedy="wait for it; what it has finished is used by the next one",
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
+    def locked(self) -> AbstractContextManager[object]:
+        """Holds the folder; an `InputError` where another benchmark is at work there."""
+        remedy = "wait for it; what it has finished is used by the next one"
+        return locked_folder(self.path, "another benchmark of the same settings is at work", remedy)
 
     def write_rows(self, rows: Sequence[FinishedRow], k: int) -> None:
         """Writes results.json and the Markdown table; called after every row, so that an interruption loses none."""
         self.write_json(RESULTS_FILE, [finished.row for finished in rows])
-        with atomic_file(self.path / TABLE_FILE) as unfinished:
-            unfinished.write_text(markdown_tables([finished.row for finished in rows], k))
+        self.write_text(TABLE_FILE, markdown_tables([finished.row for finished in rows], k))
 
-    def write_json(self, name: str, value: Any) -> Path:
+    def write_json(self, name: str, value: Any) -> None:
         """Writes a JSON file."""
-        return self.write_text(name, json.dumps(value, indent=2, allow_nan=False) + "\n")
+        self.write_text(name, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
-    def write_text(self, name: str, text: str) -> Path:
+    def write_text(self, name: str, text: str) -> None:
         """Writes a text file."""
         with atomic_file(self.path / name) as unfinished:
             unfinished.write_text(text, encoding="utf-8")
-        return self.path / name
 
 
 def write_chosen(folder: ResultsFolder, settings: BaselineSettings, found: Sequence[Tuned]) -> None:
@@ -109,10 +79,8 @@ def write_chosen(folder: ResultsFolder, settings: BaselineSettings, found: Seque
     content = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
     folder.write_text(CHOSEN_FILE, head + content)
     own: dict[str, dict[str, Any]] = {}
-    for tuned in found:
-        if tuned.name == OWN_MODEL:
-            for section, key, value in tuned.own_values():
-                own.setdefault(section, {})[key] = value
+    for section, key, value in own_values(found):
+        own.setdefault(section, {})[key] = value
     if own:
         head = "# @package _global_\n# Copied to config/experiment/NAME.yaml, experiment=NAME trains with it.\n"
         folder.write_text(OWN_CHOSEN_FILE, head + yaml.safe_dump(own, sort_keys=False))
@@ -157,12 +125,9 @@ def markdown_tables(rows: Sequence[dict[str, Any]], k: int) -> str:
     ranking = (f"recall_at_{k}_masked", f"ndcg_at_{k}_masked", f"recall_at_{k}", f"ndcg_at_{k}", f"coverage_at_{k}")
     rating = ("rmse", "mae", "auc", "balanced_accuracy", "f1", "accuracy", "rank_correlation")
     tables = [_table(rows, columns) for columns in (ranking, rating)]
-    missing = [
-        f"- {row['model']} ({row['fit_on']}): {row['status']}, {row['reason']}"
-        for row in rows
-        if row["status"] != "done"
-    ]
-    notes = [*(f"- {note}" for note in fallback_notes(rows)), *missing]
+    missing = [row for row in rows if row["status"] != "done"]
+    notes = [f"- {note}" for note in fallback_notes(rows)]
+    notes += [f"- {row['model']} ({row['fit_on']}): {row['status']}, {row['reason']}" for row in missing]
     return "\n\n".join([*(table for table in tables if table), *(["\n".join(notes)] if notes else [])]) + "\n"
 
 

@@ -26,16 +26,12 @@ from rec_sys.experiments.benchmark.row_contract import (
     reason_path,
 )
 from rec_sys.experiments.benchmark.settings import OWN_MODEL
+from rec_sys.experiments.scaling.stage_clock import peak_resident_bytes
 from rec_sys.files import atomic_file, atomic_folder
 
 
 def compute_row(request: RowRequest) -> Measured:
-    """Fits and measures one model.
-
-    Raises:
-        InputError: The data cannot be split so, or training refused.
-        Exception: Whatever the model's library raises.
-    """
+    """Fits and measures one model; whatever its library raises is not caught here."""
     dataset = PreparedDataset(request.data_folder)
     settings = request.settings.model_copy(update={"evaluation": request.evaluation()})
     if request.name == OWN_MODEL:
@@ -47,7 +43,7 @@ def compute_row(request: RowRequest) -> Measured:
     return measure_baseline(request.name, request.fit_on, settings, dataset)
 
 
-def describe_row(request: RowRequest, measured: Measured) -> dict[str, Any]:
+def _describe_row(request: RowRequest, measured: Measured) -> dict[str, Any]:
     """The row as it stands in results.json."""
     dataset = PreparedDataset(request.data_folder)
     return {
@@ -57,7 +53,7 @@ def describe_row(request: RowRequest, measured: Measured) -> dict[str, Any]:
         "standard_error": finite(measured.standard_error),
         "fit_seconds": measured.fit_seconds,
         "recommend_seconds": measured.recommend_seconds,
-        "peak_memory_mb": max(measured.peak_memory_bytes, peak_memory_bytes()) / 1e6,
+        "peak_memory_mb": max(measured.peak_memory_bytes, peak_resident_bytes()) / 1e6,
         "parameters": measured.parameters,
         "settings": measured.settings,
         "versions": {"python": platform.python_version(), **measured.versions},
@@ -71,24 +67,10 @@ def finite(figures: dict[str, float]) -> dict[str, float]:
     return {name: float(value) for name, value in figures.items() if np.isfinite(value)}
 
 
-def peak_memory_bytes() -> int:
-    """The most memory that this process ever held."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        # getrusage would also count what the parent held when it started this process.
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM"):
-                return int(line.split()[1]) * 1024
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
 def write_row(request: RowRequest) -> None:
     """Computes a row and writes its folder, whole or not at all."""
     measured = compute_row(request)
-    row = describe_row(request, measured)
+    row = _describe_row(request, measured)
     with atomic_folder(request.folder) as building:
         if measured.queries is not None:
             measured.queries.write_parquet(building / QUERIES_FILE)

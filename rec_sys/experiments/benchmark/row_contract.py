@@ -46,9 +46,7 @@ class RowRequest(BaseModel):
 
     def evaluation(self) -> EvaluationSettings:
         """The split's settings for this row, with the benchmark's list lengths."""
-        changed: dict[str, Any] = {"ks": self.settings.ks}
-        if self.fold is not None:
-            changed["fold"] = self.fold
+        changed = {"ks": self.settings.ks} | ({} if self.fold is None else {"fold": self.fold})
         return self.settings.evaluation.model_copy(update=changed)
 
 
@@ -83,11 +81,8 @@ class Measured:
 
 def identify_row(request: RowRequest) -> dict[str, Any]:
     """The part of a row that is known before it is computed."""
-    row: dict[str, Any] = {
-        "model": request.name,
-        "protocol": request.settings.evaluation.protocol,
-        "fit_on": request.fit_on,
-    }
+    protocol = request.settings.evaluation.protocol
+    row: dict[str, Any] = {"model": request.name, "protocol": protocol, "fit_on": request.fit_on}
     return row if request.fold is None else row | {"fold": request.fold}
 
 

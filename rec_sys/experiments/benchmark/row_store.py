@@ -34,13 +34,7 @@ _TEXTS: Final = "rec_sys.graph.build"  # looks up and embeds the texts of those 
 
 
 class RowStore:
-    """The rows of one data set.
-
-    Args:
-        folder: Where they lie; made when missing.
-        data_fingerprint: Of the prepared data.
-        sources: The code that computes rows; None = this project's.
-    """
+    """The rows of one data set in a folder, which is made when missing; `sources` is the code that computes them."""
 
     def __init__(self, folder: Path, data_fingerprint: str, sources: SourceTree | None = None) -> None:
         self.folder = writable_folder(folder)
@@ -68,11 +62,7 @@ class RowStore:
         return row
 
     def compute(self, request: RowRequest) -> dict[str, Any]:
-        """Computes a row in a process of its own.
-
-        Returns:
-            The row; where the model failed, one whose status says so and whose reason says why.
-        """
+        """Computes a row in a process of its own; where the model failed, its status says so and its reason why."""
         reason = run_request(request)
         row = self.read(request.folder)
         if row is not None and not reason:

@@ -44,11 +44,8 @@ def list_rows(dataset: PreparedDataset, settings: BenchmarkSettings) -> list[Ben
         refuse_missing_optuna()
     names = [*settings.baselines, *([OWN_MODEL] if settings.own_model else [])]
     if not names:
-        raise InputError(
-            "there is nobody to measure: no baselines, and not our own model",
-            where="setting baselines",
-            remedy="name some",
-        )
+        nobody = "there is nobody to measure: no baselines, and not our own model"
+        raise InputError(nobody, where="setting baselines", remedy="name some")
     folds = _usable_folds(dataset, settings)
     unfit = {name: "" if name == OWN_MODEL else explain_unfit(name, dataset.summary) for name in names}
     return [

@@ -16,16 +16,7 @@ _COSTS: Final = ("fit_seconds", "recommend_seconds", "peak_memory_mb", "paramete
 
 
 def record_rows(settings: TrackingSettings, output_dir: Path, folder: Path, rows: list[dict[str, Any]]) -> int:
-    """Records what is not recorded yet.
-
-    Args:
-        settings: Where MLflow is.
-        output_dir: Where its database is when it has no address of its own.
-        folder: The results folder.
-        rows: As in results.json; those that are not done are left out.
-
-    Returns:
-        How many rows were recorded.
+    """Records what is not recorded yet of the rows that are done, and the results folder; how many rows that were.
 
     Raises:
         InputError: MLflow cannot be reached.

@@ -3,7 +3,8 @@
 import importlib.util
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,11 +42,7 @@ class OwnModelSpace(BaseModel):
     @classmethod
     def of(cls, settings: BenchmarkSettings) -> "OwnModelSpace":
         """The present values."""
-        found = {}
-        for name in cls.model_fields:
-            section, key = name.split("__")
-            found[name] = getattr(getattr(settings, section), key)
-        return cls.model_validate(found)
+        return cls.model_validate({name: attrgetter(name.replace("__", "."))(settings) for name in cls.model_fields})
 
     def overrides(self) -> list[str]:
         """As arguments of the training command."""
@@ -73,11 +70,6 @@ class Tuned(BaseModel):
     trials: int
     seconds: float
 
-    def own_values(self) -> list[tuple[str, str, Any]]:
-        """Of our own model's settings: section, key and value."""
-        places = [(name.split("__"), value) for name, value in self.values.items()]
-        return [(section, key, value) for (section, key), value in places]
-
 
 def has_search(name: str) -> bool:
     """Whether there is anything to choose for a model."""
@@ -87,11 +79,7 @@ def has_search(name: str) -> bool:
 
 
 def refuse_missing_optuna() -> None:
-    """Looks before anything is computed.
-
-    Raises:
-        InputError: Optuna is not installed.
-    """
+    """Looks before anything is computed whether Optuna is installed."""
     if importlib.util.find_spec("optuna") is None:
         raise InputError(
             "tuning needs the library optuna, which is not installed",
@@ -139,14 +127,8 @@ def search(request: RowRequest, folder: Path) -> Tuned:
         _LOG.info(f"{request.name}: trial {number}, best {metric} {study.best_value:.4f} with {study.best_params}")
     if study.best_value <= _FAILED:
         raise ValueError(f"all {number} trials failed; see the log")
-    return Tuned(
-        name=request.name,
-        metric=metric,
-        best=study.best_value,
-        values=study.best_params,
-        trials=number,
-        seconds=spent,
-    )
+    best, values = study.best_value, study.best_params
+    return Tuned(name=request.name, metric=metric, best=best, values=values, trials=number, seconds=spent)
 
 
 def _objective(request: RowRequest, folder: Path, metric: str) -> tuple[Callable[[Any], float], dict[str, Any]]:
@@ -177,19 +159,19 @@ def _objective(request: RowRequest, folder: Path, metric: str) -> tuple[Callable
 def apply_tuned(settings: BenchmarkSettings, found: list[Tuned]) -> BenchmarkSettings:
     """The settings with what the searches chose."""
     baselines = settings.baseline_settings
+    for section, key, value in own_values(found):
+        changed = getattr(settings, section).model_copy(update={key: value})
+        settings = settings.model_copy(update={section: changed})
     for tuned in found:
-        if tuned.name == OWN_MODEL:
-            for section, key, value in tuned.own_values():
-                changed = getattr(settings, section).model_copy(update={key: value})
-                settings = settings.model_copy(update={section: changed})
-        else:
+        if tuned.name != OWN_MODEL:
             section_type = type(baselines.of(tuned.name))
             chosen: Section = section_type.model_validate(baselines.of(tuned.name).model_dump() | tuned.values)
             baselines = baselines.model_copy(update={tuned.name: chosen})
     return settings.model_copy(update={"baseline_settings": baselines})
 
 
-def own_overrides(found: list[Tuned]) -> list[str]:
-    """What the searches chose for our own model, as arguments of the training command."""
-    chosen = [tuned for tuned in found if tuned.name == OWN_MODEL]
-    return [f"{section}.{key}={value}" for tuned in chosen for section, key, value in tuned.own_values()]
+def own_values(found: Sequence[Tuned]) -> list[tuple[str, str, Any]]:
+    """What the searches chose for our own model: section, key and value."""
+    chosen = [item for tuned in found if tuned.name == OWN_MODEL for item in tuned.values.items()]
+    places = [(name.partition("__"), value) for name, value in chosen]
+    return [(section, key, value) for (section, _, key), value in places]

@@ -76,14 +76,7 @@ def truncate_histories(queries: Queries, length: int) -> Queries:
 def withhold_products(
     interactions: Interactions, split: Split, share: float, first_reviews: int, seed: int
 ) -> Withheld:
-    """Draws products and takes all their reviews out of a split.
-
-    Args:
-        interactions: All reviews.
-        split: The split of the protocol.
-        share: Of the products that have more than `first_reviews` reviews.
-        first_reviews: Reviews that place a withheld product.
-        seed: Seeds the draw.
+    """Draws a share of the products with more than `first_reviews` reviews and takes all their reviews out of a split.
 
     Raises:
         InputError: No product has enough reviews, or nobody who reviewed a withheld one has other reviews.
@@ -132,10 +125,7 @@ def _split_anew(interactions: Interactions, split: Split, of_review: npt.NDArray
 def ask_one_by_one(interactions: Interactions, edges: IntArray, known: BoolArray) -> Queries:
     """One question for each review, as seen from just before it; those without anything known before are left out.
 
-    Args:
-        interactions: All reviews.
-        edges: int64, the reviews that are asked for.
-        known: bool `[num_reviews]`, what may stand in a history.
+    `edges`, int64, are the reviews that are asked for; `known`, bool `[num_reviews]`, says what may stand in a history.
     """
     by_user = np.flatnonzero(known)
     by_user = by_user[np.argsort(interactions.user_index[by_user], kind="stable")]
@@ -166,10 +156,7 @@ def ask_one_by_one(interactions: Interactions, edges: IntArray, known: BoolArray
 def place_products(model: ReviewGraphModel, builder: BlockBuilder, new_products: IntArray) -> Tensor:
     """Hidden states of the catalogue, float `[products, dim]`; new products have no learned vector, and no popularity.
 
-    Args:
-        model: The model.
-        builder: Sees the new products' first reviews on the product side.
-        new_products: int64, products that training has not seen.
+    The builder sees the first reviews of the new products (int64), which training has not seen, on the product side.
     """
     columns = builder.graph.interactions
     hidden = np.isin(np.arange(columns.num_products), new_products)

@@ -41,15 +41,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 def measure_cold_start(settings: Settings, wanted: ColdStartProtocol) -> list[dict[str, Any]]:
-    """Both measurements of one seed.
-
-    Args:
-        settings: All settings.
-        wanted: Which users and products count as unknown.
-
-    Returns:
-        For each case and name: `case`, `name`, `seed` and the figures of `compare_scorers`.
-    """
+    """Both measurements of one seed: for each case and name these, the `seed` and the figures of `compare_scorers`."""
     for message in LIBRARY_NOISE:
         warnings.filterwarnings("ignore", message=message)
     dataset = prepare(settings.data, settings.output_dir)
@@ -133,9 +125,8 @@ def _train(
 
 def _baselines(graph: ReviewGraph, split: Split, queries: Queries, with_content: bool) -> dict[str, Scorer]:
     """Popularity, and content where there are texts to go by."""
-    edges = split.train_edges
     text_row = np.where(split.text_visible, graph.text_row, -1).astype(np.int32)
-    reviews = TrainingReviews.of_edges(graph.interactions, edges, text_row, graph.text_vectors)
+    reviews = TrainingReviews.of_edges(graph.interactions, split.train_edges, text_row, graph.text_vectors)
     baselines: dict[str, Scorer] = {
         "popular": score_by_histories(PopularBaseline(NoSettings()).fit(reviews).score, queries, text_row)
     }

@@ -1,6 +1,6 @@
 """What a measurement of latencies says, as rows, Markdown and a table for the terminal."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Final
 
 import numpy as np
@@ -40,7 +40,7 @@ def summarise(
 ) -> LatencyRow:
     """A row from what a closed loop returns."""
     p50, p99 = np.quantile(latencies, (0.5, 0.99)) * 1e3 if latencies else (float("nan"), float("nan"))
-    means = {step: float(np.mean([getattr(one, step) for one in times])) if times else 0.0 for step in STEPS}
+    means = {step: np.mean([getattr(one, step) for one in times]) if times else 0.0 for step in STEPS}
     return LatencyRow(
         runtime=runtime,
         texts=texts,
@@ -50,23 +50,13 @@ def summarise(
         p50=round(float(p50), 2),
         p99=round(float(p99), 2),
         answers_a_second=round(len(latencies) / elapsed, 1),
-        text=round(means["text"], 2),
-        tower=round(means["tower"], 2),
-        index=round(means["index"], 2),
-        rest=round(means["rest"], 2),
+        **{step: round(float(mean), 2) for step, mean in means.items()},
     )
 
 
 def _cells(row: LatencyRow) -> list[str]:
-    figures = (row.p50, row.p99, row.answers_a_second, row.text, row.tower, row.index, row.rest)
-    return [
-        row.runtime,
-        row.texts,
-        str(row.concurrent),
-        str(row.answers),
-        str(row.errors),
-        *map("{:.1f}".format, figures),
-    ]
+    """Texts and whole numbers as they are, times with one decimal."""
+    return [f"{value:.1f}" if isinstance(value, float) else str(value) for value in astuple(row)]
 
 
 _HEADINGS: Final = (
@@ -84,19 +74,12 @@ _HEADINGS: Final = (
 
 def markdown(rows: list[LatencyRow], about: dict[str, str | int | float]) -> str:
     """The table with what it was measured on."""
-    lines = [f"| {' | '.join(_HEADINGS)} |", f"|{'---|' * len(_HEADINGS)}"]
-    lines += [f"| {' | '.join(_cells(row))} |" for row in rows]
     said = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in about.items())
-    return "\n".join(
-        [
-            "# Latency of an answer",
-            "",
-            f"Measured on: {said}. Users ask in a closed loop; steps are means, shared by users answered together.",
-            "",
-            *lines,
-            "",
-        ]
-    )
+    how = f"Measured on: {said}. Users ask in a closed loop; steps are means, shared by users answered together."
+    lines = ["# Latency of an answer", "", how, ""]
+    lines += [f"| {' | '.join(_HEADINGS)} |", f"|{'---|' * len(_HEADINGS)}"]
+    lines += [f"| {' | '.join(_cells(row))} |" for row in rows]
+    return "\n".join(lines) + "\n"
 
 
 def table(rows: list[LatencyRow]) -> Table:

@@ -37,27 +37,16 @@ def write_report(
     rows: Sequence[FinishedRow],
     compared: Sequence[dict[str, Any]],
 ) -> None:
-    """Writes the page.
-
-    Args:
-        path: The file.
-        dataset: The prepared data.
-        settings: All settings, those that tuning chose included.
-        rows: All rows.
-        compared: As `results.compare_rows` gives them.
-    """
+    """Writes the page; `compared` is as `results.compare_rows` gives it, and the settings are those that were run."""
     evaluation_data = _newest_evaluation_data(dataset, settings, rows)
-    text = (
-        templates()
-        .get_template("page.html.jinja")
-        .render(
-            summary=dataset.summary,
-            num_queries=len(evaluation_data.split.test),
-            protocol=_PROTOCOLS[settings.evaluation.protocol],
-            ties="a seeded hash" if settings.graph.tie_break == "hash" else "the file's order",
-            today=f"{datetime.now(UTC):%Y-%m-%d}",
-            views=[_content(view, settings, evaluation_data) for view in make_views(rows, compared, settings.shown_k)],
-        )
+    page = templates().get_template("page.html.jinja")
+    text = page.render(
+        summary=dataset.summary,
+        num_queries=len(evaluation_data.split.test),
+        protocol=_PROTOCOLS[settings.evaluation.protocol],
+        ties="a seeded hash" if settings.graph.tie_break == "hash" else "the file's order",
+        today=f"{datetime.now(UTC):%Y-%m-%d}",
+        views=[_content(view, settings, evaluation_data) for view in make_views(rows, compared, settings.shown_k)],
     )
     with atomic_file(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
@@ -118,17 +107,10 @@ def _charts(view: View, settings: BenchmarkSettings) -> list[tuple[str, Markup]]
     charts = [("Accuracy against the time to fit", scatter(points, label))]
     for name in ("recall", "ndcg"):
         keys = {f"{name}_at_{k}_masked": str(k) for k in settings.ks}
-        curves = [
-            (
-                model,
-                {
-                    place: _value(model.metrics, model.errors, key)
-                    for key, place in keys.items()
-                    if key in model.metrics
-                },
-            )
-            for model in drawn
-        ]
+        curves = []
+        for model in drawn:
+            places = {at: _value(model.metrics, model.errors, key) for key, at in keys.items() if key in model.metrics}
+            curves.append((model, places))
         title = readable(f"{name}_masked")
         charts.append((f"{title}, by length of the list", lines(curves, list(keys.values()), "k", title)))
     for key, title, axis in (
@@ -139,29 +121,23 @@ def _charts(view: View, settings: BenchmarkSettings) -> list[tuple[str, Markup]]
             "reviews of the product in the train split",
         ),
     ):
-        segments = [(model, {one["label"]: one for one in model.rows[-1].get(key, ())}) for model in drawn]
-        curves = [
-            (model, {place: (one[metric], one.get(f"{metric}_error", 0.0)) for place, one in found.items()})
-            for model, found in segments
-            if found
-        ]
+        curves = []
+        for model in drawn:
+            segments = model.rows[-1].get(key, ())
+            if segments:
+                found = {one["label"]: (one[metric], one.get(f"{metric}_error", 0.0)) for one in segments}
+                curves.append((model, found))
         if curves:
-            places = list(dict.fromkeys(place for _, values in curves for place in values))
-            charts.append((title, lines(curves, places, axis, label)))
+            labels = list(dict.fromkeys(place for _, values in curves for place in values))
+            charts.append((title, lines(curves, labels, axis, label)))
     if view.has_folds:
-        folds = sorted({row["fold"] for model in drawn for row in model.rows})
-        curves = [
-            (
-                model,
-                {
-                    f"window {row['fold'] + 1}": _value(row["metrics"], row["standard_error"], metric)
-                    for row in model.rows
-                },
-            )
-            for model in drawn
-        ]
-        places = [f"window {fold + 1}" for fold in folds]
-        charts.append(("Over time", lines(curves, places, "from the oldest to the newest", label)))
+        folds = {row["fold"]: f"window {row['fold'] + 1}" for model in drawn for row in model.rows}
+        curves = []
+        for model in drawn:
+            found = {folds[row["fold"]]: _value(row["metrics"], row["standard_error"], metric) for row in model.rows}
+            curves.append((model, found))
+        windows = [folds[fold] for fold in sorted(folds)]
+        charts.append(("Over time", lines(curves, windows, "from the oldest to the newest", label)))
     return charts
 
 

@@ -54,14 +54,7 @@ class UserCard:
 
 
 def user_cards(models: Sequence[Model], evaluation_data: EvaluationData, number: int, seed: int) -> list[UserCard]:
-    """The cards, shortest history first.
-
-    Args:
-        models: Best first; those without lists are left out, and popularity stands last.
-        evaluation_data: Whose test queries were answered.
-        number: Users to show.
-        seed: Chooses them.
-    """
+    """The cards, shortest history first; models come best first; those without lists are left out."""
     shown = _choose_models(models)
     if not shown or not number:
         return []

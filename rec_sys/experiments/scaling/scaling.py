@@ -68,15 +68,7 @@ def refuse_small_disk(folder: Path, needed: int) -> None:
 
 
 def measure(settings: ScalingSettings, num_reviews: int, scratch: Path) -> dict[str, Any]:
-    """What one size takes, measured in a process of its own.
-
-    Args:
-        settings: The settings.
-        num_reviews: The size.
-        scratch: A folder to make; the size's files stay in it.
-
-    Returns:
-        What `measure_one_epoch` found.
+    """What `measure_one_epoch` finds for one size in a process of its own; the size's files stay in `scratch`.
 
     Raises:
         InputError: The process was killed.
@@ -101,20 +93,15 @@ def measure(settings: ScalingSettings, num_reviews: int, scratch: Path) -> dict[
 
 def _settings_of_size(settings: ScalingSettings, scratch: Path) -> Settings:
     """All settings of a training run of one epoch on one device."""
-    text = settings.scaling.text
-    data = TableData(
-        name="synthetic",
-        reader="table",
-        reviews_path=scratch / "reviews.parquet",
-        columns=COLUMNS if text else INTERACTION_COLUMNS,
-    )
+    columns, text = INTERACTION_COLUMNS, TextSettings(source="none")
+    if settings.scaling.text:
+        columns, text = COLUMNS, TextSettings(source="given", vectors_path=scratch / "vectors.npy")
+    reviews = scratch / "reviews.parquet"
     return Settings(
         seed=settings.seed,
         output_dir=scratch / "output",
-        data=data,
-        text=TextSettings(source="given", vectors_path=scratch / "vectors.npy")
-        if text
-        else TextSettings(source="none"),
+        data=TableData(name="synthetic", reader="table", reviews_path=reviews, columns=columns),
+        text=text,
         graph=settings.graph,
         model=settings.model,
         trainer=settings.trainer.model_copy(update={"max_epochs": 1, "devices": 1, "strategy": "auto"}),

@@ -4,14 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rec_sys.settings import (
-    CommandSettings,
-    EvaluationSettings,
-    GraphSettings,
-    ModelSettings,
-    Section,
-    TrainerSettings,
-)
+from rec_sys.settings import CommandSettings, EvaluationSettings, GraphSettings, ModelSettings, Section, TrainerSettings
 
 
 class SizeSettings(Section):

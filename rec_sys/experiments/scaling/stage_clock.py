@@ -33,11 +33,7 @@ class Stage:
 
 
 class StageClock:
-    """Measures the stages of this process, one after another.
-
-    Attributes:
-        stages: What has been measured, in order.
-    """
+    """Measures the stages of this process, one after another; `stages` has them in order."""
 
     def __init__(self) -> None:
         self.stages: dict[str, Stage] = {}
@@ -57,9 +53,7 @@ class StageClock:
             finished.set()
             watcher.join()
         if samples:
-            stage.peak_resident_bytes, stage.peak_anonymous_bytes = (
-                max(column) for column in zip(*samples, strict=True)
-            )
+            stage.peak_resident_bytes, stage.peak_anonymous_bytes = map(max, zip(*samples, strict=True))
         self.stages[name] = stage
 
 
@@ -69,8 +63,12 @@ def peak_resident_bytes() -> int:
     if "VmHWM" in status:
         # getrusage would also count what the parent held when it started this process.
         return status["VmHWM"]
-    unit = 1 if sys.platform == "darwin" else _KIBIBYTE
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return most_resident_bytes(resource.RUSAGE_SELF)
+
+
+def most_resident_bytes(whose: int) -> int:
+    """What the system counted for this process or for its largest child, as `resource` names them."""
+    return resource.getrusage(whose).ru_maxrss * (1 if sys.platform == "darwin" else _KIBIBYTE)
 
 
 def _watch(finished: threading.Event, samples: list[tuple[int, int]]) -> None:
