@@ -35,6 +35,7 @@ _MOST_PARAMS_A_REQUEST: Final = 100  # MLflow refuses more
 _LOCK_SECONDS: Final = 300.0  # the first process needs some seconds for the migration
 _BUSY_SECONDS: Final = 20.0  # as long as MLflow waits for another process's write
 _LEGAL_METRIC: Final = re.compile(r"[\w\-. /:]+")
+_NO_ANSWER: Final = (sqlite3.Error, httpx.HTTPError, httpx.InvalidURL, OSError, ModuleNotFoundError)
 _QUIET: Final = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -49,12 +50,8 @@ _log = logging.getLogger(__name__)
 class Tracker:
     """One MLflow run, from `with` to its end; with `tracking.enabled=false` the same calls do nothing.
 
-    An exception ends the run as FAILED, an interruption as KILLED, all else as FINISHED.
-
-    Args:
-        settings: `uri` empty: the SQLite file `output_dir`/mlflow.db, artifacts in `output_dir`/mlflow-artifacts.
-        output_dir: Made when missing.
-        run_name: What the run is called in MLflow's list.
+    An exception ends the run as FAILED, an interruption as KILLED, all else as FINISHED. With `uri` empty the database
+    is `output_dir`/mlflow.db and the artifacts are in `output_dir`/mlflow-artifacts; the folder is made when missing.
     """
 
     def __init__(self, settings: TrackingSettings, output_dir: Path, run_name: str) -> None:
@@ -248,16 +245,7 @@ def _explained(uri: str) -> Iterator[None]:
 
     try:
         yield
-    except (
-        MlflowException,
-        SQLAlchemyError,
-        CommandError,
-        sqlite3.Error,
-        httpx.HTTPError,
-        httpx.InvalidURL,
-        OSError,
-        ModuleNotFoundError,
-    ) as error:
+    except (MlflowException, SQLAlchemyError, CommandError, *_NO_ANSWER) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise InputError(
             f"MLflow cannot record the run: {reason[0]}",

@@ -13,11 +13,7 @@ from torch.nn import functional
 class VariationalAutoencoder(nn.Module):
     """Mult-VAE: reads the set of reviewed products, writes a softmax over all (Liang et al. 2018, arXiv 1802.05814).
 
-    Args:
-        num_products: Width of input and output.
-        hidden_dim: Width of the hidden layer on both sides.
-        dim: Width of the code.
-        dropout: Share of the input hidden in training.
+    `dim` is the width of the code, `hidden_dim` of the layer on both sides; dropout hides a share of the input.
     """
 
     def __init__(self, num_products: int, hidden_dim: int, dim: int, dropout: float) -> None:
@@ -44,10 +40,7 @@ class VariationalAutoencoder(nn.Module):
 class GruRanker(nn.Module):
     """GRU4Rec with a softmax over all products (Hidasi et al. 2016, arXiv 1511.06939); in- and output share vectors.
 
-    Args:
-        num_products: Size of the catalogue.
-        dim: Width of vectors and state.
-        dropout: On the vectors that are read and on the state.
+    `dim` is the width of vectors and state; dropout is on the vectors that are read and on the state.
     """
 
     def __init__(self, num_products: int, dim: int, dropout: float) -> None:

@@ -32,11 +32,7 @@ class RealTargets(TransformerLightningModule):  # type: ignore[misc] # RecTools 
 
 
 def quiet_trainer(epochs: int) -> Trainer:
-    """A trainer for just as many epochs, on the CPU so that times can be compared, that writes nothing.
-
-    Args:
-        epochs: Number of epochs.
-    """
+    """A trainer for just as many epochs, on the CPU so that times can be compared, that writes nothing."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     quiet: dict[str, Any] = {

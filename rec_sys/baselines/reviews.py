@@ -35,17 +35,9 @@ class Histories:
 
     @classmethod
     def of_queries(cls, queries: Queries, text_row: SmallIntArray | None = None) -> Self:
-        """The histories of a split's questions.
-
-        Args:
-            queries: The questions.
-            text_row: int32 `[num_reviews]`, over all reviews; None = no texts.
-        """
-        rows = (
-            np.full(len(queries.history_products), -1, np.int32)
-            if text_row is None
-            else text_row[queries.history_edges]
-        )
+        """The histories of a split's questions; `text_row` is int32 `[num_reviews]`, of all reviews; None: no texts."""
+        no_text = np.full(len(queries.history_products), -1, np.int32)
+        rows = no_text if text_row is None else text_row[queries.history_edges]
         return cls(queries.user_index, queries.history_offsets, queries.history_products, rows)
 
     def take(self, rows: npt.NDArray[np.integer]) -> "Histories":
@@ -107,14 +99,7 @@ class TrainingReviews:
         text_row: SmallIntArray | None = None,
         text_vectors: npt.NDArray[np.float16] | None = None,
     ) -> Self:
-        """Some of the reviews.
-
-        Args:
-            interactions: All reviews.
-            edges: int64 `[num_reviews]`, ascending.
-            text_row: int32, over all reviews; None = no texts.
-            text_vectors: What it points into.
-        """
+        """The reviews of some edges, int64, ascending; `text_row` is int32, over all reviews; None = no texts."""
         no_text = np.full(interactions.num_reviews, -1, dtype=np.int32)
         return cls(
             num_users=interactions.num_users,

@@ -30,11 +30,6 @@ def among(*choices: Any) -> dict[str, Any]:
     return {_KEY: {"choices": list(choices)}}
 
 
-def can_be_tuned(section: type[BaseModel]) -> bool:
-    """Whether any setting says what tuning may choose."""
-    return bool(_spaces(section))
-
-
 def draw(trial: Trial, section: BaseModel) -> BaseModel:
     """A copy of the settings with every tunable one drawn."""
     drawn: dict[str, Any] = {}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rec_sys.baselines.reviews import Histories, TrainingReviews
-from rec_sys.contracts import InputError, SplitName
+from rec_sys.contracts import SplitName
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.data.interactions import IntArray, Interactions, build_interactions
 from rec_sys.data.splits import Queries, Split, split_reviews
@@ -16,13 +16,9 @@ from rec_sys.settings import Settings
 
 @dataclass(frozen=True)
 class EvaluationData:
-    """A data set, ordered and split.
+    """A data set, ordered and split as the protocol does it.
 
-    Attributes:
-        dataset: The prepared data.
-        interactions: All reviews in their order.
-        split: The split as the protocol makes it.
-        fitted: The split that models are fitted on; its train split may hold the validation split.
+    Models are fitted on the split `fitted`, whose train split may hold the validation split.
     """
 
     dataset: PreparedDataset

@@ -20,12 +20,10 @@ _IMPORTING: Final = ("import_module", "__import__")
 
 @dataclass(frozen=True)
 class Arrow:
-    """One dependency.
+    """One dependency of a module, and the line that says so.
 
     Attributes:
-        source: The module.
         target: The module of this project that it needs, or what it imports of a library.
-        line: Where it says so.
         lazy: Only once a function is called.
         typing: Only for type checkers.
         starts: Not an import: a process with that module.
@@ -71,7 +69,8 @@ class SourceTree:
             if module in reached or module in without or module not in self.files:
                 continue
             reached.add(module)
-            waiting += packages_of(module)
+            names = module.split(".")
+            waiting += [".".join(names[:depth]) for depth in range(1, len(names))]  # their `__init__` runs
             waiting += [arrow.target for arrow in self.arrows(module) if not arrow.typing]
         return reached
 
@@ -107,12 +106,6 @@ def module_name(path: Path) -> str:
     """The dotted name of a source file, given below the folder of its package."""
     parts = path.with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def packages_of(module: str) -> list[str]:
-    """The packages around a module, whose `__init__` an import runs."""
-    names = module.split(".")
-    return [".".join(names[:depth]) for depth in range(1, len(names))]
 
 
 def started_modules(tree: ast.Module) -> Iterator[tuple[str, int]]:
@@ -161,12 +154,12 @@ def _statements(
         if isinstance(child, ast.Import | ast.ImportFrom | ast.Call):
             yield child, lazy, typing
         deeper = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        checking = isinstance(child, ast.If) and _checks_types(child.test)
+        checking = isinstance(child, ast.If) and _name_of(child.test) == "TYPE_CHECKING"
         yield from _statements(child, lazy or deeper, typing or checking)
 
 
-def _checks_types(test: ast.expr) -> bool:
-    return (test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", "")) == "TYPE_CHECKING"
+def _name_of(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
 def _imported_names(node: ast.stmt | ast.expr, package: str) -> Iterator[str]:
@@ -176,7 +169,7 @@ def _imported_names(node: ast.stmt | ast.expr, package: str) -> Iterator[str]:
         above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
         base = ".".join([*above, *([node.module] if node.module else [])])
         yield from (f"{base}.{alias.name}" for alias in node.names)
-    elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-        function = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        if function in _IMPORTING and isinstance(node.args[0].value, str):
-            yield node.args[0].value
+    elif isinstance(node, ast.Call) and _name_of(node.func) in _IMPORTING:
+        first = node.args[0] if node.args else None
+        if isinstance(first, ast.Constant) and isinstance(first.value, str):
+            yield first.value

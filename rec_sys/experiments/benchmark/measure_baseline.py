@@ -86,11 +86,6 @@ def describe_ranking(result: RankingResult, evaluation_data: EvaluationData, set
     return Measured(
         metrics=metrics,
         standard_error=errors,
-        fit_seconds=0.0,
-        recommend_seconds=None,
-        parameters=None,
-        settings={},
-        versions={},
         queries=pl.concat([result.per_query, lists], how="horizontal").with_columns(
             top, pl.Series("history_length", lengths)
         ),

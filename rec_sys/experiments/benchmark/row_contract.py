@@ -69,11 +69,11 @@ class Measured:
 
     metrics: dict[str, float]
     standard_error: dict[str, float]
-    fit_seconds: float
-    recommend_seconds: float | None
-    parameters: int | None
-    settings: dict[str, Any]
-    versions: dict[str, str]
+    fit_seconds: float = 0.0
+    recommend_seconds: float | None = None
+    parameters: int | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
     queries: pl.DataFrame | None = None
     more: dict[str, Any] = field(default_factory=dict)
     peak_memory_bytes: int = 0

@@ -43,23 +43,15 @@ class RowStore:
 
     def place(self, name: str, fit_on: str, fold: int | None, settings: BenchmarkSettings) -> Path:
         """The folder of a row, there or not yet."""
-        identity = {
-            "data": self.data_fingerprint,
-            "fit_on": fit_on,
-            "fold": fold,
-            "settings": shaping_settings(name, settings),
-            **identify_code(name, "row", self._sources),
-        }
-        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-        return self.folder / f"{name}-{digest}"
+        asked = {"data": self.data_fingerprint, "fit_on": fit_on, "fold": fold}
+        shaping, code = shaping_settings(name, settings), identify_code(name, "row", self._sources)
+        identity = asked | {"settings": shaping} | code
+        return self._named(name, identity)
 
     def read(self, place: Path) -> dict[str, Any] | None:
         """A finished row; None where there is none yet."""
         path = place / ROW_FILE
-        if not path.is_file():
-            return None
-        row: dict[str, Any] = json.loads(path.read_text())
-        return row
+        return dict(json.loads(path.read_text())) if path.is_file() else None
 
     def compute(self, request: RowRequest) -> dict[str, Any]:
         """Computes a row in a process of its own; where the model failed, its status says so and its reason why."""
@@ -76,8 +68,10 @@ class RowStore:
         shaping.pop("baseline", None)
         code = identify_code(name, "search", self._sources)
         identity = {"data": self.data_fingerprint, "settings": shaping, **code}
-        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-        return self.folder / f"{name}-tuning-{digest}"
+        return self._named(f"{name}-tuning", identity)
+
+    def _named(self, name: str, identity: dict[str, Any]) -> Path:
+        return self.folder / f"{name}-{hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]}"
 
 
 def run_request(request: RowRequest) -> str:

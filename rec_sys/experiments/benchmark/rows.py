@@ -6,7 +6,7 @@ from typing import Final
 from rec_sys.baselines.catalogue import explain_unfit, refuse_missing_library
 from rec_sys.contracts import InputError
 from rec_sys.data.dataset import PreparedDataset
-from rec_sys.experiments.benchmark.evaluation_data import build_evaluation_data, refuse_long_lists
+from rec_sys.experiments.benchmark.evaluation_data import build_evaluation_data
 from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings, FitOn
 from rec_sys.experiments.benchmark.tuning import refuse_missing_optuna
 
@@ -15,14 +15,7 @@ FOLDS: Final = "time_folds"
 
 @dataclass(frozen=True)
 class BenchmarkRow:
-    """A row to be computed.
-
-    Attributes:
-        name: The baseline, or `review_graph`.
-        fit_on: What it learns from.
-        fold: Which time window is for test; None where the protocol has one test split.
-        unfit: Why the data or the window has nothing for it; empty when it has.
-    """
+    """A row to be computed, as `RowRequest` names it; `unfit` says why the data or the window has nothing for it."""
 
     name: str
     fit_on: FitOn
@@ -37,7 +30,13 @@ def list_rows(dataset: PreparedDataset, settings: BenchmarkSettings) -> list[Ben
         InputError: A list is longer than the catalogue, a library is missing, nobody is to be measured, or the split
             leaves nothing to learn from or nothing to test.
     """
-    refuse_long_lists(settings.ks, dataset.summary.num_products)
+    longest, num_products = max(settings.ks), dataset.summary.num_products
+    if longest > num_products:
+        raise InputError(
+            f"k={longest} is more than the {num_products:,} products of the catalogue",
+            where="setting ks",
+            remedy=f"choose lists of at most {num_products:,} products",
+        )
     for name in settings.baselines:
         refuse_missing_library(name)
     if settings.tuning.enabled:

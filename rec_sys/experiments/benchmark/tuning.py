@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from rec_sys.baselines.catalogue import BASELINES, GROUP_COMMAND
-from rec_sys.baselines.search_space import Trial, among, between, can_be_tuned, draw, tuned_values
+from rec_sys.baselines.search_space import Trial, among, between, draw, tuned_values
 from rec_sys.baselines.settings import BaselineSettings
 from rec_sys.contracts import InputError
 from rec_sys.data.dataset import PreparedDataset
@@ -50,15 +50,10 @@ class OwnModelSpace(BaseModel):
 
 
 class Tuned(BaseModel):
-    """What a search found.
+    """What a search of a model's settings found.
 
-    Attributes:
-        name: The model.
-        metric: What was looked at on the validation split.
-        best: Its highest value.
-        values: The settings that reached it.
-        trials: Settings tried, the present ones among them.
-        seconds: What that took.
+    `values` are the settings that reached the `best` value of `metric` on the validation split; `trials` counts all
+    that were tried, the present ones among them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -75,7 +70,7 @@ def has_search(name: str) -> bool:
     """Whether there is anything to choose for a model."""
     if name == OWN_MODEL:
         return True
-    return BASELINES[name].make is not None and can_be_tuned(type(BaselineSettings().of(name)))
+    return BASELINES[name].make is not None and bool(tuned_values(BaselineSettings().of(name)))
 
 
 def refuse_missing_optuna() -> None:
@@ -89,11 +84,7 @@ def refuse_missing_optuna() -> None:
 
 
 def search(request: RowRequest, folder: Path) -> Tuned:
-    """Spends what is left of the budget on one model; finished trials of an interrupted search count.
-
-    Args:
-        request: The model, fitted on the train split alone.
-        folder: Where the trials are remembered.
+    """Spends what is left of the budget on one model; finished trials of an interrupted search, in `folder`, count.
 
     Raises:
         ValueError: Every trial failed.

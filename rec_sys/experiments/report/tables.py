@@ -18,16 +18,9 @@ _NAMES: Final = {
 
 @dataclass(frozen=True)
 class Column:
-    """A figure of every model that has it.
+    """A figure of every model that has it, and its standard error, by the model's name; `write` makes it a text.
 
-    Attributes:
-        head: What it is.
-        note: The second line of the head.
-        values: By the model's name.
-        write: A value as text.
-        errors: Standard errors by the model's name.
-        best: The value to mark; None marks none.
-        is_cost: Whether it stands quietly, without a bar.
+    The head has a second line, `note`. The value `best` is marked. A cost stands quietly, without a bar.
     """
 
     head: str

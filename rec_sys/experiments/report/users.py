@@ -23,12 +23,9 @@ _MODELS_SHOWN: Final = 6
 
 @dataclass(frozen=True)
 class RecommendedList:
-    """What one model recommends to a user.
+    """What one model recommends to a user: titles, best first, each with whether the user reviewed it next.
 
-    Attributes:
-        model: The model.
-        products: Titles, best first, each with whether the user reviewed it next.
-        deeper: Rank of the first product that was reviewed next where it stands below these; None where it does not.
+    `deeper` is the rank of the first product that was reviewed next where it stands below these, else None.
     """
 
     model: Model
@@ -38,14 +35,7 @@ class RecommendedList:
 
 @dataclass(frozen=True)
 class UserCard:
-    """A user of the test split.
-
-    Attributes:
-        user_id: Their id.
-        history: Titles of what they reviewed before, newest first.
-        targets: Titles of what they reviewed next.
-        lists: One a model.
-    """
+    """A user of the test split: titles of what they reviewed before, newest first, and next; one list a model."""
 
     user_id: str
     history: list[str]

@@ -19,15 +19,9 @@ _LINES_SHOWN: Final = 9  # more could not be told apart
 
 @dataclass(frozen=True)
 class Model:
-    """One model of a view.
+    """One model of a view: its finished rows, one for each fold, and means over the folds with their standard errors.
 
-    Attributes:
-        name: As in the rows.
-        rows: Its finished rows, one for each fold.
-        metrics: Means over the folds.
-        errors: Standard errors of these means.
-        colour: Of its marks in every picture.
-        queries: The values query by query of the newest fold; None where the model gave none.
+    `queries` has the values query by query of the newest fold; None where the model gave none.
     """
 
     name: str

@@ -34,10 +34,20 @@ _MEGABYTE: Final = 1e6
 
 
 def run(settings: ScalingSettings) -> None:
-    """Measures every size; the last line printed is the report's path."""
+    """Measures every size; the last line printed is the report's path.
+
+    Raises:
+        InputError: The disk has less room than the largest size needs.
+    """
     folder = writable_folder(settings.output_dir) / "scaling"
     needed = BYTES_A_REVIEW * max(settings.scaling.sizes)
-    refuse_small_disk(settings.output_dir, needed)
+    free = shutil.disk_usage(settings.output_dir).free
+    if free < needed:
+        raise InputError(
+            f"measuring needs about {needed:,} bytes of disk, and {free:,} are free",
+            where=str(settings.output_dir.absolute()),
+            remedy="free some space, choose another folder with output_dir=..., or choose smaller scaling.sizes",
+        )
     console = error_console()
     measured = []
     with atomic_folder(folder, bytes_needed=needed) as unfinished:
@@ -50,21 +60,6 @@ def run(settings: ScalingSettings) -> None:
         (unfinished / REPORT).write_text(json.dumps(report, indent=2) + "\n")
     print_table(report_table(report))
     print(f"scaling: {folder / REPORT}")
-
-
-def refuse_small_disk(folder: Path, needed: int) -> None:
-    """Looks for the room before minutes are spent.
-
-    Raises:
-        InputError: The disk of `folder` has less than `needed` bytes free.
-    """
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise InputError(
-            f"measuring needs about {needed:,} bytes of disk, and {free:,} are free",
-            where=str(folder.absolute()),
-            remedy="free some space, choose another folder with output_dir=..., or choose smaller scaling.sizes",
-        )
 
 
 def measure(settings: ScalingSettings, num_reviews: int, scratch: Path) -> dict[str, Any]:
