@@ -66,7 +66,9 @@ class BundledModel:
 def read_memory_term(bundle: Bundle, timestamp: IntArray | None) -> MemoryTerm | None:
     """The co-review memory of a bundle and what it counts for; None where it has none.
 
-    `timestamp` is int64 `[num_reviews]`, milliseconds, of every edge; None where the data has no time.
+    Args:
+        bundle: The bundle.
+        timestamp: int64 `[num_reviews]`, milliseconds, of every edge; None where the data has no time.
     """
     from scipy.sparse import csr_matrix
 

@@ -53,16 +53,6 @@ def build_evaluation_data(dataset: PreparedDataset, settings: Settings, fit_on: 
     return EvaluationData(dataset, interactions, split, fitted)
 
 
-def refuse_long_lists(ks: tuple[int, ...], num_products: int) -> None:
-    """A list cannot be longer than the catalogue."""
-    if max(ks) > num_products:
-        raise InputError(
-            f"k={max(ks)} is more than the {num_products:,} products of the catalogue",
-            where="setting ks",
-            remedy=f"choose lists of at most {num_products:,} products",
-        )
-
-
 def baseline_inputs(
     evaluation_data: EvaluationData, settings: Settings, with_text: bool
 ) -> tuple[TrainingReviews, Callable[[Queries], Histories]]:

@@ -15,6 +15,7 @@ from rec_sys.baselines.rating_baseline import RatingBaseline
 from rec_sys.baselines.reviews import Histories
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.data.interactions import FloatArray
+from rec_sys.data.splits import Queries
 from rec_sys.evaluation.beyond_accuracy import measure_lists
 from rec_sys.evaluation.ranking import RankingResult, evaluate_ranking
 from rec_sys.evaluation.rating import mean_rank_correlation, rating_metrics
@@ -30,10 +31,17 @@ _RATING_RESAMPLES: Final = 100  # each computes seven metrics of a library that 
 
 
 def measure_baseline(name: str, fit_on: str, settings: BenchmarkSettings, dataset: PreparedDataset) -> Measured:
-    """A baseline's row; whatever its library raises is not caught here.
+    """A baseline's row.
+
+    Args:
+        name: The baseline.
+        fit_on: `train` or `train+validation`.
+        settings: All settings.
+        dataset: The prepared data.
 
     Raises:
         InputError: The split leaves nothing to learn from or nothing to test.
+        Exception: Whatever the baseline's library raises.
     """
     evaluation_data = build_evaluation_data(dataset, settings, fit_on)
     if BASELINES[name].make is None:
@@ -86,6 +94,11 @@ def describe_ranking(result: RankingResult, evaluation_data: EvaluationData, set
     return Measured(
         metrics=metrics,
         standard_error=errors,
+        fit_seconds=0.0,
+        recommend_seconds=None,
+        parameters=None,
+        settings={},
+        versions={},
         queries=pl.concat([result.per_query, lists], how="horizontal").with_columns(
             top, pl.Series("history_length", lengths)
         ),
@@ -151,8 +164,8 @@ def validation_figure(name: str, settings: BenchmarkSettings, evaluation_data: E
     """
     reviews, histories_of = baseline_inputs(evaluation_data, settings, BASELINES[name].needs == "text")
     baseline = make_baseline(name, settings.baseline_settings.of(name), settings.seed, settings.trainer.num_threads)
-    queries = evaluation_data.split.validation
-    asked = _Timed(baseline.fit(reviews), histories_of(queries))
+    asked = _Timed(baseline.fit(reviews), histories_of(evaluation_data.split.validation))
+    queries: Queries = evaluation_data.split.validation
     result = evaluate_ranking(asked.score, queries, reviews.num_products, (settings.shown_k,))
     return result.metrics[metric]
 

@@ -10,7 +10,6 @@ from typing import Any, Final
 import polars as pl
 
 from rec_sys.baselines.settings import BaselineSettings
-from rec_sys.contracts import InputError
 from rec_sys.evaluation.uncertainty import compare_paired
 from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings
 from rec_sys.experiments.benchmark.tuning import Tuned, own_values

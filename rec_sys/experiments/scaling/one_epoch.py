@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 from rec_sys.experiments.fresh_process import answer_request
 from rec_sys.experiments.scaling.stage_clock import StageClock, peak_resident_bytes
 from rec_sys.settings import Settings
-from rec_sys.train.train import LIBRARY_NOISE
 
 if TYPE_CHECKING:
     from rec_sys.train.lightning_module import ReviewGraphLearner
@@ -35,7 +34,7 @@ def measure_one_epoch(settings: Settings) -> dict[str, Any]:
     Raises:
         InputError: The data cannot be used.
     """
-    for message in LIBRARY_NOISE:
+    for message in _LIBRARY_NOISE:
         warnings.filterwarnings("ignore", message=message)
     clock = StageClock()
     with clock.stage(_IMPORT):

@@ -34,20 +34,10 @@ _MEGABYTE: Final = 1e6
 
 
 def run(settings: ScalingSettings) -> None:
-    """Measures every size; the last line printed is the report's path.
-
-    Raises:
-        InputError: The disk has less room than the largest size needs.
-    """
+    """Measures every size; the last line printed is the report's path."""
     folder = writable_folder(settings.output_dir) / "scaling"
     needed = BYTES_A_REVIEW * max(settings.scaling.sizes)
-    free = shutil.disk_usage(settings.output_dir).free
-    if free < needed:
-        raise InputError(
-            f"measuring needs about {needed:,} bytes of disk, and {free:,} are free",
-            where=str(settings.output_dir.absolute()),
-            remedy="free some space, choose another folder with output_dir=..., or choose smaller scaling.sizes",
-        )
+    refuse_small_disk(settings.output_dir, needed)
     console = error_console()
     measured = []
     with atomic_folder(folder, bytes_needed=needed) as unfinished:
@@ -62,8 +52,31 @@ def run(settings: ScalingSettings) -> None:
     print(f"scaling: {folder / REPORT}")
 
 
+def refuse_small_disk(folder: Path, needed: int) -> None:
+    """Looks for the room before minutes are spent.
+
+    Raises:
+        InputError: The disk of `folder` has less than `needed` bytes free.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise InputError(
+            f"measuring needs about {needed:,} bytes of disk, and {free:,} are free",
+            where=str(folder.absolute()),
+            remedy="free some space, choose another folder with output_dir=..., or choose smaller scaling.sizes",
+        )
+
+
 def measure(settings: ScalingSettings, num_reviews: int, scratch: Path) -> dict[str, Any]:
-    """What `measure_one_epoch` finds for one size in a process of its own; the size's files stay in `scratch`.
+    """What one size takes, measured in a process of its own.
+
+    Args:
+        settings: The settings.
+        num_reviews: The size.
+        scratch: A folder to make; the size's files stay in it.
+
+    Returns:
+        What `measure_one_epoch` found.
 
     Raises:
         InputError: The process was killed.
@@ -88,15 +101,20 @@ def measure(settings: ScalingSettings, num_reviews: int, scratch: Path) -> dict[
 
 def _settings_of_size(settings: ScalingSettings, scratch: Path) -> Settings:
     """All settings of a training run of one epoch on one device."""
-    columns, text = INTERACTION_COLUMNS, TextSettings(source="none")
-    if settings.scaling.text:
-        columns, text = COLUMNS, TextSettings(source="given", vectors_path=scratch / "vectors.npy")
-    reviews = scratch / "reviews.parquet"
+    text = settings.scaling.text
+    data = TableData(
+        name="synthetic",
+        reader="table",
+        reviews_path=scratch / "reviews.parquet",
+        columns=COLUMNS if text else INTERACTION_COLUMNS,
+    )
     return Settings(
         seed=settings.seed,
         output_dir=scratch / "output",
-        data=TableData(name="synthetic", reader="table", reviews_path=reviews, columns=columns),
-        text=text,
+        data=data,
+        text=TextSettings(source="given", vectors_path=scratch / "vectors.npy")
+        if text
+        else TextSettings(source="none"),
         graph=settings.graph,
         model=settings.model,
         trainer=settings.trainer.model_copy(update={"max_epochs": 1, "devices": 1, "strategy": "auto"}),
