@@ -31,7 +31,6 @@ from rec_sys.console import error_console
 from rec_sys.contracts import InputError
 from rec_sys.files import explain_disk_errors
 from rec_sys.settings import Section
-from rec_sys.settings_defaults import store_defaults
 from rec_sys.settings_errors import (
     check_overrides,
     explain_composition,
@@ -40,7 +39,7 @@ from rec_sys.settings_errors import (
     explain_validation,
 )
 from rec_sys.settings_help import help_text
-from rec_sys.settings_request import Request
+from rec_sys.settings_request import Request, store_defaults
 
 # Threads of torch that spin while they wait bring a busy machine to a halt: an epoch of a second took two minutes
 # beside other work. It must be said before torch is imported.
@@ -73,7 +72,8 @@ def run_entry(run: Callable[[SettingsType], None], settings_type: type[SettingsT
     def start(config: DictConfig) -> None:
         # Nothing is raised into Hydra, which would print lines of its own; in a multirun the other runs go on.
         try:
-            settings = validate_settings(config, settings_type, config_name, HydraConfig.get().overrides.task)
+            overrides = tuple(HydraConfig.get().overrides.task)
+            settings = _validate(config, settings_type, Request(settings_type, CONFIG_DIR, config_name, overrides))
             with explain_disk_errors(getattr(settings, "output_dir", Path.cwd())):
                 run(settings)
         except Exception as error:
@@ -130,23 +130,12 @@ def compose_settings(
     Raises:
         InputError: A key, a group's choice or a value does not exist or is out of range.
     """
-    overrides = tuple(overrides)
-    config = _compose(Request(settings_type, CONFIG_DIR, config_name, overrides))
-    return validate_settings(config, settings_type, config_name, overrides)
-
-
-def validate_settings(
-    config: DictConfig,
-    settings_type: type[SettingsType],
-    config_name: str = "config",
-    overrides: Iterable[str] = (),
-) -> SettingsType:
-    """Validates a composed configuration; the last two arguments only serve to say where a mistake stands.
-
-    Raises:
-        InputError: With the key's name, what it was given and what it takes.
-    """
     request = Request(settings_type, CONFIG_DIR, config_name, tuple(overrides))
+    return _validate(_compose(request), settings_type, request)
+
+
+def _validate(config: DictConfig, settings_type: type[SettingsType], request: Request) -> SettingsType:
+    """The settings in a composed configuration; the request only serves to say where a mistake stands."""
     try:
         missing = sorted(OmegaConf.missing_keys(config))
         if missing:
@@ -192,10 +181,10 @@ def _check_command_line(settings_type: type[Section], config_name: str, purpose:
         return False
     if typed == rest:
         for overrides in _runs(typed) if known.multirun else [tuple(typed)]:
-            if known.cfg:
-                _compose(Request(settings_type, CONFIG_DIR, config_name, overrides))
-            else:
-                compose_settings(overrides, settings_type, config_name)
+            request = Request(settings_type, CONFIG_DIR, config_name, overrides)
+            config = _compose(request)
+            if not known.cfg:
+                _validate(config, settings_type, request)
     return True
 
 

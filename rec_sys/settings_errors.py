@@ -20,8 +20,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from rec_sys.contracts import InputError
-from rec_sys.settings_defaults import sections_in
-from rec_sys.settings_request import Request
+from rec_sys.settings_request import Request, sections_in
 
 _MOST_SHOWN: Final = 5  # one slip, such as an experiment made for other data, can break many keys at once
 _KINDS: Final = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
@@ -60,17 +59,11 @@ def check_overrides(request: Request) -> None:
         try:
             override = parser.parse_override(text)
         except HydraException as error:
-            raise InputError(
-                f"the value of {key} cannot be read: {value}",
-                where=f"setting {key} (command line)",
-                remedy=f"put it in quotes within quotes: {_quoted(key, value)}",
-            ) from error
+            remedy = f"put it in quotes within quotes: {_quoted(key, value)}"
+            raise _refusal(key, f"the value of {key} cannot be read: {value}", remedy) from error
         if override.is_sweep_override():
-            raise InputError(
-                f"{key} is given several values: {value}",
-                where=f"setting {key} (command line)",
-                remedy=f"add --multirun for a run with each, or, if it is one value, write {_quoted(key, value)}",
-            )
+            remedy = f"add --multirun for a run with each, or, if it is one value, write {_quoted(key, value)}"
+            raise _refusal(key, f"{key} is given several values: {value}", remedy)
         _check_choice(override, request)
 
 
@@ -79,7 +72,7 @@ def explain_composition(error: Exception, request: Request) -> InputError:
     for text in request.overrides:
         key = text.partition("=")[0].lstrip("~")
         # A plus sign may add any key, and Hydra answers for its own settings itself.
-        if key.startswith(("+", "hydra")) or request.exists(key):
+        if key.startswith(("+", "hydra")) or key in request.tree:
             continue
         what, remedy = _unknown_key(key, request)
         return InputError(what, where=request.place(key), remedy=remedy)
@@ -159,7 +152,7 @@ def _changed_tag(location: Sequence[str | int], request: Request) -> tuple[str, 
     group = str(location[0])
     field = request.settings_type.model_fields.get(group)
     name = field.discriminator if field else None
-    if not isinstance(name, str) or len(location) < 2 or request.content(group).get(name) == location[1]:
+    if not isinstance(name, str) or len(location) < 2 or request.tree[group].get(name) == location[1]:
         return None
     key, tag = f"{group}.{name}", str(location[1])
     fitting = [option for option in request.options(group) if request.option(group, option).get(name) == tag]
@@ -183,18 +176,16 @@ def _check_choice(override: Override, request: Request) -> None:
         return
     if choice not in options:
         near = _nearest(choice, options)
-        raise InputError(
-            f"{group}={choice} does not exist",
-            where=f"setting {group} (command line)",
-            remedy=(f"did you mean {group}={near}? " if near else "")
-            + f"{request.config_dir.name}/{group}/ has {', '.join(options)}",
-        )
+        question = f"did you mean {group}={near}? " if near else ""
+        remedy = f"{question}{request.config_dir.name}/{group}/ has {', '.join(options)}"
+        raise _refusal(group, f"{group}={choice} does not exist", remedy)
     if override.is_add() and group in request.choices:
-        raise InputError(
-            f"{group} is a choice that always stands, it cannot be added",
-            where=f"setting {group} (command line)",
-            remedy=f"write {group}={choice}",
-        )
+        what = f"{group} is a choice that always stands, it cannot be added"
+        raise _refusal(group, what, f"write {group}={choice}")
+
+
+def _refusal(key: str, what: str, remedy: str) -> InputError:
+    return InputError(what, where=f"setting {key} (command line)", remedy=remedy)
 
 
 def _unknown_key(key: str, request: Request) -> tuple[str, str]:
@@ -210,20 +201,20 @@ def _unknown_key(key: str, request: Request) -> tuple[str, str]:
     parent = request.parent(key)
     if parent and group not in request.settings_type.model_fields:
         return what, f"{group} only chooses a file: write {group}={'|'.join(request.options(group))}"
-    if parent and not isinstance(request.content(parent), dict):
+    if parent and not isinstance(request.tree[parent], dict):
         return what, f"{parent} is one value, not a section: write {parent}=VALUE"
     return what, _suggestion(key, request)
 
 
 def _suggestion(key: str, request: Request) -> str:
     """The nearest valid key: beside the one typed, then by its last name anywhere, else all that stand beside it."""
-    if (renamed := _RENAMED.get(key.partition("[")[0])) and request.exists(renamed):
+    if (renamed := _RENAMED.get(key.partition("[")[0])) and renamed in request.tree:
         return f"it is called {renamed} now"
     parent = request.parent(key)
     misspelt, _, rest = key.removeprefix(parent).removeprefix(".").partition(".")
-    beside = [f"{parent}.{name}" for name in request.content(parent)] if parent else request.top_level
+    beside = [f"{parent}.{name}" for name in request.tree[parent]] if parent else request.top_level
     near = _nearest(misspelt, beside)
-    if near and rest and request.exists(f"{near}.{rest}"):
+    if near and rest and f"{near}.{rest}" in request.tree:
         near = f"{near}.{rest}"
     elif rest or not near:
         near = _nearest(key, request.keys, cutoff=0.75) or near

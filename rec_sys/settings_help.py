@@ -8,9 +8,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from rec_sys.settings_defaults import sections_in
 from rec_sys.settings_errors import check_overrides, describe_values, tags
-from rec_sys.settings_request import Request
+from rec_sys.settings_request import Request, sections_in
 
 _WIDTH: Final = 120
 _INDENT: Final = " " * 6
@@ -49,7 +48,9 @@ def _groups(request: Request) -> Iterator[str]:
 def _settings(request: Request) -> Iterator[str]:
     for key, field, value in settings_of(request.settings_type, request.composed):
         if isinstance(value, dict):
-            yield f"\n  {key}: {_purpose(field, value)}"
+            kind = _kind(field, value)
+            purpose = (kind.__doc__ or "").partition("\n")[0] if kind else ""
+            yield f"\n  {key}: {purpose}"
             continue
         takes = describe_values(field)
         given = "VALUE" if value == "???" else value if isinstance(value, str) else json.dumps(value)
@@ -81,8 +82,3 @@ def _kind(field: FieldInfo, content: Any) -> type[BaseModel] | None:
     if isinstance(tag, str):
         kinds = [kind for kind in kinds if content.get(tag) in tags(kind, field)]
     return kinds[0] if kinds else None
-
-
-def _purpose(field: FieldInfo, content: dict[str, Any]) -> str:
-    kind = _kind(field, content)
-    return (kind.__doc__ or "").partition("\n")[0] if kind else ""

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel
-
-from rec_sys.settings_defaults import default_tree, sections_in, store_defaults
+from pydantic_core import to_jsonable_python
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Request:
         kinds = list(sections_in(field.annotation)) if field else []
         if len(kinds) < 2 or not any(key.partition(".")[0] in kind.model_fields for kind in kinds):
             return []
-        return [option for option in self.options(group) if has_key(self.option(group, option), key)]
+        return [option for option in self.options(group) if key in by_dotted_key(self.option(group, option))]
 
     def file(self, name: str) -> dict[str, Any]:
         """What is written in one file of config/, given without its ending, and nothing that it starts from."""
@@ -80,40 +80,24 @@ class Request:
         first = next((line for line in lines if not line.startswith("# @package")), "")
         return first.removeprefix("# ") if first.startswith("# ") else ""
 
-    def content(self, key: str) -> Any:
-        """What stands at a dotted key under the chosen files: a section's keys, or a bare value.
-
-        Raises:
-            KeyError: Nothing stands there.
-        """
-        found: Any = {name: self.composed.get(name, {}) for name in self.top_level}
-        for part in key.split("."):
-            if not isinstance(found, dict):
-                raise KeyError(key)
-            found = found[part]
-        return found
-
-    def exists(self, key: str) -> bool:
-        """Whether a dotted key is one of the settings under the chosen files."""
-        try:
-            self.content(key)
-        except KeyError:
-            return False
-        return True
+    @cached_property
+    def tree(self) -> dict[str, Any]:
+        """What stands at every dotted key under the chosen files: a section's content, or a bare value."""
+        return by_dotted_key({name: self.composed.get(name, {}) for name in self.top_level})
 
     def parent(self, key: str) -> str:
         """The nearest existing key above a key that does not exist; empty at the top level."""
-        while key and not self.exists(key):
+        while key and key not in self.tree:
             key = key.rpartition(".")[0]
         return key
 
     @cached_property
     def keys(self) -> list[str]:
         """Every dotted key below the top level: those of the chosen files first, then those of other choices."""
-        chosen = [key for name in self.top_level for key in dotted_keys(self.content(name), name)]
+        chosen = [key for key in self.tree if "." in key]
         kinds = {name: list(sections_in(field.annotation)) for name, field in self.settings_type.model_fields.items()}
         others = [(name, kind) for name, found in kinds.items() if len(found) > 1 for kind in found]
-        return chosen + [key for name, kind in others for key in dotted_keys(default_tree(kind), name)]
+        return chosen + [key for name, kind in others for key in by_dotted_key(default_tree(kind), f"{name}.")]
 
     def typed(self, key: str) -> bool:
         """Whether the command line names this key or one below it."""
@@ -122,16 +106,15 @@ class Request:
 
     def experiment(self, key: str) -> str | None:
         """The choice, such as `experiment=quick`, whose file writes this key into another section."""
-        guests = [(group, choice) for group, choice in self.choices.items() if group not in self._sections]
-        writers = [f"{group}={choice}" for group, choice in guests if has_key(self.file(f"{group}/{choice}"), key)]
-        return next(iter(writers), None)
+        guests = (item for item in self.choices.items() if item[0] not in self.settings_type.model_fields)
+        return next(("=".join(item) for item in guests if key in by_dotted_key(self.file("/".join(item)))), None)
 
     def home(self, key: str) -> str:
         """The path of the file that gives a key its value, or in which it would stand."""
         group = key.partition(".")[0]
         if experiment := self.experiment(key):
             file = experiment.replace("=", "/")
-        elif group in self.choices and group in self._sections:
+        elif group in self.choices and group in self.settings_type.model_fields:
             file = f"{group}/{self.choices[group]}"
         else:
             file = next((name for name in self._primaries(self.config_name) if group in self.file(name)), "")
@@ -141,10 +124,6 @@ class Request:
         """Where to look for a key: on the command line or in its file."""
         bare = key.partition("[")[0]
         return f"setting {key} ({'command line; its file is ' if self.typed(bare) else ''}{self.home(bare)})"
-
-    @property
-    def _sections(self) -> set[str]:
-        return set(self.settings_type.model_fields)
 
     def _primaries(self, name: str) -> Iterator[str]:
         """The command's own file, then those it builds on."""
@@ -159,18 +138,47 @@ def _plain(config: Any) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
 
 
-def has_key(tree: Any, key: str) -> bool:
-    """Whether a dotted key stands in a YAML file's content."""
-    for part in key.split("."):
-        if not isinstance(tree, dict) or part not in tree:
-            return False
-        tree = tree[part]
-    return True
+def by_dotted_key(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested mapping by dotted keys: each section, followed by what stands in it."""
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        found[f"{prefix}{name}"] = value
+        if isinstance(value, dict):
+            found |= by_dotted_key(value, f"{prefix}{name}.")
+    return found
 
 
-def dotted_keys(tree: Any, prefix: str) -> Iterator[str]:
-    """Every dotted key below a YAML file's content, each beginning with `prefix` and a dot."""
-    if isinstance(tree, dict):
-        for name, value in tree.items():
-            yield f"{prefix}.{name}"
-            yield from dotted_keys(value, f"{prefix}.{name}")
+def store_defaults(settings_type: type[BaseModel]) -> None:
+    """Registers what the files of a command start from, each under the name of its type.
+
+    The command's own type is a node at the top level of config/. A group whose section has several kinds, such as
+    `data`, has a node for each kind beside its files.
+    """
+    store = ConfigStore.instance()
+    for base in settings_type.__mro__:  # a command that builds on another one's file starts from its node too
+        if issubclass(base, BaseModel) and base.model_fields:
+            store.store(name=base.__name__, node=default_tree(base))
+    for group, field in settings_type.model_fields.items():
+        kinds = list(sections_in(field.annotation))
+        for kind in kinds if len(kinds) > 1 else ():
+            store.store(group=group, name=kind.__name__, node=default_tree(kind))
+
+
+def default_tree(section: type[BaseModel]) -> dict[str, Any]:
+    """The defaults of a section and of those below it, as YAML has them; what must be given is left out."""
+    tree: dict[str, Any] = {}
+    for name, field in section.model_fields.items():
+        kinds = list(sections_in(field.annotation))
+        if not field.is_required():
+            tree[name] = to_jsonable_python(field.get_default(call_default_factory=True))
+        elif len(kinds) == 1 and field.annotation is kinds[0]:
+            tree[name] = default_tree(kinds[0])
+    return tree
+
+
+def sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The sections that a field's type names."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from sections_in(argument)

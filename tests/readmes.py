@@ -26,7 +26,7 @@ from rec_sys.inference.contract import parse
 from rec_sys.serving.application import create_application
 from rec_sys.serving.questions import SimilarQuestion
 from rec_sys.settings import Section, ServingSettings
-from rec_sys.settings_defaults import sections_in
+from rec_sys.settings_request import sections_in
 from tests.compose_files import COMPOSE, compose
 from tests.scripted_recommender import KNOWN_USER, ScriptedRecommender
 

@@ -66,22 +66,17 @@ class ReviewAttention(nn.Module):
         dim: Width of sources, edge features, destinations and output.
         num_heads: Attention heads; must divide `dim`.
         convolution: Which of PyG's convolutions.
-        dropout: Share of attention weights dropped in training.
     """
 
-    def __init__(
-        self, dim: int, num_heads: int, convolution: Literal["transformer_conv", "gat"], dropout: float = 0.0
-    ) -> None:
+    def __init__(self, dim: int, num_heads: int, convolution: Literal["transformer_conv", "gat"]) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.convolution: TransformerConv | GATv2Conv
         if convolution == "transformer_conv":
-            self.convolution = TransformerConv(
-                (dim, dim), dim // num_heads, num_heads, edge_dim=dim, dropout=dropout, root_weight=False
-            )
+            self.convolution = TransformerConv((dim, dim), dim // num_heads, num_heads, edge_dim=dim, root_weight=False)
         else:
             self.convolution = GATv2Conv(
-                (dim, dim), dim // num_heads, num_heads, edge_dim=dim, dropout=dropout, add_self_loops=False, bias=False
+                (dim, dim), dim // num_heads, num_heads, edge_dim=dim, add_self_loops=False, bias=False
             )
 
     def forward(

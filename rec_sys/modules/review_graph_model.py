@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from rec_sys.graph.blocks import ProductBlock, Reviews, UserBlock
 from rec_sys.graph.rating_offsets import RatingOffsets
+from rec_sys.modules.neighbour_sum import NeighbourSum
 from rec_sys.modules.review_features import ReviewEncoder
 from rec_sys.modules.towers import ProductTower, UserTower
 from rec_sys.settings import GraphSettings, ModelSettings
@@ -59,19 +60,9 @@ class ReviewGraphModel(nn.Module):
 
     def encode_users(self, block: UserBlock) -> Tensor:
         """The hidden state of a user block's queries: float `[num_queries, dim]`."""
-        products, edges = block.products, block.edges
+        products = block.products
         inputs = self.product_tower.read_inputs(products.index, products.text, products.has_text)
-        hidden: Tensor = self.user_tower(
-            inputs,
-            block.product_of_edge,
-            self._encode_reviews(block.reviews),
-            edges.review,
-            edges.distance,
-            edges.age,
-            edges.row,
-            block.num_queries,
-            block.backwards,
-        )
+        hidden: Tensor = self.user_tower(inputs, self._encode_reviews(block.reviews), block)
         return hidden
 
     def encode_products(self, block: ProductBlock, hide_ids: Tensor | None = None) -> Tensor:
@@ -84,26 +75,15 @@ class ReviewGraphModel(nn.Module):
         Returns:
             float `[num_rows, dim]`.
         """
-        products, edges = block.products, block.edges
-        index = products.index
+        index = block.products.index
         if hide_ids is not None:
             index = index.masked_fill(hide_ids, self.product_tower.num_products)
         neighbours = None
         if block.hop is not None and self.settings.product_hop:
             near = block.hop.neighbours
             inputs = self.product_tower.read_inputs(near.index, near.text, near.has_text)
-            neighbours = self.product_tower.sum_neighbours(inputs, block.hop)
-        hidden: Tensor = self.product_tower(
-            index,
-            products.text,
-            products.has_text,
-            block.activity,
-            self._encode_reviews(block.reviews)[edges.review],
-            edges.distance,
-            edges.age,
-            edges.row,
-            neighbours,
-        )
+            neighbours = NeighbourSum.apply(inputs, block.hop)
+        hidden: Tensor = self.product_tower(index, self._encode_reviews(block.reviews), block, neighbours)
         return hidden
 
     def _encode_reviews(self, reviews: Reviews) -> Tensor:

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rec_sys.graph.blocks import NUM_ACTIVITIES, Hop
-from rec_sys.modules.neighbour_sum import NeighbourSum
+from rec_sys.graph.blocks import NUM_ACTIVITIES, ProductBlock, UserBlock
 from rec_sys.modules.review_attention import EdgeTerm, ReviewAttention
 from rec_sys.modules.review_features import PlaceEncoder, TextProjection
 from rec_sys.settings import GraphSettings, ModelSettings
@@ -56,54 +55,38 @@ class UserTower(nn.Module):
         self.backwards = nn.Parameter(torch.zeros(model.dim))
         self.rating_head = nn.Linear(model.dim, model.dim, bias=False)
 
-    def forward(
-        self,
-        product_inputs: Tensor,
-        product_of_edge: Tensor,
-        reviews: Tensor,
-        review_of_edge: Tensor,
-        distance: Tensor,
-        age: Tensor,
-        query_of_edge: Tensor,
-        num_queries: int,
-        backwards: bool = False,
-    ) -> Tensor:
-        """The hidden user state over an edge list.
+    def forward(self, product_inputs: Tensor, reviews: Tensor, block: UserBlock) -> Tensor:
+        """The hidden user state over a block's edges.
 
         Args:
-            product_inputs: float `[num_products, dim]`.
-            product_of_edge: int64 `[num_edges]`.
-            reviews: float `[num_reviews, dim]`, encoded reviews.
-            review_of_edge: int64 `[num_edges]`.
-            distance: int64 `[num_edges]`, newer reviews of the same query; 0 = the newest.
-            age: float `[num_edges]`, days.
-            query_of_edge: int64 `[num_edges]`, ascending.
-            num_queries: Number of users asked for.
-            backwards: The edges come from the future of the question; for training alone.
+            product_inputs: float `[num_products, dim]`, what the block's products say.
+            reviews: float `[num_reviews, dim]`, the block's reviews, encoded.
+            block: The histories.
 
         Returns:
             float `[num_queries, dim]`, not normalised.
         """
+        distance, age, query_of_edge = block.edges.distance, block.edges.age, block.edges.row
         source = self.dropout(product_inputs)
         reviews = self.dropout(reviews)
         if self.attention.shares_parts:
-            terms = [EdgeTerm(reviews, review_of_edge), EdgeTerm(self.place.distance.weight, distance)]
+            terms = [EdgeTerm(reviews, block.edges.review), EdgeTerm(self.place.distance.weight, distance)]
             if bool((age >= 0).any()):
                 terms.append(EdgeTerm(self.place.age.weight.T, amount=self.place.describe_age(age)))
             attended = self.attention.attend_by_terms(
-                self.query, EdgeTerm(source, product_of_edge), terms, query_of_edge, num_queries
+                self.query, EdgeTerm(source, block.product_of_edge), terms, query_of_edge, block.num_queries
             )
         else:
-            edge = reviews[review_of_edge] + self.place(distance, age)
-            destination = self.query.expand(num_queries, -1)
-            attended = self.attention(source, product_of_edge, edge, destination, query_of_edge)
+            edge = reviews[block.edges.review] + self.place(distance, age)
+            destination = self.query.expand(block.num_queries, -1)
+            attended = self.attention(source, block.product_of_edge, edge, destination, query_of_edge)
         newest = distance == 0
         first_source = torch.zeros_like(attended).index_add(
-            0, query_of_edge[newest], source[product_of_edge[newest]].to(attended.dtype)
+            0, query_of_edge[newest], source[block.product_of_edge[newest]].to(attended.dtype)
         )
-        known = torch.zeros(num_queries, 1, device=attended.device, dtype=attended.dtype)
+        known = torch.zeros(block.num_queries, 1, device=attended.device, dtype=attended.dtype)
         known = known.index_fill(0, query_of_edge[newest], 1.0)
-        if backwards:
+        if block.backwards:
             attended = attended + self.backwards
         return self._finish(attended, first_source, known)
 
@@ -179,50 +162,30 @@ class ProductTower(nn.Module):
         inputs: Tensor = self.input_id(products) + self.input_text(text, has_text)
         return inputs
 
-    def forward(
-        self,
-        products: Tensor,
-        text: Tensor,
-        has_text: Tensor,
-        activity: Tensor,
-        reviews: Tensor,
-        distance: Tensor,
-        age: Tensor,
-        product_of_edge: Tensor,
-        neighbours: Tensor | None = None,
-    ) -> Tensor:
-        """The hidden product state over an edge list.
+    def forward(self, products: Tensor, reviews: Tensor, block: ProductBlock, neighbours: Tensor | None) -> Tensor:
+        """The hidden product state over a block's edges.
 
         Args:
-            products: int64 `[num_rows]`, `num_products` for one without a learned vector.
-            text: float `[num_rows, 384]`, MiniLM vectors of the products' texts.
-            has_text: float 0/1 `[num_rows]`.
-            activity: float `[num_rows, NUM_ACTIVITIES]`, see `ProductBlock`.
-            reviews: float `[num_edges, dim]`, encoded reviews.
-            distance: int64 `[num_edges]`, newer reviews of the same product.
-            age: float `[num_edges]`, days.
-            product_of_edge: int64 `[num_edges]`, row of `products`.
+            products: int64 `[num_rows]`, `num_products` for one to be seen without its learned vector.
+            reviews: float `[num_reviews, dim]`, the block's reviews, encoded.
+            block: The products with their reviews.
             neighbours: float `[num_rows, dim]`, weighted sums of the neighbours' inputs; None = there are none.
 
         Returns:
             float `[num_rows, dim]`, not normalised.
         """
-        described = self._describe(products, text, has_text, activity)
+        described = self._describe(products, block.products.text, block.products.has_text, block.activity)
         if neighbours is not None:
             # A product without a learned vector is placed as one that came later: it has followed nothing yet.
             trained = (products != self.num_products).to(neighbours.dtype)
             described = described + self.hop * trained.unsqueeze(-1) * neighbours
-        edge = self.dropout(reviews + self.place(distance, age))
-        source_of_edge = torch.zeros_like(product_of_edge)
+        edges = block.edges
+        edge = self.dropout(reviews[edges.review] + self.place(edges.distance, edges.age))
         if len(edge) == 0:
             return described
-        attended: Tensor = self.attention(self.source, source_of_edge, edge, described + self.query, product_of_edge)
+        source_of_edge = torch.zeros_like(edges.row)
+        attended: Tensor = self.attention(self.source, source_of_edge, edge, described + self.query, edges.row)
         return described + attended
-
-    def sum_neighbours(self, inputs: Tensor, hop: Hop) -> Tensor:
-        """What a product's neighbours say: float `[num_neighbours, dim]` -> float `[num_rows, dim]`."""
-        summed: Tensor = NeighbourSum.apply(inputs, hop)
-        return summed
 
     def read_densely(
         self,

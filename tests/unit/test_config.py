@@ -13,8 +13,7 @@ from pydantic import BaseModel
 
 from rec_sys.entry import CONFIG_DIR, compose_settings
 from rec_sys.settings import Section, Settings
-from rec_sys.settings_defaults import default_tree, sections_in
-from rec_sys.settings_request import Request, dotted_keys
+from rec_sys.settings_request import Request, by_dotted_key, default_tree, sections_in
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCE_FOLDERS = ("rec_sys", "triton_utils")
@@ -63,7 +62,7 @@ def given_values(config_name: str, group: str, option: str) -> list[str]:
                 yield f"{prefix}{name}={as_argument(value)}"
 
     sections = (name for name in asked.top_level if name in asked.choices and name in asked.settings_type.model_fields)
-    return [argument for name in sections for argument in leaves(asked.content(name), f"{name}.")]
+    return [argument for name in sections for argument in leaves(asked.tree[name], f"{name}.")]
 
 
 def as_argument(value: Any) -> str:
@@ -107,12 +106,12 @@ def differences(section: type[BaseModel], content: dict[str, Any], prefix: str) 
 def test_a_settings_file_has_exactly_the_keys_of_its_section(config_name: str, group: str, option: str) -> None:
     asked = request(config_name, f"{group}={option}")
     if group in asked.settings_type.model_fields:
-        content = asked.content(group)
+        content = asked.tree[group]
         section = section_type(asked.settings_type.model_fields[group].annotation, content)
         assert section, "no section has this file's reader"
         assert list(differences(section, content, group)) == []
     else:
-        written = set(dotted_keys(asked.file(f"{group}/{option}"), group))
+        written = set(by_dotted_key(asked.file(f"{group}/{option}"), f"{group}."))
         unknown = {key.removeprefix(f"{group}.") for key in written} - {*asked.keys, *asked.top_level}
         assert unknown == set()
 

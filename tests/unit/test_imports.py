@@ -19,7 +19,6 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("contracts", "ragged"),
     ("settings", "files", "console", "scoring", "processes", "bound_process"),
     ("progress",),
-    ("settings_defaults",),
     ("settings_request",),
     ("settings_errors",),
     ("settings_help",),
