@@ -59,11 +59,6 @@ def run_entry(run: Callable[[SettingsType], None], settings_type: type[SettingsT
     The exit code is 0 when it ends well, 2 after an `InputError` or a full disk (one message, no stack trace),
     1 after any other exception (its whole stack trace), 130 after an interrupt and 143 after SIGTERM. Both signals
     unwind the stack, so that context managers clean up.
-
-    Args:
-        run: The command.
-        settings_type: The pydantic type of its settings.
-        config_name: The file in config/ it starts from, without its ending.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # an error of Hydra's own comes here whole instead of ending the process
     codes: list[int] = []

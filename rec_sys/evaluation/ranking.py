@@ -40,11 +40,7 @@ class RankingResult:
 
 
 def evaluate_ranking(
-    score: Scorer,
-    queries: Queries,
-    num_products: int,
-    ks: Sequence[int] = (5, 10, 20),
-    query_batch: int = 1024,
+    score: Scorer, queries: Queries, num_products: int, ks: Sequence[int] = (5, 10, 20), query_batch: int = 1024
 ) -> RankingResult:
     """Ranks every product for every query.
 
@@ -80,15 +76,10 @@ def evaluate_ranking(
             raise ValueError(f"scores have shape {scores.shape}, expected {(len(rows), num_products)}")
         asked = slice(*np.searchsorted(target_queries, [start, start + len(rows)]))
         history = slice(*np.searchsorted(history_queries, [start, start + len(rows)]))
-        history_rows = history_queries[history] - start
-        unmasked[asked], masked[asked] = rank_targets(
-            scores,
-            target_queries[asked] - start,
-            target_products[asked],
-            history_rows,
-            queries.history_products[history],
-        )
-        lists[rows] = rank_products(scores, max(ks), history_rows, queries.history_products[history])
+        wanted = target_queries[asked] - start, target_products[asked]
+        reviewed = history_queries[history] - start, queries.history_products[history]
+        unmasked[asked], masked[asked] = rank_targets(scores, *wanted, *reviewed)
+        lists[rows] = rank_products(scores, max(ks), *reviewed)
 
     targets = pl.DataFrame(
         {"query": target_queries, "product_index": target_products, "rank": unmasked, "rank_masked": masked}
@@ -119,11 +110,7 @@ def metrics_of_targets(targets: pl.DataFrame, ks: Sequence[int]) -> pl.DataFrame
 
 
 def summarise(
-    per_query: pl.DataFrame,
-    lists: npt.NDArray[np.int32],
-    num_products: int,
-    ks: Sequence[int],
-    targets: pl.DataFrame,
+    per_query: pl.DataFrame, lists: npt.NDArray[np.int32], num_products: int, ks: Sequence[int], targets: pl.DataFrame
 ) -> RankingResult:
     """Means and standard errors of what was found query by query; the arguments are as in `RankingResult`."""
     names = per_query.columns[2:]

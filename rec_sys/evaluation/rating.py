@@ -6,13 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 POSITIVE_ABOVE: Final = 3.0  # stars; four and five count as liked
-LOWEST_STARS: Final = 1.0
-HIGHEST_STARS: Final = 5.0
 
 
-def rating_metrics(
-    predicted: npt.NDArray[np.floating], stars: npt.NDArray[np.floating], *, clip: bool = False
-) -> dict[str, float]:
+def rating_metrics(predicted: npt.NDArray[np.floating], stars: npt.NDArray[np.floating]) -> dict[str, float]:
     """Errors in stars, and how well predictions tell liked (more than 3 stars) from not liked.
 
     Most reviews are positive, so "always positive" has a high F1 and accuracy: read them beside AUC and balanced
@@ -30,7 +26,6 @@ def rating_metrics(
     Args:
         predicted: `[num_reviews]` stars, not bound to 1 to 5; above 3 means "predicted as liked".
         stars: `[num_reviews]` the stars given.
-        clip: Move predictions into 1 to 5 before `mae` and `rmse`. Off by default: a score is judged as it is.
 
     Returns:
         `mae`, `rmse`, `accuracy`, and where the stars allow it `f1`, `auc`, `balanced_accuracy`.
@@ -45,10 +40,9 @@ def rating_metrics(
     if not (np.isfinite(predicted).all() and np.isfinite(stars).all()):
         raise ValueError("predictions and stars must be finite: leave out reviews without a rating")
     liked, predicted_liked = stars > POSITIVE_ABOVE, predicted > POSITIVE_ABOVE
-    estimate = np.clip(predicted, LOWEST_STARS, HIGHEST_STARS) if clip else predicted
     measured = {
-        "mae": metrics.mean_absolute_error(stars, estimate),
-        "rmse": metrics.root_mean_squared_error(stars, estimate),
+        "mae": metrics.mean_absolute_error(stars, predicted),
+        "rmse": metrics.root_mean_squared_error(stars, predicted),
         "accuracy": metrics.accuracy_score(liked, predicted_liked),
     }
     missing = explain_missing_metrics(stars)

@@ -18,13 +18,7 @@ SHOWN: Final = ("recall", "ndcg")
 def by_history_length(
     per_query: pl.DataFrame, lengths: npt.NDArray[np.integer], k: int
 ) -> list[dict[str, float | str]]:
-    """The figures of queries whose histories are equally long.
-
-    Args:
-        per_query: One row a query with its metrics, as in `RankingResult`.
-        lengths: `[num_queries]`, reviews in the history.
-        k: Length of the lists.
-    """
+    """The figures of queries whose histories are equally long: `lengths` `[num_queries]` counts their reviews."""
     names = [f"{name}_at_{k}{suffix}" for name in SHOWN for suffix in ("", "_masked")]
     band = np.searchsorted(HISTORY_BOUNDS, lengths, side="right") - 1
     return [
@@ -37,13 +31,7 @@ def by_history_length(
 def by_product_popularity(
     targets: pl.DataFrame, train_counts: npt.NDArray[np.integer], k: int
 ) -> list[dict[str, float | str]]:
-    """The figures of targets that are equally popular; a query counts in every band that a target of it is in.
-
-    Args:
-        targets: As in `RankingResult`.
-        train_counts: `[num_products]`, reviews of each product in the train split.
-        k: Length of the lists.
-    """
+    """The figures of targets that are equally popular; a query counts in every band that a target of it is in."""
     reviews = train_counts[targets["product_index"].to_numpy()]
     band = np.searchsorted(POPULARITY_BOUNDS, reviews, side="right") - 1
     return [

@@ -22,13 +22,6 @@ def build_graph(
 ) -> tuple[ReviewGraph, str]:
     """The graph of a data set, built once and opened from disk afterwards.
 
-    Args:
-        dataset: The prepared data set.
-        settings: How reviews of one moment are ordered.
-        text: Where text vectors come from.
-        seed: Seeds the order of reviews of one moment.
-        output_dir: Text vectors are kept in `text` below it.
-
     Returns:
         The graph and the id of the text encoder behind its vectors.
 

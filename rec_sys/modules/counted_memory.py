@@ -46,14 +46,7 @@ class KnownReviews:
 
 
 def count_memory(reviews: KnownReviews, num_users: int, num_products: int, settings: MemorySettings) -> CoReviewMemory:
-    """Counts, sharpens and keeps the strongest weights of each product.
-
-    Args:
-        reviews: What is known.
-        num_users: Number of users.
-        num_products: Size of the catalogue.
-        settings: The memory's settings.
-    """
+    """Counts, sharpens and keeps the strongest weights of each product."""
     counts = _count_pairs(reviews, num_users, num_products, settings).tocoo()
     reviewed = np.bincount(reviews.product_index, minlength=num_products)
     weights = counts.data * np.maximum(reviewed, 1)[counts.row] ** -settings.product_power

@@ -60,12 +60,6 @@ class Question:
 def publish_bundle(bundle: Bundle, export: ExportSettings, triton: TritonSettings, text_dir: Path) -> list[Published]:
     """Publishes both towers and, where the bundle's texts have an encoder, the text encoder.
 
-    Args:
-        bundle: What training handed on.
-        export: How it is published.
-        triton: Whose repository, and how a server is started for the check.
-        text_dir: Where exported text encoders are kept.
-
     Raises:
         InputError: A part is missing, does not fit, or differs from torch; the repository is left as it was.
     """

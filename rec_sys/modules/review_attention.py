@@ -60,13 +60,7 @@ def sum_terms(terms: list[tuple[EdgeTerm, Tensor]], weights: Tensor, offsets: Te
 
 
 class ReviewAttention(nn.Module):
-    """Attention of destination nodes over their reviews.
-
-    Args:
-        dim: Width of sources, edge features, destinations and output.
-        num_heads: Attention heads; must divide `dim`.
-        convolution: Which of PyG's convolutions.
-    """
+    """Attention of destination nodes over their reviews; `num_heads` must divide `dim`, the width of all vectors."""
 
     def __init__(self, dim: int, num_heads: int, convolution: Literal["transformer_conv", "gat"]) -> None:
         super().__init__()

@@ -15,9 +15,6 @@ class TextProjection(nn.Module):
 
     MiniLM's vectors of one domain share a large common part and have unit length over 384 dimensions, so they are
     centred and scaled to unit variance by statistics of the train split (`fit_statistics`) first.
-
-    Args:
-        dim: Output width.
     """
 
     mean: Tensor
@@ -48,11 +45,7 @@ class TextProjection(nn.Module):
 
 
 class ReviewEncoder(nn.Module):
-    """What was written and how many stars were given, as one vector a review.
-
-    Args:
-        dim: Output width.
-    """
+    """What was written and how many stars were given, as one vector a review."""
 
     stars: Tensor
 
@@ -84,10 +77,6 @@ class PlaceEncoder(nn.Module):
     """Where a review stands as seen from the question: how many newer ones there are, and how old it is.
 
     With a learned query, a vector added to keys is a learned bias a head for that place.
-
-    Args:
-        dim: Output width.
-        limit: Most reviews that are attended over.
     """
 
     def __init__(self, dim: int, limit: int) -> None:

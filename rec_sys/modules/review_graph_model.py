@@ -18,13 +18,7 @@ _MOST_SCALE: Final = math.log(100)  # of a cosine; a learned temperature stays a
 
 
 class ReviewGraphModel(nn.Module):
-    """User and product vectors from reviews.
-
-    Args:
-        num_products: Size of the catalogue.
-        model: The model's settings.
-        graph: The graph's settings.
-    """
+    """User and product vectors from reviews."""
 
     rating_mean: Tensor
     product_offset: Tensor

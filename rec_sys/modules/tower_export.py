@@ -42,11 +42,7 @@ OUTPUTS: Final[dict[str, tuple[str, ...]]] = {
 
 
 class UserTowerExport(nn.Module):
-    """From raw review features to the user vector and each review's weight.
-
-    Args:
-        model: The trained model.
-    """
+    """From raw review features to the user vector and each review's weight."""
 
     def __init__(self, model: ReviewGraphModel) -> None:
         super().__init__()
@@ -117,23 +113,13 @@ def number_reviews(mask: Tensor, reads: int) -> tuple[Tensor, Tensor]:
 
 
 def export_modules(model: ReviewGraphModel, product_reviews: int) -> dict[str, nn.Module]:
-    """What is exported of a trained model, by its file's name in a bundle.
-
-    Args:
-        model: The trained model; it is put into evaluation mode and on the CPU.
-        product_reviews: Reviews of a product that training read.
-    """
+    """What is exported of a model, by its file's name in a bundle; the model is put on the CPU, in evaluation mode."""
     model = model.eval().cpu()
     return {TowerFile.USER: UserTowerExport(model), TowerFile.PRODUCT: ProductTowerExport(model, product_reviews)}
 
 
 def export_towers(model: ReviewGraphModel, user_reviews: int, product_reviews: int) -> dict[str, bytes]:
-    """Both towers as ONNX.
-
-    Args:
-        model: The trained model; it is put into evaluation mode and used on the CPU.
-        user_reviews: Reviews of a user that training read.
-        product_reviews: Reviews of a product that training read.
+    """Both towers as ONNX; `user_reviews` and `product_reviews` are how many reviews of each training read.
 
     Returns:
         The ONNX models by their file names in a bundle.

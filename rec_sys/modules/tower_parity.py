@@ -50,13 +50,7 @@ def parity_cases(lengths: Iterable[int]) -> Iterator[ParityCase]:
 
 
 def example_inputs(names: Iterable[str], case: ParityCase, dim: int) -> Arrays:
-    """Random inputs of a tower: float32 arrays by their names, with missing ratings and padding.
-
-    Args:
-        names: Its inputs, in their order; see `TowerTensor`.
-        case: What the request is like.
-        dim: Width of the vectors.
-    """
+    """Random inputs of a tower: float32 arrays by their names, with missing ratings and padding."""
     batch, length = case.batch, case.length
     random = np.random.default_rng(batch * 1000 + length)
     count = random.integers(0, length + 1, size=batch)

@@ -15,12 +15,7 @@ from rec_sys.settings import GraphSettings, ModelSettings
 
 
 class FeedForward(nn.Module):
-    """Pre-norm residual block, four times as wide inside (Xiong et al. 2020).
-
-    Args:
-        dim: Width.
-        dropout: Share of the inner activations dropped in training.
-    """
+    """Pre-norm residual block, four times as wide inside (Xiong et al. 2020)."""
 
     def __init__(self, dim: int, dropout: float) -> None:
         super().__init__()
@@ -35,12 +30,7 @@ class FeedForward(nn.Module):
 
 
 class UserTower(nn.Module):
-    """Reads a user's newest reviews with one learned query a head.
-
-    Args:
-        model: The model's settings.
-        graph: The graph's settings; `user_reviews` is the longest history.
-    """
+    """Reads a user's newest reviews with one learned query a head."""
 
     def __init__(self, model: ModelSettings, graph: GraphSettings) -> None:
         super().__init__()

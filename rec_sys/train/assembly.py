@@ -77,29 +77,14 @@ def fit_co_review(graph: ReviewGraph, split: Split, settings: Settings, l2: floa
             text_vectors=graph.text_vectors,
         )
         return count_memory(reviews, columns.num_users, columns.num_products, settings.model.co_review)
-    return fit_memory(
-        columns.user_index[edges],
-        columns.product_index[edges],
-        columns.num_users,
-        columns.num_products,
-        settings.model.co_review,
-        l2,
-    )
+    reviewed = columns.user_index[edges], columns.product_index[edges]
+    return fit_memory(*reviewed, columns.num_users, columns.num_products, settings.model.co_review, l2)
 
 
 def tune_co_review(
-    model: ReviewGraphModel,
-    builder: BlockBuilder,
-    split: Split,
-    settings: Settings,
+    model: ReviewGraphModel, builder: BlockBuilder, split: Split, settings: Settings
 ) -> tuple[MemoryTerm, float] | None:
-    """Fits memories on the train split and lets the validation split choose one and its weight.
-
-    Args:
-        model: The trained towers.
-        builder: Sees the validation split's history.
-        split: The split.
-        settings: All settings.
+    """Fits memories on the train split and lets the validation split, whose history the builder sees, choose.
 
     Returns:
         The memory's term of the score and its ridge strength; None where the model has no memory.

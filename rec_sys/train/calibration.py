@@ -4,7 +4,7 @@ The share is of the personal part of a predicted rating: what training has seen 
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -47,31 +47,22 @@ def choose_memory_term(
         The ridge strength, its term with the weight chosen, and the mean NDCG@10 of every choice by `l2/weight`.
     """
     totals = {(l2, weight): 0.0 for l2 in terms for weight in weights}
-    for rows in _batches(len(queries), query_batch):
+    for start in range(0, len(queries), query_batch):
+        rows = np.arange(start, min(start + query_batch, len(queries)))
         logits = tower(rows)
         target_offsets, targets = ragged.take_rows(queries.target_offsets, rows)
         history_offsets, history = ragged.take_rows(queries.history_offsets, rows)
-        target_rows, history_rows = ragged.row_of_entries(target_offsets), ragged.row_of_entries(history_offsets)
+        asked = ragged.row_of_entries(target_offsets), queries.target_products[targets]
+        reviewed = ragged.row_of_entries(history_offsets), queries.history_products[history]
         for l2, term in terms.items():
             remembered = term.unweighted(queries, rows)
             for weight in weights:
-                _, masked = rank_targets(
-                    logits + np.float32(weight) * remembered,
-                    target_rows,
-                    queries.target_products[targets],
-                    history_rows,
-                    queries.history_products[history],
-                )
+                _, masked = rank_targets(logits + np.float32(weight) * remembered, *asked, *reviewed)
                 totals[l2, weight] += float(ndcg(masked, target_offsets, k=10).sum())
     (l2, weight), _ = max(totals.items(), key=lambda item: (item[1], -item[0][1]))
     figures = {f"{key[0]:g}/{key[1]:g}": total / len(queries) for key, total in totals.items()}
     formula = terms[l2].formula.model_copy(update={"memory_weight": weight})
     return l2, replace(terms[l2], formula=formula), figures
-
-
-def _batches(count: int, size: int) -> Iterator[npt.NDArray[np.int64]]:
-    for start in range(0, count, size):
-        yield np.arange(start, min(start + size, count))
 
 
 def choose_rating_share(model: ReviewGraphModel, builder: BlockBuilder, queries: Queries, query_batch: int) -> float:

@@ -18,11 +18,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class EpochReport(Callback):
-    """Tells the user and the tracker what each epoch reached.
-
-    Args:
-        tracker: The run's tracker.
-    """
+    """Tells the user and the tracker what each epoch reached."""
 
     def __init__(self, tracker: Tracker) -> None:
         self.tracker = tracker
@@ -50,19 +46,11 @@ def limit_threads(settings: TrainerSettings) -> None:
         torch.set_num_threads(settings.num_threads)
 
 
-def fit(
-    learner: ReviewGraphLearner,
-    checkpoints: Path,
-    tracker: Tracker,
-    epochs: int | None = None,
-) -> bool:
+def fit(learner: ReviewGraphLearner, checkpoints: Path, tracker: Tracker, epochs: int | None = None) -> bool:
     """Trains, and leaves the wanted weights in the learner's model; goes on from a checkpoint where there is one.
 
-    Args:
-        learner: The learner.
-        checkpoints: Folder of the run's checkpoints.
-        tracker: The run's tracker.
-        epochs: Train for just as many and keep the last; None = until validation stops getting better, keep the best.
+    With `epochs` it trains for just as many and keeps the last; else until validation stops getting better, and keeps
+    the best.
 
     Returns:
         Whether this is the process that writes the results.

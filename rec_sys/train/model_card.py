@@ -27,16 +27,7 @@ def write_card(
     run_name: str,
     text_encoder: str,
 ) -> str:
-    """The card as Markdown.
-
-    Args:
-        summary: The data.
-        metrics: As in `metrics.json`.
-        settings: All settings of the run, which the card lists.
-        memory_term: The co-review memory that ranks beside the towers; None = the towers rank alone.
-        run_name: Names the run.
-        text_encoder: Id of the text encoder.
-    """
+    """The card as Markdown, of figures as in `metrics.json`; without a memory term the towers rank alone."""
     parts = [
         f"# {run_name}",
         "Recommends products from reviews and predicts how many stars a review will give. Two towers over the graph of"
@@ -57,16 +48,13 @@ def write_card(
 
 
 def _describe_data(summary: DatasetSummary, text_encoder: str) -> list[str]:
-    lacks = [
-        name
-        for name, there in {
-            "times (an order instead)": summary.has_time,
-            "stars": summary.has_rating,
-            "texts of reviews": summary.has_text,
-            "texts of products": summary.has_product_text,
-        }.items()
-        if not there
-    ]
+    parts = {
+        "times (an order instead)": summary.has_time,
+        "stars": summary.has_rating,
+        "texts of reviews": summary.has_text,
+        "texts of products": summary.has_product_text,
+    }
+    lacks = [name for name, there in parts.items() if not there]
     return [
         f"{summary.name}: {summary.num_reviews:,} reviews, {summary.num_users:,} users,"
         f" {summary.num_products:,} products; {summary.duplicates_merged:,} duplicates were merged and"
@@ -102,9 +90,7 @@ def _table(metrics: Mapping[str, Any], keys: tuple[str, ...], title: str) -> str
         name: figures for name, figures in metrics["baselines"].items() if any(key in figures for key in shown)
     }
     columns = {"test": metrics["test"], **baselines, "validation": metrics["validation"]}
-    heads = ["", *("**this model**, test" if name == "test" else name for name in columns)]
-    if "validation" in columns:
-        heads[-1] = "this model, validation"
+    heads = ["", "**this model**, test", *baselines, "this model, validation"]
     lines = [title, "", f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for key in shown:
         cells = []

@@ -268,5 +268,5 @@ def _draw_bars(
     axes.bar_label(drawn, [f"{height:.3f}".removeprefix("0") for height in heights], padding=2, color=INK, fontsize=8)
 
 
-def _cut(name: str, length: int = 28) -> str:
-    return name if len(name) <= length else name[: length - 1].rstrip() + "…"
+def _cut(name: str) -> str:
+    return name if len(name) <= 28 else name[:27].rstrip() + "…"

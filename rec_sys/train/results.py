@@ -17,7 +17,7 @@ from rec_sys.baselines.settings import NoSettings
 from rec_sys.bundle import BundleContents, write_bundle
 from rec_sys.contracts import HistoryColumn, ProductVector, ReviewColumn
 from rec_sys.data.dataset import PreparedDataset, embedded_review_text
-from rec_sys.data.splits import Queries, Split
+from rec_sys.data.splits import Split
 from rec_sys.evaluation.model_scorer import SplitResult, encode_catalogue
 from rec_sys.evaluation.ranking import evaluate_ranking
 from rec_sys.evaluation.rating import rating_metrics
@@ -59,21 +59,17 @@ def measure_baselines(
     baselines = {POPULAR: ranking.metrics}
     stars = np.asarray(columns.rating[train])
     rated = ~np.isnan(stars)
-    asked_user, asked_product, given = _rated_targets(graph, split.test)
+    asked = split.test.target_edges[~np.isnan(columns.rating[split.test.target_edges])]
+    given = np.asarray(columns.rating[asked])
     if rated.any() and len(given):
         for kind in RATING_BASELINES:
             baseline = RatingBaseline(kind).fit(
                 columns.user_index[train][rated], product[rated], stars[rated], columns.num_users, columns.num_products
             )
-            baselines[baseline.name] = rating_metrics(baseline.predict(asked_user, asked_product), given)
+            baselines[baseline.name] = rating_metrics(
+                baseline.predict(columns.user_index[asked], columns.product_index[asked]), given
+            )
     return baselines, {POPULAR: ranking.standard_error}
-
-
-def _rated_targets(graph: ReviewGraph, queries: Queries) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    edges = queries.target_edges
-    stars = np.asarray(graph.interactions.rating[edges])
-    rated = ~np.isnan(stars)
-    return graph.interactions.user_index[edges][rated], graph.interactions.product_index[edges][rated], stars[rated]
 
 
 def gather_metrics(

@@ -34,10 +34,8 @@ def test_equal_predictions_tell_nothing_apart() -> None:
     assert measured["accuracy"] == 0.75
 
 
-def test_predictions_are_clipped_only_on_demand() -> None:
-    predicted, stars = floats(7, 0), floats(5, 1)
-    assert rating_metrics(predicted, stars)["mae"] == pytest.approx(1.5)
-    assert rating_metrics(predicted, stars, clip=True)["mae"] == 0
+def test_predictions_beyond_the_stars_are_judged_as_they_are() -> None:
+    assert rating_metrics(floats(7, 0), floats(5, 1))["mae"] == pytest.approx(1.5)
 
 
 def test_metrics_that_one_class_cannot_support_are_left_out_with_the_reason() -> None:
