@@ -121,28 +121,18 @@ def write_bundle(folder: Path, contents: BundleContents) -> BundleManifest:
             (building / BundleFile.PICTURES / picture.name).write_bytes(picture.read_bytes())
         manifest = BundleManifest(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            data_name=contents.data_name,
-            data_fingerprint=contents.data_fingerprint,
-            text_encoder=contents.text_encoder,
             code_version=hash_code(),
             num_products=contents.products.height,
             dim=contents.product_vectors[ProductVector.OUTPUT].shape[1],
-            score=contents.score,
-            user_reviews=contents.user_reviews,
-            product_reviews=contents.product_reviews,
-            has_time=contents.has_time,
             files=_hash_files(building),
+            **{name: value for name, value in vars(contents).items() if name in BundleManifest.model_fields},
         )
         (building / BundleFile.MANIFEST).write_text(manifest.model_dump_json(indent=2))
     return manifest
 
 
 class Bundle:
-    """Reads a bundle.
-
-    Args:
-        folder: The bundle.
-        verify: Compare every file with its hash in the manifest.
+    """Reads a bundle; to verify it compares every file with its hash in the manifest.
 
     Raises:
         InputError: The folder is no bundle, of another format, or damaged.
@@ -156,11 +146,7 @@ class Bundle:
             )
         self.folder = folder
         self.manifest = _read_manifest(path)
-        if verify:
-            self._verify()
-
-    def _verify(self) -> None:
-        found = _hash_files(self.folder)
+        found = _hash_files(folder) if verify else self.manifest.files
         for name, expected in self.manifest.files.items():
             if found.get(name) != expected:
                 raise InputError(
@@ -219,10 +205,6 @@ class Bundle:
 
 def find_bundle(folder: Path | None, output_dir: Path) -> Bundle:
     """The bundle that a command is given, or the newest that training has left.
-
-    Args:
-        folder: The bundle; None for the newest.
-        output_dir: Where training wrote.
 
     Raises:
         InputError: There is none, or it cannot be read.

@@ -115,12 +115,7 @@ def show_log() -> None:
 def compose_settings(
     overrides: Iterable[str], settings_type: type[SettingsType], config_name: str = "config"
 ) -> SettingsType:
-    """The settings that a command line asks for.
-
-    Args:
-        overrides: The command line's `key=value` arguments.
-        settings_type: The pydantic type of the settings.
-        config_name: The file in config/ to start from, without its ending.
+    """The settings that a command line asks for, from one of the files in config/, given without its ending.
 
     Raises:
         InputError: A key, a group's choice or a value does not exist or is out of range.

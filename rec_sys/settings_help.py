@@ -20,11 +20,7 @@ _FLAGS: Final = """\
 
 
 def help_text(request: Request, purpose: str) -> str:
-    """The whole help of a command.
-
-    Args:
-        request: The command line; its choices decide which settings are shown.
-        purpose: The docstring of the command's module, of which the first paragraph is shown.
+    """The whole help of a command, which begins with the first paragraph of its purpose.
 
     Raises:
         InputError: An argument cannot be read, or a choice does not exist.

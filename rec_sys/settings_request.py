@@ -15,13 +15,9 @@ from pydantic_core import to_jsonable_python
 
 @dataclass(frozen=True)
 class Request:
-    """A command line, read against the configuration that it chooses.
+    """A command line of `key=value` arguments, read against the configuration that it chooses.
 
-    Args:
-        settings_type: The pydantic type that the composed settings must fit.
-        config_dir: The folder of the YAML files.
-        config_name: The file in it that the command starts from, without its ending.
-        overrides: The command line's `key=value` arguments.
+    The command starts from the file `config_name`, given without its ending; its settings must fit `settings_type`.
     """
 
     settings_type: type[BaseModel]

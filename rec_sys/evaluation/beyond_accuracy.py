@@ -18,14 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class KnownReviews:
-    """The reviews that say what is well known: those of the train split, whatever a model was fitted on.
-
-    Attributes:
-        user_index: `[num_reviews]`.
-        product_index: `[num_reviews]`.
-        num_users: Users of the data.
-        num_products: Size of the catalogue.
-    """
+    """The reviews that say what is well known: the train split, `[num_reviews]`, whatever a model was fitted on."""
 
     user_index: IntArray
     product_index: IntArray

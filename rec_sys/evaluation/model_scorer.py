@@ -36,13 +36,10 @@ class SplitResult:
 
 
 class ModelScorer:
-    """Scores of a model for the queries of a split.
+    """Scores of a model, which is put into evaluation mode, for the queries of a split.
 
-    Args:
-        model: The model; it is put into evaluation mode.
-        builder: Sees the split's history on the user side and train edges on the product side.
-        queries: The split's queries.
-        memory_term: What the co-review memory adds to the tower's logits; None = the tower ranks alone.
+    The builder sees the split's history on the user side and train edges on the product side; without a memory term
+    the tower ranks alone.
     """
 
     def __init__(
@@ -116,12 +113,7 @@ def evaluate_model(
 ) -> SplitResult:
     """Measures a model on a split: ranking over all products, ratings of the held-out reviews, and the losses.
 
-    Args:
-        model: The model.
-        builder: As for `ModelScorer`.
-        queries: The split's queries.
-        settings: Which cut-offs, and how many queries at once.
-        memory_term: The co-review memory, which takes part in the ranking; the losses are the towers' own.
+    The co-review memory takes part in the ranking; the losses are the towers' own.
     """
     scorer = ModelScorer(model, builder, queries, memory_term)
     ranking = evaluate_ranking(

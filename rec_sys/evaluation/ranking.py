@@ -44,14 +44,8 @@ def evaluate_ranking(
 ) -> RankingResult:
     """Ranks every product for every query.
 
-    A target that stands twice in a query counts once.
-
-    Args:
-        score: Takes query rows `[batch]` int64, gives scores `[batch, num_products]`, higher is better.
-        queries: Each with at least one target.
-        num_products: Size of the catalogue.
-        ks: Lengths of the lists.
-        query_batch: Queries scored at once.
+    `score` takes query rows, int64 `[batch]`, and gives scores `[batch, num_products]`, higher is better. A target that
+    stands twice in a query counts once.
 
     Raises:
         ValueError: There are no queries, a query has no target, or the scores are NaN or of another shape.
@@ -90,10 +84,6 @@ def evaluate_ranking(
 
 def metrics_of_targets(targets: pl.DataFrame, ks: Sequence[int]) -> pl.DataFrame:
     """The metrics of each query, from the ranks that its targets reached.
-
-    Args:
-        targets: As in `RankingResult`; targets that are left out do not count, neither as hits nor as missed.
-        ks: Lengths of the lists.
 
     Returns:
         `query`, ascending, and the metrics of `RankingResult` that are means over queries.

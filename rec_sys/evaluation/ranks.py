@@ -28,14 +28,8 @@ def rank_targets(
     """The mean rank of each target among all products, and among the products outside the row's history.
 
     rank = 1 + number of better products + half the number of other products with the same score. The masked rank
-    subtracts what the history contributed, so the scores are neither copied nor sorted.
-
-    Args:
-        scores: `[num_rows, num_products]`, higher is better.
-        target_rows: `[num_targets]`.
-        target_products: `[num_targets]`.
-        history_rows: `[num_history]`, in any order; a pair may stand twice.
-        history_products: `[num_history]`.
+    subtracts what the history contributed, so the scores, `[num_rows, num_products]`, are neither copied nor sorted.
+    Targets and history are pairs of row and product, in any order; a pair of the history may stand twice.
 
     Returns:
         Unmasked and masked ranks, both `[num_targets]`; a masked target that is in its own history has rank inf.
@@ -71,15 +65,9 @@ def rank_targets(
 def rank_products(
     scores: FloatArray, length: int, history_rows: IntArray, history_products: IntArray
 ) -> npt.NDArray[np.int32]:
-    """The best products of each row outside its history; of equal scores the lower product index comes first.
+    """The best products of each row outside its history, none at -inf; of equal scores the lower index comes first.
 
     Only products that reach a lower bound of the last place are sorted.
-
-    Args:
-        scores: `[num_rows, num_products]`, higher is better; a product at -inf is never listed.
-        length: Places in a list.
-        history_rows: `[num_history]`.
-        history_products: `[num_history]`.
 
     Returns:
         `[num_rows, length]` int32, `NO_PRODUCT` where too few products are left.

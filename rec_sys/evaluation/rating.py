@@ -66,11 +66,6 @@ def mean_rank_correlation(
     >>> mean, of_users.tolist()
     (0.5, [1.0, 0.0])
 
-    Args:
-        user_index: `[num_reviews]`, who gave the stars.
-        predicted: `[num_reviews]`.
-        stars: `[num_reviews]`.
-
     Returns:
         The mean over the users with at least two different ratings (equal predictions for them count 0), and the
         value of each of these users; NaN and nothing where there is no such user.

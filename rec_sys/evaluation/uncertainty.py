@@ -72,13 +72,7 @@ class Comparison:
 def compare_paired(
     first: npt.NDArray[np.floating], second: npt.NDArray[np.floating], seed: int, resamples: int = 1000
 ) -> Comparison:
-    """Whether two models differ, query by query.
-
-    Args:
-        first: `[num_queries]`, a metric's values.
-        second: `[num_queries]`, the other model's values of the same queries.
-        seed: Seeds the bootstrap.
-        resamples: Samples of the bootstrap.
+    """Whether two models differ in a metric, `[num_queries]` each, query by query.
 
     Raises:
         ValueError: The lengths differ, or there is no query.

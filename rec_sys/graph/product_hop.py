@@ -68,12 +68,7 @@ class ProductHop:
         self._by_user = build_adjacency(self._user, np.arange(len(order)), columns.num_users)
 
     def read(self, products: IntArray, before: int) -> Neighbours:
-        """The neighbours by transitions whose newer review has an edge id below `before`.
-
-        Args:
-            products: int64 `[num_rows]`.
-            before: Exclusive bound.
-        """
+        """The neighbours of products, int64 `[num_rows]`, by transitions with a newer review below `before`."""
         bounds = np.full(len(products), before, dtype=np.int64)
         place = last_places(self._by_product, products, bounds, self.limit)
         row, _ = np.nonzero(place >= 0)

@@ -35,13 +35,7 @@ class Adjacency:
 
 
 def build_adjacency(node_of_edge: SmallIntArray, edges: IntArray, num_nodes: int) -> Adjacency:
-    """Groups ascending edge ids by node.
-
-    Args:
-        node_of_edge: int32 `[num_reviews]`, over all edges.
-        edges: int64 `[num_edges]`, the edges to hold, ascending.
-        num_nodes: Number of rows.
-    """
+    """Groups ascending edge ids, int64 `[num_edges]`, by their node, int32 `[num_reviews]` over all edges."""
     offsets, order = ragged.group_rows(node_of_edge[edges], num_nodes)
     return Adjacency(offsets, edges[order])
 

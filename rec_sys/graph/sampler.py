@@ -31,12 +31,7 @@ class TemporalSampler:
         self._product_edges = None if product_side is None else np.flatnonzero(product_side)
 
     def last_reviews_of_users(self, users: npt.NDArray[np.integer], before: IntArray, limit: int) -> IntArray:
-        """The newest `limit` reviews of each user with an edge id below `before`.
-
-        Args:
-            users: int `[num_rows]`, user indices.
-            before: int64 `[num_rows]`, exclusive bounds.
-            limit: Most reviews a row.
+        """The newest `limit` reviews of each user, int `[num_rows]`, with an edge id below its bound in `before`.
 
         Returns:
             int64 `[num_rows, limit]`, newest first, padded with -1.

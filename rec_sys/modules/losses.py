@@ -135,13 +135,7 @@ def softmax_precision(device: torch.device, num_candidates: int) -> torch.dtype:
 
 
 def rating_loss(predicted: Tensor, stars: Tensor, error: Literal["absolute", "squared"]) -> Tensor:
-    """Mean error over the rated reviews, in stars or squared stars; 0 where none is rated.
-
-    Args:
-        predicted: float `[n]`.
-        stars: float `[n]`, NaN where missing.
-        error: Which error.
-    """
+    """Mean error of float `[n]` over the rated reviews, in stars or their squares; stars are NaN where missing."""
     rated = ~stars.isnan()
     difference = (predicted - stars.nan_to_num())[rated]
     each = difference.abs() if error == "absolute" else difference.square()

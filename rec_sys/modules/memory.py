@@ -62,15 +62,9 @@ def fit_memory(
     settings: MemorySettings,
     l2: float,
 ) -> CoReviewMemory:
-    """Fits both models and keeps the strongest weights of each product.
+    """Fits both models to reviews in time order, int `[num_reviews]`, and keeps each product's strongest weights.
 
-    Args:
-        user_index: int `[num_reviews]`, in time order.
-        product_index: int `[num_reviews]`.
-        num_users: Number of users.
-        num_products: Size of the catalogue.
-        settings: The memory's settings.
-        l2: Ridge strength of the symmetric model; the directed one uses half of it, since its counts are smaller.
+    `l2` is the ridge strength of the symmetric model; the directed one uses half of it, since its counts are smaller.
     """
     ones = np.ones(len(user_index), dtype=np.float32)
     reviewed = sparse.csr_matrix((ones, (user_index, product_index)), shape=(num_users, num_products))

@@ -39,9 +39,6 @@ from triton_utils.server import TritonServer
 
 _LOG: Final = logging.getLogger(__name__)
 
-Answers = list[npt.NDArray[np.float32]]
-Inputs = Mapping[str, npt.NDArray[Any]]
-
 _NAMES: Final = {TowerFile.USER: ServedModel.USER_TOWER, TowerFile.PRODUCT: ServedModel.PRODUCT_TOWER}
 _PARITY_SECONDS: Final = 60.0
 
@@ -52,9 +49,9 @@ class Question:
 
     model: str
     case: ParityCase
-    inputs: Inputs
+    inputs: Mapping[str, npt.NDArray[Any]]
     outputs: tuple[str, ...]
-    expected: Answers
+    expected: list[npt.NDArray[np.float32]]
 
 
 def publish_bundle(bundle: Bundle, export: ExportSettings, triton: TritonSettings, text_dir: Path) -> list[Published]:

@@ -39,13 +39,7 @@ class ReviewGraphModel(nn.Module):
         self.register_buffer("product_offset", torch.zeros(num_products))
 
     def fit_statistics(self, review_text: Tensor, product_text: Tensor, offsets: RatingOffsets) -> None:
-        """Sets what is computed from the train split in closed form.
-
-        Args:
-            review_text: float `[n, 384]`, a sample of the train reviews' vectors.
-            product_text: float `[m, 384]`, vectors of the products that have a text.
-            offsets: Rating offsets of the train split.
-        """
+        """Sets what the train split says in closed form; texts of some reviews and products are float `[n, 384]`."""
         self.review_encoder.text.fit_statistics(review_text)
         self.product_tower.input_text.fit_statistics(product_text)
         self.product_tower.output_text.fit_statistics(product_text)
@@ -60,15 +54,7 @@ class ReviewGraphModel(nn.Module):
         return hidden
 
     def encode_products(self, block: ProductBlock, hide_ids: Tensor | None = None) -> Tensor:
-        """The hidden state of a product block.
-
-        Args:
-            block: The products with their reviews.
-            hide_ids: bool `[num_rows]`, products to be seen as if never trained on.
-
-        Returns:
-            float `[num_rows, dim]`.
-        """
+        """The hidden state of a product block, some products seen as if never trained on: float `[num_rows, dim]`."""
         index = block.products.index
         if hide_ids is not None:
             index = index.masked_fill(hide_ids, self.product_tower.num_products)

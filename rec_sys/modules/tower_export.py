@@ -100,10 +100,6 @@ def number_reviews(mask: Tensor, reads: int) -> tuple[Tensor, Tensor]:
 
     Requests are padded to lengths that suit the server, which may be longer than what the model has places for.
 
-    Args:
-        mask: float 0/1 `[batch, length]`.
-        reads: Reviews that the model looks at.
-
     Returns:
         int64 `[batch, length]`, below `max(1, reads)`, and float 0/1 `[batch, length]`.
     """

@@ -105,11 +105,7 @@ def open_session(model: bytes) -> onnxruntime.InferenceSession:
 
 
 def refuse_difference(
-    tower: str,
-    case: ParityCase,
-    other: str,
-    expected: Sequence[npt.NDArray[Any]],
-    found: Sequence[npt.NDArray[Any]],
+    tower: str, case: ParityCase, other: str, expected: Sequence[npt.NDArray[Any]], found: Sequence[npt.NDArray[Any]]
 ) -> float:
     """The largest difference between two answers.
 

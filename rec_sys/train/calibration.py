@@ -36,12 +36,8 @@ def choose_memory_term(
 ) -> tuple[float, MemoryTerm, dict[str, float]]:
     """The ridge strength and the memory's weight with the best NDCG@10 on the validation queries, history masked.
 
-    Args:
-        tower: The tower's logits of some query rows.
-        queries: The validation split.
-        terms: By ridge strength, with memories fitted on the train split; their own weights are not read.
-        weights: Weights to choose from.
-        query_batch: Queries scored at once.
+    The tower gives the logits of query rows. The terms, by ridge strength, hold memories fitted on the train split;
+    their own weights are not read.
 
     Returns:
         The ridge strength, its term with the weight chosen, and the mean NDCG@10 of every choice by `l2/weight`.
@@ -67,12 +63,6 @@ def choose_memory_term(
 
 def choose_rating_share(model: ReviewGraphModel, builder: BlockBuilder, queries: Queries, query_batch: int) -> float:
     """The share of the cosine's part in predicted stars that has the least squared error on the validation split.
-
-    Args:
-        model: The trained model; it is left as it was.
-        builder: Sees the validation split's history.
-        queries: The validation split.
-        query_batch: Queries at once.
 
     Returns:
         One of `SHARES`, the smaller where two are equal; 1 where the score has no offsets or the split no stars.

@@ -25,13 +25,7 @@ WATCHED = "ndcg_at_10_masked"
 class ReviewGraphLearner(lightning.LightningModule):
     """Learns the two objectives and validates after every epoch.
 
-    Args:
-        model: The model.
-        settings: The loop's.
-        evaluation: What is measured after an epoch.
-        seed: Seeds batches and dropout, together with the epoch.
-        split: The split; only its train edges are predicted in training.
-        builders: What may be read when: `train` and `validation` are used here.
+    Only the split's train edges are predicted, through the builder `train`; validation reads through `validation`.
     """
 
     def __init__(

@@ -23,11 +23,7 @@ _INCIDENTAL: dict[str, bool | set[str]] = {
 
 
 class RunFolder:
-    """Checkpoints and pictures of one run while it lasts.
-
-    Args:
-        settings: All settings; the folder is `run_dir`, or one under `output_dir` named by the settings.
-    """
+    """Checkpoints and pictures of one run while it lasts: in `run_dir`, or under `output_dir` by the settings' hash."""
 
     def __init__(self, settings: Settings) -> None:
         identity = settings.model_dump_json(exclude=_INCIDENTAL)
