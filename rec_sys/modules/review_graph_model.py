@@ -1,14 +1,14 @@
 """The model: both towers over blocks of the review graph, and what their vectors mean together."""
 
 import math
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from rec_sys.graph.blocks import ProductBlock, Reviews, UserBlock
+from rec_sys.graph.blocks import Hop, ProductBlock, Reviews, UserBlock
 from rec_sys.graph.rating_offsets import RatingOffsets
-from rec_sys.modules.neighbour_sum import NeighbourSum
 from rec_sys.modules.review_features import ReviewEncoder
 from rec_sys.modules.towers import ProductTower, UserTower
 from rec_sys.settings import GraphSettings, ModelSettings
@@ -104,3 +104,30 @@ class ReviewGraphModel(nn.Module):
         if not self.settings.rating_offsets:
             return 2.5 * (cosine + 1)
         return self.rating_mean + user_offset + product_offset + self.rating_scale * cosine
+
+
+class NeighbourSum(torch.autograd.Function):
+    """Sparse matrix times dense: float `[num_neighbours, dim]` -> float32 `[num_rows, dim]`.
+
+    torch's own way back scatters row by row; with the edges sorted both ways it is another sum over sorted rows,
+    about ten times as fast on a CPU.
+    """
+
+    @staticmethod
+    def forward(context: Any, inputs: Tensor, hop: Hop) -> Tensor:
+        """The sum."""
+        context.hop, context.dtype = hop, inputs.dtype
+        return _sum_rows(inputs.float(), hop.neighbour, hop.offsets, hop.weight)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Any) -> tuple[Tensor, None]:
+        """The gradient of the inputs."""
+        hop: Hop = context.hop
+        back = _sum_rows(gradients[0].float(), hop.back_row, hop.back_offsets, hop.weight[hop.back_order])
+        return back.to(context.dtype), None
+
+
+def _sum_rows(values: Tensor, index: Tensor, offsets: Tensor, weight: Tensor) -> Tensor:
+    return functional.embedding_bag(
+        index, values.contiguous(), offsets, mode="sum", per_sample_weights=weight, include_last_offset=True
+    )

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rec_sys.modules.neighbour_sum import NeighbourSum
+from rec_sys.modules.review_graph_model import NeighbourSum
 from tests.review_graphs import make_builder, make_graph, random_table
 
 
