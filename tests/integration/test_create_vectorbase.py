@@ -31,7 +31,7 @@ def settings_of(output_dir: Path, *arguments: str) -> CreateVectorbaseSettings:
 
 
 def test_the_newest_bundle_is_served_and_the_last_line_says_so(
-    output_dir: Path, capsys: pytest.CaptureFixture[str]
+    output_dir: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     for seed in range(2):
         catalogue = make_catalogue(output_dir / "bundles" / f"run-{seed}", 60, seed=seed)
@@ -44,7 +44,7 @@ def test_the_newest_bundle_is_served_and_the_last_line_says_so(
     assert version.bundle == catalogue.identity
     assert answer.hits[0].product.asin == catalogue.asins[0]
     assert output.out == f"index: {output_dir / 'index'} serves {version.name}\n"
-    assert "checked: 60 products" in output.err
+    assert "checked: 60 products" in caplog.text
 
 
 def test_publishing_asking_and_going_back(output_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
