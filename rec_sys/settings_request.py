@@ -25,11 +25,11 @@ class Request:
     config_name: str
     overrides: tuple[str, ...]
 
-    def compose(self, overrides: Iterable[str], file: str | None = None, *, with_hydra: bool = False) -> DictConfig:
-        """What Hydra makes of arguments, from the command's file or another one of config/."""
+    def compose(self, overrides: Iterable[str], *, with_hydra: bool = False) -> DictConfig:
+        """What Hydra makes of arguments."""
         store_defaults(self.settings_type)
         with initialize_config_dir(str(self.config_dir), version_base=None):
-            return compose(file or self.config_name, overrides=list(overrides), return_hydra_config=with_hydra)
+            return compose(self.config_name, overrides=list(overrides), return_hydra_config=with_hydra)
 
     def options(self, group: str) -> list[str]:
         """The files that a group can be set to; empty where there is no such group."""
@@ -54,9 +54,12 @@ class Request:
         return sorted({*self.settings_type.model_fields, *self.choices})
 
     def option(self, group: str, name: str) -> dict[str, Any]:
-        """What one file of a section's group gives, with what it starts from."""
-        content: dict[str, Any] = _plain(self.compose([], f"{group}/{name}"))[group]
-        return content
+        """What one file of a section's group gives, with what it starts from, read without Hydra, which takes long."""
+        written = self.file(f"{group}/{name}")
+        kind_name = written.pop("defaults", [None])[0]
+        kinds = sections_in(self.settings_type.model_fields[group].annotation)
+        base = next((default_tree(kind) for kind in kinds if kind.__name__ == kind_name), {})
+        return _plain(OmegaConf.merge(base, written))
 
     def owners(self, group: str, key: str) -> list[str]:
         """The files of a group with several kinds of section that have a key, given without the group's name."""

@@ -1,9 +1,11 @@
 """What every test stands on: limited threads, fixed seeds, no network, and real reviews where there are any."""
 
 import errno
+import gc
 import logging
 import os
 import random
+import signal
 import socket
 import sys
 import tempfile
@@ -53,6 +55,10 @@ hypothesis.settings.load_profile("house")
 
 logging.getLogger("rec_sys").setLevel(logging.INFO)  # what a command tells its user, for caplog
 
+# A runner in the background of a script is told to ignore Ctrl-C, and the commands under test would inherit that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks each test with its folder and puts the quick folders first."""
@@ -63,6 +69,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             raise pytest.UsageError(f"{item.nodeid}: tests live in {', '.join(f'tests/{name}' for name in STAGES)}")
         item.add_marker(stage)
     items.sort(key=lambda item: STAGES.index(item.path.relative_to(here).parts[0]))
+
+
+def pytest_collection_finish() -> None:
+    """Keeps what the imports made out of every later garbage collection."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_sessionfinish() -> None:

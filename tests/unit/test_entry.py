@@ -185,10 +185,8 @@ LIKE_LIGHTNING = """
 )
 def test_a_signal_lets_the_command_clean_up(tmp_path: Path, number: int, code: int, body: str) -> None:
     script = SLEEPING_COMMAND.format(body=body.strip())
-    # A runner in the background of a script ignores SIGINT and hands that on; a terminal does not.
-    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     process = subprocess.Popen(
-        [sys.executable, "-c", f"{heard}\nimport sys; sys.path.insert(0, {str(REPOSITORY)!r})\n{script}"],
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(REPOSITORY)!r})\n{script}"],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,

@@ -107,7 +107,6 @@ def test_waiting_hears_an_interrupt() -> None:
     source = f"""
         import signal
         from rec_sys.processes import ChildProcess
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background commands ignore it
         with ChildProcess({python("import time; time.sleep(60)")!r}) as child:
             print(child.process_id, flush=True)
             child.wait()

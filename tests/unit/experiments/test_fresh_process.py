@@ -81,7 +81,6 @@ def test_an_interrupt_ends_what_hears_no_signal(tmp_path: Path, module: str) -> 
         class Asked(BaseModel):
             what: str
 
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background commands ignore it
         measure_apart({module!r}, Asked(what="deaf"), Path({str(tmp_path)!r}), where="", remedy="")
     """
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(source)], stderr=subprocess.DEVNULL) as parent:
