@@ -21,6 +21,8 @@ class DatasetSummary(BaseModel):
     metadata_rows_read: int = 0
     metadata_rows_set_aside: int = 0
     reasons: dict[str, int] = Field(description="Rows set aside, by reason; those of the metadata say so.")
+    found: dict[str, str] = Field({}, description="What preparation found out by itself, such as a unit of time.")
+    counts: dict[str, int] = Field({}, description="What happened beside bad rows, such as texts that were missing.")
     num_reviews: int
     num_users: int
     num_products: int

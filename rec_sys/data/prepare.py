@@ -94,6 +94,7 @@ def _summary_table(summary: "DatasetSummary") -> Table:
         figures["metadata rows read"] = summary.metadata_rows_read
         figures["metadata rows set aside"] = summary.metadata_rows_set_aside
     figures |= {f"  {reason}": number for reason, number in summary.reasons.items()}
+    figures |= summary.counts
     totals = {"reviews": summary.num_reviews, "users": summary.num_users, "products": summary.num_products}
     for counts in (figures, totals):
         for label, value in counts.items():
@@ -107,6 +108,9 @@ def _summary_table(summary: "DatasetSummary") -> Table:
     }
     for part, is_there in parts.items():
         table.add_row(part, "yes" if is_there else "no")
+    table.add_section()
+    for label, found in summary.found.items():
+        table.add_row(label, found)
     return table
 
 

@@ -1,10 +1,12 @@
 """Fills the folder of a prepared data set from a source, and refuses a source with too many bad rows."""
 
+import logging
 import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -18,6 +20,8 @@ from rec_sys.data.time_order import write_in_time_order
 from rec_sys.files import atomic_file
 from rec_sys.settings import DataSettings, TableData
 
+_LOG: Final = logging.getLogger(__name__)
+
 
 @dataclass
 class _Read:
@@ -29,6 +33,9 @@ class _Read:
     num_bytes: int = 0
     filled: set[str] = field(default_factory=set)  # columns with a value in some row
     set_aside: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=QUARANTINE_SCHEMA))
+    found: dict[str, str] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    remedies: dict[str, None] = field(default_factory=dict)  # in the order in which they came
 
 
 def fill_folder(source: Source, data: DataSettings, fingerprint: str, folder: Path, left_quarantine: Path) -> None:
@@ -73,6 +80,8 @@ def _summary(
         "metadata_rows_read": metadata.num_rows,
         "metadata_rows_set_aside": metadata.set_aside.height,
         "reasons": dict(reasons.most_common()),
+        "found": reviews.found | {f"metadata: {label}": value for label, value in metadata.found.items()},
+        "counts": reviews.counts + Counter({f"metadata: {label}": n for label, n in metadata.counts.items()}),
         "has_time": source.has_time,
         "has_rating": ReviewColumn.RATING in reviews.filled,
         "has_text": bool(reviews.filled & {ReviewColumn.TITLE, ReviewColumn.TEXT}),
@@ -94,6 +103,12 @@ def _read(batches: Iterator[Batch], scratch: Path, what: str) -> _Read:
             found.num_rows += batch.rows.height + batch.set_aside.height
             found.num_records += batch.num_records
             found.num_bytes += int(batch.rows.estimated_size())
+            found.counts.update(batch.counts)
+            found.remedies |= dict.fromkeys(batch.remedies)
+            for label, value in batch.found.items():
+                if found.found.get(label) != value:
+                    _LOG.info(f"{what}: {label}: {value}")
+                    found.found[label] = value
             found.filled |= {column.name for column in batch.rows if column.null_count() < len(column)}
             if batch.rows.height:
                 found.files.append(scratch / f"{what}-{len(found.files):05}.parquet")

@@ -1,7 +1,7 @@
 """What every reader yields: typed rows in batches, beside the raw rows that had to be set aside."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -62,11 +62,17 @@ class Batch:
         rows: The good ones, in file order, as `REVIEW_SCHEMA` or `PRODUCT_FACTS_SCHEMA`.
         set_aside: The bad ones, as `QUARANTINE_SCHEMA`.
         num_records: Raw records that were read, good and bad; a sequence is one record of many rows.
+        found: What the reader found out by itself, for the log and the summary: label -> value.
+        counts: What happened in this batch beside bad rows: label -> how often; summed over the file.
+        remedies: What to do about the bad rows where their values tell it, such as a setting.
     """
 
     rows: pl.DataFrame
     set_aside: pl.DataFrame
     num_records: int
+    found: Mapping[str, str] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    remedies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,8 @@ def test_a_finished_folder_holds_what_its_summary_says(reviews_path: Path, tmp_p
         "metadata_rows_read": 0,
         "metadata_rows_set_aside": 0,
         "reasons": {},
+        "found": {},
+        "counts": {},
         "num_reviews": 19,
         "num_users": 10,
         "num_products": 3,
