@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 import polars as pl
+from price_parser import Price
 
 _HIDDEN: Final = r"(?is)<!--.*?-->|<(script|style)\b.*?</(script|style)\s*>"
 _VIDEO: Final = r"\[\[VIDEOID:[^\]]*\]\]"
@@ -24,6 +25,11 @@ _NUMBER: Final = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
 # The whole text must be a price or a range of prices: a scraped style sheet is full of numbers too.
 _PRICE: Final = rf"^\s*(?:from\s+)?(?:US)?\s*[$€£]?\s*({_NUMBER})\s*(?:[-\u2013]\s*(?:US)?\s*[$€£]?\s*{_NUMBER}\s*)?$"
 _DECIMAL_COMMA: Final = r"^\s*[€£$]?\s*(\d+),(\d{1,2})\s*€?\s*$"
+# The rest of the world's prices, one or two of them: "₹1,234", "1.299,00 €", "CHF 1'299.-", "12 - 15 zł", "$.99".
+_CURRENCY: Final = r"[\p{L}\p{Sc}][\p{L}\p{Sc}. ]{0,6}"
+_AMOUNT: Final = r"[.,]?\d[\d.,'\s]*(?:[.,]-)?"
+_ANY_PRICE: Final = rf"^\s*(?:(?:{_CURRENCY})?\s*{_AMOUNT}\s*(?:{_CURRENCY})?[\s\u{{2013}}-]*){{1,2}}$"
+_CURRENCY_WORDS: Final = {r"(?i)\beuros?\b": "EUR", r"(?i)\bdollars?\b": "USD", "[\u2019`]": "'"}
 
 
 def plain_text(texts: pl.Series) -> pl.Series:
@@ -37,11 +43,39 @@ def plain_text(texts: pl.Series) -> pl.Series:
     return _rewritten(cleaned, _NEEDS_TIDYING, _tidied)
 
 
-def price(text: pl.Expr) -> pl.Expr:
-    """A price in the data's currency, float32; of a range ("$5.00 - $9.99") the lower; null for anything else."""
-    point = text.str.replace(_DECIMAL_COMMA, "${1}.${2}")
+def prices(texts: pl.Series) -> pl.Series:
+    """Prices in the data's currency, float32; of a range ("$5.00 - $9.99") the lower; null for anything else."""
+    point = texts.str.replace(_DECIMAL_COMMA, "${1}.${2}")
     number = point.str.extract(_PRICE).str.replace_all(",", "").cast(pl.Float32, strict=False)
-    return pl.when(number > 0).then(number)
+    unread = texts.filter(number.is_null()).drop_nulls().unique()
+    if len(unread):
+        read = pl.Series([_foreign_price(text) for text in _possible_prices(unread)], dtype=pl.Float32)
+        number = number.fill_null(texts.replace_strict(unread, read, default=None, return_dtype=pl.Float32))
+    return number.set(number <= 0, None)
+
+
+def count_unread_prices(texts: pl.Series, read: pl.Series) -> dict[str, int]:
+    """How many texts say something and are no price above 0, as `Batch.counts`."""
+    unread = int((read.is_null() & (texts.str.strip_chars() != "")).sum())
+    return {"prices that cannot be read": unread} if unread else {}
+
+
+def _possible_prices(texts: pl.Series) -> list[str | None]:
+    """Texts that are a price and nothing else; null for others, since a parser finds a number in every text."""
+    plain = texts
+    for pattern, replacement in _CURRENCY_WORDS.items():
+        plain = plain.str.replace_all(pattern, replacement)
+    return plain.set(~plain.str.contains(_ANY_PRICE), None).to_list()
+
+
+def _foreign_price(text: str | None) -> float | None:
+    if text is None:
+        return None
+    found = Price.fromstring(text)
+    if found.amount_float and "¢" in text:
+        return found.amount_float / 100
+    # A number beside letters that are no currency is an amount of something else: "12 m".
+    return found.amount_float if found.currency or not any(character.isalpha() for character in text) else None
 
 
 def _rewritten(texts: pl.Series, pattern: str, rewrite: Callable[[pl.Series], pl.Series]) -> pl.Series:

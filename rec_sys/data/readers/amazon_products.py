@@ -8,7 +8,7 @@ from typing import Final
 import polars as pl
 
 from rec_sys.contracts import InputError, ProductColumn
-from rec_sys.data.plain_text import price
+from rec_sys.data.plain_text import count_unread_prices, prices
 from rec_sys.data.readers.amazon_reviews import Edition
 from rec_sys.data.readers.batches import DESCRIPTION, FEATURES, PRODUCT_FACTS_SCHEMA, Batch
 from rec_sys.data.readers.json_objects import parse_objects
@@ -47,8 +47,11 @@ def read_amazon_metadata(path: Path, edition: Edition) -> Iterator[Batch]:
             )
         nameless = named.with_row_index().filter(pl.col(ProductColumn.ASIN).is_null())["index"].to_list()
         reasons = {parsed.positions[index]: "product id is missing" for index in nameless}
-        rows = _product_facts(named.filter(pl.col(ProductColumn.ASIN).is_not_null()))
-        yield Batch(rows, set_aside(path, batch, parsed.broken | reasons), len(batch.records))
+        named = named.filter(pl.col(ProductColumn.ASIN).is_not_null())
+        rows = _product_facts(named)
+        bad = set_aside(path, batch, parsed.broken | reasons)
+        unread = count_unread_prices(named["price"], rows[ProductColumn.PRICE])
+        yield Batch(rows, bad, len(batch.records), counts=unread)
 
 
 def _product_facts(raw: pl.DataFrame) -> pl.DataFrame:
@@ -64,7 +67,7 @@ def _product_facts(raw: pl.DataFrame) -> pl.DataFrame:
         pl.when(~title.str.contains(_SCRIPT_TITLE, literal=True)).then(title).alias(ProductColumn.TITLE),
         pl.coalesce(brand, made_by).alias(ProductColumn.BRAND),
         pl.coalesce("categories", "category").map_elements(_category_path, pl.List(pl.String)).alias("path"),
-        price(pl.col("price")).alias(ProductColumn.PRICE),
+        prices(raw["price"]).alias(ProductColumn.PRICE),
         pl.concat_list(features.fill_null([]), pl.concat_list(details)).list.drop_nulls().alias(FEATURES),
         pl.col("description").map_elements(lambda value: " ".join(texts_within(value)), pl.String).alias(DESCRIPTION),
     )

@@ -8,7 +8,7 @@ import polars as pl
 from pydantic import BaseModel
 
 from rec_sys.contracts import InputError, ProductColumn, ReviewColumn
-from rec_sys.data.plain_text import price
+from rec_sys.data.plain_text import count_unread_prices, prices
 from rec_sys.data.readers.batches import DESCRIPTION, FEATURES, PRODUCT_FACTS_SCHEMA, BadRow, Batch, quarantine
 from rec_sys.data.readers.review_checks import REASON, TimeUnit, checked_reviews
 from rec_sys.data.readers.table_rows import LIST_SEPARATOR, TableBatch, has_time_type, read_table_rows
@@ -59,16 +59,18 @@ def read_table_products(path: Path, data: TableData) -> Iterator[Batch]:
         has_name = pl.col(ProductColumn.ASIN).fill_null("") != ""
         nameless = raw.with_row_index().filter(~has_name)["index"].to_list()
         bad_rows = [_bad_row(batch, index, "product id is missing") for index in nameless]
-        facts = raw.filter(has_name).with_columns(
+        named = raw.filter(has_name)
+        facts = named.with_columns(
             _parts(ProductColumn.CATEGORIES, data.category_separator),
             _parts(FEATURES, data.category_separator),
-            price(pl.col(ProductColumn.PRICE)).alias(ProductColumn.PRICE),
+            prices(named[ProductColumn.PRICE]).alias(ProductColumn.PRICE),
             pl.col(DESCRIPTION).str.replace_all(LIST_SEPARATOR, " ", literal=True),
         )
         yield Batch(
             facts.select(pl.col(name).cast(dtype) for name, dtype in PRODUCT_FACTS_SCHEMA.items()),
             quarantine(path, batch.ragged + bad_rows),
             len(batch.lines) + len(batch.ragged),
+            counts=count_unread_prices(named[ProductColumn.PRICE], facts[ProductColumn.PRICE]),
         )
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rec_sys.data.plain_text import plain_text
+from rec_sys.data.plain_text import count_unread_prices, plain_text, prices
 
 
 def _plain(text: str | None) -> str | None:
@@ -69,3 +69,40 @@ def test_no_text_comes_out_blank_or_untidy(text: str) -> None:
         assert plain == plain.strip()
         assert plain
         assert "  " not in plain
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("$9.99", 9.99),
+        ("$5.00 - $9.99", 5.0),
+        ("from 8.49", 8.49),
+        ("12,99 €", 12.99),
+        ("1.299,00 €", 1299.0),
+        ("1\u00a0299,00 €", 1299.0),
+        ("CHF 1’299.-", 1299.0),
+        ("₹1,234", 1234.0),
+        ("₹1,00,000.50", 100_000.5),
+        ("¥2,000", 2000.0),
+        ("USD 9.99", 9.99),
+        ("12.5 EUR", 12.5),
+        ("5 Euro", 5.0),
+        ("500 руб.", 500.0),
+        ("199,-", 199.0),
+        ("12-15 zł", 12.0),
+        ("$12.99 $15.99", 12.99),
+        ("$.99", 0.99),
+        ("99¢", 0.99),
+    ],
+)
+def test_the_worlds_usual_prices_are_read(text: str, expected: float) -> None:
+    assert prices(pl.Series([text, None])).to_list() == [pytest.approx(expected), None]
+
+
+def test_what_is_no_price_is_counted_and_null() -> None:
+    texts = pl.Series([".a-box-inner{background:#fff} $5", "Free", "12 m", "- $5", "0.00", "1,234.5,6"])
+    read = prices(texts)
+    assert read.null_count() == len(texts)
+    assert count_unread_prices(texts, read) == {"prices that cannot be read": len(texts)}
+    nothing = pl.Series(["", " ", None, "$5"])
+    assert count_unread_prices(nothing, prices(nothing)) == {}
