@@ -19,7 +19,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("contracts", "ragged"),
     ("settings", "files", "console", "scoring", "processes", "bound_process"),
     ("progress",),
-    ("settings_request",),
+    ("settings_request", "raw_files"),
     ("settings_errors",),
     ("settings_help",),
     ("entry", "bundle", "tracking"),
@@ -35,7 +35,7 @@ RANKS = {room: rank for rank, rooms in enumerate(LEVELS) for room in rooms}
 TRAINING_ROOMS = {"data", "graph", "modules", "evaluation", "baselines", "train", "experiments"}
 # Free of torch and of the training side: what serves a recommendation, and the ground that it stands on.
 SERVING_ROOMS = {"contracts", "ragged", "settings", "scoring", "bundle", "vector_database"}
-SERVING_ROOMS |= {"inference", "serving", "triton_utils", "progress"}
+SERVING_ROOMS |= {"inference", "serving", "triton_utils", "progress", "raw_files"}
 HEAVY = {"torch", "torch_geometric", "pytorch_lightning", "lightning"}
 TRACKING = "rec_sys.tracking"
 

@@ -12,9 +12,9 @@ from rec_sys.data.download import download
 from rec_sys.data.readers.amazon_products import read_amazon_metadata
 from rec_sys.data.readers.amazon_reviews import read_amazon_reviews
 from rec_sys.data.readers.batches import PRODUCT_FACTS_SCHEMA, QUARANTINE_SCHEMA, REVIEW_SCHEMA, Batch, Source
-from rec_sys.data.readers.raw_files import first_bytes
 from rec_sys.data.readers.sequences import read_sequences
 from rec_sys.data.readers.table import read_table_products, read_table_reviews
+from rec_sys.raw_files.content import first_bytes
 from rec_sys.settings import AmazonData, DataSettings, RawFile, SampleData, SequencesData, TableData
 
 __all__ = ["Batch", "Source", "open_source"]

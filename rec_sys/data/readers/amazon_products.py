@@ -10,9 +10,9 @@ import polars as pl
 from rec_sys.contracts import InputError, ProductColumn
 from rec_sys.data.plain_text import count_unread_prices, prices
 from rec_sys.data.readers.amazon_reviews import Edition
-from rec_sys.data.readers.batches import DESCRIPTION, FEATURES, PRODUCT_FACTS_SCHEMA, Batch
-from rec_sys.data.readers.json_objects import parse_objects
-from rec_sys.data.readers.records import read_records, set_aside, shown_fields
+from rec_sys.data.readers.batches import DESCRIPTION, FEATURES, PRODUCT_FACTS_SCHEMA, Batch, set_aside
+from rec_sys.raw_files.json_objects import parse_objects
+from rec_sys.raw_files.records import read_records, shown_fields
 
 _METADATA_FIELDS: Final = (
     *("parent_asin", "asin", "title", "brand", "store", "main_category", "categories", "category"),

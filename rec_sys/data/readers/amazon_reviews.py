@@ -7,10 +7,10 @@ from typing import Final, Literal, NamedTuple
 import polars as pl
 
 from rec_sys.contracts import InputError, ReviewColumn
-from rec_sys.data.readers.batches import Batch
-from rec_sys.data.readers.json_objects import ParsedObjects, field_names, parse_objects
-from rec_sys.data.readers.records import RecordBatch, read_records, set_aside, shown_fields
+from rec_sys.data.readers.batches import Batch, set_aside
 from rec_sys.data.readers.review_checks import REASON, TimeUnit, checked_reviews
+from rec_sys.raw_files.json_objects import ParsedObjects, field_names, parse_objects
+from rec_sys.raw_files.records import RecordBatch, read_records, shown_fields
 
 Edition = Literal["amazon_2014", "amazon_2018", "amazon_2023"]
 

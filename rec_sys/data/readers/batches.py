@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import polars as pl
 
 from rec_sys.contracts import ProductColumn, QuarantineColumn, ReviewColumn
-
-BATCH_ROWS: Final = 50_000  # a few tens of megabytes of reviews, and already at polars' full speed
-RAW_CHARACTERS: Final = 500
+from rec_sys.raw_files.bad_rows import RAW_CHARACTERS, BadRow
+from rec_sys.raw_files.records import RecordBatch, shown_record
 
 REVIEW_SCHEMA: Final[dict[str, pl.DataType]] = {
     ReviewColumn.USER_ID: pl.String(),
@@ -44,14 +43,6 @@ QUARANTINE_SCHEMA: Final[dict[str, pl.DataType]] = {
     QuarantineColumn.REASON: pl.String(),
     QuarantineColumn.RAW: pl.String(),
 }
-
-
-class BadRow(NamedTuple):
-    """A raw row that cannot be used."""
-
-    line: int
-    reason: str
-    raw: str
 
 
 @dataclass(frozen=True)
@@ -96,3 +87,9 @@ def quarantine(file: Path, bad_rows: Sequence[BadRow]) -> pl.DataFrame:
     """Bad rows as `QUARANTINE_SCHEMA`, ordered by line."""
     rows = [(str(file), bad.line, bad.reason, bad.raw[:RAW_CHARACTERS]) for bad in sorted(bad_rows)]
     return pl.DataFrame(rows, schema=QUARANTINE_SCHEMA, orient="row")
+
+
+def set_aside(file: Path, batch: RecordBatch, reasons: dict[int, str]) -> pl.DataFrame:
+    """The bad records of a batch as `QUARANTINE_SCHEMA`; `reasons` says by position what is wrong."""
+    bad = [BadRow(batch.records[at].line, reason, shown_record(batch.records[at])) for at, reason in reasons.items()]
+    return quarantine(file, bad)

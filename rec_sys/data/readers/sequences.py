@@ -7,9 +7,9 @@ from typing import Final
 import polars as pl
 
 from rec_sys.contracts import InputError, ReviewColumn
-from rec_sys.data.readers.batches import REVIEW_SCHEMA, Batch
-from rec_sys.data.readers.json_objects import parse_objects
-from rec_sys.data.readers.records import read_records, set_aside, shown_fields
+from rec_sys.data.readers.batches import REVIEW_SCHEMA, Batch, set_aside
+from rec_sys.raw_files.json_objects import parse_objects
+from rec_sys.raw_files.records import read_records, shown_fields
 
 USER: Final = "user"
 ITEMS: Final = "items"

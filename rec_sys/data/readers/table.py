@@ -9,9 +9,10 @@ from pydantic import BaseModel
 
 from rec_sys.contracts import InputError, ProductColumn, ReviewColumn
 from rec_sys.data.plain_text import count_unread_prices, prices
-from rec_sys.data.readers.batches import DESCRIPTION, FEATURES, PRODUCT_FACTS_SCHEMA, BadRow, Batch, quarantine
+from rec_sys.data.readers.batches import DESCRIPTION, FEATURES, PRODUCT_FACTS_SCHEMA, Batch, quarantine
 from rec_sys.data.readers.review_checks import REASON, TimeUnit, checked_reviews
-from rec_sys.data.readers.table_rows import LIST_SEPARATOR, TableBatch, has_time_type, read_table_rows
+from rec_sys.raw_files.bad_rows import BadRow
+from rec_sys.raw_files.table_rows import LIST_SEPARATOR, TableBatch, has_time_type, read_table_rows
 from rec_sys.settings import TableData
 
 _REVIEW_TEXTS: Final = (

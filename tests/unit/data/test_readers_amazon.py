@@ -182,7 +182,7 @@ def test_files_of_2018_lose_nothing_when_read_as_2014(tmp_path: Path) -> None:
 
 
 def test_source_rows_go_on_across_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rec_sys.data.readers.records.BATCH_ROWS", 2)
+    monkeypatch.setattr("rec_sys.raw_files.records.BATCH_ROWS", 2)
     path = _written(tmp_path / "x.json", REVIEW, "{", REVIEW, REVIEW, REVIEW)
     reviews, bad = _read(path)
     assert reviews["source_row"].to_list() == [0, 2, 3, 4]

@@ -30,7 +30,7 @@ def test_the_time_of_a_review_is_its_position(tmp_path: Path) -> None:
 
 
 def test_bad_sequences_are_set_aside_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rec_sys.data.readers.records.BATCH_ROWS", 3)
+    monkeypatch.setattr("rec_sys.raw_files.records.BATCH_ROWS", 3)
     rows: list[object] = [
         {"user": 1, "items": [1, 2]},
         {"user": None, "items": [1]},

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 from rec_sys.contracts import InputError
-from rec_sys.data.readers import table_rows
 from rec_sys.data.readers.batches import REVIEW_SCHEMA
 from rec_sys.data.readers.table import read_table_products, read_table_reviews
+from rec_sys.raw_files import table_rows
 from rec_sys.settings import TableData
 
 HEADER = "user,item,stars,when,words\n"

@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import polars as pl
-
 from rec_sys.contracts import InputError
-from rec_sys.data.readers.batches import BATCH_ROWS, RAW_CHARACTERS, BadRow, quarantine
-from rec_sys.data.readers.json_objects import field_names
-from rec_sys.data.readers.raw_files import empty_file, open_raw
+from rec_sys.raw_files.bad_rows import BATCH_ROWS, RAW_CHARACTERS
+from rec_sys.raw_files.content import empty_file, open_raw
+from rec_sys.raw_files.json_objects import field_names
 
 _CHUNK: Final = 1 << 20
 _BATCH_BYTES: Final = 64 << 20
@@ -58,19 +56,14 @@ def read_records(path: Path) -> Iterator[RecordBatch]:
             raise empty_file(path)
 
 
-def set_aside(path: Path, batch: RecordBatch, reasons: dict[int, str]) -> pl.DataFrame:
-    """The bad records of a batch as `QUARANTINE_SCHEMA`; `reasons` says by position what is wrong."""
-    bad = [BadRow(batch.records[at].line, reason, _shown(batch.records[at])) for at, reason in reasons.items()]
-    return quarantine(path, bad)
-
-
 def shown_fields(record: Record) -> str:
     """What an error says of a record that is not what was expected."""
     names = field_names(record.raw)
-    return f"fields {', '.join(names)}" if names else f"begins with {_shown(record)[:40]!r}"
+    return f"fields {', '.join(names)}" if names else f"begins with {shown_record(record)[:40]!r}"
 
 
-def _shown(record: Record) -> str:
+def shown_record(record: Record) -> str:
+    """The beginning of a record as text."""
     # A character takes four bytes at most; a cut through one shows as the replacement character.
     return record.raw[: 4 * RAW_CHARACTERS].decode("utf-8", "replace").strip()
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rec_sys.contracts import InputError
-from rec_sys.data.readers import records as records_module
-from rec_sys.data.readers.json_objects import BROKEN, NO_OBJECT, WRONG_SHAPE, parse_objects
-from rec_sys.data.readers.records import read_records
+from rec_sys.raw_files import records as records_module
+from rec_sys.raw_files.json_objects import BROKEN, NO_OBJECT, WRONG_SHAPE, parse_objects
+from rec_sys.raw_files.records import read_records
 
 _SCHEMA: dict[str, pl.DataType] = {"a": pl.String(), "n": pl.String()}
 

@@ -11,8 +11,8 @@ from typing import Final, NamedTuple, TextIO
 import polars as pl
 
 from rec_sys.contracts import InputError
-from rec_sys.data.readers.batches import BATCH_ROWS, BadRow
-from rec_sys.data.readers.raw_files import PARQUET, empty_file, first_bytes, open_raw
+from rec_sys.raw_files.bad_rows import BATCH_ROWS, BadRow
+from rec_sys.raw_files.content import PARQUET, empty_file, first_bytes, open_raw
 
 _DELIMITERS: Final = (",", "\t", ";")
 _LONGEST_FIELD: Final = 16 << 20  # characters; beyond it a quote was opened and never closed
