@@ -85,14 +85,21 @@ def settings_of(output_dir: Path, *overrides: str) -> Settings:
     return compose_settings([*SMALL, f"output_dir={output_dir}", *overrides], Settings)
 
 
-def train_here(caplog: pytest.LogCaptureFixture, output_dir: Path, *overrides: str) -> Run:
-    """Trains in this process."""
+def train_here(
+    caplog: pytest.LogCaptureFixture, output_dir: Path, *overrides: str, towers: bool = False, pictures: bool = False
+) -> Run:
+    """Trains in this process; towers and pictures take longer than the training, and are made where asked for."""
+    from rec_sys.train import results
     from rec_sys.train.train import train
 
     settings = settings_of(output_dir, *overrides)
     folder = RunFolder(settings)
     caplog.clear()
-    with folder.locked(), caplog.at_level(logging.INFO, "rec_sys"):
+    with pytest.MonkeyPatch.context() as patch, folder.locked(), caplog.at_level(logging.INFO, "rec_sys"):
+        if not towers:
+            patch.setattr(results, "export_towers", lambda *_: {})
+        if not pictures:
+            patch.setattr(results, "draw_pictures", lambda *_: ())
         path = train(settings, folder)
     assert path is not None
     return Run(Bundle(path, verify=True), caplog.text)

@@ -10,7 +10,6 @@ import torch
 from rec_sys.contracts import BundleFile, InputError, ProductVector, TowerFile
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.settings import Settings
-from rec_sys.train import results
 from tests.training_runs import NUM_PRODUCTS, NUM_REVIEWS, train_here, write_sequences, write_table
 
 
@@ -19,26 +18,19 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     return write_table(tmp_path_factory.mktemp("table"))
 
 
-@pytest.fixture
-def no_towers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The export takes longer than these trainings, and has tests of its own."""
-    monkeypatch.setattr(results, "export_towers", lambda *_: {})
-
-
 RATING_FIGURES = {"rmse", "mae", "auc", "f1", "accuracy", "balanced_accuracy", "rating_loss"}
 
 
 def test_a_training_learns_the_taste_and_leaves_a_whole_bundle(
     tmp_path: Path, table: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = train_here(caplog, tmp_path, *table, "trainer.max_epochs=6")
+    run = train_here(caplog, tmp_path, *table, "trainer.max_epochs=6", pictures=True)
     test, popular = run.metrics["test"], run.metrics["baselines"]["popular"]
     assert test["ndcg_at_10_masked"] > 1.5 * popular["ndcg_at_10_masked"]
     assert test["rmse"] < run.metrics["baselines"]["rating_mean"]["rmse"]
     assert set(test) >= RATING_FIGURES
     bundle = run.bundle
     assert bundle.folder.parent == tmp_path / "bundles"
-    assert {path.name for path in (bundle.folder / "towers").iterdir()} == {TowerFile.USER, TowerFile.PRODUCT}
     assert len(list((bundle.folder / "pictures").glob("*.png"))) == 3
     assert bundle.products().height == bundle.manifest.num_products == NUM_PRODUCTS
     card = (bundle.folder / BundleFile.CARD).read_text()
@@ -61,7 +53,6 @@ def test_a_training_learns_the_taste_and_leaves_a_whole_bundle(
     assert not list(tmp_path.rglob("*.unfinished"))
 
 
-@pytest.mark.usefixtures("no_towers")
 def test_one_seed_gives_equal_metrics_and_another_seed_others(
     tmp_path: Path, table: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -75,7 +66,6 @@ def test_one_seed_gives_equal_metrics_and_another_seed_others(
     assert first.metrics["test"] != other.metrics["test"]
 
 
-@pytest.mark.usefixtures("no_towers")
 def test_early_stopping_brings_the_best_epoch_back(
     tmp_path: Path, table: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -88,7 +78,6 @@ def test_early_stopping_brings_the_best_epoch_back(
     assert run.metrics["validation"]["ndcg_at_10_masked"] == pytest.approx(figures[best], abs=5e-5)
 
 
-@pytest.mark.usefixtures("no_towers")
 def test_a_refit_trains_on_validation_for_as_many_epochs_as_were_best(
     tmp_path: Path, table: tuple[str, ...], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,7 +104,6 @@ def test_a_refit_trains_on_validation_for_as_many_epochs_as_were_best(
     assert run.metrics["validation"]["ndcg_at_10_masked"] == pytest.approx(max(figures), abs=5e-5)
 
 
-@pytest.mark.usefixtures("no_towers")
 @pytest.mark.parametrize("protocol", ["random_split", "global_time"])
 def test_the_other_protocols_train(
     tmp_path: Path, table: tuple[str, ...], caplog: pytest.LogCaptureFixture, protocol: str
@@ -126,9 +114,9 @@ def test_the_other_protocols_train(
     assert set(run.metrics["test"]) >= RATING_FIGURES
 
 
-@pytest.mark.usefixtures("no_towers")
 def test_sequences_train_without_text_stars_and_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    run = train_here(caplog, tmp_path, *write_sequences(tmp_path), "trainer.max_epochs=6", "trainer.learning_rate=0.02")
+    fast = "trainer.max_epochs=6", "trainer.learning_rate=0.02"
+    run = train_here(caplog, tmp_path, *write_sequences(tmp_path), *fast, pictures=True)
     assert not RATING_FIGURES & set(run.metrics["test"])
     assert set(run.metrics["baselines"]) == {"popular"}
     assert run.metrics["test"]["ndcg_at_10_masked"] > 1.5 * run.metrics["baselines"]["popular"]["ndcg_at_10_masked"]
@@ -141,7 +129,8 @@ def test_sequences_train_without_text_stars_and_time(tmp_path: Path, caplog: pyt
 def test_without_a_tower_the_memory_ranks_alone_and_the_bundle_is_whole(
     tmp_path: Path, table: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = train_here(caplog, tmp_path, *table, "model.tower=none", "evaluation.refit=true")
+    refit = "model.tower=none", "evaluation.refit=true"
+    run = train_here(caplog, tmp_path, *table, *refit, towers=True, pictures=True)
     assert run.epochs == []
     test, baselines = run.metrics["test"], run.metrics["baselines"]
     assert test["ndcg_at_10_masked"] > 1.5 * baselines["popular"]["ndcg_at_10_masked"]
@@ -166,7 +155,6 @@ MISSING = {
 }
 
 
-@pytest.mark.usefixtures("no_towers")
 @pytest.mark.parametrize("missing", MISSING)
 def test_what_is_missing_is_done_without(
     tmp_path: Path, table: tuple[str, ...], caplog: pytest.LogCaptureFixture, missing: str

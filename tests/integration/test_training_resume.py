@@ -17,12 +17,6 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     return write_table(tmp_path_factory.mktemp("table"))
 
 
-@pytest.fixture
-def no_towers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The export takes longer than these trainings, and has tests of its own."""
-    monkeypatch.setattr(results, "export_towers", lambda *_: {})
-
-
 def kill_after_epoch(number: int, output_dir: Path, *overrides: str) -> str:
     """Runs the command and ends it without warning when it reports that epoch; what it said until then."""
     run = WarmProcess(*training_command(output_dir, *overrides))
@@ -52,7 +46,6 @@ def wait_for_checkpoint(output_dir: Path, epochs: int) -> None:
     pytest.fail("the epoch's checkpoint was never written")
 
 
-@pytest.mark.usefixtures("no_towers")
 def test_a_killed_run_ends_with_the_metrics_of_an_undisturbed_one(
     tmp_path: Path, table: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -84,9 +77,8 @@ def test_a_run_killed_after_its_training_does_not_train_an_epoch_more(
 
     monkeypatch.setattr(results, "export_towers", die)
     with pytest.raises(KilledWhileExporting):
-        train_here(caplog, tmp_path, *table, *overrides)
+        train_here(caplog, tmp_path, *table, *overrides, towers=True)
     said = caplog.text
-    monkeypatch.setattr(results, "export_towers", lambda *_: {})
     resumed = train_here(caplog, tmp_path, *table, *overrides)
     assert "epoch 1 of" in said
     assert resumed.epochs == []
