@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-needs_core = pytest.mark.skipif(
-    sys.platform != "linux" or platform.machine() != "x86_64",
-    reason="Triton's core is published for Linux on x86-64 alone",
-)
+HAS_CORE = sys.platform == "linux" and platform.machine() == "x86_64"
+needs_core = pytest.mark.skipif(not HAS_CORE, reason="Triton's core is published for Linux on x86-64 alone")
 
 
 def is_running(process_id: int) -> bool:

@@ -14,9 +14,11 @@ import pytest
 from rec_sys.bundle import Bundle
 from rec_sys.contracts import BundleFile, TowerFile
 from tests import warm_processes
+from tests.demo_runs import SMALL, Demo
 from tests.warm_processes import WarmProcess
 
-SMALL = ("experiment=quick", "trainer.max_epochs=2")
+# The first test waits for the whole demo.
+pytestmark = pytest.mark.timeout(1500)
 REVIEW = {"reviewerID": "U1", "asin": "P1", "overall": 5.0, "reviewText": "Fine", "unixReviewTime": 1393545600}
 
 
@@ -24,41 +26,36 @@ TRAIN = "rec_sys.train.train"
 
 
 @pytest.fixture(scope="module")
-def output_dir(tmp_path_factory: pytest.TempPathFactory, text_cache_dir: Path) -> Path:
-    """An output folder that shares the tests' exported text encoder, which takes its time to make."""
-    folder = tmp_path_factory.mktemp("main_job")
-    (folder / "text").mkdir()
-    models = text_cache_dir / "models"
-    if models.is_dir():
-        shutil.copytree(models, folder / "text" / "models")
-    return folder
+def output_dir(demo: Demo) -> Path:
+    return demo.output_dir
 
 
 @pytest.fixture(scope="module")
-def first(output_dir: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", TRAIN, *SMALL, f"output_dir={output_dir}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done
+def first(demo: Demo) -> list[str]:
+    """What the command printed in the demo, which runs it where there is no bundle."""
+    mark = f"{TRAIN}: "
+    return [line.removeprefix(mark) for line in demo.errors.read_text().splitlines() if line.startswith(mark)]
 
 
-def test_the_last_line_names_a_whole_bundle(first: subprocess.CompletedProcess[str]) -> None:
-    last = first.stdout.strip().splitlines()[-1]
-    assert last.startswith("bundle: ")
+def bundle_of(printed: list[str]) -> Bundle:
+    assert printed[-1].startswith("bundle: ")
+    return Bundle(Path(printed[-1].removeprefix("bundle: ")), verify=True)
 
-    bundle = Bundle(Path(last.removeprefix("bundle: ")), verify=True)
+
+def test_the_last_line_names_a_whole_bundle(first: list[str]) -> None:
+    bundle = bundle_of(first)
     metrics = bundle.metrics()
     assert {"validation", "test", "baselines"} <= set(metrics)
     assert {"ndcg_at_10", "recall_at_10", "ndcg_at_10_masked", "rmse", "auc", "f1", "accuracy", "loss"} <= set(
         metrics["test"]
     )
     assert "ndcg_at_10_masked" in metrics["baselines"]["popular"]
-    assert bundle.tower(TowerFile.USER).is_file()
+    assert {path.name for path in (bundle.folder / "towers").iterdir()} == {TowerFile.USER, TowerFile.PRODUCT}
     assert len(list((bundle.folder / BundleFile.PICTURES).glob("*.png"))) == 3
     assert bundle.memory() is not None
 
 
-def test_the_run_stands_in_mlflow(first: subprocess.CompletedProcess[str], output_dir: Path) -> None:
+def test_the_run_stands_in_mlflow(first: list[str], output_dir: Path) -> None:
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{output_dir.absolute()}/mlflow.db")
@@ -73,23 +70,15 @@ def test_the_run_stands_in_mlflow(first: subprocess.CompletedProcess[str], outpu
     assert {"bundle", "pictures"} <= names
 
 
-def test_the_second_run_embeds_nothing_and_finds_the_same_figures(
-    first: subprocess.CompletedProcess[str], output_dir: Path
-) -> None:
+def test_the_second_run_embeds_nothing_and_finds_the_same_figures(first: list[str], output_dir: Path) -> None:
     second = warm_processes.run("-m", TRAIN, *SMALL, f"output_dir={output_dir}", "tracking=none", timeout=600)
 
     assert second.returncode == 0, second.stderr[-3000:]
     assert "text: embedded 0 of" in second.stderr
-    figures = [
-        Bundle(Path(done.stdout.strip().splitlines()[-1].removeprefix("bundle: "))).metrics()
-        for done in (first, second)
-    ]
-    assert figures[0] == figures[1]
+    assert bundle_of(first).metrics() == bundle_of(second.stdout.splitlines()).metrics()
 
 
-def test_a_second_run_in_the_same_folder_is_refused(
-    first: subprocess.CompletedProcess[str], output_dir: Path, tmp_path: Path
-) -> None:
+def test_a_second_run_in_the_same_folder_is_refused(first: list[str], output_dir: Path, tmp_path: Path) -> None:
     command = ["-m", TRAIN, *SMALL, f"output_dir={output_dir}", f"run_dir={tmp_path}"]
     held = WarmProcess(*command, "tracking=none")
     try:

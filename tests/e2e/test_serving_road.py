@@ -8,12 +8,9 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -31,6 +28,7 @@ from rec_sys.contracts import (
     MILLISECONDS_A_DAY,
     TEXT_DIM,
     BundleFile,
+    HistoryColumn,
     InputError,
     MemoryTensor,
     ProductColumn,
@@ -49,8 +47,8 @@ from rec_sys.settings import EdgeIndex, ExportSettings, TritonSettings
 from rec_sys.vector_database.catalogue import read_catalogue
 from rec_sys.vector_database.edge_index import EdgePublisher
 from tests.compose_files import CONTAINER
-from tests.served_roads import share_text_models, write_table_with_texts
-from tests.triton_servers import is_running, needs_core, until
+from tests.demo_runs import Demo
+from tests.triton_servers import needs_core, until
 from triton_utils.client import TritonClient
 from triton_utils.model_config import tower_options
 from triton_utils.repository import Candidate, ModelRepository
@@ -59,82 +57,6 @@ from triton_utils.server import Ports, choose_ports
 # Four commands import torch or its like one after the other, beside whatever else the machine does.
 pytestmark = [needs_core, pytest.mark.timeout(1500)]
 NEWEST = 1_700_000_000_000
-REVIEWS = [
-    {"asin": "P003", "rating": 5.0, "timestamp": NEWEST, "text": "Warm and quiet, I would buy them again."},
-    {"asin": "P006", "rating": 4.0, "timestamp": NEWEST - 20 * MILLISECONDS_A_DAY},
-    {"asin": "P001", "rating": 1.0, "timestamp": NEWEST - 90 * MILLISECONDS_A_DAY, "text": "Broke after a month."},
-]
-
-
-@dataclass
-class Demo:
-    """A run of the demo, from its start to its end by a signal.
-
-    Attributes:
-        output_dir: What it worked in.
-        said: Its lines on standard output.
-        answers: What each curl line answered.
-        started: The processes that it had started, by number.
-        code: Its exit code.
-        seconds: How long it took to end.
-        left: Those of `started` that were still there a moment later.
-    """
-
-    output_dir: Path
-    said: list[str] = field(default_factory=list)
-    answers: list[dict[str, Any]] = field(default_factory=list)
-    started: list[int] = field(default_factory=list)
-    code: int | None = None
-    seconds: float = 0.0
-    left: list[int] = field(default_factory=list)
-
-    @property
-    def curl_lines(self) -> list[str]:
-        return [line for line in self.said if line.startswith("curl")]
-
-    def run(self, training: tuple[str, ...], errors: Path) -> None:
-        settings = {"output_dir": self.output_dir, "model_repository": self.output_dir / "models", "training": training}
-        with errors.open("w") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "rec_sys.serving.demo", *overrides(settings)],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-        patience = threading.Timer(900, process.kill)
-        patience.start()
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                self.said.append(line.rstrip("\n"))
-                if self.said[-1] == "ready":
-                    break
-            assert self.said[-1:] == ["ready"], errors.read_text()[-3000:]
-            for curl in self.curl_lines if shutil.which("curl") else []:
-                done = subprocess.run(curl, shell=True, capture_output=True, check=True, timeout=600)
-                self.answers.append(json.loads(done.stdout))
-            self.started = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
-            began = time.monotonic()
-            process.send_signal(signal.SIGTERM)
-            self.code = process.wait(300)
-            self.seconds = time.monotonic() - began
-            until(lambda: not any(map(is_running, self.started)), 60)
-            self.left = [number for number in self.started if is_running(number)]
-        finally:
-            patience.cancel()
-            process.kill()
-            process.wait()
-            process.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory, text_cache_dir: Path) -> Demo:
-    """The demo where there is no bundle yet: it trains, exports, publishes and serves."""
-    folder = tmp_path_factory.mktemp("road with a blank")
-    demo = Demo(folder / "outputs")
-    share_text_models(demo.output_dir, text_cache_dir)
-    demo.run(write_table_with_texts(folder), folder / "errors.txt")
-    return demo
 
 
 class Road:
@@ -143,6 +65,20 @@ class Road:
     def __init__(self, output_dir: Path) -> None:
         self.output_dir = output_dir
         self.bundle: Bundle = find_bundle(None, output_dir)
+        products = self.bundle.products()
+        self.asins: list[str] = products[ProductColumn.ASIN].to_list()
+        self.title: str = products[ProductColumn.TITLE][0]
+        self.user_id: str = self.bundle.histories()[HistoryColumn.USER_ID][0]
+        self.reviews = [
+            {
+                "asin": self.asins[3],
+                "rating": 5.0,
+                "timestamp": NEWEST,
+                "text": "Warm and quiet, as before.",
+            },
+            {"asin": self.asins[6], "rating": 4.0, "timestamp": NEWEST - 20 * MILLISECONDS_A_DAY},
+            {"asin": self.asins[1], "rating": 1.0, "timestamp": NEWEST - 90 * MILLISECONDS_A_DAY, "text": "It broke."},
+        ]
         self.ports: Ports = choose_ports(TritonSettings(grpc_port=0, http_port=0, metrics_port=0))
         self.triton_url = f"127.0.0.1:{self.ports.grpc}"
         self.stack = ExitStack()
@@ -179,7 +115,7 @@ class Road:
         assert until(lambda: self.triton.process.exit_code is not None)
 
     def ask(self, fallback: str = "none", **others: Any) -> httpx.Response:
-        return self.clients[fallback].post("/v1/recommendations", json={"reviews": REVIEWS, "limit": 8} | others)
+        return self.clients[fallback].post("/v1/recommendations", json={"reviews": self.reviews, "limit": 8} | others)
 
     def answer(self, fallback: str = "none", **others: Any) -> RecommendationAnswer:
         response = self.ask(fallback, **others)
@@ -189,7 +125,7 @@ class Road:
 
 @pytest.fixture(scope="module")
 def road(demo: Demo) -> Iterator[Road]:
-    road = Road(demo.output_dir)
+    road = Road(demo.served_dir)
     with road.stack:
         yield road
 
@@ -210,7 +146,7 @@ def test_each_curl_line_is_answered_with_products(demo: Demo) -> None:
     assert known["products"][0]["reasons"]
     assert sent["reviews_used"] == 2
     assert {product["source"] for product in searched["products"]} == {"text"}
-    assert {answer["versions"]["bundle"] for answer in demo.answers} == {find_bundle(None, demo.output_dir).identity}
+    assert {answer["versions"]["bundle"] for answer in demo.answers} == {find_bundle(None, demo.served_dir).identity}
     assert sent["versions"]["towers"].startswith("triton")
 
 
@@ -241,25 +177,29 @@ def test_answers_over_http_and_triton_are_those_given_in_process(road: Road) -> 
     settings = compose_settings([f"output_dir={json.dumps(str(road.output_dir))}"], GatewaySettings, "gateway")
     assert settings.inference.runtime == "in_process"
 
+    sent_reviews = RecommendationRequest.model_validate({"reviews": road.reviews, "limit": 8})
+
     async def in_process() -> tuple[RecommendationAnswer, RecommendationAnswer, ProductsAnswer, ProductsAnswer]:
         async with Recommender(settings.index, settings.inference, settings.output_dir) as recommender:
             return (
-                await recommender.recommend(RecommendationRequest.model_validate({"reviews": REVIEWS, "limit": 8})),
-                await recommender.recommend(RecommendationRequest(user_id="user 7", limit=8)),
-                await recommender.similar("P003", Page(limit=8)),
-                await recommender.search("a quiet microphone", Page(limit=8)),
+                await recommender.recommend(sent_reviews),
+                await recommender.recommend(RecommendationRequest(user_id=road.user_id, limit=8)),
+                await recommender.similar(road.asins[3], Page(limit=8)),
+                await recommender.search(road.title, Page(limit=8)),
             )
 
     sent, known, similar, searched = asyncio.run(in_process())
     client = road.clients["none"]
     assert_alike(road.answer(), sent)
-    address = "/v1/users/user 7/recommendations?limit=8"
+    address = f"/v1/users/{road.user_id}/recommendations?limit=8"
     assert_alike(RecommendationAnswer.model_validate_json(client.get(address).content), known)
-    assert_alike(ProductsAnswer.model_validate_json(client.get("/v1/products/P003/similar?limit=8").content), similar)
-    words = {"q": "a quiet microphone", "limit": 8}
+    assert_alike(
+        ProductsAnswer.model_validate_json(client.get(f"/v1/products/{road.asins[3]}/similar?limit=8").content), similar
+    )
+    words = {"q": road.title, "limit": 8}
     found = ProductsAnswer.model_validate_json(client.get("/v1/products/search", params=words).content)
     assert_alike(found, searched)
-    assert "Microphone" in (found.products[0].title or "")
+    assert found.products[0].title == road.title
 
 
 def tower_inputs(bundle: Bundle, rows: list[int], ratings: list[float], days: list[float]) -> dict[str, np.ndarray]:
@@ -286,8 +226,8 @@ def infer(client: Any, inputs: dict[str, np.ndarray], model: str = ServedModel.U
 
 
 def test_a_user_vector_asked_of_triton_directly_ranks_as_the_gateway_does(road: Road) -> None:
-    bundle, asins = road.bundle, road.bundle.products()[ProductColumn.ASIN].to_list()
-    rows = [asins.index(review["asin"]) for review in REVIEWS]
+    bundle, asins = road.bundle, road.asins
+    rows = [asins.index(review["asin"]) for review in road.reviews]
     with triton.InferenceServerClient(road.triton_url) as client:
         result = infer(client, tower_inputs(bundle, rows, [5, 4, 1], [0, 20, 90]))
     [vector] = result.as_numpy(TowerTensor.USER_VECTOR)
@@ -303,12 +243,12 @@ def test_a_user_vector_asked_of_triton_directly_ranks_as_the_gateway_does(road: 
     scores[rows] = -np.inf
     best = np.argsort(-scores)[:8]
 
-    without_text = [{key: value for key, value in review.items() if key != "text"} for review in REVIEWS]
+    without_text = [{key: value for key, value in review.items() if key != "text"} for review in road.reviews]
     answer = road.answer(reviews=without_text)
     assert [product.asin for product in answer.products] == [asins[row] for row in best]
     assert [product.score for product in answer.products] == pytest.approx(scores[best].tolist(), abs=1e-3)
     told = {reason.asin: reason.weight for product in answer.products for reason in product.reasons}
-    for place, review in enumerate(REVIEWS):
+    for place, review in enumerate(road.reviews):
         assert told.get(review["asin"], weights[place]) == pytest.approx(weights[place], abs=1e-4)
 
 
@@ -349,7 +289,10 @@ def test_numbers_that_are_none_are_refused_by_our_client_and_spoil_only_their_ow
 
 
 def test_a_body_that_is_too_large_is_refused_and_not_cut_off(road: Road, tmp_path: Path) -> None:
-    client, body = road.clients["none"], json.dumps({"reviews": [{"asin": "P003", "text": "x" * 3_000_000}]}).encode()
+    client, body = (
+        road.clients["none"],
+        json.dumps({"reviews": [{"asin": road.asins[3], "text": "x" * 3_000_000}]}).encode(),
+    )
     headers = {"Content-Type": "application/json"}
     parts = (body[start : start + 65_536] for start in range(0, len(body), 65_536))
     for content in (body, parts):
@@ -405,7 +348,7 @@ def test_another_bundle_is_published_and_rolled_back_while_many_ask(road: Road) 
     def ask() -> None:
         with httpx.Client(base_url=road.clients["none"].base_url, timeout=600) as client:
             while not done.is_set():
-                responses.append(client.post("/v1/recommendations", json={"reviews": REVIEWS, "limit": 5}))
+                responses.append(client.post("/v1/recommendations", json={"reviews": road.reviews, "limit": 5}))
 
     asking = [threading.Thread(target=ask) for _ in range(4)]
     for thread in asking:
@@ -460,7 +403,7 @@ def test_without_triton_one_gateway_refuses_and_the_other_stands_in_until_it_is_
     assert health.status_code == 503
     assert [part["part"] for part in health.json()["parts"] if not part["ready"]] == ["triton"]
     assert road.clients["none"].get("/health/live").status_code == 200
-    assert road.clients["none"].get("/v1/products/P003/similar").status_code == 200
+    assert road.clients["none"].get(f"/v1/products/{road.asins[3]}/similar").status_code == 200
     assert (fallback.fallback, fallback.versions.towers) == ("in_process", "in_process")
     assert "Triton" in (fallback.fallback_reason or "")
     assert_alike(fallback, before)
