@@ -103,10 +103,24 @@ class TableData(DataCommon):
     metadata_path: Path | None = Field(None, description="The table of products, where there is one.")
     columns: ReviewColumnMap = Field(description="Which column of the reviews is what.")
     product_columns: ProductColumnMap | None = Field(None, description="Which column of the products is what.")
-    timestamp_unit: Literal["s", "ms", "us", "iso"] = Field(
-        "s", description="Unit of a numeric time; iso = a date text."
+    timestamp_unit: Literal["auto", "s", "ms", "us", "ns", "iso"] = Field(
+        "auto", description="Unit of a numeric time; iso = a date text; auto = what the first rows show."
+    )
+    timestamp_format: str | None = Field(
+        None, pattern="%", description="Of other date texts, such as %d/%m/%Y; it wins over timestamp_unit."
+    )
+    rating_scale: tuple[float, float] = Field((1, 5), description="Lowest and highest rating; mapped to 1 to 5 stars.")
+    rating_words: dict[str, Annotated[float, Field(ge=1, le=5)]] = Field(
+        {}, description="Word -> stars, where ratings are words."
     )
     category_separator: str = Field("|", min_length=1, description="Stands between the categories of a product.")
+
+    @field_validator("rating_scale")
+    @classmethod
+    def _scale_rises(cls, scale: tuple[float, float]) -> tuple[float, float]:
+        if not scale[0] < scale[1]:
+            raise ValueError("the lowest rating comes first: [low, high]")
+        return scale
 
 
 class SequencesData(DataCommon):

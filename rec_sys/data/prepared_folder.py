@@ -35,7 +35,7 @@ class _Read:
     set_aside: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=QUARANTINE_SCHEMA))
     found: dict[str, str] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
-    remedies: dict[str, None] = field(default_factory=dict)  # in the order in which they came
+    remedies: dict[str, str] = field(default_factory=dict)
 
 
 def fill_folder(source: Source, data: DataSettings, fingerprint: str, folder: Path, left_quarantine: Path) -> None:
@@ -58,8 +58,17 @@ def fill_folder(source: Source, data: DataSettings, fingerprint: str, folder: Pa
     _write_products(data, metadata, folder, source)
     pl.concat([reviews.set_aside, metadata.set_aside]).write_parquet(folder / PreparedFile.QUARANTINE)
     shutil.rmtree(scratch)
+    if source.has_time:
+        first, last = _first_and_last(folder)
+        reviews.found |= {"first review": first, "last review": last}
     summary = _summary(source, data, fingerprint, reviews, metadata, merged, folder)
     (folder / PreparedFile.SUMMARY).write_text(summary.model_dump_json(indent=2) + "\n")
+
+
+def _first_and_last(folder: Path) -> tuple[str, str]:
+    time = pl.col(ReviewColumn.TIMESTAMP)
+    ends = pl.scan_parquet(folder / PreparedFile.REVIEWS).select(first=time.min(), last=time.max()).collect()
+    return tuple(ends.cast(pl.Datetime("ms")).select(pl.all().dt.to_string("%Y-%m-%d")).row(0))
 
 
 def _summary(
@@ -104,9 +113,9 @@ def _read(batches: Iterator[Batch], scratch: Path, what: str) -> _Read:
             found.num_records += batch.num_records
             found.num_bytes += int(batch.rows.estimated_size())
             found.counts.update(batch.counts)
-            found.remedies |= dict.fromkeys(batch.remedies)
+            found.remedies = {**batch.remedies} | found.remedies
             for label, value in batch.found.items():
-                if found.found.get(label) != value:
+                if label not in found.found:
                     _LOG.info(f"{what}: {label}: {value}")
                     found.found[label] = value
             found.filled |= {column.name for column in batch.rows if column.null_count() < len(column)}
@@ -131,12 +140,17 @@ def _refuse_too_many_bad(found: _Read, data: DataSettings, left_quarantine: Path
     first = found.set_aside.row(0, named=True)
     reasons = Counter(found.set_aside[QuarantineColumn.REASON].to_list()).most_common()
     counted = ", ".join(f"{count:,} {reason}" for reason, count in reasons)
-    unit = f" (data.timestamp_unit={data.timestamp_unit}?)" if isinstance(data, TableData) and "time" in counted else ""
+    meant = " ".join(f"{setting}={value}" for setting, value in found.remedies.items())
+    mend = f"mend the file or raise data.max_bad_share (here {share:.4g})"
+    if meant and isinstance(data, TableData):
+        mend = f"as the values look, add {meant}"
+    elif meant:
+        mend += f"; the values look like {meant} of a table, and data=table reads those"
     raise InputError(
         f"{num_bad:,} of {found.num_records:,} rows are bad, more than data.max_bad_share="
         f"{data.max_bad_share:g} allows: {counted}",
         where=f"{first[QuarantineColumn.FILE]}, first at line {first[QuarantineColumn.LINE]}",
-        remedy=f"see them in {left_quarantine}; mend the file{unit} or raise data.max_bad_share (here {share:.4g})",
+        remedy=f"see them in {left_quarantine}; {mend}",
     )
 
 

@@ -8,7 +8,7 @@ import polars as pl
 
 from rec_sys.contracts import InputError, ReviewColumn
 from rec_sys.data.readers.batches import Batch, set_aside
-from rec_sys.data.readers.review_checks import REASON, TimeUnit, checked_reviews
+from rec_sys.data.readers.review_checks import REASON, ReviewRules, checked_reviews, remedies
 from rec_sys.raw_files.json_objects import ParsedObjects, field_names, parse_objects
 from rec_sys.raw_files.records import RecordBatch, read_records, shown_fields
 
@@ -19,7 +19,7 @@ class _ReviewFields(NamedTuple):
     """Where an edition keeps a review's parts; the first field that has a value wins."""
 
     fields: dict[str, tuple[str, ...]]
-    time_unit: TimeUnit
+    time_form: str
 
 
 # 2014 and 2018 differ only in fields that the other lacks, so each reads the other's files without a loss.
@@ -65,6 +65,7 @@ def read_amazon_reviews(path: Path, edition: Edition) -> Iterator[Batch]:
         InputError: The file cannot be read or follows another schema.
     """
     layout = _REVIEWS[edition]
+    rules = ReviewRules(layout.time_form, has_rating=True)
     names = [name for candidates in layout.fields.values() for name in candidates]
     schema: dict[str, pl.DataType] = dict.fromkeys(names, pl.String())
     for batch in read_records(path):
@@ -74,9 +75,10 @@ def read_amazon_reviews(path: Path, edition: Edition) -> Iterator[Batch]:
         columns = {column: pl.coalesce(candidates) for column, candidates in layout.fields.items()}
         rows = pl.Series(ReviewColumn.SOURCE_ROW, parsed.positions, dtype=pl.Int64) + batch.first_row
         raw = parsed.frame.select(**columns).with_columns(rows)
-        good, bad = checked_reviews(raw, time_unit=layout.time_unit, has_rating=True)
+        good, bad = checked_reviews(raw, rules)
         reasons = {parsed.positions[index]: reason for index, reason in bad.select("index", REASON).iter_rows()}
-        yield Batch(good, set_aside(path, batch, parsed.broken | reasons), len(batch.records))
+        broken = set_aside(path, batch, parsed.broken | reasons)
+        yield Batch(good, broken, len(batch.records), remedies=remedies(raw, bad, rules))
 
 
 def _refuse_another_schema(parsed: ParsedObjects, batch: RecordBatch, path: Path, edition: Edition) -> None:

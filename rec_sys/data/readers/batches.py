@@ -55,7 +55,7 @@ class Batch:
         num_records: Raw records that were read, good and bad; a sequence is one record of many rows.
         found: What the reader found out by itself, for the log and the summary: label -> value.
         counts: What happened in this batch beside bad rows: label -> how often; summed over the file.
-        remedies: What to do about the bad rows where their values tell it, such as a setting.
+        remedies: Setting -> value under which the bad rows could be read, where their values tell it.
     """
 
     rows: pl.DataFrame
@@ -63,7 +63,7 @@ class Batch:
     num_records: int
     found: Mapping[str, str] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
-    remedies: tuple[str, ...] = ()
+    remedies: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

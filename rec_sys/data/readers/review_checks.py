@@ -1,50 +1,63 @@
 """Decides which raw rows are reviews: every reader's rows pass here, so that one rule holds for all formats."""
 
 import json
-from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
 
 import polars as pl
 
 from rec_sys.contracts import ReviewColumn
 from rec_sys.data.plain_text import plain_text
 from rec_sys.data.readers.batches import REVIEW_SCHEMA
+from rec_sys.data.readers.rating_scales import STARS, proposed_settings, stars
+from rec_sys.data.readers.times import EARLIEST, latest_time, milliseconds, time_forms
 
-TimeUnit = Literal["s", "ms", "us", "iso"]
-
-# The first review on the web was written in 1995; an earlier time is a wrong unit or a missing one.
-EARLIEST: Final = int(datetime(1995, 1, 1, tzinfo=UTC).timestamp() * 1000)
-MILLISECONDS: Final = {"s": 1000.0, "ms": 1.0, "us": 0.001}
 REASON: Final = "reason"
-_ISO_FORMATS: Final = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 _TRUE: Final = ("true", "yes", "y", "t", "1", "1.0")
 _FALSE: Final = ("false", "no", "n", "f", "0", "0.0")
 _COUNT: Final = r"^\[?\s*(\d{1,3}(?:,\d{3})+|\d+)"  # "3", "1,234" and the first of "[2, 5]"
 
 
-def checked_reviews(
-    raw: pl.DataFrame, *, time_unit: TimeUnit | None, has_rating: bool
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+@dataclass(frozen=True)
+class ReviewRules:
+    """How the values of a file are meant.
+
+    Args:
+        time_form: Form of `timestamp`, see `times`; None where the data has no time.
+        has_rating: Whether a row without a rating is a bad one.
+        rating_scale: The lowest and the highest rating.
+        rating_words: Word in the place of a rating -> stars.
+    """
+
+    time_form: str | None
+    has_rating: bool
+    rating_scale: tuple[float, float] = STARS
+    rating_words: Mapping[str, float] = field(default_factory=dict)
+
+
+def checked_reviews(raw: pl.DataFrame, rules: ReviewRules) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Types the raw rows and parts the good from the bad.
 
     Args:
         raw: The columns of `REVIEW_SCHEMA` as strings, `source_row` as an integer.
-        time_unit: Unit of `timestamp`; None where the data has no time.
-        has_rating: Whether a row without a rating is a bad one.
+        rules: How the values are meant.
 
     Returns:
         The good rows as `REVIEW_SCHEMA`, and the bad ones as `index` (row in `raw`) and `reason`.
     """
-    rating = pl.col(ReviewColumn.RATING).str.strip_chars().cast(pl.Float64, strict=False)
+    times, ratings = raw[ReviewColumn.TIMESTAMP], raw[ReviewColumn.RATING]
     # Types first, so that the reasons below compare numbers.
     typed = raw.with_columns(
         _identifier(ReviewColumn.USER_ID),
         _identifier(ReviewColumn.ASIN),
-        rating.alias(ReviewColumn.RATING),
-        pl.col(ReviewColumn.RATING).is_null().alias("rating_is_missing"),
-        milliseconds(pl.col(ReviewColumn.TIMESTAMP), time_unit).alias(ReviewColumn.TIMESTAMP),
+        stars(ratings, rules.rating_scale, rules.rating_words).alias(ReviewColumn.RATING),
+        ratings.is_null().alias("rating_is_missing"),
+        milliseconds(times, rules.time_form).alias(ReviewColumn.TIMESTAMP)
+        if rules.time_form is not None
+        else pl.lit(None, dtype=pl.Int64).alias(ReviewColumn.TIMESTAMP),
     )
-    reasoned = typed.with_columns(_reason(time_unit is not None, has_rating).alias(REASON)).with_row_index("index")
+    reasoned = typed.with_columns(_reason(rules).alias(REASON)).with_row_index("index")
     bad = reasoned.filter(pl.col(REASON).is_not_null()).select("index", REASON)
     good = reasoned.filter(pl.col(REASON).is_null())
     votes = pl.col(ReviewColumn.HELPFUL_VOTES).str.extract(_COUNT).str.replace_all(",", "")
@@ -59,19 +72,21 @@ def checked_reviews(
     return good.select(pl.col(name).cast(dtype) for name, dtype in REVIEW_SCHEMA.items()), bad
 
 
-def milliseconds(time: pl.Expr, unit: TimeUnit | None) -> pl.Expr:
-    """A time, given as text, in milliseconds since 1970 UTC; null where it is none."""
-    if unit is None:
-        return pl.lit(None, dtype=pl.Int64)
-    text = time.str.strip_chars()
-    if unit == "iso":
-        plain = text.str.replace("[Tt]", " ").str.replace("[Zz]$", "")
-        without_zone = [plain.str.to_datetime(form, strict=False, time_unit="ms") for form in _ISO_FORMATS]
-        with_zone = plain.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%#z", strict=False, time_unit="ms", time_zone="UTC")
-        return pl.coalesce(with_zone.dt.epoch("ms"), *(moment.dt.epoch("ms") for moment in without_zone))
-    number = text.cast(pl.Float64, strict=False) * MILLISECONDS[unit]
-    # A number past int64 cannot be cast; 1e15 ms is far enough in the future to be refused as such.
-    return pl.when(number.is_finite()).then(number.clip(-1e15, 1e15).round()).cast(pl.Int64)
+def remedies(raw: pl.DataFrame, bad: pl.DataFrame, rules: ReviewRules) -> dict[str, str]:
+    """Setting -> value under which bad rows of `checked_reviews` could be read, as their values tell."""
+    found: dict[str, str] = {}
+    if bad[REASON].str.contains("^rating is (?:not|outside)").any():
+        found |= proposed_settings(raw[ReviewColumn.RATING])
+    late = bad.filter(pl.col(REASON).str.starts_with("time is"))["index"]
+    forms = time_forms(raw[ReviewColumn.TIMESTAMP].gather(late)) if len(late) else []
+    if forms and rules.time_form not in forms:
+        found |= dict([time_setting(forms[0])])
+    return found
+
+
+def time_setting(form: str) -> tuple[str, str]:
+    """The setting that says this form, and its value on a command line."""
+    return ("data.timestamp_format", f"'{form}'") if "%" in form else ("data.timestamp_unit", form)
 
 
 def tidy_style(styles: pl.Series) -> pl.Series:
@@ -101,23 +116,24 @@ def _identifier(name: str) -> pl.Expr:
     return pl.when(text != "").then(text).alias(name)
 
 
-def _reason(has_time: bool, has_rating: bool) -> pl.Expr:
+def _reason(rules: ReviewRules) -> pl.Expr:
+    """Why a row is no review; null where it is one."""
     rating, time = pl.col(ReviewColumn.RATING), pl.col(ReviewColumn.TIMESTAMP)
-    latest = int((datetime.now(UTC) + timedelta(days=1)).timestamp() * 1000)
+    low, high = rules.rating_scale
     faults = [
         (pl.col(ReviewColumn.USER_ID).is_null(), "user id is missing"),
         (pl.col(ReviewColumn.ASIN).is_null(), "product id is missing"),
     ]
-    if has_rating:
+    if rules.has_rating:
         faults += [
             (pl.col("rating_is_missing"), "rating is missing"),
-            (rating.is_null() | ~rating.is_finite(), "rating is not a number"),
-            (~rating.is_between(1, 5), "rating is outside 1 to 5"),
+            (rating.is_null(), "rating is not a number"),
+            (~rating.is_between(*STARS), f"rating is outside {low:g} to {high:g}"),
         ]
-    if has_time:
+    if rules.time_form is not None:
         faults += [
             (time.is_null(), "time is missing or not a time"),
             (time < EARLIEST, "time is before 1995"),
-            (time > latest, "time is in the future"),
+            (time > latest_time(), "time is in the future"),
         ]
     return pl.coalesce(*(pl.when(is_so).then(pl.lit(reason)) for is_so, reason in faults))

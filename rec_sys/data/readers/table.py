@@ -1,6 +1,7 @@
 """Any CSV or Parquet table, by a map that says which column is what."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,9 @@ from pydantic import BaseModel
 from rec_sys.contracts import InputError, ProductColumn, ReviewColumn
 from rec_sys.data.plain_text import count_unread_prices, prices
 from rec_sys.data.readers.batches import DESCRIPTION, FEATURES, PRODUCT_FACTS_SCHEMA, Batch, quarantine
-from rec_sys.data.readers.review_checks import REASON, TimeUnit, checked_reviews
+from rec_sys.data.readers.rating_scales import STARS
+from rec_sys.data.readers.review_checks import REASON, ReviewRules, checked_reviews, remedies, time_setting
+from rec_sys.data.readers.times import time_forms
 from rec_sys.raw_files.bad_rows import BadRow
 from rec_sys.raw_files.table_rows import LIST_SEPARATOR, TableBatch, has_time_type, read_table_rows
 from rec_sys.settings import TableData
@@ -24,23 +27,64 @@ _REVIEW_TEXTS: Final = (
 def read_table_reviews(path: Path, data: TableData) -> Iterator[Batch]:
     """Reads reviews from a table.
 
-    A Parquet column of type date or datetime is a time whatever `timestamp_unit` says.
+    A Parquet column of type date or datetime is a time whatever `timestamp_unit` says; with `auto` the first rows of
+    others say what is meant.
 
     Raises:
         InputError: The file cannot be read, or a column of the map is not in it.
     """
     columns = _mapped(data.columns)
-    time_unit: TimeUnit | None = data.timestamp_unit if ReviewColumn.TIMESTAMP in columns else None
-    if time_unit and has_time_type(path, columns[ReviewColumn.TIMESTAMP]):
-        time_unit = "ms"
+    rules: ReviewRules | None = None
+    found: dict[str, str] = {}
     for batch in read_table_rows(path, columns, "data.columns"):
         missing = [pl.lit(None, dtype=pl.String).alias(name) for name in _REVIEW_TEXTS if name not in columns]
         rows = pl.Series(ReviewColumn.SOURCE_ROW, batch.source_rows, dtype=pl.Int64)
-        good, bad = checked_reviews(
-            batch.frame.with_columns(rows, *missing), time_unit=time_unit, has_rating=ReviewColumn.RATING in columns
-        )
+        raw = batch.frame.with_columns(rows, *missing)
+        if rules is None:
+            rules = _review_rules(path, data, columns, raw[ReviewColumn.TIMESTAMP])
+            found = _named(rules, data)
+        good, bad = checked_reviews(raw, rules)
         bad_rows = [_bad_row(batch, index, reason) for index, reason in bad.select("index", REASON).iter_rows()]
-        yield Batch(good, quarantine(path, batch.ragged + bad_rows), len(batch.lines) + len(batch.ragged))
+        set_aside = quarantine(path, batch.ragged + bad_rows)
+        num_records = len(batch.lines) + len(batch.ragged)
+        yield Batch(good, set_aside, num_records, found=found, remedies=remedies(raw, bad, rules))
+
+
+def _review_rules(path: Path, data: TableData, columns: dict[str, str], times: pl.Series) -> ReviewRules:
+    """The rules of a table; `times` are those of its first rows."""
+    rules = partial(
+        ReviewRules,
+        has_rating=ReviewColumn.RATING in columns,
+        rating_scale=data.rating_scale,
+        rating_words=data.rating_words,
+    )
+    column = columns.get(ReviewColumn.TIMESTAMP)
+    if column is None:
+        return rules(time_form=None)
+    if has_time_type(path, column):
+        return rules(time_form="ms")
+    if data.timestamp_format is not None or data.timestamp_unit != "auto":
+        return rules(time_form=data.timestamp_format or data.timestamp_unit)
+    forms = time_forms(times)
+    if len(forms) > 1:
+        choices = " or ".join("=".join(time_setting(form)) for form in forms)
+        example = times.drop_nulls().first()
+        raise InputError(
+            f"the column {column!r} can be read in {len(forms)} ways: {example!r} may be {' or '.join(forms)}",
+            where=str(path),
+            remedy=f"add {choices}",
+        )
+    return rules(time_form=forms[0] if forms else "s")
+
+
+def _named(rules: ReviewRules, data: TableData) -> dict[str, str]:
+    """What of the rules was found out or is out of the ordinary."""
+    found = {}
+    if rules.time_form is not None and data.timestamp_format is None and data.timestamp_unit == "auto":
+        found["form of the times"] = rules.time_form
+    if rules.rating_scale != STARS:
+        found["rating scale"] = "{:g} to {:g}, read as 1 to 5 stars".format(*rules.rating_scale)
+    return found
 
 
 def read_table_products(path: Path, data: TableData) -> Iterator[Batch]:

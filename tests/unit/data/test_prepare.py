@@ -57,7 +57,7 @@ def test_a_finished_folder_holds_what_its_summary_says(reviews_path: Path, tmp_p
         "metadata_rows_read": 0,
         "metadata_rows_set_aside": 0,
         "reasons": {},
-        "found": {},
+        "found": {"first review": "2014-05-13", "last review": "2014-05-13"},
         "counts": {},
         "num_reviews": 19,
         "num_users": 10,
@@ -176,14 +176,94 @@ def test_a_refused_file_leaves_nothing(tmp_path: Path, content: str) -> None:
     assert not home.exists() or _left(home) == []
 
 
-def test_a_time_in_another_unit_is_guessed_in_the_message(tmp_path: Path) -> None:
-    path = tmp_path / "x.csv"
-    path.write_text("u,p,t\na,x,1400000000000\n")
-    columns = {"user_id": "u", "asin": "p", "timestamp": "t"}
-    data = TableData.model_validate({"name": "toy", "reader": "table", "reviews_path": path, "columns": columns})
-    with pytest.raises(InputError, match="time is in the future") as caught:
+def _table(path: Path, *rows: str, header: str = "u,p,t,r", **changes: Any) -> TableData:
+    path.write_text("".join(f"{row}\n" for row in (header, *rows)))
+    columns = {"user_id": "u", "asin": "p", "timestamp": "t", "rating": "r"}
+    settings = {"name": "toy", "reader": "table", "reviews_path": path, "columns": columns}
+    return TableData.model_validate(settings | changes)
+
+
+@pytest.mark.parametrize(
+    ("time", "given", "meant"),
+    [
+        ("1400000000000", {"timestamp_unit": "s"}, "data.timestamp_unit=ms"),
+        ("1400000000000000000", {"timestamp_unit": "ms"}, "data.timestamp_unit=ns"),
+        ("13/05/2014", {"timestamp_unit": "iso"}, "data.timestamp_format='%d/%m/%Y'"),
+        ("2014-05-13", {"timestamp_format": "%d/%m/%Y"}, "data.timestamp_unit=iso"),
+    ],
+)
+def test_a_time_in_another_unit_is_named_in_the_message(
+    tmp_path: Path, time: str, given: dict[str, str], meant: str
+) -> None:
+    data = _table(tmp_path / "x.csv", f"a,x,{time},4", "b,x,never,4", **given)
+    with pytest.raises(InputError, match="time is") as caught:
         prepare(data, tmp_path)
-    assert "data.timestamp_unit=s" in caught.value.remedy
+    assert caught.value.remedy.endswith(f"; as the values look, add {meant}")
+    setting, _, value = meant.partition("=")
+    change = {"timestamp_format": None, setting.removeprefix("data."): value.strip("'"), "max_bad_share": 0.5}
+    dataset = prepare(_table(tmp_path / "x.csv", f"a,x,{time},4", "b,x,never,4", **change), tmp_path)
+    assert dataset.summary.found["first review"] == "2014-05-13"
+
+
+def test_another_unit_is_named_for_readers_without_that_setting_too(tmp_path: Path) -> None:
+    path = _written(tmp_path / "x.json", _review(1, 1, unixReviewTime=1_400_000_000_000))
+    with pytest.raises(InputError, match="time is in the future") as caught:
+        prepare(_amazon(path), tmp_path / "out")
+    assert "data.timestamp_unit=ms" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("ratings", "meant"),
+    [
+        ([0, 1, 0, 1], "data.rating_scale=[0,1]"),
+        ([0, 5, 7, 10], "data.rating_scale=[0,10]"),
+        ([0.5, 4.5, 3, 5], "data.rating_scale=[0.5,5]"),
+        ([1, 10, 7, 3], "data.rating_scale=[1,10]"),
+        ([3, 250, 17], "data.rating_scale=[3,250]"),
+        (["good", "bad", "Good "], "data.rating_words='{bad: STARS, good: STARS}'"),
+    ],
+)
+def test_the_scale_of_refused_ratings_is_named(tmp_path: Path, ratings: list[object], meant: str) -> None:
+    rows = [f"u{number},p,1400000000,{rating}" for number, rating in enumerate(ratings)]
+    with pytest.raises(InputError, match="rating is") as caught:
+        prepare(_table(tmp_path / "x.csv", *rows), tmp_path)
+    assert caught.value.remedy.endswith(f"; as the values look, add {meant}")
+
+
+def test_dirt_is_no_scale(tmp_path: Path) -> None:
+    rows = [f"u{number},p,1400000000,{number % 5 + 1}" for number in range(200)] + ["v,p,1400000000,11", "w,,1,1"]
+    with pytest.raises(InputError, match="1 rating is outside 1 to 5") as caught:
+        prepare(_table(tmp_path / "x.csv", *rows, max_bad_share=0.001), tmp_path)
+    assert "mend the file or raise data.max_bad_share" in caught.value.remedy
+    assert "rating_scale" not in caught.value.remedy
+
+
+def test_a_scale_becomes_stars_and_is_named(tmp_path: Path) -> None:
+    rows = [f"u{number},p,1400000000,{rating}" for number, rating in enumerate(["0", "5", '"7,5"', "10"])]
+    dataset = prepare(_table(tmp_path / "x.csv", *rows, rating_scale=[0, 10]), tmp_path)
+    assert dataset.reviews().sort("user_id")["rating"].to_list() == [1, 3, 4, 5]
+    assert dataset.summary.found["rating scale"] == "0 to 10, read as 1 to 5 stars"
+
+
+def test_ratings_in_words_become_stars(tmp_path: Path) -> None:
+    rows = ["a,p,1400000000,good", "b,p,1400000000, BAD", "c,p,1400000000,3"]
+    dataset = prepare(_table(tmp_path / "x.csv", *rows, rating_words={"Good": 5, "bad": 1}), tmp_path)
+    assert dataset.reviews().sort("user_id")["rating"].to_list() == [5, 1, 3]
+
+
+def test_a_day_that_may_be_a_month_is_refused_with_both_commands(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"'03/04/2014' may be %d/%m/%Y or %m/%d/%Y") as caught:
+        prepare(_table(tmp_path / "x.csv", "a,x,03/04/2014,4", "b,x,01/02/2014,4"), tmp_path)
+    assert caught.value.remedy == "add data.timestamp_format='%d/%m/%Y' or data.timestamp_format='%m/%d/%Y'"
+
+
+def test_the_summary_shows_the_first_and_the_last_date_and_the_form(tmp_path: Path) -> None:
+    dataset = prepare(_table(tmp_path / "x.csv", "a,x,13/05/2014,4", "b,x,01/02/2015,4"), tmp_path)
+    assert dataset.summary.found == {
+        "form of the times": "%d/%m/%Y",
+        "first review": "2014-05-13",
+        "last review": "2015-02-01",
+    }
 
 
 def test_a_failing_run_keeps_what_another_prepared(reviews_path: Path, tmp_path: Path) -> None:

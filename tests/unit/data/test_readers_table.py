@@ -87,22 +87,48 @@ def test_bad_rows_of_a_csv_are_named_by_their_line(tmp_path: Path, monkeypatch: 
         ("s", "1400000000.5", "2014-05-13T16:53:20.500"),
         ("ms", "1400000000123", "2014-05-13T16:53:20.123"),
         ("us", "1400000000123456", "2014-05-13T16:53:20.123"),
+        ("ns", "1400000000123456789", "2014-05-13T16:53:20.123"),
         ("iso", "2014-05-13", "2014-05-13"),
         ("iso", "2014-05-13T16:53:20", "2014-05-13T16:53:20"),
         ("iso", "2014-05-13 16:53", "2014-05-13T16:53"),
         ("iso", "2014-05-13T16:53:20.250Z", "2014-05-13T16:53:20.250"),
         ("iso", "2014-05-13T18:53:20+02:00", "2014-05-13T16:53:20"),
         ("iso", "2014-05-13T18:53:20+0200", "2014-05-13T16:53:20"),
+        ("iso", "2014-05-13 18:53:20.250+02", "2014-05-13T16:53:20.250"),
+        ("iso", "2014-05-13T18:53+02:00", "2014-05-13T16:53"),
+        ("iso", "2014-05-13 16:53:20 UTC", "2014-05-13T16:53:20"),
     ],
 )
 def test_every_unit_of_time_becomes_milliseconds(tmp_path: Path, unit: str, when: str, expected: str) -> None:
     # A second row of another form: one form must not decide for all rows.
     other = "2015-01-01" if unit == "iso" else when
     path = _csv(tmp_path / "x.csv", f"u1,p1,4,{other},a", f"u1,p1,4,{when},a")
-    reviews, bad = _read(path, _settings(timestamp_unit=unit))
-    assert bad.is_empty()
     moment = datetime.fromisoformat(expected).replace(tzinfo=UTC)
-    assert reviews["timestamp"][1] == round(moment.timestamp() * 1000)
+    for setting in (unit, "auto"):
+        reviews, bad = _read(path, _settings(timestamp_unit=setting))
+        assert bad.is_empty()
+        assert reviews["timestamp"][1] == round(moment.timestamp() * 1000)
+
+
+@pytest.mark.parametrize(
+    ("when", "form"),
+    [
+        ("13/05/2014", "%d/%m/%Y"),
+        ("05/13/2014", "%m/%d/%Y"),
+        ("5/13/14 4:53 PM", "%m/%d/%y %I:%M %p"),
+        ("13.05.2014 16:53", "%d.%m.%Y %H:%M"),
+        ("2014/05/13", "%Y/%m/%d"),
+        ("20140513", "%Y%m%d"),
+        ('"May 13, 2014"', "%B %d, %Y"),
+        ("13-May-2014", "%d-%B-%Y"),
+    ],
+)
+def test_other_dates_are_found_by_the_rows_that_leave_no_doubt(tmp_path: Path, when: str, form: str) -> None:
+    path = _csv(tmp_path / "x.csv", f"u1,p1,4,{when},a", "u1,p1,4,never,a")
+    for setting in ({}, {"timestamp_format": form}):
+        reviews, bad = _read(path, _settings(**setting))
+        assert reviews["timestamp"].cast(pl.Datetime("ms")).dt.date().to_list() == [date(2014, 5, 13)]
+        assert bad["reason"].to_list() == ["time is missing or not a time"]
 
 
 def test_a_parquet_table_may_be_typed(tmp_path: Path) -> None:

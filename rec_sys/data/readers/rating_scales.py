@@ -1,0 +1,54 @@
+"""Ratings of any scale become stars, 1 to 5; and which scale is meant where they do not fit."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import polars as pl
+
+STARS: Final = (1.0, 5.0)
+# Scales that public data sets and shops use, the narrowest first.
+_KNOWN_SCALES: Final[tuple[tuple[float, float], ...]] = (
+    *((0, 1), (-1, 1), STARS, (0.5, 5), (0, 5), (1, 7), (1, 10), (0, 10)),
+    *((-10, 10), (1, 100), (0, 100)),
+)
+_MEANT_SHARE: Final = 0.99  # of the ratings that a scale holds; the rest is dirt
+_MOST_WORDS: Final = 12  # more different texts are no scale
+
+
+def stars(ratings: pl.Series, scale: tuple[float, float], words: Mapping[str, float]) -> pl.Series:
+    """Stars, float64: `1 + 4 * (rating - low) / (high - low)`; a word has the stars given for it; else null.
+
+    A rating outside the scale stays outside 1 to 5.
+    """
+    texts = ratings.str.strip_chars()
+    numbers = _numbers(texts)
+    if scale != STARS:
+        low, high = scale
+        numbers = 1 + 4 * (numbers - low) / (high - low)
+    if words:
+        known = {word.strip().lower(): float(value) for word, value in words.items()}
+        told = texts.str.to_lowercase().replace_strict(known, default=None, return_dtype=pl.Float64)
+        numbers = told.fill_null(numbers)
+    return numbers
+
+
+def proposed_settings(ratings: pl.Series) -> dict[str, str]:
+    """Setting -> value under which these ratings, some of them refused, could be read; empty where they are dirt."""
+    texts = ratings.drop_nulls().str.strip_chars()
+    numbers = _numbers(texts)
+    words = texts.filter(numbers.is_null()).str.to_lowercase().unique(maintain_order=True)
+    if len(words) and 2 * numbers.null_count() > len(numbers):
+        listed = ", ".join(f"{word}: STARS" for word in words.sort().to_list())
+        return {"data.rating_words": f"'{{{listed}}}'"} if len(words) <= _MOST_WORDS else {}
+    numbers = numbers.drop_nulls()
+    if numbers.is_empty():
+        return {}
+    fitting = [scale for scale in _KNOWN_SCALES if numbers.is_between(*scale).sum() >= _MEANT_SHARE * len(numbers)]
+    seen = sorted(numbers.to_list())
+    low, high = fitting[0] if fitting else (seen[0], seen[-1])
+    return {} if (low, high) == STARS or low == high else {"data.rating_scale": f"[{low:g},{high:g}]"}
+
+
+def _numbers(texts: pl.Series) -> pl.Series:
+    numbers = texts.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
+    return numbers.set(~numbers.is_finite(), None)
