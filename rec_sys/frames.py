@@ -1,0 +1,113 @@
+"""Data frames of other libraries: read into Polars, and written where training finds them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from rec_sys.contracts import InputError, ProductColumn, ReviewColumn
+from rec_sys.files import atomic_file, writable_folder
+from rec_sys.processes import quote
+
+if TYPE_CHECKING:
+    import polars as pl
+
+# What a frame must have and may have, and the settings of data=table that name its file and its columns.
+_KINDS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...], str, str]]] = {
+    "reviews": (
+        (ReviewColumn.USER_ID, ReviewColumn.ASIN),
+        (
+            *(ReviewColumn.RATING, ReviewColumn.TIMESTAMP, ReviewColumn.TITLE, ReviewColumn.TEXT),
+            *(ReviewColumn.STYLE, ReviewColumn.HELPFUL_VOTES, ReviewColumn.VERIFIED),
+        ),
+        "reviews_path",
+        "columns",
+    ),
+    "products": (
+        (ProductColumn.ASIN,),
+        (
+            *(ProductColumn.TITLE, ProductColumn.BRAND, ProductColumn.CATEGORIES, ProductColumn.PRICE),
+            *("features", "description"),
+        ),
+        "metadata_path",
+        "product_columns",
+    ),
+}
+
+
+def read_frame(frame: Any) -> "tuple[pl.DataFrame, bool]":
+    """Any library's frame as Polars', and whether it was one of pandas.
+
+    Raises:
+        InputError: It is no data frame.
+    """
+    import narwhals as nw
+
+    try:
+        given = nw.from_native(frame, eager_only=True)
+    except TypeError as error:
+        raise InputError(
+            f"{type(frame).__name__} is no data frame", where="the argument", remedy="give one of pandas or Polars"
+        ) from error
+    return given.to_polars(), given.implementation.is_pandas()
+
+
+def text_id(value: object) -> str:
+    """An id as the data has it: a whole number is its digits."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def write_frame(frame: "pl.DataFrame", what: str, columns: Mapping[str, str], folder: Path) -> list[str]:
+    """Writes a frame for training; the arguments of the command line that say where and what it is.
+
+    Args:
+        frame: Of reviews or products.
+        what: Which of the two.
+        columns: Our name -> the frame's name of a column, where they differ.
+        folder: Where to.
+
+    Raises:
+        InputError: A column is missing.
+    """
+    needed, optional, path_setting, map_setting = _KINDS[what]
+    named = {name: columns.get(name, name) for name in (*needed, *optional)}
+    present = {name: column for name, column in named.items() if column in frame.columns}
+    if unknown := columns.keys() - named.keys():
+        raise InputError(
+            f"{what} have no {' and no '.join(sorted(unknown))}",
+            where=map_setting,
+            remedy=f"it may name {', '.join(named)}",
+        )
+    if missing := [named[name] for name in named.keys() - present.keys() if name in needed or name in columns]:
+        raise InputError(
+            f"the {what} have no column {' and no column '.join(sorted(missing))}",
+            where=f"columns {', '.join(frame.columns)}",
+            remedy=f"say which it is with {map_setting}={{{needed[0]!r}: ...}}",
+        )
+    path = writable_folder(folder).absolute() / f"{what}.parquet"
+    with atomic_file(path) as unfinished:
+        frame.write_parquet(unfinished)
+    found = [f"data.{map_setting}.{name}={quote(present.get(name))}" for name in named]
+    return [f"data.{path_setting}={quote(path)}", *found]
+
+
+def reviews_by_user(frame: "pl.DataFrame", fields: tuple[str, ...]) -> dict[str, list[dict[str, Any]]]:
+    """Each user's reviews in the order of the rows, times in milliseconds, as a request has them.
+
+    Raises:
+        InputError: There is no column for the user or the product.
+    """
+    import polars as pl
+
+    known = [name for name in (ReviewColumn.USER_ID, *fields) if name in frame.columns]
+    if missing := {ReviewColumn.USER_ID, ReviewColumn.ASIN} - {*known}:
+        raise InputError(
+            f"the reviews have no column {' and no column '.join(sorted(missing))}",
+            where=f"columns {', '.join(frame.columns)}",
+            remedy="rename those that say who wrote of what to user_id and asin",
+        )
+    times = [pl.col(name).dt.epoch("ms") for name in known if frame.schema[name].is_temporal()]
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in frame.select(known).with_columns(times).iter_rows(named=True):
+        user = text_id(row.pop(ReviewColumn.USER_ID))
+        found.setdefault(user, []).append(row | {ReviewColumn.ASIN: text_id(row[ReviewColumn.ASIN])})
+    return found

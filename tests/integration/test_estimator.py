@@ -1,0 +1,185 @@
+"""The recommender for Python: frames in, frames out, the service's own answers, in a running event loop and outside."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from starlette.testclient import TestClient
+
+from rec_sys import ReviewGraphRecommender
+from rec_sys.contracts import InputError
+from rec_sys.entry import compose_settings
+from rec_sys.inference.recommender import Recommender
+from rec_sys.serving.application import create_application
+from rec_sys.serving.gateway import GatewaySettings
+from tests.serving_bundles import write_serving_bundle
+from tests.training_runs import SMALL, write_table
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+USERS = ["user 1", "user 2", "user 3"]
+
+
+@pytest.fixture(scope="module")
+def output_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that no index was made from yet."""
+    folder = tmp_path_factory.mktemp("shop")
+    write_serving_bundle(folder / "bundles" / "only")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(output_dir: Path) -> Iterator[ReviewGraphRecommender]:
+    model = ReviewGraphRecommender.load(output_dir)
+    yield model
+    model.close()
+
+
+@pytest.fixture
+def client(output_dir: Path, model: ReviewGraphRecommender) -> Iterator[TestClient]:
+    settings = compose_settings([f"output_dir={output_dir}"], GatewaySettings, "gateway")
+    with TestClient(
+        create_application(settings.serving, Recommender(settings.index, settings.inference, output_dir))
+    ) as client:
+        yield client
+
+
+def served(client: TestClient, **body: Any) -> pl.DataFrame:
+    """What the service answers, as a frame."""
+    response = client.post("/v1/recommendations", json=body)
+    assert response.status_code == 200, response.text
+    found = [
+        (body.get("user_id"), product["asin"], product["rank"], product["score"], product["source"])
+        for product in response.json()["products"]
+    ]
+    schema = {"user_id": pl.String, "asin": pl.String, "rank": pl.Int32, "score": pl.Float32, "source": pl.String}
+    return pl.DataFrame(found, schema=schema, orient="row")
+
+
+@pytest.mark.parametrize("filter_viewed", [True, False])
+def test_answers_are_the_services_in_an_event_loop_and_outside(
+    model: ReviewGraphRecommender, client: TestClient, filter_viewed: bool
+) -> None:
+    expected = pl.concat(served(client, user_id=user, limit=7, include_seen=not filter_viewed) for user in USERS)
+
+    async def in_a_loop() -> Any:
+        return model.recommend(USERS, k=7, filter_viewed=filter_viewed)
+
+    assert_frame_equal(model.recommend(users=USERS, k=7, filter_viewed=filter_viewed), expected)
+    assert_frame_equal(asyncio.run(in_a_loop()), expected)
+
+
+def test_filters_are_the_services(model: ReviewGraphRecommender, client: TestClient) -> None:
+    asked = {"max_price": 40.0, "brands": ["Brand 1", "Brand 2"]}
+    found = model.recommend(USERS[:1], filter=asked)
+    assert found.height > 0
+    assert_frame_equal(found, served(client, user_id=USERS[0], filter=asked))
+    with pytest.raises(InputError, match="max_prize"):
+        model.recommend(USERS[:1], filter={"max_prize": 40})
+
+
+def test_more_than_a_page_is_asked_for_in_pages(model: ReviewGraphRecommender) -> None:
+    found = model.recommend(["user 5"], k=250, filter_viewed=False)
+    assert found["rank"].to_list() == list(range(1, 61))  # the whole catalogue
+    assert found["asin"].n_unique() == 60
+    assert_frame_equal(found.head(30), model.recommend(["user 5"], k=30, filter_viewed=False))
+
+
+def test_reviews_of_somebody_unknown_are_answered_as_the_service_does(
+    model: ReviewGraphRecommender, client: TestClient
+) -> None:
+    rows = [("new", "p3", 5, 1_700_000_000_000), ("user 1", "p9", 2, None), ("new", "p4", None, 1_600_000_000_000)]
+    frame = pl.DataFrame(rows, schema=["user_id", "asin", "rating", "timestamp"], orient="row")
+    expected = [
+        served(
+            client, user_id="new", reviews=[dict(zip(frame.columns[1:], row[1:], strict=True)) for row in rows[::2]]
+        ),
+        served(client, user_id="user 1", reviews=[{"asin": "p9", "rating": 2}]),
+    ]
+    assert_frame_equal(model.recommend_for_reviews(frame), pl.concat(expected))
+    moments = frame.with_columns(pl.from_epoch("timestamp", time_unit="ms"))
+    assert_frame_equal(model.recommend_for_reviews(moments), pl.concat(expected))
+
+
+def test_similar_products_are_the_services(model: ReviewGraphRecommender, client: TestClient) -> None:
+    found = model.similar(["p3", "p8"], k=4)
+    for asin in ("p3", "p8"):
+        answer = client.get(f"/v1/products/{asin}/similar", params={"limit": 4}).json()
+        listed = found.filter(pl.col("asin") == asin)
+        assert listed["similar_asin"].to_list() == [product["asin"] for product in answer["products"]]
+        assert listed["rank"].to_list() == [1, 2, 3, 4]
+    with pytest.raises(InputError, match="nothing of the kind"):
+        model.similar(["nothing of the kind"])
+
+
+def test_answers_are_of_the_library_that_was_given(output_dir: Path) -> None:
+    model = ReviewGraphRecommender.load(output_dir)
+    assert isinstance(model.recommend(["user 1"]), pl.DataFrame)
+    given = pd.DataFrame({"user_id": [7.0], "asin": ["p3"]})
+    found = model.recommend_for_reviews(given)
+    assert isinstance(found, pd.DataFrame)
+    assert set(found["user_id"]) == {"7"}  # a table library turns whole numbers into floats
+    assert isinstance(model.similar(["p3"]), pd.DataFrame)
+    model.close()
+
+
+def test_users_who_are_not_known_are_named_or_answered_as_somebody_unknown(
+    model: ReviewGraphRecommender, client: TestClient
+) -> None:
+    with pytest.raises(InputError) as refused:
+        model.recommend(["user 1", "nobody", "no one"])
+    assert refused.value.what == "2 of 3 users are not known, such as no one, nobody"
+    found = model.recommend(["nobody"], on_unknown="popular")
+    assert_frame_equal(found.drop("user_id"), served(client).drop("user_id"))
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (pl.DataFrame({"user_id": ["a"], "product": ["p1"]}), "no column asin"),
+        (pl.DataFrame({"user_id": ["a"], "asin": ["p1"], "rating": [7]}), "rating"),
+        ([{"user_id": "a"}], "list is no data frame"),
+    ],
+)
+def test_reviews_that_cannot_be_meant_are_refused(model: ReviewGraphRecommender, frame: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        model.recommend_for_reviews(frame)
+
+
+def test_asking_before_fitting_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="fit or load"):
+        ReviewGraphRecommender(output_dir=tmp_path).recommend(["a"])
+    with pytest.raises(InputError, match="no bundle yet"):
+        ReviewGraphRecommender.load(tmp_path)
+
+
+def test_frames_are_fitted_and_a_missing_column_is_named(tmp_path: Path) -> None:
+    write_table(tmp_path)
+    text = ("text=given", f"text.vectors_path={tmp_path / 'vectors.npy'}")
+    reviews = pd.read_csv(tmp_path / "reviews.csv").rename(columns={"user_id": "customer"})
+    model = ReviewGraphRecommender(*SMALL, *text, "trainer.max_epochs=1", output_dir=tmp_path / "out")
+    with pytest.raises(InputError, match="no column user_id"):
+        model.fit(reviews)
+    products = pd.DataFrame({"asin": ["p1", "p2"], "title": ["One", "Two"], "price": [1.5, 20.0]})
+    model.fit(reviews, products, columns={"user_id": "customer"})
+    found = model.recommend(["u1", "u2"], k=3)
+    assert isinstance(found, pd.DataFrame)
+    assert found.groupby("user_id").size().to_dict() == {"u1": 3, "u2": 3}
+    assert set(model.recommend(["u1"], filter={"max_price": 2}, filter_viewed=False)["asin"]) == {"p1"}
+    model.close()
+    again = ReviewGraphRecommender.load(tmp_path / "out")
+    assert_frame_equal(again.recommend(["u1", "u2"], k=3), pl.from_pandas(found), check_dtypes=False)
+    again.close()
+
+
+def test_importing_it_loads_nothing_heavy() -> None:
+    source = "import json, sys; import rec_sys.estimator; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", source], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert not {"torch", "polars", "mlflow", "narwhals", "fastapi"} & set(json.loads(done.stdout))
