@@ -10,7 +10,6 @@ import torch
 from rec_sys.bundle import Bundle, BundleContents, write_bundle
 from rec_sys.contracts import TEXT_DIM, ProductColumn, ProductVector
 from rec_sys.modules.review_graph_model import ReviewGraphModel
-from rec_sys.modules.tower_export import export_towers
 from rec_sys.scoring import ScoreFormula
 from rec_sys.settings import TextSettings
 from tests.review_graphs import small_graph_settings, small_model_settings
@@ -29,13 +28,14 @@ def make_model(**changes: Any) -> ReviewGraphModel:
     return model
 
 
-def write_tower_bundle(folder: Path, text: TextSettings, text_encoder: str) -> Bundle:
+def write_tower_bundle(folder: Path, text: TextSettings, text_encoder: str, towers: dict[str, bytes]) -> Bundle:
     """Writes the bundle of such a model.
 
     Args:
         folder: The bundle.
         text: The text settings that it was trained with.
         text_encoder: The encoder's id, or none.
+        towers: The exported ones, by their file names.
     """
     model = make_model()
     vectors = np.zeros((NUM_PRODUCTS, model.settings.dim), dtype=np.float32)
@@ -59,7 +59,7 @@ def write_tower_bundle(folder: Path, text: TextSettings, text_encoder: str) -> B
         user_reviews=USER_REVIEWS,
         product_reviews=PRODUCT_REVIEWS,
         has_time=True,
-        towers=export_towers(model, USER_REVIEWS, PRODUCT_REVIEWS),
+        towers=towers,
     )
     write_bundle(folder, contents)
     return Bundle(folder)

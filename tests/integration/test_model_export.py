@@ -34,6 +34,7 @@ from tests.served_models import candidate, write_sums
 from tests.tower_bundles import PRODUCT_REVIEWS, USER_REVIEWS, write_tower_bundle
 from tests.triton_servers import needs_core
 from triton_utils.client import TritonClient
+from triton_utils.model_config import MODEL_FILE
 from triton_utils.repository import ModelRepository, Published
 from triton_utils.server import TritonServer
 
@@ -56,9 +57,23 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory, text_cache_dir: Path) -> Bundle:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> list[Published]:
+    """Towers published from the weights of a bundle that holds none and reads no text."""
+    folder = tmp_path_factory.mktemp("exported")
+    bundle = write_tower_bundle(folder / "bundle", TextSettings(source="none"), "none", {})
+    with pytest.raises(InputError, match="the bundle has no exported tower"):
+        publish(bundle, folder / "models", folder, check="onnxruntime", lengths=[8])
+    assert ModelRepository(folder / "models").models() == {}
+    return publish(bundle, folder / "models", folder, check="onnxruntime", lengths=[8], towers="weights")
+
+
+@pytest.fixture(scope="module")
+def bundle(exported: list[Published], tmp_path_factory: pytest.TempPathFactory, text_cache_dir: Path) -> Bundle:
+    """One with an encoder and with towers, which are exported once for all tests because that takes seconds."""
+    content = {one.name: (one.folder / MODEL_FILE).read_bytes() for one in exported}
+    towers: dict[str, bytes] = {file: content[name] for file, name in SERVED.items()}
     folder = tmp_path_factory.mktemp("bundles") / "bundle"
-    return write_tower_bundle(folder, TEXT, TextEncoder(TEXT, text_cache_dir).encoder_id)
+    return write_tower_bundle(folder, TEXT, TextEncoder(TEXT, text_cache_dir).encoder_id, towers)
 
 
 @pytest.fixture
@@ -215,13 +230,8 @@ def test_a_tower_that_is_not_the_bundles_is_not_published(textless: Bundle, tmp_
     assert files_of(folder) == before
 
 
-def test_towers_can_be_exported_again_from_the_weights(textless: Bundle, tmp_path: Path) -> None:
-    shutil.rmtree(textless.folder / BundleFile.TOWERS)
-    folder = tmp_path / "models"
-    with pytest.raises(InputError, match="the bundle has no exported tower"):
-        publish(textless, folder, tmp_path, check="onnxruntime", lengths=[8])
-    assert ModelRepository(folder).models() == {}
-    publish(textless, folder, tmp_path, check="onnxruntime", lengths=[8], towers="weights")
+def test_towers_that_a_bundle_lacks_can_be_exported_from_its_weights(exported: list[Published]) -> None:
+    folder = exported[0].folder.parents[1]
     assert ModelRepository(folder).models() == {"product_tower": (1,), "user_tower": (1,)}
 
 
