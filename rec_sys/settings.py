@@ -40,6 +40,30 @@ class DataCommon(Section):
     keep_unreviewed_products: bool = Field(False, description="Keep products that only the metadata knows.")
 
 
+# What pandas, databases and spreadsheets write where nothing is; spelled as they do, since "Nan" may be a name.
+MISSING_VALUES = ("nan", "NaN", "None", "NULL", "null", "\\N", "NaT", "<NA>", "N/A")
+
+
+class FileData(DataCommon):
+    """What every data set has that is read from files."""
+
+    encoding: str = Field(
+        "auto", description="What the files are written in; auto: UTF-8, or what their byte order mark says."
+    )
+    missing_values: tuple[str, ...] = Field(
+        MISSING_VALUES, description="Words that mean a value is missing: in ids of any file, in any column of a table."
+    )
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding_is_one(cls, encoding: str) -> str:
+        try:
+            "".encode("utf-8" if encoding == "auto" else encoding)
+        except LookupError as error:
+            raise ValueError(f"{error}; auto, utf-8, utf-16, cp1252 and many others are known") from error
+        return encoding
+
+
 class SampleData(DataCommon):
     """The built-in generated sample."""
 
@@ -58,7 +82,7 @@ class RawFile(Section):
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="What is fetched must match; empty: any.")
 
 
-class AmazonData(DataCommon):
+class AmazonData(FileData):
     """Amazon reviews in one of the three published schemas."""
 
     reader: Literal["amazon_2014", "amazon_2018", "amazon_2023"] = Field(description=_READER)
@@ -95,12 +119,20 @@ class ProductColumnMap(Section):
     description: str | None = Field(None, description="Its description.")
 
 
-class TableData(DataCommon):
+class TableData(FileData):
     """Any CSV or Parquet table, by a map of its columns."""
 
     reader: Literal["table"] = Field(description=_READER)
     reviews_path: Path = Field(description="The table of reviews, CSV or Parquet.")
     metadata_path: Path | None = Field(None, description="The table of products, where there is one.")
+    separator: str = Field(
+        "auto", min_length=1, description="Stands between the fields of a CSV, one character or several."
+    )
+    quoting: Literal["auto", "standard", "none"] = Field(
+        "auto", description="Whether a quotation mark encloses a field (standard) or is a letter (none) in a CSV."
+    )
+    header: bool = Field(True, description="Whether a CSV names its columns; without names they are 1, 2, 3.")
+    comment: str | None = Field(None, min_length=1, description="Lines of a CSV that begin with it are skipped.")
     columns: ReviewColumnMap = Field(description="Which column of the reviews is what.")
     product_columns: ProductColumnMap | None = Field(None, description="Which column of the products is what.")
     timestamp_unit: Literal["auto", "s", "ms", "us", "ns", "iso"] = Field(
@@ -123,7 +155,7 @@ class TableData(DataCommon):
         return scale
 
 
-class SequencesData(DataCommon):
+class SequencesData(FileData):
     """Bare sequences, `{"user": ..., "items": [...]}` a line: order instead of time."""
 
     reader: Literal["sequences"] = Field(description=_READER)

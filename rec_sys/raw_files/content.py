@@ -1,28 +1,44 @@
-"""Opens raw files, plain or gzip, and says in plain words why one cannot be read."""
+"""Opens raw files of any usual packing and encoding as UTF-8, and says in plain words why one cannot be read."""
 
+import bz2
+import codecs
 import difflib
 import gzip
 import io
+import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, BinaryIO, Final
+
+from backports import zstd
 
 from rec_sys.contracts import InputError
 
 PARQUET: Final = b"PAR1"
-_GZIP: Final = b"\x1f\x8b"
-_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _CHUNK: Final = 1 << 20
+_PACKINGS: Final[dict[bytes, tuple[str, Callable[[BinaryIO], Any]]]] = {
+    b"\x1f\x8b": ("gzip", lambda file: gzip.GzipFile(fileobj=file)),
+    b"BZh": ("bzip2", bz2.BZ2File),
+    b"\xfd7zXZ": ("xz", lzma.LZMAFile),
+    b"\x28\xb5\x2f\xfd": ("zstd", zstd.ZstdFile),
+}
+_BROKEN_PACKING: Final = (EOFError, OSError, zlib.error, lzma.LZMAError, zstd.ZstdError)
 _FOREIGN: Final = {
     PARQUET: ("Parquet", "read it with data=table and a map of its columns"),
-    b"PK\x03\x04": ("a zip archive", "unpack it and give the file inside"),
-    b"BZh": ("bzip2-compressed", "unpack it with bunzip2"),
-    b"\xfd7zXZ": ("xz-compressed", "unpack it with unxz"),
-    b"\x28\xb5\x2f\xfd": ("zstd-compressed", "unpack it with unzstd"),
-    b"\xff\xfe": ("UTF-16 text", "save it as UTF-8"),
-    b"\xfe\xff": ("UTF-16 text", "save it as UTF-8"),
+    b"PK\x03\x04": (
+        "a zip archive",
+        "unpack it and give the file inside; an Excel workbook is one too: save its sheet as CSV",
+    ),
+}
+# The longer mark first: UTF-32's begins with UTF-16's.
+_BYTE_ORDER_MARKS: Final = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
 }
 
 
@@ -59,33 +75,61 @@ def empty_file(path: Path) -> InputError:
 
 
 @contextmanager
-def open_raw(path: Path) -> Iterator[io.BufferedReader]:
-    """Opens a UTF-8 file as bytes, unpacking gzip whatever its name says; a byte order mark is skipped.
+def open_raw(path: Path, encoding: str = "auto") -> Iterator[io.BufferedReader]:
+    """Opens a text as UTF-8 bytes, unpacking gzip, bzip2, xz and zstd whatever its name says.
+
+    Args:
+        path: The file.
+        encoding: What the file is written in; auto: UTF-8, or what its byte order mark says, which counts in any
+            case and is skipped.
 
     Raises:
-        InputError: The file is missing, a folder, empty or in a format that is no UTF-8 text; later, while it is
-            read, the gzip stream breaks off.
+        InputError: The file is missing, a folder, empty or no text; later, while it is read, it breaks off or is not
+            of this encoding.
     """
-    head = first_bytes(path)
-    with path.open("rb") as plain:
-        packed = head.startswith(_GZIP)
-        source = gzip.GzipFile(fileobj=plain) if packed else plain
-        stream: io.BufferedReader = io.BufferedReader(_RawText(source, path), _CHUNK)
+    with _open_unpacked(path) as stream:
         start = stream.peek(8)
         for magic, (kind, remedy) in _FOREIGN.items():
             if start.startswith(magic):
                 raise InputError(f"the file is {kind}", where=str(path), remedy=remedy)
-        if start.startswith(_BYTE_ORDER_MARK):
-            stream.read(len(_BYTE_ORDER_MARK))
-        yield stream
+        marked = [(mark, name) for mark, name in _BYTE_ORDER_MARKS.items() if start.startswith(mark)]
+        if marked and marked[0][1] == "utf-8":
+            stream.read(len(codecs.BOM_UTF8))
+            encoding = "utf-8"
+        elif marked:
+            encoding = marked[0][1]
+        yield stream if is_utf8(encoding) else io.BufferedReader(_Recoded(stream, path, encoding), _CHUNK)
 
 
-class _RawText(io.RawIOBase):
-    """Counts the lines that pass, so that a broken gzip stream can be told by its line."""
+def encoding_of(path: Path, encoding: str) -> str:
+    """The encoding that `open_raw` reads a file in."""
+    with _open_unpacked(path) as stream:
+        start = stream.peek(8)
+    marked = [name for mark, name in _BYTE_ORDER_MARKS.items() if start.startswith(mark)]
+    return (marked or ["utf-8" if is_utf8(encoding) else encoding])[0]
 
-    def __init__(self, source: gzip.GzipFile | io.BufferedReader, path: Path) -> None:
+
+def is_utf8(encoding: str) -> bool:
+    """Whether the bytes are read as they are."""
+    return encoding == "auto" or codecs.lookup(encoding).name == "utf-8"
+
+
+@contextmanager
+def _open_unpacked(path: Path) -> Iterator[io.BufferedReader]:
+    head = first_bytes(path)
+    with path.open("rb") as plain:
+        packing, unpack = next((found for magic, found in _PACKINGS.items() if head.startswith(magic)), ("", None))
+        source = plain if unpack is None else unpack(plain)
+        yield io.BufferedReader(_Unpacked(source, path, packing), _CHUNK)
+
+
+class _Unpacked(io.RawIOBase):
+    """Counts the lines that pass, so that a broken packed stream can be told by its line."""
+
+    def __init__(self, source: Any, path: Path, packing: str) -> None:
         self._source = source
         self._path = path
+        self._packing = packing
         self._lines = 0
 
     def readable(self) -> bool:
@@ -93,15 +137,50 @@ class _RawText(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # io takes any buffer, the reader above gives this one
-        """Fills the buffer with what one read gives; refuses a gzip stream that is cut off or damaged."""
+        """Fills the buffer with what one read gives; refuses a packed stream that is cut off or damaged."""
         try:
             data = self._source.read1(len(buffer))
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        except _BROKEN_PACKING as error:
             raise InputError(
-                f"the gzip file breaks off ({str(error).rstrip('.')})",
+                f"the {self._packing or 'raw'} file breaks off ({str(error).rstrip('.')})",
                 where=f"{self._path}, unpacked line {self._lines + 1}",
                 remedy="download or copy it again; nothing was prepared from it",
             ) from error
+        self._lines += data.count(b"\n")
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class _Recoded(io.RawIOBase):
+    """Another encoding as UTF-8; what is not of that encoding is refused, never replaced."""
+
+    def __init__(self, source: io.BufferedReader, path: Path, encoding: str) -> None:
+        self._source = source
+        self._path = path
+        self._encoding = encoding
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._waiting = b""
+        self._lines = 0
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # io takes any buffer, the reader above gives this one
+        """Fills the buffer with recoded text."""
+        ended = False
+        while not self._waiting and not ended:
+            data = self._source.read(_CHUNK)
+            ended = not data
+            try:
+                self._waiting = self._decoder.decode(data, ended).encode()
+            except UnicodeError as error:
+                raise InputError(
+                    f"the file is not {self._encoding} ({error})",
+                    where=f"{self._path}, after line {self._lines}",
+                    remedy="give another data.encoding, or auto",
+                ) from error
+        data, self._waiting = self._waiting[: len(buffer)], self._waiting[len(buffer) :]
         self._lines += data.count(b"\n")
         buffer[: len(data)] = data
         return len(data)

@@ -1,45 +1,129 @@
 """The rows of a CSV or Parquet table as strings, in batches, with the line that each came from."""
 
-import csv
 import difflib
 import io
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Final, NamedTuple, TextIO
+from typing import Final
 
 import polars as pl
 
 from rec_sys.contracts import InputError
 from rec_sys.raw_files.bad_rows import BATCH_ROWS, BadRow
 from rec_sys.raw_files.content import PARQUET, empty_file, first_bytes, open_raw
+from rec_sys.raw_files.csv_rows import CsvBatch, read_csv_rows
+from rec_sys.raw_files.encodings import not_utf8
+from rec_sys.raw_files.missing import null_missing
+from rec_sys.raw_files.table_layout import DEFAULT_FORMAT, MARK, TableFormat, TableLayout, find_layout
+from rec_sys.settings import MISSING_VALUES
 
-_DELIMITERS: Final = (",", "\t", ";")
-_LONGEST_FIELD: Final = 16 << 20  # characters; beyond it a quote was opened and never closed
 LIST_SEPARATOR: Final = "\x1f"  # ASCII's unit separator stands between the elements of a Parquet list
 
 
-class TableBatch(NamedTuple):
-    """Rows of a table as strings, under the names of the contract."""
+@dataclass(frozen=True)
+class TableBatch:
+    """Rows of a table as strings, under the names of the contract.
 
-    frame: pl.DataFrame  # only rows with every field
-    lines: list[int]  # line of each row, counted from 1
-    source_rows: list[int]  # number of each row, counted from 0
-    ragged: list[BadRow]  # rows with too few or too many fields
+    Attributes:
+        frame: Only rows with every field; what is blank, or a word for "missing", is null.
+        raw: The same as it stands in the file.
+        lines: Line of each row, counted from 1.
+        source_rows: Number of each row, counted from 0.
+        ragged: Rows with too few or too many fields.
+        found: How the table is written.
+        other_lines: Lines that begin no row, by what they are; empty where a table has no lines.
+        missing_words: How many words for "missing" were read as null, by column.
+    """
+
+    frame: pl.DataFrame
+    raw: pl.DataFrame
+    lines: Sequence[int]
+    source_rows: Sequence[int]
+    missing_words: Mapping[str, int]
+    ragged: list[BadRow] = field(default_factory=list)
+    found: Mapping[str, str] = field(default_factory=dict)
+    other_lines: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def num_records(self) -> int:
+        """Rows, good and ragged."""
+        return len(self.lines) + len(self.ragged)
+
+    def counts(self, num_bad: int) -> dict[str, int]:
+        """Every line by what became of it, and the words for "missing"; `num_bad` rows of the frame were set aside."""
+        words = {f"{column}: words for missing": number for column, number in self.missing_words.items()}
+        if not self.other_lines:
+            return words
+        set_aside = num_bad + len(self.ragged)
+        lines = {"lines of rows": self.num_records - set_aside, "lines of rows set aside": set_aside}
+        return lines | dict(self.other_lines) | words
 
 
-def read_table_rows(path: Path, columns: dict[str, str], setting: str) -> Iterator[TableBatch]:
-    """Reads the mapped columns of a table, as strings.
+@dataclass(frozen=True)
+class Table:
+    """A table and what is read of it.
 
     Args:
-        path: CSV (comma, tab or semicolon, plain or gzip) or Parquet; the content tells which.
+        path: CSV or Parquet, in any packing; the content tells which.
         columns: Name in the contract -> column in the table.
-        setting: The setting that holds the map, for errors.
+        setting: The setting that holds this map, for errors.
+        missing_values: Words of other tools for "missing".
+        form: How a CSV is written, as far as it is known.
+    """
+
+    path: Path
+    columns: dict[str, str]
+    setting: str
+    missing_values: tuple[str, ...] = MISSING_VALUES
+    form: TableFormat = DEFAULT_FORMAT
+
+
+def check_columns(*tables: Table) -> None:
+    """Looks for the columns of several tables at once, so that one message names all that are wrong.
+
+    Raises:
+        InputError: A table cannot be read, or columns of a map are not in it.
+    """
+    wrong, guesses, listed = [], [], []
+    for table in tables:
+        present = list_columns(table)
+        missing = {name: column for name, column in table.columns.items() if column not in present}
+        wrong += [f"{column!r} ({table.setting}.{name})" for name, column in missing.items()]
+        guesses += [_guess(f"{table.setting}.{name}", column, present) for name, column in missing.items()]
+        if missing:
+            listed.append((table.path, present))
+    if wrong:
+        ready = " ".join(guess for guess in guesses if guess)
+        shown = "; ".join(f"the columns of {path.name}: {', '.join(filter(None, names))}" for path, names in listed)
+        raise InputError(
+            f"there {'is' if len(wrong) == 1 else 'are'} no column{'' if len(wrong) == 1 else 's'} {', '.join(wrong)}",
+            where=", ".join(str(path) for path, _ in listed),
+            remedy=f"{f'did you mean: {ready}; ' if ready else ''}{shown}; null where there is none",
+        )
+
+
+def list_columns(table: Table) -> list[str]:
+    """The columns of a table, in their order."""
+    if _is_parquet(table.path):
+        return list(_parquet_schema(table.path))
+    return list(find_layout(table.path, table.form, [*table.columns.values()]).names)
+
+
+def _guess(setting: str, column: str, present: Sequence[str]) -> str:
+    near = difflib.get_close_matches(column, present, n=1, cutoff=0.4)
+    return shlex.quote(f"{setting}={near[0]}") if near else ""
+
+
+def read_table_rows(table: Table) -> Iterator[TableBatch]:
+    """Reads the mapped columns of a table, as strings.
 
     Raises:
         InputError: The file cannot be read, or a column of the map is not in it.
     """
-    return _read_parquet(path, columns, setting) if _is_parquet(path) else _read_csv(path, columns, setting)
+    return _read_parquet(table) if _is_parquet(table.path) else _read_csv(table)
 
 
 def has_time_type(path: Path, column: str) -> bool:
@@ -52,97 +136,56 @@ def _is_parquet(path: Path) -> bool:
     return first_bytes(path).startswith(PARQUET)
 
 
-def _check_columns(path: Path, columns: dict[str, str], present: Sequence[str], setting: str) -> None:
-    for name, column in columns.items():
-        if column not in present:
-            near = difflib.get_close_matches(column, present, n=1, cutoff=0.4)
-            guess = f"did you mean {setting}.{name}={near[0]}? " if near else ""
-            raise InputError(
-                f"the table has no column {column!r} ({setting}.{name})",
-                where=str(path),
-                remedy=f"{guess}its columns: {', '.join(present)}; null where there is none",
-            )
-
-
-def _read_csv(path: Path, columns: dict[str, str], setting: str) -> Iterator[TableBatch]:
+def _read_csv(table: Table) -> Iterator[TableBatch]:
     """polars reads CSV faster, but neither tells a row's line nor sets a ragged row aside."""
-    csv.field_size_limit(_LONGEST_FIELD)
-    with open_raw(path) as stream:
+    check_columns(table)
+    layout = find_layout(table.path, table.form, [*table.columns.values()])
+    with open_raw(table.path, table.form.encoding) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
         try:
-            first_line = text.readline()
-            if first_line.lstrip().startswith(("{", "[")):
-                remedy = "read it with the data= setting of its schema, such as data=instruments_2018 or data=sequences"
-                raise InputError("this is JSON and no table", where=str(path), remedy=remedy)
-            delimiter, header = _header(first_line, columns)
-            _check_columns(path, columns, header, setting)
-            yield from _csv_batches(path, text, delimiter, header, columns)
+            before = list(islice(text, layout.before))
+            num_rows = 0
+            for batch in read_csv_rows(table.path, text, layout):
+                num_rows += len(batch.rows) + len(batch.bad)
+                yield _as_frame(batch, layout, table, before)
+                before = []
         except UnicodeDecodeError as error:
-            where = f"{path}, line {_undecodable_line(path)}"
-            raise InputError("the CSV is not UTF-8", where=where, remedy="save it as UTF-8") from error
+            raise not_utf8(table.path) from error
+    if not num_rows:
+        raise empty_file(table.path)
 
 
-def _csv_batches(
-    path: Path, text: TextIO, delimiter: str, header: list[str], columns: dict[str, str]
-) -> Iterator[TableBatch]:
-    places = {name: header.index(column) for name, column in columns.items()}
-    numbered = _numbered_rows(path, text, delimiter)
-    next_row = 0
-    while rows := list(islice(numbered, BATCH_ROWS)):
-        whole = [(number, *row) for number, row in enumerate(rows, next_row) if len(row[1]) == len(header)]
-        by_field = list(zip(*(fields for _, _, fields in whole), strict=True)) or [()] * len(header)
-        frame = pl.DataFrame({name: pl.Series(by_field[at], dtype=pl.String) for name, at in places.items()})
-        yield TableBatch(
-            frame.with_columns(pl.all().replace("", None)),
-            lines=[line for _, line, _ in whole],
-            source_rows=[number for number, _, _ in whole],
-            ragged=[
-                BadRow(line, f"{len(fields)} fields where the header has {len(header)}", delimiter.join(fields))
-                for line, fields in rows
-                if len(fields) != len(header)
-            ],
-        )
-        next_row += len(rows)
-    if not next_row:
-        raise empty_file(path)
+def _as_frame(batch: CsvBatch, layout: TableLayout, table: Table, before: list[str]) -> TableBatch:
+    by_field = list(zip(*batch.rows, strict=True)) or [()] * len(layout.names)
+    places = {name: layout.names.index(column) for name, column in table.columns.items()}
+    frame = pl.DataFrame({name: pl.Series(by_field[at], dtype=pl.String) for name, at in places.items()})
+    if len(layout.separator) > 1:
+        frame = frame.with_columns(pl.all().str.replace_all(MARK, layout.separator, literal=True))
+    blank = sum(not line.strip() for line in before)
+    header = int(table.form.header and bool(before))
+    known, words = null_missing(frame, table.missing_values)
+    return TableBatch(
+        frame=known,
+        raw=frame,
+        lines=batch.lines,
+        source_rows=batch.numbers,
+        missing_words=words,
+        ragged=batch.bad,
+        found={"table": layout.describe(table.form.header)},
+        other_lines={
+            "lines of the header": header,
+            "lines before the header": len(before) - blank - header,
+            "lines within a text": batch.continued,
+            "blank lines": batch.blank + blank,
+            "comment lines": batch.comments,
+        },
+    )
 
 
-def _numbered_rows(path: Path, text: TextIO, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """The line that each row under the header begins at, and its fields; blank lines are no rows."""
-    reader = csv.reader(text, delimiter=delimiter)
-    line = 2  # the header is line 1
-    try:
-        for fields in reader:
-            if fields:
-                yield line, fields
-            line = reader.line_num + 2
-    except csv.Error as error:
-        raise InputError(
-            f"the CSV is broken ({error})", where=f"{path}, line {line}", remedy="look for a quote that is never closed"
-        ) from error
-
-
-def _undecodable_line(path: Path) -> int:
-    with open_raw(path) as stream:
-        for number, raw in enumerate(stream, 1):
-            try:
-                raw.decode()
-            except UnicodeDecodeError:
-                return number
-    return 1
-
-
-def _header(line: str, columns: dict[str, str]) -> tuple[str, list[str]]:
-    """The delimiter under which most columns of the map are found, and the header's names."""
-    found = {mark: [name.strip() for name in next(csv.reader([line], delimiter=mark), [])] for mark in _DELIMITERS}
-    best = max(_DELIMITERS, key=lambda mark: (len(set(columns.values()) & set(found[mark])), len(found[mark])))
-    return best, found[best]
-
-
-def _read_parquet(path: Path, columns: dict[str, str], setting: str) -> Iterator[TableBatch]:
-    schema = _parquet_schema(path)
-    _check_columns(path, columns, list(schema), setting)
-    texts = [_as_text(column, schema[column]).alias(name) for name, column in columns.items()]
+def _read_parquet(table: Table) -> Iterator[TableBatch]:
+    check_columns(table)
+    path, schema = table.path, _parquet_schema(table.path)
+    texts = [_as_text(column, schema[column]).alias(name) for name, column in table.columns.items()]
     next_row = 0
     # Slices, not the streaming engine: that one reads ahead of its consumer until the whole file is in memory.
     while True:
@@ -152,8 +195,9 @@ def _read_parquet(path: Path, columns: dict[str, str], setting: str) -> Iterator
             raise _broken_parquet(path, error) from error
         if frame.is_empty():
             break
-        rows = list(range(next_row, next_row + frame.height))
-        yield TableBatch(frame, [row + 1 for row in rows], rows, [])
+        rows = range(next_row, next_row + frame.height)
+        known, words = null_missing(frame, table.missing_values)
+        yield TableBatch(known, frame, range(next_row + 1, next_row + frame.height + 1), rows, words)
         next_row += frame.height
     if not next_row:
         raise empty_file(path)

@@ -13,8 +13,9 @@ from rec_sys.data.readers.amazon_products import read_amazon_metadata
 from rec_sys.data.readers.amazon_reviews import read_amazon_reviews
 from rec_sys.data.readers.batches import PRODUCT_FACTS_SCHEMA, QUARANTINE_SCHEMA, REVIEW_SCHEMA, Batch, Source
 from rec_sys.data.readers.sequences import read_sequences
-from rec_sys.data.readers.table import read_table_products, read_table_reviews
+from rec_sys.data.readers.table import product_table, read_table_products, read_table_reviews, review_table
 from rec_sys.raw_files.content import first_bytes
+from rec_sys.raw_files.table_rows import check_columns
 from rec_sys.settings import AmazonData, DataSettings, RawFile, SampleData, SequencesData, TableData
 
 __all__ = ["Batch", "Source", "open_source"]
@@ -62,10 +63,14 @@ def _sample_source(data: SampleData) -> Source:
 
 def _table_source(data: TableData) -> Source:
     reviews = _local(data.reviews_path, "data.reviews_path")
+    tables = [review_table(reviews, data)]
+    products = None if data.metadata_path is None else _local(data.metadata_path, "data.metadata_path")
+    if products is not None:
+        tables.append(product_table(products, data))
+    check_columns(*tables)
     source = Source((reviews,), data.columns.timestamp is not None, partial(read_table_reviews, reviews, data))
-    if data.metadata_path is None:
+    if products is None:
         return source
-    products = _local(data.metadata_path, "data.metadata_path")
     return replace(source, files=(reviews, products), products=partial(read_table_products, products, data))
 
 

@@ -15,7 +15,8 @@ from rec_sys.data.readers.rating_scales import STARS
 from rec_sys.data.readers.review_checks import REASON, ReviewRules, checked_reviews, remedies, time_setting
 from rec_sys.data.readers.times import time_forms
 from rec_sys.raw_files.bad_rows import BadRow
-from rec_sys.raw_files.table_rows import LIST_SEPARATOR, TableBatch, has_time_type, read_table_rows
+from rec_sys.raw_files.table_layout import TableFormat
+from rec_sys.raw_files.table_rows import LIST_SEPARATOR, Table, TableBatch, has_time_type, read_table_rows
 from rec_sys.settings import TableData
 
 _REVIEW_TEXTS: Final = (
@@ -36,7 +37,7 @@ def read_table_reviews(path: Path, data: TableData) -> Iterator[Batch]:
     columns = _mapped(data.columns)
     rules: ReviewRules | None = None
     found: dict[str, str] = {}
-    for batch in read_table_rows(path, columns, "data.columns"):
+    for batch in read_table_rows(review_table(path, data)):
         missing = [pl.lit(None, dtype=pl.String).alias(name) for name in _REVIEW_TEXTS if name not in columns]
         rows = pl.Series(ReviewColumn.SOURCE_ROW, batch.source_rows, dtype=pl.Int64)
         raw = batch.frame.with_columns(rows, *missing)
@@ -45,9 +46,9 @@ def read_table_reviews(path: Path, data: TableData) -> Iterator[Batch]:
             found = _named(rules, data)
         good, bad = checked_reviews(raw, rules)
         bad_rows = [_bad_row(batch, index, reason) for index, reason in bad.select("index", REASON).iter_rows()]
-        set_aside = quarantine(path, batch.ragged + bad_rows)
-        num_records = len(batch.lines) + len(batch.ragged)
-        yield Batch(good, set_aside, num_records, found=found, remedies=remedies(raw, bad, rules))
+        set_aside, counts = quarantine(path, batch.ragged + bad_rows), batch.counts(len(bad_rows))
+        told = {**batch.found, **found}
+        yield Batch(good, set_aside, batch.num_records, told, counts, remedies(raw, bad, rules))
 
 
 def _review_rules(path: Path, data: TableData, columns: dict[str, str], times: pl.Series) -> ReviewRules:
@@ -93,12 +94,9 @@ def read_table_products(path: Path, data: TableData) -> Iterator[Batch]:
     Raises:
         InputError: The file cannot be read, a column of the map is not in it, or there is no map.
     """
-    if data.product_columns is None:
-        raise InputError(
-            "a product table needs a map of its columns", where="setting data.product_columns", remedy="give asin=..."
-        )
-    columns = _mapped(data.product_columns)
-    for batch in read_table_rows(path, columns, "data.product_columns"):
+    table = product_table(path, data)
+    columns = table.columns
+    for batch in read_table_rows(table):
         missing = [pl.lit(None, dtype=pl.String).alias(name) for name in PRODUCT_FACTS_SCHEMA if name not in columns]
         raw = batch.frame.with_columns(missing).with_columns(pl.col(ProductColumn.ASIN).str.strip_chars())
         has_name = pl.col(ProductColumn.ASIN).fill_null("") != ""
@@ -114,9 +112,33 @@ def read_table_products(path: Path, data: TableData) -> Iterator[Batch]:
         yield Batch(
             facts.select(pl.col(name).cast(dtype) for name, dtype in PRODUCT_FACTS_SCHEMA.items()),
             quarantine(path, batch.ragged + bad_rows),
-            len(batch.lines) + len(batch.ragged),
-            counts=count_unread_prices(named[ProductColumn.PRICE], facts[ProductColumn.PRICE]),
+            batch.num_records,
+            found=batch.found,
+            counts=batch.counts(len(bad_rows))
+            | count_unread_prices(named[ProductColumn.PRICE], facts[ProductColumn.PRICE]),
         )
+
+
+def review_table(path: Path, data: TableData) -> Table:
+    """The table of reviews and what the settings say of it."""
+    return Table(path, _mapped(data.columns), "data.columns", data.missing_values, _form(data))
+
+
+def product_table(path: Path, data: TableData) -> Table:
+    """The same for the products.
+
+    Raises:
+        InputError: There is no map of its columns.
+    """
+    if data.product_columns is None:
+        raise InputError(
+            "a product table needs a map of its columns", where="setting data.product_columns", remedy="give asin=..."
+        )
+    return Table(path, _mapped(data.product_columns), "data.product_columns", data.missing_values, _form(data))
+
+
+def _form(data: TableData) -> TableFormat:
+    return TableFormat(data.separator, data.quoting, data.header, data.comment, data.encoding)
 
 
 def _mapped(column_map: BaseModel) -> dict[str, str]:
@@ -131,5 +153,5 @@ def _parts(name: str, separator: str) -> pl.Expr:
 
 
 def _bad_row(batch: TableBatch, index: int, reason: str) -> BadRow:
-    values = batch.frame.row(index, named=True)
+    values = batch.raw.row(index, named=True)
     return BadRow(batch.lines[index], reason, ", ".join(f"{name}={value}" for name, value in values.items()))
