@@ -26,7 +26,7 @@ QUESTIONS = 100
 
 @pytest.fixture(scope="module")
 def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
-    return make_catalogue(tmp_path_factory.mktemp("bundle") / "bundle", 600)
+    return make_catalogue(tmp_path_factory.mktemp("bundle") / "bundle", 400)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_many_questions_at_once_are_answered_as_one_by_one(edge: ProductIndex, c
 
 def test_the_hybrid_answers_of_a_real_sized_catalogue_are_the_exact_ones(tmp_path: Path) -> None:
     big = make_catalogue(tmp_path / "bundle", 9_922, dim=128, neighbours=40)
-    users = draw_users(big, 100, seed=5)
+    users = draw_users(big, 40, seed=5)
     with open_back_end("edge") as opened:
         opened.publisher.publish(big)
         agreement = compare(opened.index.search_many(users), users, ExactRanking(big))

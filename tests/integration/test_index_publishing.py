@@ -22,7 +22,7 @@ from rec_sys.vector_database.publication import compare, draw_users
 from tests import warm_processes
 from tests.product_indexes import holds, make_catalogue, new_product, open_back_end, quick_folder
 
-NUM_PRODUCTS = 200
+NUM_PRODUCTS = 100
 
 # A process that publishes bundles, each order in a child of its own; an order may be to die at a step.
 WRITER = """
@@ -105,7 +105,7 @@ def catalogues(bundles: list[Path]) -> list[Catalogue]:
 
 
 def settings_in(folder: Path) -> EdgeIndex:
-    return EdgeIndex(backend="edge", folder=folder / "index", check_queries=8, progress=False, batch_bytes=100_000)
+    return EdgeIndex(backend="edge", folder=folder / "index", check_queries=8, progress=False, batch_bytes=50_000)
 
 
 def write(orders: list[tuple[EdgeIndex, list[Path], str | None]]) -> list[int]:

@@ -89,7 +89,7 @@ def test_int8_is_close_to_torch_and_not_the_same(
 
 def test_both_precisions_hold_on_real_reviews(encoder: TextEncoder, int8_encoder: TextEncoder, real_2014: Path) -> None:
     with gzip.open(real_2014, "rt", encoding="utf-8") as lines:
-        texts = [json.loads(line)["reviewText"] for _, line in zip(range(100), lines, strict=False)]
+        texts = [json.loads(line)["reviewText"] for _, line in zip(range(40), lines, strict=False)]
     expected = _reference(texts)
     assert (encoder.encode(texts) * expected).sum(axis=1).min() > 0.9999
     assert (int8_encoder.encode(texts) * expected).sum(axis=1).mean() > 0.98
