@@ -41,12 +41,18 @@ class Arrow:
 
 
 class SourceTree:
-    """The modules of this project below the folder that holds the packages, and the arrows between them."""
+    """The modules of this project below the folder that holds the packages, and the arrows between them.
+
+    Attributes:
+        files: The source file of each module.
+        installed: The version of each distribution that was asked for; to read one takes milliseconds.
+    """
 
     def __init__(self, root: Path) -> None:
         self.files = {
             module_name(path.relative_to(root)): path for package in PACKAGES for path in (root / package).rglob("*.py")
         }
+        self.installed: dict[str, str] = {}
         self._read: dict[str, list[Arrow]] = {}
 
     def arrows(self, module: str) -> list[Arrow]:
@@ -79,7 +85,8 @@ class SourceTree:
         arrows = (arrow for module in modules for arrow in self.arrows(module) if not arrow.typing)
         libraries = {arrow.target.partition(".")[0] for arrow in arrows} - sys.stdlib_module_names - {*PACKAGES}
         names = {name for library in libraries for name in self._distributions.get(library, ())}
-        return {name: metadata.version(name) for name in sorted(names)}
+        self.installed |= {name: metadata.version(name) for name in names - self.installed.keys()}
+        return {name: self.installed[name] for name in sorted(names)}
 
     @cached_property
     def _distributions(self) -> dict[str, list[str]]:

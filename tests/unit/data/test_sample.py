@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -30,14 +31,24 @@ def digest(sample: Sample) -> str:
     return hashlib.sha256(rows.encode()).hexdigest()
 
 
+def made(**values: int) -> Sample:
+    """A sample, generated once and shared, since a whole one takes seconds; nobody changes it."""
+    return _generate(settings_of(**values).model_dump_json())
+
+
+@cache
+def _generate(settings: str) -> Sample:
+    return generate_sample(SampleData.model_validate_json(settings))
+
+
 @pytest.fixture(scope="module")
 def sample() -> Sample:
-    return generate_sample(settings_of())
+    return made()
 
 
 @pytest.fixture(scope="module")
 def quick() -> Sample:
-    return generate_sample(settings_of(**QUICK))
+    return made(**QUICK)
 
 
 class LastOut:
@@ -79,7 +90,7 @@ def test_equal_settings_give_equal_frames_and_another_seed_gives_others(quick: S
     again = generate_sample(settings_of(**QUICK))
     assert again.reviews.equals(quick.reviews)
     assert again.products.equals(quick.products)
-    other = generate_sample(settings_of(**QUICK, seed=8))
+    other = made(**QUICK, seed=8)
     assert not set(other.products["asin"]) & set(quick.products["asin"])
     assert other.reviews["text"].to_list() != quick.reviews["text"].to_list()
 
@@ -118,11 +129,11 @@ def test_reviews_have_the_columns_and_types_of_the_contract(sample: Sample) -> N
 @pytest.mark.parametrize("sizes", [(20, 24, 200), (120, 60, 900), (60, 500, 2_000), (600, 240, 6_000)])
 def test_the_sizes_are_those_asked_for(sizes: tuple[int, int, int]) -> None:
     num_users, num_products, num_reviews = sizes
-    made = generate_sample(settings_of(num_users=num_users, num_products=num_products, num_reviews=num_reviews, seed=3))
-    assert made.reviews.height == num_reviews
-    assert made.reviews["user_id"].n_unique() == num_users
-    assert made.products["asin"].n_unique() == made.products["title"].n_unique() == num_products
-    assert set(made.reviews["asin"]) <= set(made.products["asin"])
+    sample = made(num_users=num_users, num_products=num_products, num_reviews=num_reviews, seed=8)
+    assert sample.reviews.height == num_reviews
+    assert sample.reviews["user_id"].n_unique() == num_users
+    assert sample.products["asin"].n_unique() == sample.products["title"].n_unique() == num_products
+    assert set(sample.reviews["asin"]) <= set(sample.products["asin"])
 
 
 @pytest.mark.parametrize("sizes", [(20, 24, 5_000), (600, 240, 1_000)])
@@ -205,8 +216,8 @@ def test_the_oracle_gives_a_distribution_over_what_can_be_bought(sample: Sample)
 
 @pytest.mark.parametrize("seed", [7, 8])
 def test_the_oracle_beats_neighbours_and_neighbours_beat_popularity_by_far(seed: int) -> None:
-    last = LastOut(made := generate_sample(settings_of(seed=seed)))
-    oracle = last.ndcg_at_10(Oracle(made).scores(last.user_ids, last.times))
+    last = LastOut(sample := made(seed=seed))
+    oracle = last.ndcg_at_10(Oracle(sample).scores(last.user_ids, last.times))
     popular, neighbours = last.ndcg_at_10(last.popularity()), last.ndcg_at_10(last.neighbours())
     assert oracle > 5 * popular
     assert 2.5 * popular < neighbours < 0.7 * oracle

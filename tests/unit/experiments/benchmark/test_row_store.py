@@ -2,12 +2,14 @@
 
 import json
 import shutil
-from functools import cache
+from functools import cache, reduce
 from importlib import metadata
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import rec_sys
 from rec_sys.entry import compose_settings
@@ -20,8 +22,17 @@ THIS = SourceTree(Path(rec_sys.__file__).parents[1])
 
 
 @cache
-def settings(*overrides: str) -> BenchmarkSettings:
-    return compose_settings(list(overrides), BenchmarkSettings, "benchmark")
+def settings(override: str = "") -> BenchmarkSettings:
+    """The default settings with one changed; a value is set as it stands, since composing takes half a second."""
+    key, _, value = override.partition("=")
+    if not override or key in ("evaluation", "tracking"):  # groups
+        return compose_settings([override] if override else [], BenchmarkSettings, "benchmark")
+    whole = settings().model_dump(mode="json")
+    *sections, name = key.split(".")
+    section = reduce(getitem, sections, whole)
+    assert name in section
+    section[name] = yaml.safe_load(value)
+    return BenchmarkSettings.model_validate(whole)
 
 
 def place(tmp_path: Path, name: str, *overrides: str, fit_on: str = "train", fold: int | None = None) -> Path:
@@ -145,6 +156,7 @@ def test_a_changed_library_renews_the_rows_whose_code_imports_it(
 
     before = {name: places(name) for name in (moved, stays) if name}
     installed = metadata.version
+    monkeypatch.setattr(sources, "installed", {})  # each is read once
     monkeypatch.setattr(metadata, "version", lambda name: "99" if name == library else installed(name))
     assert not {*places(moved)} & {*before[moved]}
     assert stays is None or places(stays) == before[stays]
