@@ -28,8 +28,8 @@ _STOP_SECONDS: Final = 10.0
 _INCIDENTAL: Final = {"output_dir", "run_dir", "tracking"}
 _PRESENTED: Final = {"baselines", "own_model", "fit_on", "row_minutes", "report_users", "tuning", "baseline_settings"}
 _ROOM: Final = "rec_sys.experiments.benchmark"
-# Neither shapes a figure: which baselines there are, and how a command starts.
-_UNRELATED: Final = frozenset({"rec_sys.baselines.catalogue", "rec_sys.entry"})
+# None shapes a figure: which baselines there are, how a command starts, and what the package offers from outside.
+_UNRELATED: Final = frozenset({"rec_sys.baselines.catalogue", "rec_sys.entry", "rec_sys.estimator"})
 _TEXTS: Final = "rec_sys.graph.build"  # looks up and embeds the texts of those that need them
 
 
