@@ -80,12 +80,7 @@ def test_a_full_disk_ends_in_one_message_and_leaves_nothing(many_reviews: Path, 
 
 def test_two_runs_at_once_prepare_once(many_reviews: Path, tmp_path: Path) -> None:
     overrides = ("data=instruments_2018", f"data.reviews_path={many_reviews}", f"output_dir={tmp_path}")
-    both = [
-        subprocess.Popen(
-            _command(*overrides), cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        for _ in range(2)
-    ]
+    both = [WarmProcess("-m", "rec_sys.data.prepare", *overrides) for _ in range(2)]
     outputs = [process.communicate(timeout=600) for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     assert sum("already prepared" in errors for _, errors in outputs) == 1

@@ -10,12 +10,15 @@ from typing import Any
 
 import psutil
 import pytest
+from pydantic import BaseModel
 
 from rec_sys.contracts import InputError
 from rec_sys.entry import compose_settings
+from rec_sys.experiments.scaling import scaling
 from rec_sys.experiments.scaling.one_epoch import STAGES
 from rec_sys.experiments.scaling.scaling import REPORT, compare, report_table, run
 from rec_sys.experiments.scaling.settings import ScalingSettings
+from tests import warm_processes
 
 SMALL = ("model.dim=16", "graph.user_reviews=8", "graph.product_reviews=4", "trainer.num_candidates=16")
 
@@ -46,7 +49,17 @@ def test_every_stage_of_every_size_is_measured(output_dir: Path) -> None:
     assert report["sizes"][1]["ratio"] == pytest.approx({stage: second[stage] / first[stage] for stage in first})
 
 
-def test_interactions_alone_are_measured_too(tmp_path: Path) -> None:
+def measure_warm(module: str, request: BaseModel, folder: Path, where: str, remedy: str) -> Any:
+    """As `measure_apart`, in a process that was forked with the libraries imported."""
+    asked, found = folder / "request.json", folder / "found.json"
+    asked.write_text(request.model_dump_json())
+    ended = warm_processes.run("-m", module, str(asked), str(found), timeout=600)
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(found.read_text())
+
+
+def test_interactions_alone_are_measured_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scaling, "measure_apart", measure_warm)
     run(settings(tmp_path, "scaling.sizes=[2000]", "scaling.text=false", "scaling.reviews_a_product=20"))
     (size,) = json.loads((tmp_path / "scaling" / REPORT).read_text())["sizes"]
     assert (size["num_reviews"], size["num_products"]) == (2000, 100)
