@@ -142,8 +142,8 @@ class TableData(FileData):
         None, pattern="%", description="Of other date texts, such as %d/%m/%Y; it wins over timestamp_unit."
     )
     rating_scale: tuple[float, float] = Field((1, 5), description="Lowest and highest rating; mapped to 1 to 5 stars.")
-    rating_words: dict[str, Annotated[float, Field(ge=1, le=5)]] = Field(
-        {}, description="Word -> stars, where ratings are words."
+    rating_words: dict[str, Annotated[float, Field(ge=1, le=5)]] | None = Field(
+        None, description="Word -> stars, where ratings are words."
     )
     category_separator: str = Field("|", min_length=1, description="Stands between the categories of a product.")
 

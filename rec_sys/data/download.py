@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Final
 
 import httpx
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
 
-from rec_sys.console import error_console
+from rec_sys.console import error_console, text_column
 from rec_sys.contracts import InputError
 from rec_sys.data.fingerprint import file_sha256
 from rec_sys.files import explain_disk_errors, writable_folder
@@ -56,7 +56,7 @@ def download(
         stop=_enough,
         reraise=True,
     )
-    name = TextColumn("{task.description}")
+    name = text_column("{task.description}")
     columns = name, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
     try:
         own = httpx.Client(timeout=_TIMEOUT, follow_redirects=True) if client is None else nullcontext(client)

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Final
 
 import polars as pl
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 
-from rec_sys.console import error_console
+from rec_sys.console import error_console, text_column
 from rec_sys.contracts import InputError, PreparedFile, ProductColumn, QuarantineColumn, ReviewColumn
 from rec_sys.data.dataset import DatasetSummary
+from rec_sys.data.product_join import join_products
 from rec_sys.data.products import product_table
 from rec_sys.data.readers.batches import PRODUCT_FACTS_SCHEMA, QUARANTINE_SCHEMA, Batch, Source
 from rec_sys.data.time_order import write_in_time_order
@@ -55,7 +56,7 @@ def fill_folder(source: Source, data: DataSettings, fingerprint: str, folder: Pa
     if not reviews.files:
         raise InputError("there is no review in the data", where=_names(source), remedy="check the file")
     merged = write_in_time_order(reviews.files, reviews.num_bytes, scratch, folder / PreparedFile.REVIEWS)
-    _write_products(data, metadata, folder, source)
+    reviews.found |= _write_products(data, metadata, folder, source)
     pl.concat([reviews.set_aside, metadata.set_aside]).write_parquet(folder / PreparedFile.QUARANTINE)
     shutil.rmtree(scratch)
     if source.has_time:
@@ -104,7 +105,7 @@ def _read(batches: Iterator[Batch], scratch: Path, what: str) -> _Read:
     """Writes the good rows of each batch to a part file and keeps the bad ones."""
     found = _Read()
     bad = []
-    columns = SpinnerColumn(), TextColumn("reading {task.description}: {task.completed:,.0f}"), TimeElapsedColumn()
+    columns = SpinnerColumn(), text_column("reading {task.description}: {task.completed:,.0f}"), TimeElapsedColumn()
     console = error_console()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=None)
@@ -154,26 +155,35 @@ def _refuse_too_many_bad(found: _Read, data: DataSettings, left_quarantine: Path
     )
 
 
-def _write_products(data: DataSettings, metadata: _Read, folder: Path, source: Source) -> None:
+def _write_products(data: DataSettings, metadata: _Read, folder: Path, source: Source) -> dict[str, str]:
+    """Writes the product table and says, as `Batch.found`, how many products the metadata describe."""
     from rec_sys.data.schemas import ProductTable
 
     reviews = pl.scan_parquet(folder / PreparedFile.REVIEWS)
     facts = [pl.DataFrame(schema=PRODUCT_FACTS_SCHEMA)]
     reviewed = reviews.select(ReviewColumn.ASIN).unique().collect(engine="streaming")
+    found = {}
+    if metadata.files:
+        asins = pl.scan_parquet(metadata.files).select(ProductColumn.ASIN).collect().to_series()
+        join = join_products(reviewed[ReviewColumn.ASIN], asins)
+        if not join.num_described:
+            raise InputError(
+                f"none of the {metadata.num_rows:,} products of the metadata is reviewed: {join}",
+                where=_names(source),
+                remedy=join.remedy,
+            )
+        if not join.is_whole:
+            _LOG.warning(f"{join}: {join.remedy}")
+        found["product metadata"] = str(join)
     for file in metadata.files:
         known = pl.read_parquet(file)
         if not data.keep_unreviewed_products:
             known = known.join(reviewed, on=ProductColumn.ASIN, how="semi", maintain_order="left")
         facts.append(known)
-    if metadata.files and not sum(part.height for part in facts):
-        raise InputError(
-            f"none of the {metadata.num_rows:,} products of the metadata is reviewed",
-            where=_names(source),
-            remedy="give metadata and reviews of the same category and year",
-        )
     products = product_table(reviews, pl.concat(facts), keep_unreviewed=data.keep_unreviewed_products)
     ProductTable.validate(products, lazy=True)
     products.write_parquet(folder / PreparedFile.PRODUCTS)
+    return found
 
 
 def _names(source: Source) -> str:

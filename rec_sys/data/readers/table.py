@@ -57,7 +57,7 @@ def _review_rules(path: Path, data: TableData, columns: dict[str, str], times: p
         ReviewRules,
         has_rating=ReviewColumn.RATING in columns,
         rating_scale=data.rating_scale,
-        rating_words=data.rating_words,
+        rating_words=data.rating_words or {},
     )
     column = columns.get(ReviewColumn.TIMESTAMP)
     if column is None:
