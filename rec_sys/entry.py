@@ -105,7 +105,7 @@ def show_log() -> None:
     class Shown(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if record.levelno >= logging.WARNING or record.name.startswith(_OWN_LOGS):
-                console.print(f"[{time.perf_counter() - began:6.1f} s] {self.format(record)}", markup=False)
+                console.print(f"[{time.perf_counter() - began:6.1f} s] {self.format(record)}")
 
     logging.getLogger().addHandler(Shown())
     for name in _OWN_LOGS:

@@ -5,9 +5,9 @@ import time
 from types import TracebackType
 from typing import Final, Self
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TimeRemainingColumn
 
-from rec_sys.console import error_console
+from rec_sys.console import error_console, text_column
 
 _LOG: Final = logging.getLogger(__name__)
 _SECONDS_BETWEEN_LINES: Final = 10.0
@@ -29,7 +29,7 @@ class WorkProgress:
         self._effort = total if effort is None else effort
         self._done = self._spent = self._own = 0
         console = error_console()
-        columns = TextColumn(name), BarColumn(), TextColumn("{task.fields[count]}"), TimeRemainingColumn()
+        columns = text_column(name), BarColumn(), text_column("{task.fields[count]}"), TimeRemainingColumn()
         self._bar = Progress(*columns, console=console, transient=True) if shown and console.is_terminal else None
 
     def __enter__(self) -> Self:

@@ -1,9 +1,16 @@
 """What a table looks like where it is printed."""
 
+import ast
+from pathlib import Path
+
 import pytest
+from rich.progress import Progress
 from rich.table import Table
 
-from rec_sys.console import print_table
+from rec_sys.console import error_console, print_table, text_column
+
+ROOT = Path(__file__).parents[2]
+OTHERS = ("nice rosin[/b], thanks", "[updated] [bold red]loud", "a :smile: and [link=x]")
 
 
 def test_a_table_in_a_file_is_whole_whatever_its_width(capfd: pytest.CaptureFixture[str]) -> None:
@@ -22,3 +29,32 @@ def test_a_table_in_a_file_is_no_wider_than_it_needs_to_be(capfd: pytest.Capture
     table.add_row("1", "2")
     print_table(table)
     assert max(map(len, capfd.readouterr().out.splitlines())) < 20
+
+
+def test_no_text_of_others_is_markup(capfd: pytest.CaptureFixture[str]) -> None:
+    for text in OTHERS:
+        table = Table(text, title=text)
+        table.add_row(text)
+        print_table(table)
+        error_console().print(text)
+        with Progress(text_column("{task.description}"), console=error_console()) as progress:
+            progress.add_task(text)
+        out, errors = capfd.readouterr()
+        assert out.count(text) == 3
+        assert errors.count(text) >= 2
+
+
+def test_consoles_and_columns_are_made_in_one_place_alone() -> None:
+    """rich reads markup wherever it is not told otherwise."""
+    readers_of_markup = {"Console", "TextColumn", "print_json", "get_console", "Prompt", "from_markup"}
+    for folder in ("rec_sys", "triton_utils"):
+        for path in (ROOT / folder).rglob("*.py"):
+            if path == ROOT / "rec_sys" / "console.py":
+                continue
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rich"):
+                    found = readers_of_markup & {alias.name for alias in node.names}
+                    assert not found, f"{path}: {found} of rich reads markup; use rec_sys.console"
+                    assert node.module != "rich", f"{path}: rich.print reads markup; use rec_sys.console"
+                if isinstance(node, ast.Import):
+                    assert not any(alias.name.split(".")[0] == "rich" for alias in node.names), path
