@@ -33,6 +33,11 @@ def not_utf8(path: Path) -> InputError:
     return InputError("the file is not UTF-8", where=f"{path}, line {first}", remedy=remedy)
 
 
+def likely_encoding(path: Path) -> str | None:
+    """The likeliest encoding of a file that is not UTF-8."""
+    return propose_encoding(b"\n".join(_undecodable_lines(path)[0]))
+
+
 def propose_encoding(text: bytes) -> str | None:
     """The likeliest of the usual encodings for some bytes that are not UTF-8; None where none fits."""
     found = list(from_bytes(text, cp_isolation=[*_USUAL], enable_fallback=False))

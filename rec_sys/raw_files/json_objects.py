@@ -7,11 +7,12 @@ failed, and nowhere else.
 import ast
 import json
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import polars as pl
 
 BROKEN: Final = "broken JSON"
+NOT_UTF8: Final = "not UTF-8 text, see data.encoding"
 NO_OBJECT: Final = "not a JSON object"
 WRONG_SHAPE: Final = "a field has the wrong type"
 
@@ -24,13 +25,11 @@ class ParsedObjects(NamedTuple):
     broken: dict[int, str]  # position in the batch -> reason
 
 
-def parse_objects(
-    records: Sequence[bytes], schema: dict[str, pl.DataType], *, python_literals: bool = False
-) -> ParsedObjects:
+def parse_objects(records: Sequence[bytes], schema: dict[str, pl.DataType]) -> ParsedObjects:
     """Parses records; fields not in the schema are skipped, missing ones are null.
 
-    A column of type String takes a value of any type: numbers as written, lists and objects as JSON. With
-    `python_literals` a record may be a Python dict literal instead of JSON.
+    A column of type String takes a value of any type: numbers as written, lists and objects as JSON. A record may be
+    the literal of a Python dict instead of JSON, as Amazon's files of 2014 have it.
     """
     frame = _parse(records, schema)
     if frame is not None:
@@ -39,7 +38,7 @@ def parse_objects(
     positions: list[int] = []
     broken: dict[int, str] = {}
     for position, record in enumerate(records):
-        mended, reason = _mended(record, python_literals)
+        mended, reason = _mended(record)
         if reason:
             broken[position] = reason
         else:
@@ -53,8 +52,26 @@ def parse_objects(
 
 def field_names(record: bytes) -> list[str]:
     """The fields of one record; empty where it is no object."""
-    mended, reason = _mended(record, python_literals=True)
+    mended, reason = _mended(record)
     return [] if reason else list(json.loads(mended))
+
+
+def read_literal(text: str) -> Any:
+    """The value of a Python literal; nan, which is none, is None.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+        return ast.literal_eval(_NanAsNone().visit(tree))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise ValueError("this is no literal") from error
+
+
+class _NanAsNone(ast.NodeTransformer):
+    def visit_Name(self, node: ast.Name) -> ast.AST:  # the name that ast asks for
+        return ast.copy_location(ast.Constant(None), node) if node.id == "nan" else node
 
 
 def _parse(records: Sequence[bytes], schema: dict[str, pl.DataType]) -> pl.DataFrame | None:
@@ -79,19 +96,19 @@ def _parse_in_halves(
     return first + _parse_in_halves(records[half:], offset + half, schema, frames)
 
 
-def _mended(record: bytes, python_literals: bool) -> tuple[bytes, str]:
+def _mended(record: bytes) -> tuple[bytes, str]:
     """The record as strict JSON, and why that is impossible, if it is."""
     odd_numbers: list[str] = []
     try:
         # Python's own writer puts NaN where it has no number; strict JSON knows only null.
         value = json.loads(record, parse_constant=odd_numbers.append)
+    except UnicodeDecodeError:
+        return record, NOT_UTF8
     except (ValueError, RecursionError):
-        if not python_literals:
-            return record, BROKEN
         odd_numbers.append("literal")
         try:
-            value = ast.literal_eval(record.decode().strip())
-        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            value = read_literal(record.decode())
+        except ValueError:
             return record, BROKEN
     if not isinstance(value, dict):
         return record, NO_OBJECT

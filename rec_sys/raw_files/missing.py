@@ -1,6 +1,6 @@
 """Words that other tools write where a value is missing: they are null, and counted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -25,3 +25,8 @@ def null_missing(frame: pl.DataFrame, words: Sequence[str]) -> tuple[pl.DataFram
         column = column.scatter(places.filter(is_word | (short == "")), None)
         columns.append(column)
     return pl.DataFrame(columns), counts
+
+
+def count_words(words: Mapping[str, int]) -> dict[str, int]:
+    """What `null_missing` counted, under the labels of a summary."""
+    return {f"{column}: words for missing": number for column, number in words.items()}

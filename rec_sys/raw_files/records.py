@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from rec_sys.contracts import InputError
 from rec_sys.raw_files.bad_rows import BATCH_ROWS, RAW_CHARACTERS
 from rec_sys.raw_files.content import empty_file, open_raw
+from rec_sys.raw_files.encodings import not_utf8
 from rec_sys.raw_files.json_objects import field_names
 
 _CHUNK: Final = 1 << 20
@@ -32,24 +33,27 @@ class RecordBatch(NamedTuple):
     first_row: int  # row number of the first one in the file, counted from 0; blank lines are no rows
 
 
-def read_records(path: Path) -> Iterator[RecordBatch]:
-    """The records of a JSON file, unparsed, in batches that fit into memory.
+def read_records(path: Path, encoding: str = "auto") -> Iterator[RecordBatch]:
+    """The records of a JSON file, unparsed, in batches that fit into memory; `encoding` as `open_raw` takes it.
 
     Raises:
         InputError: The file cannot be read, is empty, breaks off, or its array is not well formed.
     """
-    with open_raw(path) as stream:
+    with open_raw(path, encoding) as stream:
         head = stream.peek(4096).lstrip()
         records = _array_records(stream, path) if head.startswith(b"[") else _line_records(stream, path)
         batch: list[Record] = []
         size = first_row = 0
-        for record in records:
-            batch.append(record)
-            size += len(record.raw)
-            if len(batch) == BATCH_ROWS or size >= _BATCH_BYTES:
-                yield RecordBatch(batch, first_row)
-                first_row += len(batch)
-                batch, size = [], 0
+        try:
+            for record in records:
+                batch.append(record)
+                size += len(record.raw)
+                if len(batch) == BATCH_ROWS or size >= _BATCH_BYTES:
+                    yield RecordBatch(batch, first_row)
+                    first_row += len(batch)
+                    batch, size = [], 0
+        except UnicodeDecodeError as error:
+            raise not_utf8(path) from error
         if batch:
             yield RecordBatch(batch, first_row)
         elif not first_row:
@@ -82,7 +86,7 @@ def _line_records(stream: io.BufferedReader, path: Path) -> Iterator[Record]:
 
 
 def _array_records(stream: io.BufferedReader, path: Path) -> Iterator[Record]:
-    text = io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline="")
+    text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
     decoder = json.JSONDecoder()
     buffer = text.read(_CHUNK)
     position = buffer.index("[") + 1

@@ -16,11 +16,11 @@ from rec_sys.raw_files.bad_rows import BATCH_ROWS, BadRow
 from rec_sys.raw_files.content import PARQUET, empty_file, first_bytes, open_raw
 from rec_sys.raw_files.csv_rows import CsvBatch, read_csv_rows
 from rec_sys.raw_files.encodings import not_utf8
-from rec_sys.raw_files.missing import null_missing
+from rec_sys.raw_files.missing import count_words, null_missing
 from rec_sys.raw_files.table_layout import DEFAULT_FORMAT, MARK, TableFormat, TableLayout, find_layout
 from rec_sys.settings import MISSING_VALUES
 
-LIST_SEPARATOR: Final = "\x1f"  # ASCII's unit separator stands between the elements of a Parquet list
+LIST_SEPARATOR: Final = "\x1f"  # ASCII's unit separator stands behind each element of a Parquet list
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class TableBatch:
 
     def counts(self, num_bad: int) -> dict[str, int]:
         """Every line by what became of it, and the words for "missing"; `num_bad` rows of the frame were set aside."""
-        words = {f"{column}: words for missing": number for column, number in self.missing_words.items()}
+        words = count_words(self.missing_words)
         if not self.other_lines:
             return words
         set_aside = num_bad + len(self.ragged)
@@ -222,7 +222,8 @@ def _as_text(column: str, dtype: pl.DataType) -> pl.Expr:
         moment = value.cast(pl.Datetime("ms")) if isinstance(dtype, pl.Date) else value
         return moment.dt.epoch("ms").cast(pl.String)
     if isinstance(dtype, pl.List | pl.Array):
-        return value.cast(pl.List(pl.String)).list.join(LIST_SEPARATOR, ignore_nulls=True)
+        # Also behind the last one, so that a list of one is told from a text.
+        return value.cast(pl.List(pl.String)).list.join(LIST_SEPARATOR, ignore_nulls=True) + LIST_SEPARATOR
     if isinstance(dtype, pl.Struct):
         return value.struct.json_encode()
     if dtype.is_float():

@@ -36,7 +36,7 @@ def open_source(data: DataSettings, raw_folder: Path) -> Source:
             return _sample_source(data)
         case SequencesData():
             path = _local(data.path, "data.path")
-            return Source((path,), False, partial(read_sequences, path))
+            return Source((path,), False, partial(read_sequences, path, data.encoding, data.missing_values))
         case TableData():
             return _table_source(data)
         case AmazonData():
@@ -76,11 +76,12 @@ def _table_source(data: TableData) -> Source:
 
 def _amazon_source(data: AmazonData, raw_folder: Path) -> Source:
     reviews = _local_or_download(data.reviews_path, data.reviews_download, raw_folder, "data.reviews_path")
-    source = Source((reviews,), True, partial(read_amazon_reviews, reviews, data.reader))
+    how = data.reader, data.encoding, data.missing_values
+    source = Source((reviews,), True, partial(read_amazon_reviews, reviews, *how))
     if data.metadata_path is None and not data.use_metadata:
         return source
     products = _local_or_download(data.metadata_path, data.metadata_download, raw_folder, "data.metadata_path")
-    return replace(source, files=(reviews, products), products=partial(read_amazon_metadata, products, data.reader))
+    return replace(source, files=(reviews, products), products=partial(read_amazon_metadata, products, *how))
 
 
 def _local_or_download(path: Path | None, file: RawFile | None, raw_folder: Path, setting: str) -> Path:

@@ -1,6 +1,5 @@
 """Amazon's product metadata as published in 2014, 2018 and 2023."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -12,7 +11,10 @@ from rec_sys.data.plain_text import count_unread_prices, prices
 from rec_sys.data.readers.amazon_reviews import Edition
 from rec_sys.data.readers.batches import DESCRIPTION, FEATURES, PRODUCT_FACTS_SCHEMA, Batch, set_aside
 from rec_sys.raw_files.json_objects import parse_objects
+from rec_sys.raw_files.list_texts import first_filled, first_path, texts_within
+from rec_sys.raw_files.missing import null_missing
 from rec_sys.raw_files.records import read_records, shown_fields
+from rec_sys.settings import MISSING_VALUES
 
 _METADATA_FIELDS: Final = (
     *("parent_asin", "asin", "title", "brand", "store", "main_category", "categories", "category"),
@@ -27,18 +29,21 @@ _TELLING_DETAILS: Final = (
 _SCRIPT_TITLE: Final = "getTime("
 
 
-def read_amazon_metadata(path: Path, edition: Edition) -> Iterator[Batch]:
+def read_amazon_metadata(
+    path: Path, edition: Edition, encoding: str = "auto", missing_values: tuple[str, ...] = MISSING_VALUES
+) -> Iterator[Batch]:
     """Reads what is known of products, in any of the three schemas; 2014's Python literals too.
 
     Raises:
         InputError: The file cannot be read or holds no product metadata.
     """
     schema: dict[str, pl.DataType] = dict.fromkeys(_METADATA_FIELDS, pl.String())
-    for batch in read_records(path):
-        parsed = parse_objects([record.raw for record in batch.records], schema, python_literals=True)
+    for batch in read_records(path, encoding):
+        parsed = parse_objects([record.raw for record in batch.records], schema)
         names = ("parent_asin", "asin") if edition == "amazon_2023" else ("asin", "parent_asin")
-        identifier = pl.coalesce(names)
-        named = parsed.frame.with_columns(identifier.str.strip_chars().replace("", None).alias(ProductColumn.ASIN))
+        known, _ = null_missing(parsed.frame.select(names), missing_values)
+        identifier = known.select(first_filled(*names).str.strip_chars()).to_series()
+        named = parsed.frame.with_columns(identifier.alias(ProductColumn.ASIN))
         if batch.first_row == 0 and (named.is_empty() or named[ProductColumn.ASIN].is_null().all()):
             raise InputError(
                 "this is not Amazon product metadata",
@@ -58,42 +63,21 @@ def _product_facts(raw: pl.DataFrame) -> pl.DataFrame:
     """`PRODUCT_FACTS_SCHEMA` from the fields of all three editions."""
     title = pl.col("title")
     # 2018 kept the line break of the page: "by\n    Hosa".
-    brand = pl.coalesce("brand", "store").str.replace(r"^\s*by\s*\n\s*", "")
+    brand = first_filled("brand", "store").str.replace(r"^\s*by\s*\n\s*", "")
     made_by = pl.col("details").str.json_path_match("$.Brand")
     found = {name: pl.col("details").str.json_path_match(f'$["{name}"]') for name in _TELLING_DETAILS}
     details = [pl.concat_str(pl.lit(f"{name}: "), detail) for name, detail in found.items()]
-    features = pl.coalesce("features", "feature").map_elements(texts_within, pl.List(pl.String))
+    features = first_filled("features", "feature").map_elements(texts_within, pl.List(pl.String))
     known = raw.with_columns(
         pl.when(~title.str.contains(_SCRIPT_TITLE, literal=True)).then(title).alias(ProductColumn.TITLE),
         pl.coalesce(brand, made_by).alias(ProductColumn.BRAND),
-        pl.coalesce("categories", "category").map_elements(_category_path, pl.List(pl.String)).alias("path"),
+        first_filled("categories", "category").map_elements(first_path, pl.List(pl.String)).alias("path"),
         prices(raw["price"]).alias(ProductColumn.PRICE),
         pl.concat_list(features.fill_null([]), pl.concat_list(details)).list.drop_nulls().alias(FEATURES),
         pl.col("description").map_elements(lambda value: " ".join(texts_within(value)), pl.String).alias(DESCRIPTION),
     )
     path = pl.col("path").fill_null([])
-    widest = pl.col("main_category")
+    widest = first_filled("main_category")
     is_new = widest.is_not_null() & (path.list.first().fill_null("") != widest)
     whole = pl.when(is_new).then(pl.concat_list(widest, path)).otherwise(path).alias(ProductColumn.CATEGORIES)
     return known.with_columns(whole).select(pl.col(name).cast(dtype) for name, dtype in PRODUCT_FACTS_SCHEMA.items())
-
-
-def texts_within(value: str) -> list[str]:
-    """The texts of a field that may hold one text or a JSON list of them."""
-    if value.lstrip().startswith("["):
-        try:
-            found = json.loads(value)
-        except (ValueError, RecursionError):
-            return [value]
-        return [str(text) for text in found if text is not None]
-    return [value] if value else []
-
-
-def _category_path(value: str) -> list[str]:
-    # 2014 lists several paths, each a list of its own; the first is the product's main one.
-    if value.lstrip().startswith("[["):
-        try:
-            return [str(name) for name in json.loads(value)[0] if name is not None]
-        except (ValueError, RecursionError):
-            return [value]
-    return texts_within(value)

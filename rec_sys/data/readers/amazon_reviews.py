@@ -9,8 +9,12 @@ import polars as pl
 from rec_sys.contracts import InputError, ReviewColumn
 from rec_sys.data.readers.batches import Batch, set_aside
 from rec_sys.data.readers.review_checks import REASON, ReviewRules, checked_reviews, remedies
-from rec_sys.raw_files.json_objects import ParsedObjects, field_names, parse_objects
+from rec_sys.raw_files.encodings import likely_encoding, not_utf8
+from rec_sys.raw_files.json_objects import NOT_UTF8, ParsedObjects, field_names, parse_objects
+from rec_sys.raw_files.list_texts import first_filled
+from rec_sys.raw_files.missing import count_words, null_missing
 from rec_sys.raw_files.records import RecordBatch, read_records, shown_fields
+from rec_sys.settings import MISSING_VALUES
 
 Edition = Literal["amazon_2014", "amazon_2018", "amazon_2023"]
 
@@ -58,8 +62,12 @@ _REVIEWS: Final[dict[str, _ReviewFields]] = {
 }
 
 
-def read_amazon_reviews(path: Path, edition: Edition) -> Iterator[Batch]:
-    """Reads reviews, JSON lines or a JSON array, plain or gzip.
+def read_amazon_reviews(
+    path: Path, edition: Edition, encoding: str = "auto", missing_values: tuple[str, ...] = MISSING_VALUES
+) -> Iterator[Batch]:
+    """Reads reviews: JSON lines, a JSON array or Python literals, packed or not.
+
+    In ids words for "missing" are null; a text may consist of such a word, since JSON has a null of its own.
 
     Raises:
         InputError: The file cannot be read or follows another schema.
@@ -68,17 +76,26 @@ def read_amazon_reviews(path: Path, edition: Edition) -> Iterator[Batch]:
     rules = ReviewRules(layout.time_form, has_rating=True)
     names = [name for candidates in layout.fields.values() for name in candidates]
     schema: dict[str, pl.DataType] = dict.fromkeys(names, pl.String())
-    for batch in read_records(path):
+    identifiers = [*layout.fields[ReviewColumn.USER_ID], *layout.fields[ReviewColumn.ASIN]]
+    advice: dict[str, str] = {}
+    for batch in read_records(path, encoding):
         parsed = parse_objects([record.raw for record in batch.records], schema)
         if batch.first_row == 0:
             _refuse_another_schema(parsed, batch, path, edition)
-        columns = {column: pl.coalesce(candidates) for column, candidates in layout.fields.items()}
+        columns = {
+            column: pl.col(candidates) if len(candidates) == 1 else first_filled(*candidates)
+            for column, candidates in layout.fields.items()
+        }
         rows = pl.Series(ReviewColumn.SOURCE_ROW, parsed.positions, dtype=pl.Int64) + batch.first_row
-        raw = parsed.frame.select(**columns).with_columns(rows)
+        known, words = null_missing(parsed.frame.select(identifiers), missing_values)
+        raw = parsed.frame.with_columns(known).select(**columns).with_columns(rows)
         good, bad = checked_reviews(raw, rules)
         reasons = {parsed.positions[index]: reason for index, reason in bad.select("index", REASON).iter_rows()}
+        if not advice and NOT_UTF8 in parsed.broken.values():
+            advice = {"data.encoding": likely_encoding(path) or "..."}
         broken = set_aside(path, batch, parsed.broken | reasons)
-        yield Batch(good, broken, len(batch.records), remedies=remedies(raw, bad, rules))
+        meant = advice | remedies(raw, bad, rules)
+        yield Batch(good, broken, len(batch.records), counts=count_words(words), remedies=meant)
 
 
 def _refuse_another_schema(parsed: ParsedObjects, batch: RecordBatch, path: Path, edition: Edition) -> None:
@@ -90,6 +107,8 @@ def _refuse_another_schema(parsed: ParsedObjects, batch: RecordBatch, path: Path
         for names in (users, products)
     ):
         return
+    if frame.is_empty() and NOT_UTF8 in parsed.broken.values():
+        raise not_utf8(path)
     record = batch.records[parsed.positions[0] if parsed.positions else 0]
     names = set(field_names(record.raw))
     if {"user_id", "rating"} <= names and edition != "amazon_2023":

@@ -1,6 +1,6 @@
 """Any CSV or Parquet table, by a map that says which column is what."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from rec_sys.data.readers.rating_scales import STARS
 from rec_sys.data.readers.review_checks import REASON, ReviewRules, checked_reviews, remedies, time_setting
 from rec_sys.data.readers.times import time_forms
 from rec_sys.raw_files.bad_rows import BadRow
+from rec_sys.raw_files.list_texts import first_path, texts_within
 from rec_sys.raw_files.table_layout import TableFormat
 from rec_sys.raw_files.table_rows import LIST_SEPARATOR, Table, TableBatch, has_time_type, read_table_rows
 from rec_sys.settings import TableData
@@ -104,10 +105,10 @@ def read_table_products(path: Path, data: TableData) -> Iterator[Batch]:
         bad_rows = [_bad_row(batch, index, "product id is missing") for index in nameless]
         named = raw.filter(has_name)
         facts = named.with_columns(
-            _parts(ProductColumn.CATEGORIES, data.category_separator),
-            _parts(FEATURES, data.category_separator),
+            _parts(ProductColumn.CATEGORIES, data.category_separator, first_path),
+            _parts(FEATURES, data.category_separator, texts_within),
             prices(named[ProductColumn.PRICE]).alias(ProductColumn.PRICE),
-            pl.col(DESCRIPTION).str.replace_all(LIST_SEPARATOR, " ", literal=True),
+            _parts(DESCRIPTION, LIST_SEPARATOR, texts_within).list.join(" "),
         )
         yield Batch(
             facts.select(pl.col(name).cast(dtype) for name, dtype in PRODUCT_FACTS_SCHEMA.items()),
@@ -145,11 +146,14 @@ def _mapped(column_map: BaseModel) -> dict[str, str]:
     return {name: column for name, column in column_map.model_dump().items() if column is not None}
 
 
-def _parts(name: str, separator: str) -> pl.Expr:
+def _parts(name: str, separator: str, read_list: Callable[[str], list[str]]) -> pl.Expr:
+    """A column's texts: the elements of a list, or what stands between separators."""
     text = pl.col(name)
-    of_list = text.str.split(LIST_SEPARATOR)
+    printed = pl.when(text.str.contains(r"(?s)^\s*\[.*\]\s*$")).then(text).map_elements(read_list, pl.List(pl.String))
+    of_list = text.str.strip_suffix(LIST_SEPARATOR).str.split(LIST_SEPARATOR)
     of_text = text.str.split(separator).list.eval(pl.element().str.strip_chars())
-    return pl.when(text.str.contains(LIST_SEPARATOR, literal=True)).then(of_list).otherwise(of_text).alias(name)
+    is_list = text.str.ends_with(LIST_SEPARATOR)
+    return pl.coalesce(printed, pl.when(is_list).then(of_list).otherwise(of_text)).alias(name)
 
 
 def _bad_row(batch: TableBatch, index: int, reason: str) -> BadRow:

@@ -259,9 +259,12 @@ def test_a_day_that_may_be_a_month_is_refused_with_both_commands(tmp_path: Path)
 
 def test_the_summary_shows_the_first_and_the_last_date_and_the_form(tmp_path: Path) -> None:
     dataset = prepare(_table(tmp_path / "x.csv", "a,x,13/05/2014,4", "b,x,01/02/2015,4"), tmp_path)
-    found = dataset.summary.found
-    assert found["form of the times"] == "%d/%m/%Y"
-    assert (found["first review"], found["last review"]) == ("2014-05-13", "2015-02-01")
+    assert dataset.summary.found == {
+        "table": "utf-8, separator ,, quoting standard, header in line 1",
+        "form of the times": "%d/%m/%Y",
+        "first review": "2014-05-13",
+        "last review": "2015-02-01",
+    }
 
 
 def test_a_failing_run_keeps_what_another_prepared(reviews_path: Path, tmp_path: Path) -> None:

@@ -302,3 +302,62 @@ def test_metadata_without_a_product_id_are_set_aside(tmp_path: Path) -> None:
 def test_a_file_that_lists_no_products_is_refused_as_metadata(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not Amazon product metadata"):
         list(read_amazon_metadata(_written(tmp_path / "x.json", {"a": 1}), "amazon_2018"))
+
+
+def test_python_literals_are_reviews_in_every_edition(tmp_path: Path) -> None:
+    row = REVIEW | {"overall": "5.0", "verified": "Y", "vote": "1,234", "style": {"Size:": " L"}}
+    path = _written(tmp_path / "x.json", str(row), str(row | {"reviewText": None}))
+    for edition in ("amazon_2014", "amazon_2018"):
+        reviews, bad = _read(path, edition)
+        assert bad.is_empty()
+        assert reviews.select("user_id", "rating", "helpful_votes", "verified", "style", "text").rows() == [
+            ("U1", 5.0, 1234, True, '{"Size": "L"}', "Nice strings"),
+            ("U1", 5.0, 1234, True, '{"Size": "L"}', None),
+        ]
+
+
+@pytest.mark.parametrize("parent", [None, "", "  ", "None"])
+def test_an_empty_parent_leaves_the_asin(tmp_path: Path, parent: str | None) -> None:
+    row = {"user_id": "u", "parent_asin": parent, "asin": "p4", "rating": 5.0, "timestamp": 1_400_000_000_000}
+    assert _read(_written(tmp_path / "x.jsonl", row), "amazon_2023")[0]["asin"].to_list() == ["p4"]
+    metadata = _written(tmp_path / "m.jsonl", {"parent_asin": parent, "asin": "p4", "title": "Uke"})
+    (batch,) = read_amazon_metadata(metadata, "amazon_2023")
+    assert batch.rows["asin"].to_list() == ["p4"]
+
+
+def test_empty_fields_of_metadata_leave_those_that_have_a_value(tmp_path: Path) -> None:
+    row = {
+        **{"parent_asin": "p0", "title": "Cable", "main_category": "", "categories": [], "category": ["MI"]},
+        **{"store": "", "details": {"Brand": "Hosa"}, "features": [], "feature": ["old"], "description": []},
+    }
+    (batch,) = read_amazon_metadata(_written(tmp_path / "m.jsonl", row), "amazon_2023")
+    assert batch.rows.row(0, named=True) == {
+        **{"asin": "p0", "title": "Cable", "brand": "Hosa", "categories": ["MI"], "price": None},
+        **{"features": ["old"], "description": ""},
+    }
+
+
+def test_words_for_missing_are_no_ids_but_may_be_texts(tmp_path: Path) -> None:
+    rows = [REVIEW | {"reviewerID": "nan"}, REVIEW | {"asin": "NULL"}, REVIEW | {"reviewText": "None"}]
+    path = _written(tmp_path / "x.json", *rows)
+    (batch,) = read_amazon_reviews(path, "amazon_2018")
+    assert batch.rows["text"].to_list() == ["None"]
+    assert batch.set_aside["reason"].to_list() == ["user id is missing", "product id is missing"]
+    assert batch.counts == {"reviewerID: words for missing": 1, "asin: words for missing": 1}
+    (batch,) = read_amazon_reviews(path, "amazon_2018", missing_values=())
+    assert batch.rows.height == 3
+
+
+def test_another_encoding_is_proposed(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    line = json.dumps(REVIEW | {"reviewText": "Très bonne guitare à Noël"}, ensure_ascii=False)
+    path.write_bytes(f"{line}\n".encode("cp1252"))
+    with pytest.raises(InputError, match="not UTF-8") as caught:
+        _read(path)
+    assert "data.encoding=cp1252" in caught.value.remedy
+    path.write_bytes(json.dumps(REVIEW).encode() + f"\n{line}\n".encode("cp1252"))
+    (batch,) = read_amazon_reviews(path, "amazon_2018")
+    assert batch.set_aside["reason"].to_list() == ["not UTF-8 text, see data.encoding"]
+    assert batch.remedies == {"data.encoding": "cp1252"}
+    (batch,) = read_amazon_reviews(path, "amazon_2018", encoding="cp1252")
+    assert batch.rows["text"].to_list() == ["Nice strings", "Très bonne guitare à Noël"]

@@ -40,6 +40,8 @@ def test_bad_sequences_are_set_aside_whole(tmp_path: Path, monkeypatch: pytest.M
         {"user": 4, "items": "x"},
         {"user": 5},
         {"user": 6, "items": [5]},
+        {"user": "nan", "items": [5]},
+        {"user": 8, "items": [5, "NULL"]},
     ]
     batches = list(read_sequences(_written(tmp_path / "x", *rows)))
     reviews, bad = pl.concat(batch.rows for batch in batches), pl.concat(batch.set_aside for batch in batches)
@@ -51,6 +53,8 @@ def test_bad_sequences_are_set_aside_whole(tmp_path: Path, monkeypatch: pytest.M
         (5, "the user has an earlier line"),
         (6, "a field has the wrong type"),
         (7, "items are missing"),
+        (9, "user id is missing"),
+        (10, "product id is missing"),
     ]
     assert sum(batch.num_records for batch in batches) == len(rows)
 

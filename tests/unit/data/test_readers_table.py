@@ -234,3 +234,53 @@ def test_lists_of_a_parquet_product_table_stay_lists(tmp_path: Path) -> None:
     pl.DataFrame({"asin": ["p1", "p2"], "kind": [["A|B", "C"], None]}).write_parquet(path)
     (batch,) = read_table_products(path, _settings(product_columns={"asin": "asin", "categories": "kind"}))
     assert batch.rows["categories"].to_list() == [["A|B", "C"], None]
+
+
+def test_printed_lists_of_a_product_table_are_lists(tmp_path: Path) -> None:
+    rows = [
+        """p0,"['Music', 'Cables']","['First part.', 'Second part.']","[""red"", ""5 m""]\"""",
+        """p1,"[""Music"",""Cables""]",One part.,red|5 m""",
+        "p2,Music|Cables,,[]",
+        """p3,"[['Music', 'Cables'], ['Gifts']]",[brackets] within,""",
+    ]
+    path = _csv(tmp_path / "p.csv", *rows, header="asin,kind,about,points\n")
+    columns = {"asin": "asin", "categories": "kind", "description": "about", "features": "points"}
+    (batch,) = read_table_products(path, _settings(product_columns=columns))
+    assert batch.rows.select("categories", "features", "description").rows() == [
+        (["Music", "Cables"], ["red", "5 m"], "First part. Second part."),
+        (["Music", "Cables"], ["red", "5 m"], "One part."),
+        (["Music", "Cables"], [], None),
+        (["Music", "Cables"], None, "[brackets] within"),
+    ]
+
+
+def test_words_for_missing_set_rows_aside_or_empty_a_text_and_lines_are_counted(tmp_path: Path) -> None:
+    rows = [
+        "nan,p1,4,1400000000,loud",
+        "u2,p2,5,1400000001,nan",
+        "u3,NULL,5,1400000001,x",
+        "",
+        "u4,p4",
+        "u5,p5,5,1400000001,x",
+    ]
+    path = _csv(tmp_path / "x.csv", *rows)
+    (batch,) = read_table_reviews(path, _settings())
+    assert batch.rows.select("user_id", "text").rows() == [("u2", None), ("u5", "x")]
+    assert batch.set_aside.select("line", "reason").rows() == [
+        (2, "user id is missing"),
+        (4, "product id is missing"),
+        (6, "2 fields where the header has 5"),
+    ]
+    assert "user_id=nan" in batch.set_aside["raw"][0]
+    counts = dict(batch.counts)
+    words = {name: counts.pop(f"{name}: words for missing") for name in ("user_id", "asin", "text")}
+    assert words == {"user_id": 1, "asin": 1, "text": 1}
+    assert (counts["lines of rows"], counts["lines of rows set aside"], counts["blank lines"]) == (2, 3, 1)
+    assert sum(counts.values()) == path.read_text().count("\n")
+
+
+def test_a_list_of_one_in_a_parquet_table_is_not_cut(tmp_path: Path) -> None:
+    path = tmp_path / "p.parquet"
+    pl.DataFrame({"asin": ["p1", "p2"], "kind": [["A|B"], []]}).write_parquet(path)
+    (batch,) = read_table_products(path, _settings(product_columns={"asin": "asin", "categories": "kind"}))
+    assert batch.rows["categories"].to_list() == [["A|B"], [""]]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rec_sys.contracts import InputError
 from rec_sys.raw_files import records as records_module
-from rec_sys.raw_files.json_objects import BROKEN, NO_OBJECT, WRONG_SHAPE, parse_objects
+from rec_sys.raw_files.json_objects import BROKEN, NO_OBJECT, NOT_UTF8, WRONG_SHAPE, parse_objects
 from rec_sys.raw_files.records import read_records
 
 _SCHEMA: dict[str, pl.DataType] = {"a": pl.String(), "n": pl.String()}
@@ -166,12 +166,40 @@ def test_a_field_of_another_type_sets_only_its_record_aside() -> None:
     assert (found.positions, found.broken) == ([0, 2], {1: WRONG_SHAPE})
 
 
-def test_python_literals_are_read_only_where_they_are_asked_for() -> None:
-    records = [b"{'a': 'it\\'s', 'n': 3}", b"{'a': __import__('os')}", b'{"a": "json", "n": null}']
-    assert parse_objects(records, _SCHEMA).broken == {0: BROKEN, 1: BROKEN}
-    found = parse_objects(records, _SCHEMA, python_literals=True)
-    assert found.frame.rows() == [("it's", "3"), ("json", None)]
+def test_python_literals_are_read_and_nothing_is_run() -> None:
+    records = [
+        b"{'a': 'it\\'s', 'n': 3}",
+        b"{'a': __import__('os')}",
+        b'{"a": "json", "n": null}',
+        b"{'a': nan, 'n': 1}",
+    ]
+    found = parse_objects(records, _SCHEMA)
+    assert found.frame.rows() == [("it's", "3"), ("json", None), (None, "1")]
     assert found.broken == {1: BROKEN}
+
+
+def test_a_record_of_another_encoding_is_named_so() -> None:
+    assert parse_objects(['{"a": "café"}'.encode("latin-1"), b'{"a": 1}'], _SCHEMA).broken == {0: NOT_UTF8}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "cp1252"])
+@pytest.mark.parametrize("array", [False, True])
+def test_records_of_another_encoding_are_read_where_it_is_known(tmp_path: Path, encoding: str, array: bool) -> None:
+    values = [{"a": "Très bonne"}, {"a": "guitare à Noël"}]
+    dumped = [json.dumps(value, ensure_ascii=False) for value in values]
+    path = tmp_path / "x.json"
+    path.write_bytes((f"[{','.join(dumped)}]" if array else "\n".join(dumped)).encode(encoding))
+    given = "auto" if encoding == "utf-16" else encoding
+    records = [record for batch in read_records(path, given) for record in batch.records]
+    assert [json.loads(record.raw) for record in records] == values
+
+
+def test_an_array_of_another_encoding_is_refused_with_the_likely_one(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes('[{"a": "Très bonne guitare à Noël"}]'.encode("cp1252"))
+    with pytest.raises(InputError, match="not UTF-8") as caught:
+        list(read_records(path))
+    assert "data.encoding=cp1252" in caught.value.remedy
 
 
 _VALUES = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\x00"), max_size=20)
