@@ -8,26 +8,23 @@ import ctypes
 import errno
 import fcntl
 import hashlib
-import logging
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from filelock import BaseFileLock, FileLock, Timeout
-
 from rec_sys.contracts import InputError
 
-_LOG: Final = logging.getLogger(__name__)
 _DISK_IS_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _MAY_NOT_WRITE: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
 # Libraries written in Rust or C++ wrap the error number into a text of their own.
 _FULL_DISK_TEXTS: Final = ("No space left on device", "Disk quota exceeded", "File too large", "disk is full")
 _SUFFIX: Final = ".unfinished"
+OUTPUT_DIR: Final = "output_dir"  # the setting that chooses where most things are written
 
 
 @contextmanager
@@ -98,7 +95,7 @@ def atomic_folder(path: Path, bytes_needed: int | None = None, beside: Path | No
 
 @contextmanager
 def explain_disk_errors(
-    folder: Path, *, bytes_needed: int | None = None, may_not_write: bool = False
+    folder: Path, *, bytes_needed: int | None = None, may_not_write: bool = False, setting: str = OUTPUT_DIR
 ) -> Iterator[None]:
     """Turns a full disk, from whatever library it comes, into one clear message about `folder`.
 
@@ -106,6 +103,7 @@ def explain_disk_errors(
         folder: Where it is written.
         bytes_needed: Expected size, named when the disk is full.
         may_not_write: Explain missing permissions and the like too.
+        setting: Which one chooses the folder, for errors.
 
     Raises:
         InputError: The disk, the quota or the allowed file size is exhausted, or the folder cannot be written to.
@@ -124,58 +122,36 @@ def explain_disk_errors(
             raise InputError(
                 "the disk is full",
                 where=f"{folder.absolute()} ({free} bytes free{needed})",
-                remedy="free some space or choose another folder with output_dir=...; nothing half-written was left",
+                remedy=f"free some space or choose another folder with {setting}=...; nothing half-written was left",
             ) from error
         if may_not_write and isinstance(error, OSError) and error.errno in _MAY_NOT_WRITE:
             raise InputError(
                 f"this folder cannot be written to ({error.strerror})",
                 where=str(folder.absolute()),
-                remedy="change its permissions or choose another folder with output_dir=...",
+                remedy=f"change its permissions or choose another folder with {setting}=...",
             ) from error
         raise
 
 
-def writable_folder(path: Path) -> Path:
-    """Makes a folder and its parents where they are missing.
+def writable_folder(path: Path, setting: str = OUTPUT_DIR) -> Path:
+    """Makes a folder and its parents where they are missing, and proves that it can be written to.
+
+    Called before long work whose result goes there.
 
     Raises:
-        InputError: A parent is a file, or the permissions forbid it.
+        InputError: A parent is a file, the disk is full, or the permissions forbid it.
     """
-    with explain_disk_errors(path, may_not_write=True):
+    with explain_disk_errors(path, may_not_write=True, setting=setting):
         path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
     return path
-
-
-def wait_for_lock(lock: BaseFileLock, message: str) -> AbstractContextManager[object]:
-    """Acquires a lock, for a `with` block, and says `message` while another process holds it.
-
-    Raises:
-        InputError: The lock's folder cannot be written to.
-    """
-    with explain_disk_errors(Path(lock.lock_file).parent, may_not_write=True):
-        try:
-            return lock.acquire(timeout=1)
-        except Timeout:
-            _LOG.info(message)
-            return lock.acquire()
 
 
 def sha256_of(path: Path) -> str:
     """The sha256 of a file's content, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def locked_folder(path: Path, what: str, remedy: str) -> AbstractContextManager[object]:
-    """Makes a folder and holds it for this process, for a `with` block.
-
-    Raises:
-        InputError: `what`, with `remedy`: another process holds it.
-    """
-    try:
-        return FileLock(writable_folder(path) / ".lock").acquire(timeout=0)
-    except Timeout as error:
-        raise InputError(what, where=str(path), remedy=remedy) from error
 
 
 def _is_full_disk(error: BaseException | None) -> bool:

@@ -18,10 +18,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import httpx
-from filelock import FileLock
 
 from rec_sys.contracts import BundleFile, InputError
 from rec_sys.files import atomic_file, explain_disk_errors
+from rec_sys.locks import hold_lock
 from rec_sys.settings import TrackingSettings
 
 if TYPE_CHECKING:
@@ -164,8 +164,9 @@ class Tracker:
         if self._database is None:
             client, experiment_id = self._connect(artifacts=None)
         else:
-            self._database.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{self._database}.lock", timeout=_LOCK_SECONDS):
+            lock = self._database.with_name(f"{self._database.name}.lock")
+            busy = "another process keeps MLflow's database to itself", "end it, or add tracking.enabled=false"
+            with hold_lock(lock, timeout=_LOCK_SECONDS, busy=busy):
                 _migrate(self._database)
                 client, experiment_id = self._connect(artifacts=self._database.parent / ARTIFACTS)
         run = client.create_run(experiment_id, run_name=self._run_name, tags={"mlflow.source.name": "rec_sys"})

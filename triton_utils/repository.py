@@ -3,16 +3,14 @@
 import errno
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from filelock import FileLock, Timeout
-
 from rec_sys.contracts import InputError
 from rec_sys.files import atomic_folder, sha256_of, writable_folder
+from rec_sys.locks import hold_lock
 from triton_utils.model_config import (
     CONFIG_FILE,
     MODEL_FILE,
@@ -26,6 +24,7 @@ from triton_utils.model_config import (
 from triton_utils.onnx_signature import read_signature
 
 _LOCK_SECONDS: Final = 60.0
+_SETTING: Final = "triton.model_repository"
 
 
 @dataclass(frozen=True)
@@ -142,22 +141,20 @@ class ModelRepository:
     def _file(self, name: str, version: int) -> Path:
         return self.folder / name / str(version) / MODEL_FILE
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        writable_folder(self.folder)
-        lock = FileLock(self.folder / ".lock")
-        try:
-            lock.acquire(timeout=_LOCK_SECONDS)
-        except Timeout as error:
-            raise InputError(
-                "another process publishes into this model repository",
-                where=str(self.folder),
-                remedy="wait for it, or choose another folder with triton.model_repository=...",
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
+    def prove_writable(self) -> None:
+        """Makes the folder; publishing fills siblings of it, so its parent must take files too.
+
+        Raises:
+            InputError: One of both cannot be written to.
+        """
+        for folder in (self.folder, self.folder.absolute().parent):
+            writable_folder(folder, _SETTING)
+
+    def _locked(self) -> AbstractContextManager[object]:
+        self.prove_writable()
+        remedy = f"wait for it, or choose another folder with {_SETTING}=..."
+        busy = "another process publishes into this model repository", remedy
+        return hold_lock(self.folder / ".lock", timeout=_LOCK_SECONDS, busy=busy, setting=_SETTING)
 
 
 def _link(source: Path, target: Path) -> None:

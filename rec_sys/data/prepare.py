@@ -4,14 +4,14 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from filelock import FileLock
 from pydantic import ValidationError
 from rich.table import Table
 
 from rec_sys.console import print_table
 from rec_sys.contracts import PreparedFile
 from rec_sys.entry import run_entry
-from rec_sys.files import atomic_folder, wait_for_lock, writable_folder
+from rec_sys.files import atomic_folder, writable_folder
+from rec_sys.locks import hold_lock
 from rec_sys.settings import DataSettings, Settings
 
 if TYPE_CHECKING:
@@ -42,13 +42,12 @@ def prepare(data: DataSettings, output_dir: Path) -> "PreparedDataset":
     from rec_sys.data.prepared_folder import fill_folder
     from rec_sys.data.readers import open_source
 
-    source = open_source(data, output_dir / "raw")
     home = writable_folder(output_dir / "data")
+    source = open_source(data, output_dir / "raw")
     fingerprint = data_fingerprint(data, source.files, home / ".hashes.json")
     folder = home / f"{data.name}-{fingerprint[:12]}"
     left_quarantine = home / f"{data.name}-quarantine.parquet"  # where the bad rows of a failed preparation stay
-    lock = FileLock(home / f".{data.name}.lock")
-    with wait_for_lock(lock, f"another process is preparing {data.name}; waiting for it"):
+    with hold_lock(home / f".{data.name}.lock", waiting=f"another process is preparing {data.name}; waiting for it"):
         found = _finished(folder, fingerprint)
         if found is not None:
             _LOG.info(f"{data.name} is already prepared: inputs and settings are unchanged")

@@ -21,7 +21,8 @@ from rec_sys.contracts import InputError
 from rec_sys.data.prepare import prepare
 from rec_sys.entry import compose_settings, run_entry
 from rec_sys.experiments.training_command import group_of, train, typed_for_training
-from rec_sys.files import atomic_file, locked_folder
+from rec_sys.files import atomic_file
+from rec_sys.locks import locked_folder
 from rec_sys.processes import quote
 from rec_sys.settings import Section, Settings
 

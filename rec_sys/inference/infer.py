@@ -16,7 +16,7 @@ from rich.text import Text
 from rec_sys.console import print_table
 from rec_sys.contracts import InputError
 from rec_sys.entry import run_entry
-from rec_sys.files import atomic_file
+from rec_sys.files import atomic_file, writable_folder
 from rec_sys.settings import CommandSettings, IndexSettings, InferenceSettings
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ def run(settings: InferSettings) -> None:
     Raises:
         InputError: Nobody is asked for, or the request cannot be answered.
     """
+    if settings.output is not None:
+        writable_folder(settings.output if settings.users is not None else settings.output.absolute().parent, "output")
     if settings.users is not None:
         if settings.user_id is not None or settings.reviews is not None:
             raise InputError(

@@ -62,6 +62,8 @@ def publish_bundle(bundle: Bundle, export: ExportSettings, triton: TritonSetting
     """
     if export.check == "triton":
         _require_core()
+    repository = ModelRepository(triton.model_repository)
+    repository.prove_writable()
     with TemporaryDirectory(prefix="model-export-") as scratch:
         model = load_model(bundle)
         try:
@@ -88,7 +90,6 @@ def publish_bundle(bundle: Bundle, export: ExportSettings, triton: TritonSetting
                 where=str(bundle.folder),
                 remedy="export the towers anew with export.towers=weights; if they differ still, train again",
             ) from error
-        repository = ModelRepository(triton.model_repository)
         return [repository.publish(candidate) for candidate in candidates]
 
 

@@ -13,10 +13,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-from filelock import FileLock
 
 from rec_sys.contracts import TEXT_DIM, InputError, TextEncoderTensor
-from rec_sys.files import writable_folder
+from rec_sys.locks import hold_lock
 from rec_sys.settings import TextSettings
 from rec_sys.text.tokens import TextTokenizer
 from rec_sys.text.weights import WeightFiles, locate_weights
@@ -136,7 +135,8 @@ class TextEncoder:
         """
         if self.model_path.is_file():
             return self.model_path
-        with FileLock(writable_folder(self.model_path.parent) / f".{self.encoder_id}.lock"):
+        waiting = "text: waiting for another process that exports the encoder"
+        with hold_lock(self.model_path.parent / f".{self.encoder_id}.lock", waiting=waiting):
             if not self.model_path.is_file():
                 _LOG.info("text: exporting the encoder to ONNX, once for these weights and this precision")
                 missing = [name for name in ("torch", "transformers") if importlib.util.find_spec(name) is None]

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
-from rec_sys.files import atomic_file, wait_for_lock, writable_folder
+from rec_sys.files import atomic_file
+from rec_sys.locks import hold_lock
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -190,9 +191,8 @@ class VectorStore:
         Raises:
             InputError: The folder cannot be written to.
         """
-        writable_folder(self.folder)
         message = f"text: waiting for another process that embeds texts into {self.folder}"
-        with wait_for_lock(self._lock, message):
+        with hold_lock(self._lock, waiting=message):
             # What looked damaged without the lock is judged again with it.
             self._damaged.clear()
             changed = self.refresh()

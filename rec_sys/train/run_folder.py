@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rec_sys.bundle import hash_code
-from rec_sys.files import atomic_file, locked_folder, writable_folder
+from rec_sys.files import atomic_file, writable_folder
+from rec_sys.locks import locked_folder
 from rec_sys.settings import Settings
 
 CHECKPOINTS = "checkpoints"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final, Literal
 from pydantic import Field
 
 from rec_sys.entry import run_entry
-from rec_sys.settings import CommandSettings, IndexSettings
+from rec_sys.files import writable_folder
+from rec_sys.settings import CommandSettings, EdgeIndex, IndexSettings
 
 if TYPE_CHECKING:
     from rec_sys.bundle import Bundle
@@ -36,6 +37,8 @@ def run(settings: CreateVectorbaseSettings) -> None:
     from rec_sys.vector_database.opening import open_publisher
 
     publisher = open_publisher(settings.index)
+    if settings.action != "status" and isinstance(settings.index, EdgeIndex):
+        writable_folder(settings.index.folder, "index.folder")
     if settings.action == "publish":
         version = publish(find_bundle(settings.bundle, settings.output_dir), publisher)
     elif settings.action == "rollback":

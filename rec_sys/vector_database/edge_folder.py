@@ -16,10 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock, Timeout
-
-from rec_sys.contracts import InputError
 from rec_sys.files import writable_folder
+from rec_sys.locks import hold_lock
 from rec_sys.vector_database.contract import IndexUnavailableError
 from rec_sys.vector_database.edge_version import VERSION_FILE, EdgeVersion, UnreadableVersionError, drop_version
 
@@ -106,20 +104,11 @@ class EdgeFolder:
         Raises:
             InputError: Another one is at work for longer than `timeout` seconds, or the folder cannot be written to.
         """
-        writable_folder(self.versions)
-        lock = FileLock(self.root / ".lock")
-        try:
-            lock.acquire(timeout=timeout)
-        except Timeout as error:
-            raise InputError(
-                "another process is writing to the index",
-                where=str(self.root),
-                remedy="wait for it, or give this one a folder of its own with index.folder=...",
-            ) from error
-        try:
+        writable_folder(self.versions, "index.folder")
+        remedy = "wait for it, or give this one a folder of its own with index.folder=..."
+        busy = "another process is writing to the index", remedy
+        with hold_lock(self.root / ".lock", timeout=timeout, busy=busy, setting="index.folder"):
             yield
-        finally:
-            lock.release()
 
 
 def _target(link: Path) -> str | None:

@@ -13,7 +13,8 @@ from rec_sys.baselines.settings import BaselineSettings
 from rec_sys.evaluation.uncertainty import compare_paired
 from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings
 from rec_sys.experiments.benchmark.tuning import Tuned, own_values
-from rec_sys.files import atomic_file, locked_folder
+from rec_sys.files import atomic_file
+from rec_sys.locks import locked_folder
 
 RESULTS_FILE: Final = "results.json"
 TABLE_FILE: Final = "results.md"
