@@ -120,9 +120,12 @@ class Request:
         return f"{self.config_dir.name}/{file or self.config_name}.yaml"
 
     def place(self, key: str) -> str:
-        """Where to look for a key: on the command line or in its file."""
+        """Where to look for a key: on the command line or in its file, where a default of the code is not written."""
         bare = key.partition("[")[0]
-        return f"setting {key} ({'command line; its file is ' if self.typed(bare) else ''}{self.home(bare)})"
+        home = self.home(bare)
+        written = by_dotted_key(self.file(home.partition("/")[2].removesuffix(".yaml")))
+        verb = "its file is" if {bare, bare.partition(".")[2]} & written.keys() else "it would stand in"
+        return f"setting {key} ({f'command line; {verb} ' if self.typed(bare) else ''}{home})"
 
     def _primaries(self, name: str) -> Iterator[str]:
         """The command's own file, then those it builds on."""

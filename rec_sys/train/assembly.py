@@ -65,10 +65,10 @@ def make_model(graph: ReviewGraph, split: Split, train_builder: BlockBuilder, se
     return model
 
 
-def fit_co_review(graph: ReviewGraph, split: Split, settings: Settings, l2: float) -> CoReviewMemory:
+def fit_co_review(graph: ReviewGraph, split: Split, settings: MemorySettings, l2: float) -> CoReviewMemory:
     """The co-review memory of the train split."""
     columns, edges = graph.interactions, split.train_edges
-    if settings.model.co_review.method == "counts":
+    if settings.method == "counts":
         reviews = KnownReviews(
             user_index=columns.user_index[edges],
             product_index=columns.product_index[edges],
@@ -76,9 +76,9 @@ def fit_co_review(graph: ReviewGraph, split: Split, settings: Settings, l2: floa
             text_row=np.where(split.text_visible[edges], graph.text_row[edges], -1).astype(np.int32),
             text_vectors=graph.text_vectors,
         )
-        return count_memory(reviews, columns.num_users, columns.num_products, settings.model.co_review)
+        return count_memory(reviews, columns.num_users, columns.num_products, settings)
     reviewed = columns.user_index[edges], columns.product_index[edges]
-    return fit_memory(*reviewed, columns.num_users, columns.num_products, settings.model.co_review, l2)
+    return fit_memory(*reviewed, columns.num_users, columns.num_products, settings, l2)
 
 
 def tune_co_review(
@@ -95,7 +95,7 @@ def tune_co_review(
     strengths = wanted.l2 if wanted.method == "ridge" else wanted.l2[:1]  # counts have none to choose
     columns = builder.graph.interactions
     read = make_formula(model, wanted), settings.graph.user_reviews, columns.timestamp if columns.has_time else None
-    terms = {l2: MemoryTerm(fit_co_review(builder.graph, split, settings, l2), *read) for l2 in strengths}
+    terms = {l2: MemoryTerm(fit_co_review(builder.graph, split, wanted, l2), *read) for l2 in strengths}
     towers = ModelScorer(model, builder, split.validation).score
     l2, term, figures = choose_memory_term(
         towers, split.validation, terms, wanted.weights, settings.evaluation.query_batch

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from rec_sys.data.dataset import DatasetSummary
 from rec_sys.modules.hybrid_score import MemoryTerm
-from rec_sys.settings import EvaluationSettings, GraphSettings, Settings
+from rec_sys.settings import EvaluationSettings, GraphSettings, Section, Settings
 
 _RANKING: Final = ("ndcg_at_10_masked", "recall_at_10_masked", "ndcg_at_10", "recall_at_10", "coverage_at_10")
 _RATING: Final = ("rmse", "mae", "auc", "balanced_accuracy")
@@ -28,6 +28,7 @@ def write_card(
     text_encoder: str,
 ) -> str:
     """The card as Markdown, of figures as in `metrics.json`; without a memory term the towers rank alone."""
+    shown = {"model": settings.model, "graph": settings.graph, "trainer": settings.trainer, "text": settings.text}
     parts = [
         f"# {run_name}",
         "Recommends products from reviews and predicts how many stars a review will give. Two towers over the graph of"
@@ -40,7 +41,7 @@ def write_card(
         "## Figures",
         *_tables(metrics),
         "## Settings",
-        *_describe_settings(settings, memory_term),
+        *_describe_settings(shown, memory_term),
         "## For what, and for what not",
         *_describe_limits(summary, settings.evaluation),
     ]
@@ -104,8 +105,7 @@ def _table(metrics: Mapping[str, Any], keys: tuple[str, ...], title: str) -> str
     return "\n".join(lines)
 
 
-def _describe_settings(settings: Settings, memory_term: MemoryTerm | None) -> list[str]:
-    sections = {"model": settings.model, "graph": settings.graph, "trainer": settings.trainer, "text": settings.text}
+def _describe_settings(sections: Mapping[str, Section], memory_term: MemoryTerm | None) -> list[str]:
     lines = [
         f"- {name}: " + ", ".join(f"{key}={value}" for key, value in section.model_dump(mode="json").items())
         for name, section in sections.items()

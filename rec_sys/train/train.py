@@ -118,7 +118,8 @@ def _learn(
             _LOG.info(f"refit: {epochs} epochs on train + validation")
             final, is_first = learn(split.train_on_validation(graph.interactions), folder.checkpoints / "refit", epochs)
             if chosen:
-                final_memory = replace(chosen[0], memory=fit_co_review(graph, final.split, settings, chosen[1]))
+                memory = fit_co_review(graph, final.split, settings.model.co_review, chosen[1])
+                final_memory = replace(chosen[0], memory=memory)
         if not is_first:
             return None
         for model in {id(one): one for one in (learner.model, final.model)}.values():

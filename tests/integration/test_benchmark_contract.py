@@ -112,8 +112,9 @@ class OwnModel(Baseline):
         asking = self.reviews.num_users + np.arange(len(histories), dtype=np.int32)
         bound = np.full(len(histories), graph.interactions.num_reviews)
         queries = queries_of(asking, bound, histories)
-        memory = fit_co_review(graph, fitted, self.settings, self.settings.model.co_review.l2[0])
-        formula = make_formula(self.model, self.settings.model.co_review, 100.0)
+        wanted = self.settings.model.co_review
+        memory = fit_co_review(graph, fitted, wanted, wanted.l2[0])
+        formula = make_formula(self.model, wanted, 100.0)
         term = MemoryTerm(memory, formula, self.settings.graph.user_reviews)
         scorer = ModelScorer(self.model, builder, queries, term)
         return scorer.score(np.arange(len(histories)))

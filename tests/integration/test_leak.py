@@ -328,7 +328,7 @@ def test_what_was_reviewed_in_the_test_part_moves_no_test_score(
             assert set(rows) == set(order[split.of_review == SplitName.TEST])
         builders = make_builders(graph, split, chosen)
         formula = ScoreFormula(temperature=0.07, memory_weight=5, recency=0.9)
-        memory = MemoryTerm(fit_co_review(graph, split, chosen, l2=10.0), formula, limit=5)
+        memory = MemoryTerm(fit_co_review(graph, split, chosen.model.co_review, l2=10.0), formula, limit=5)
         for part, queries in (("validation", split.validation), ("test", split.test)):
             scorer = ModelScorer(MODELS["transformer_conv"], builders[part], queries, memory)
             scores.append(scorer.score(np.arange(len(queries))))

@@ -123,7 +123,20 @@ def test_a_value_that_does_not_fit_names_key_value_range_and_file(override: str,
     assert error.what == f"{override} cannot be used"
     assert error.remedy.startswith(f"{key} takes ")
     assert takes in error.remedy
-    assert error.where == f"setting {key} (command line; its file is {file})"
+    assert error.where == f"setting {key} (command line; it would stand in {file})"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key", "file"),
+    [
+        (["data.name=a/b"], "data.name", "config/data/sample.yaml"),
+        (["trainer=sampled", "trainer.batch_size=0"], "trainer.batch_size", "config/trainer/sampled.yaml"),
+        (["data=table", "data.reviews_path=f", "data.columns.asin=[]"], "data.columns.asin", "config/data/table.yaml"),
+        (["experiment=quick", "trainer.max_epochs=0"], "trainer.max_epochs", "config/experiment/quick.yaml"),
+    ],
+)
+def test_a_file_in_which_a_key_is_written_is_called_its_file(overrides: list[str], key: str, file: str) -> None:
+    assert refusal(*overrides).where == f"setting {key} (command line; its file is {file})"
 
 
 def test_the_file_named_is_that_of_the_choice_made() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from rec_sys.data.dataset import PreparedDataset
 from rec_sys.data.interactions import IntArray, Interactions, build_interactions
 from rec_sys.data.splits import Queries, Split, split_reviews
 from rec_sys.evaluation.beyond_accuracy import KnownReviews
-from rec_sys.settings import Settings
+from rec_sys.settings import EvaluationSettings, GraphSettings, TextSettings
 
 
 @dataclass(frozen=True)
@@ -39,38 +40,39 @@ class EvaluationData:
         return np.bincount(products, minlength=self.interactions.num_products)
 
 
-def build_evaluation_data(dataset: PreparedDataset, settings: Settings, fit_on: str = "train") -> EvaluationData:
+def build_evaluation_data(
+    dataset: PreparedDataset, evaluation: EvaluationSettings, graph: GraphSettings, seed: int, fit_on: str = "train"
+) -> EvaluationData:
     """A data set, ordered and split as training does it.
 
     Raises:
         InputError: The split leaves nothing to learn from or nothing to test.
     """
-    interactions = build_interactions(
-        dataset, settings.graph.tie_break, settings.seed if settings.graph.tie_break == "hash" else 0
-    )
-    split = split_reviews(interactions, settings.evaluation, settings.seed)
+    interactions = build_interactions(dataset, graph.tie_break, seed if graph.tie_break == "hash" else 0)
+    split = split_reviews(interactions, evaluation, seed)
     fitted = split.train_on_validation(interactions) if fit_on == "train+validation" else split
     return EvaluationData(dataset, interactions, split, fitted)
 
 
 def baseline_inputs(
-    evaluation_data: EvaluationData, settings: Settings, with_text: bool
+    evaluation_data: EvaluationData,
+    settings: GraphSettings,
+    text: TextSettings,
+    seed: int,
+    output_dir: Path,
+    with_text: bool,
 ) -> tuple[TrainingReviews, Callable[[Queries], Histories]]:
     """The reviews that a baseline is fitted on, and the function that makes histories of a split's questions.
 
-    They are made together, because both name texts by the rows of one table of vectors.
-
-    Args:
-        evaluation_data: The data, ordered and split.
-        settings: All settings.
-        with_text: Look up (and, the first time, embed) the texts of the reviews.
+    They are made together, because both name texts by the rows of one table of vectors. `with_text` looks up (and, the
+    first time, embeds) the texts of the reviews, by what `build_graph` takes.
     """
     edges = evaluation_data.fitted.train_edges
     if not with_text:
         return TrainingReviews.of_edges(evaluation_data.interactions, edges), Histories.of_queries
     from rec_sys.graph.build import build_graph
 
-    graph, _ = build_graph(evaluation_data.dataset, settings.graph, settings.text, settings.seed, settings.output_dir)
+    graph, _ = build_graph(evaluation_data.dataset, settings, text, seed, output_dir)
     text_row = np.where(evaluation_data.fitted.text_visible, graph.text_row, -1).astype(np.int32)
     reviews = TrainingReviews.of_edges(evaluation_data.interactions, edges, text_row, graph.text_vectors)
     return reviews, lambda queries: Histories.of_queries(queries, text_row)

@@ -15,39 +15,35 @@ from rec_sys.baselines.rating_baseline import RatingBaseline
 from rec_sys.baselines.reviews import Histories
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.data.interactions import FloatArray
-from rec_sys.data.splits import Queries
 from rec_sys.evaluation.beyond_accuracy import measure_lists
 from rec_sys.evaluation.ranking import RankingResult, evaluate_ranking
 from rec_sys.evaluation.rating import mean_rank_correlation, rating_metrics
 from rec_sys.evaluation.segments import by_history_length, by_product_popularity, warm_and_cold
 from rec_sys.evaluation.uncertainty import bootstrap_errors, standard_error_of_mean
 from rec_sys.experiments.benchmark.evaluation_data import EvaluationData, baseline_inputs, build_evaluation_data
-from rec_sys.experiments.benchmark.row_contract import Measured, library_versions
-from rec_sys.experiments.benchmark.settings import BenchmarkSettings
+from rec_sys.experiments.benchmark.row_contract import Measured, RowRequest, library_versions
 
 _LOG: Final = logging.getLogger(__name__)
 
 _RATING_RESAMPLES: Final = 100  # each computes seven metrics of a library that is slow on few reviews
 
 
-def measure_baseline(name: str, fit_on: str, settings: BenchmarkSettings, dataset: PreparedDataset) -> Measured:
+def measure_baseline(request: RowRequest) -> Measured:
     """A baseline's row.
-
-    Args:
-        name: The baseline.
-        fit_on: `train` or `train+validation`.
-        settings: All settings.
-        dataset: The prepared data.
 
     Raises:
         InputError: The split leaves nothing to learn from or nothing to test.
         Exception: Whatever the baseline's library raises.
     """
-    evaluation_data = build_evaluation_data(dataset, settings, fit_on)
+    name, settings, evaluation = request.name, request.settings, request.evaluation()
+    dataset, seed = PreparedDataset(request.data_folder), settings.seed
+    evaluation_data = build_evaluation_data(dataset, evaluation, settings.graph, seed, request.fit_on)
     if BASELINES[name].make is None:
-        return _measure_ratings(name, evaluation_data, settings.seed)
-    reviews, histories_of = baseline_inputs(evaluation_data, settings, BASELINES[name].needs == "text")
-    baseline = make_baseline(name, settings.baseline_settings.of(name), settings.seed, settings.trainer.num_threads)
+        return _measure_ratings(name, evaluation_data, seed)
+    reviews, histories_of = baseline_inputs(
+        evaluation_data, settings.graph, settings.text, seed, settings.output_dir, BASELINES[name].needs == "text"
+    )
+    baseline = make_baseline(name, settings.baseline_settings.of(name), seed, settings.trainer.num_threads)
     BASELINES[name].load_libraries()
     _LOG.info(f"{name} learns from {len(reviews):,} reviews")
     began = time.perf_counter()
@@ -56,9 +52,9 @@ def measure_baseline(name: str, fit_on: str, settings: BenchmarkSettings, datase
     _LOG.info(f"{name} learned for {fit_seconds:.1f} s and is asked {len(evaluation_data.split.test):,} questions")
     asked = _Timed(baseline, histories_of(evaluation_data.split.test))
     result = evaluate_ranking(
-        asked.score, evaluation_data.split.test, reviews.num_products, settings.ks, settings.evaluation.query_batch
+        asked.score, evaluation_data.split.test, reviews.num_products, evaluation.ks, evaluation.query_batch
     )
-    measured = describe_ranking(result, evaluation_data, settings)
+    measured = describe_ranking(result, evaluation_data, evaluation.ks, settings.shown_k, seed)
     measured.fit_seconds, measured.recommend_seconds = fit_seconds, asked.seconds
     measured.parameters = baseline.num_parameters
     measured.settings = settings.baseline_settings.of(name).model_dump(mode="json")
@@ -67,15 +63,17 @@ def measure_baseline(name: str, fit_on: str, settings: BenchmarkSettings, datase
     cold = evaluation_data.split.cold_test
     if len(cold):
         cold_start_users = _Timed(baseline, histories_of(cold))
-        ranking = evaluate_ranking(cold_start_users.score, cold, reviews.num_products, settings.ks)
+        ranking = evaluate_ranking(cold_start_users.score, cold, reviews.num_products, evaluation.ks)
         measured.more["cold_users"] = ranking.metrics
     return measured
 
 
-def describe_ranking(result: RankingResult, evaluation_data: EvaluationData, settings: BenchmarkSettings) -> Measured:
-    """All that one can say of a ranking of the test questions, whoever made it."""
-    queries, counts, k = evaluation_data.split.test, evaluation_data.train_counts(), settings.shown_k
-    lists = measure_lists(result.top_products, queries, evaluation_data.known_reviews(), settings.ks)
+def describe_ranking(
+    result: RankingResult, evaluation_data: EvaluationData, ks: tuple[int, ...], k: int, seed: int
+) -> Measured:
+    """All that one can say of a ranking of the test questions, whoever made it; `k` of the `ks` is for segments."""
+    queries, counts = evaluation_data.split.test, evaluation_data.train_counts()
+    lists = measure_lists(result.top_products, queries, evaluation_data.known_reviews(), ks)
     metrics = result.metrics | {name: _mean(lists[name].to_numpy()) for name in lists.columns}
     errors = result.standard_error | {name: standard_error_of_mean(lists[name].to_numpy()) for name in lists.columns}
     lengths = np.diff(queries.history_offsets)
@@ -83,13 +81,13 @@ def describe_ranking(result: RankingResult, evaluation_data: EvaluationData, set
     def coverage(rows: npt.NDArray[np.int64]) -> Mapping[str, float]:
         drawn = result.top_products[rows]
         shares = {}
-        for length in settings.ks:
+        for length in ks:
             listed = np.zeros(len(counts) + 1, dtype=np.bool_)
             listed[drawn[:, :length]] = True  # NO_PRODUCT is the last place
             shares[f"coverage_at_{length}"] = float(listed[:-1].sum() / len(counts))
         return shares
 
-    errors |= bootstrap_errors(coverage, len(queries), settings.seed)
+    errors |= bootstrap_errors(coverage, len(queries), seed)
     top = pl.Series("top_products", result.top_products, dtype=pl.Array(pl.Int32, result.top_products.shape[1]))
     return Measured(
         metrics=metrics,
@@ -106,7 +104,7 @@ def describe_ranking(result: RankingResult, evaluation_data: EvaluationData, set
             "num_cold_users": queries.num_cold,
             "by_history_length": by_history_length(result.per_query, lengths, k),
             "by_product_popularity": by_product_popularity(result.targets, counts, k),
-            **warm_and_cold(result.targets, counts, settings.ks),
+            **warm_and_cold(result.targets, counts, ks),
         },
     )
 
@@ -154,20 +152,6 @@ def _measure_ratings(name: str, evaluation_data: EvaluationData, seed: int) -> M
         settings={"pseudo_counts": baseline.pseudo_counts},
         versions=library_versions(BASELINES[name].versions),
     )
-
-
-def validation_figure(name: str, settings: BenchmarkSettings, evaluation_data: EvaluationData, metric: str) -> float:
-    """What tuning looks at: a baseline fitted on the train split, one metric on the validation split.
-
-    Raises:
-        Exception: Whatever the baseline's library raises.
-    """
-    reviews, histories_of = baseline_inputs(evaluation_data, settings, BASELINES[name].needs == "text")
-    baseline = make_baseline(name, settings.baseline_settings.of(name), settings.seed, settings.trainer.num_threads)
-    asked = _Timed(baseline.fit(reviews), histories_of(evaluation_data.split.validation))
-    queries: Queries = evaluation_data.split.validation
-    result = evaluate_ranking(asked.score, queries, reviews.num_products, (settings.shown_k,))
-    return result.metrics[metric]
 
 
 class _Timed:

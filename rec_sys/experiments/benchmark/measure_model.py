@@ -13,7 +13,6 @@ from rec_sys.data.dataset import PreparedDataset
 from rec_sys.experiments.benchmark.evaluation_data import build_evaluation_data
 from rec_sys.experiments.benchmark.measure_baseline import describe_ranking, rating_figures
 from rec_sys.experiments.benchmark.row_contract import Measured, RowRequest, library_versions
-from rec_sys.experiments.benchmark.settings import BenchmarkSettings
 from rec_sys.experiments.scaling.stage_clock import most_resident_bytes
 from rec_sys.experiments.training_command import train
 from rec_sys.processes import quote
@@ -24,7 +23,7 @@ _VERSIONS: Final = ("torch", "torch-geometric", "pytorch-lightning", "numpy")
 _SAME: Final = 1e-3  # two processes add up in different orders, and two scores that nearly tie may change places
 
 
-def measure_own_model(request: RowRequest, settings: BenchmarkSettings, dataset: PreparedDataset) -> Measured:
+def measure_own_model(request: RowRequest) -> Measured:
     """Trains our own model, takes the test figures from its bundle, and asks the bundle for what is not in there.
 
     Raises:
@@ -36,7 +35,7 @@ def measure_own_model(request: RowRequest, settings: BenchmarkSettings, dataset:
     seconds = time.perf_counter() - began
     peak = most_resident_bytes(resource.RUSAGE_CHILDREN)
     trained = bundle.metrics()
-    measured = ask_bundle(bundle, request.fit_on, settings, dataset)
+    measured = ask_bundle(bundle, request)
     for name, value in trained["test"].items():
         if not math.isclose(value, measured.metrics[name], rel_tol=_SAME, abs_tol=_SAME):
             raise ValueError(f"{name} was {value} in training and is {measured.metrics[name]} out of {bundle.folder}")
@@ -50,7 +49,7 @@ def measure_own_model(request: RowRequest, settings: BenchmarkSettings, dataset:
     return measured
 
 
-def ask_bundle(bundle: Bundle, fit_on: str, settings: BenchmarkSettings, dataset: PreparedDataset) -> Measured:
+def ask_bundle(bundle: Bundle, request: RowRequest) -> Measured:
     """All figures of a bundle's model on the test questions, and those of users of whom nothing is known."""
     import torch
 
@@ -58,18 +57,20 @@ def ask_bundle(bundle: Bundle, fit_on: str, settings: BenchmarkSettings, dataset
     from rec_sys.experiments.benchmark.bundle_scorer import BundledModel
     from rec_sys.graph.build import build_graph
 
-    evaluation_data = build_evaluation_data(dataset, settings, fit_on)
-    graph, _ = build_graph(dataset, settings.graph, settings.text, settings.seed, settings.output_dir)
+    settings, evaluation, seed = request.settings, request.evaluation(), request.settings.seed
+    dataset = PreparedDataset(request.data_folder)
+    evaluation_data = build_evaluation_data(dataset, evaluation, settings.graph, seed, request.fit_on)
+    graph, _ = build_graph(dataset, settings.graph, settings.text, seed, settings.output_dir)
     bundled = BundledModel(
         bundle, graph, evaluation_data, settings.graph.product_transitions, settings.model.offset_pseudo_counts
     )
     queries, cold = evaluation_data.split.test, evaluation_data.split.cold_test
-    result = evaluate_model(bundled.model, bundled.builder, queries, settings.evaluation, bundled.memory_term)
-    measured = describe_ranking(result.ranking, evaluation_data, settings)
+    result = evaluate_model(bundled.model, bundled.builder, queries, evaluation, bundled.memory_term)
+    measured = describe_ranking(result.ranking, evaluation_data, evaluation.ks, settings.shown_k, seed)
     measured.metrics |= result.metrics
     began = time.perf_counter()
     scorer = ModelScorer(bundled.model, bundled.builder, queries, bundled.memory_term)
-    batches = np.array_split(np.arange(len(queries)), -(-len(queries) // settings.evaluation.query_batch))
+    batches = np.array_split(np.arange(len(queries)), -(-len(queries) // evaluation.query_batch))
     for rows in batches:
         scorer.score(rows)
     measured.recommend_seconds = time.perf_counter() - began
@@ -78,12 +79,10 @@ def ask_bundle(bundle: Bundle, fit_on: str, settings: BenchmarkSettings, dataset
     rated = ~np.isnan(given)
     if rated.any():
         authors = np.repeat(queries.user_index, np.diff(queries.target_offsets))
-        figures, errors = rating_figures(authors[rated], guessed[rated], given[rated], settings.seed)
+        figures, errors = rating_figures(authors[rated], guessed[rated], given[rated], seed)
         measured.metrics, measured.standard_error = figures | measured.metrics, measured.standard_error | errors
     if len(cold):
-        cold_start_users = evaluate_model(
-            bundled.model, bundled.builder, cold, settings.evaluation, bundled.memory_term
-        )
+        cold_start_users = evaluate_model(bundled.model, bundled.builder, cold, evaluation, bundled.memory_term)
         measured.more["cold_users"] = cold_start_users.ranking.metrics
     return measured
 

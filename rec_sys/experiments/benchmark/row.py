@@ -32,15 +32,13 @@ from rec_sys.files import atomic_file, atomic_folder
 
 def compute_row(request: RowRequest) -> Measured:
     """Fits and measures one model; whatever its library raises is not caught here."""
-    dataset = PreparedDataset(request.data_folder)
-    settings = request.settings.model_copy(update={"evaluation": request.evaluation()})
     if request.name == OWN_MODEL:
         from rec_sys.experiments.benchmark.measure_model import measure_own_model
 
-        return measure_own_model(request, settings, dataset)
+        return measure_own_model(request)
     from rec_sys.experiments.benchmark.measure_baseline import measure_baseline
 
-    return measure_baseline(request.name, request.fit_on, settings, dataset)
+    return measure_baseline(request)
 
 
 def _describe_row(request: RowRequest, measured: Measured) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from rec_sys.data.dataset import PreparedDataset
 from rec_sys.experiments.benchmark.evaluation_data import build_evaluation_data
 from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings, FitOn
 from rec_sys.experiments.benchmark.tuning import refuse_missing_optuna
+from rec_sys.settings import EvaluationSettings, GraphSettings
 
 FOLDS: Final = "time_folds"
 
@@ -45,7 +46,7 @@ def list_rows(dataset: PreparedDataset, settings: BenchmarkSettings) -> list[Ben
     if not names:
         nobody = "there is nobody to measure: no baselines, and not our own model"
         raise InputError(nobody, where="setting baselines", remedy="name some")
-    folds = _usable_folds(dataset, settings)
+    folds = _usable_folds(dataset, settings.evaluation, settings.graph, settings.seed)
     unfit = {name: "" if name == OWN_MODEL else explain_unfit(name, dataset.summary) for name in names}
     return [
         BenchmarkRow(name, fit_on, fold, unfit[name] or empty)
@@ -55,17 +56,18 @@ def list_rows(dataset: PreparedDataset, settings: BenchmarkSettings) -> list[Ben
     ]
 
 
-def _usable_folds(dataset: PreparedDataset, settings: BenchmarkSettings) -> dict[int | None, str]:
+def _usable_folds(
+    dataset: PreparedDataset, evaluation: EvaluationSettings, graph: GraphSettings, seed: int
+) -> dict[int | None, str]:
     """Each fold with why it cannot be used, empty when it can."""
-    if settings.evaluation.protocol != FOLDS:
-        build_evaluation_data(dataset, settings)
+    if evaluation.protocol != FOLDS:
+        build_evaluation_data(dataset, evaluation, graph, seed)
         return {None: ""}
     folds: dict[int | None, str] = {}
     refused: InputError | None = None
-    for fold in range(settings.evaluation.num_folds):
-        evaluation = settings.evaluation.model_copy(update={"fold": fold})
+    for fold in range(evaluation.num_folds):
         try:
-            build_evaluation_data(dataset, settings.model_copy(update={"evaluation": evaluation}))
+            build_evaluation_data(dataset, evaluation.model_copy(update={"fold": fold}), graph, seed)
             folds[fold] = ""
         except InputError as error:
             folds[fold], refused = error.what, error

@@ -4,23 +4,22 @@ import importlib.util
 import logging
 import time
 from collections.abc import Callable, Sequence
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rec_sys.baselines.catalogue import BASELINES, GROUP_COMMAND
+from rec_sys.baselines.catalogue import BASELINES, GROUP_COMMAND, make_baseline
 from rec_sys.baselines.search_space import Trial, among, between, draw, tuned_values
 from rec_sys.baselines.settings import BaselineSettings
 from rec_sys.contracts import InputError
 from rec_sys.data.dataset import PreparedDataset
+from rec_sys.evaluation.ranking import evaluate_ranking
 from rec_sys.experiments.benchmark import measure_model
-from rec_sys.experiments.benchmark.evaluation_data import build_evaluation_data
-from rec_sys.experiments.benchmark.measure_baseline import validation_figure
+from rec_sys.experiments.benchmark.evaluation_data import baseline_inputs, build_evaluation_data
 from rec_sys.experiments.benchmark.row_contract import RowRequest
 from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings
-from rec_sys.settings import Section
+from rec_sys.settings import ModelSettings, Section, TrainerSettings
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -40,9 +39,10 @@ class OwnModelSpace(BaseModel):
     trainer__weight_decay: float = Field(0.01, json_schema_extra=between(1e-3, 0.3, log=True))
 
     @classmethod
-    def of(cls, settings: BenchmarkSettings) -> "OwnModelSpace":
+    def of(cls, model: ModelSettings, trainer: TrainerSettings) -> "OwnModelSpace":
         """The present values."""
-        return cls.model_validate({name: attrgetter(name.replace("__", "."))(settings) for name in cls.model_fields})
+        sections = (("model", model), ("trainer", trainer))
+        return cls.model_validate({f"{name}__{key}": value for name, section in sections for key, value in section})
 
     def overrides(self) -> list[str]:
         """As arguments of the training command."""
@@ -124,11 +124,12 @@ def search(request: RowRequest, folder: Path) -> Tuned:
 
 def _objective(request: RowRequest, folder: Path, metric: str) -> tuple[Callable[[Any], float], dict[str, Any]]:
     """The function that Optuna maximises, and the settings to begin with: the present ones."""
-    settings = request.settings.model_copy(update={"evaluation": request.evaluation()})
-    section: BaseModel = OwnModelSpace.of(settings)
+    settings, graph, seed = request.settings, request.settings.graph, request.settings.seed
+    section: BaseModel = OwnModelSpace.of(settings.model, settings.trainer)
     if request.name != OWN_MODEL:
         section = settings.baseline_settings.of(request.name)
-        evaluation_data = build_evaluation_data(PreparedDataset(request.data_folder), settings)
+        data = build_evaluation_data(PreparedDataset(request.data_folder), request.evaluation(), graph, seed)
+        queries = data.split.validation
 
     def measure(trial: Trial) -> float:
         try:
@@ -136,10 +137,13 @@ def _objective(request: RowRequest, folder: Path, metric: str) -> tuple[Callable
             if isinstance(drawn, OwnModelSpace):
                 changed = request.model_copy(update={"overrides": (*request.overrides, *drawn.overrides())})
                 return measure_model.validation_figure(changed, folder / "run", metric)
-            baselines = settings.baseline_settings.model_copy(update={request.name: drawn})
-            return validation_figure(
-                request.name, settings.model_copy(update={"baseline_settings": baselines}), evaluation_data, metric
-            )
+            chosen = settings.baseline_settings.model_copy(update={request.name: drawn}).of(request.name)
+            with_text = BASELINES[request.name].needs == "text"
+            reviews, histories_of = baseline_inputs(data, graph, settings.text, seed, settings.output_dir, with_text)
+            baseline = make_baseline(request.name, chosen, seed, settings.trainer.num_threads).fit(reviews)
+            asked, ks = histories_of(queries), (settings.shown_k,)
+            result = evaluate_ranking(lambda rows: baseline.score(asked.take(rows)), queries, reviews.num_products, ks)
+            return result.metrics[metric]
         except Exception as error:  # settings that a model cannot work with are the worst ones, not the end
             _LOG.info(f"{request.name}: a trial failed: {type(error).__name__}: {error}")
             return _FAILED

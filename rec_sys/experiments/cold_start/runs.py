@@ -17,6 +17,7 @@ from rec_sys.evaluation.model_scorer import ModelScorer
 from rec_sys.experiments.cold_start.protocol import (
     OWN,
     Scorer,
+    Withheld,
     compare_scorers,
     place_products,
     score_by_histories,
@@ -29,7 +30,7 @@ from rec_sys.graph.build import build_graph
 from rec_sys.graph.review_graph import ReviewGraph
 from rec_sys.modules.hybrid_score import MemoryTerm
 from rec_sys.modules.review_graph_model import ReviewGraphModel
-from rec_sys.settings import Settings
+from rec_sys.settings import MemorySettings, Settings
 from rec_sys.tracking import Tracker
 from rec_sys.train.assembly import fit_co_review, make_builders, make_model, tune_co_review
 from rec_sys.train.fitting import fit, limit_threads
@@ -39,6 +40,8 @@ from rec_sys.train.train import LIBRARY_NOISE
 
 _LOG: Final = logging.getLogger(__name__)
 
+_Trained = tuple[dict[str, BlockBuilder], ReviewGraphModel, MemoryTerm | None]
+
 
 def measure_cold_start(settings: Settings, wanted: ColdStartProtocol) -> list[dict[str, Any]]:
     """Both measurements of one seed: for each case and name these, the `seed` and the figures of `compare_scorers`."""
@@ -47,8 +50,13 @@ def measure_cold_start(settings: Settings, wanted: ColdStartProtocol) -> list[di
     dataset = prepare(settings.data, settings.output_dir)
     graph, _ = build_graph(dataset, settings.graph, settings.text, settings.seed, settings.output_dir)
     split = split_reviews(graph.interactions, settings.evaluation, settings.seed)
-    cases = _short_histories(graph, split, settings, wanted)
-    cases |= _withheld_products(graph, split, settings, wanted)
+    batch = settings.evaluation.query_batch
+    cases = _short_histories(graph, split, _train(graph, split, settings, "whole"), wanted.history_lengths, batch)
+    withheld = withhold_products(graph.interactions, split, wanted.withheld_share, wanted.first_reviews, settings.seed)
+    _LOG.info(f"withheld: {len(withheld.products):,} products, {len(withheld.questions):,} later reviews of them")
+    trained = _train(graph, withheld.split, settings, "withheld")
+    placed = make_builders(graph, withheld.placed, settings)["test"]
+    cases |= _withheld_products(graph, withheld, trained, placed, settings.model.co_review, settings.seed, batch)
     return [
         {"case": case, "name": name, "seed": settings.seed, **figures}
         for case, compared in cases.items()
@@ -57,30 +65,32 @@ def measure_cold_start(settings: Settings, wanted: ColdStartProtocol) -> list[di
 
 
 def _short_histories(
-    graph: ReviewGraph, split: Split, settings: Settings, wanted: ColdStartProtocol
+    graph: ReviewGraph, split: Split, trained: _Trained, lengths: tuple[int, ...], query_batch: int
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    builders, model, memory_term = _train(graph, split, settings, "whole")
+    builders, model, memory_term = trained
     cases = {}
-    for length in wanted.history_lengths:
+    for length in lengths:
         queries = truncate_histories(split.test, length)
         scorers: dict[str, Scorer] = {OWN: ModelScorer(model, builders["test"], queries, memory_term).score}
         scorers |= _baselines(graph, split, queries, with_content=length > 0)
         cases[f"cold-start users, first {length} reviews"] = compare_scorers(
-            scorers, queries, None, graph.interactions.num_products, settings.evaluation.query_batch
+            scorers, queries, None, graph.interactions.num_products, query_batch
         )
     return cases
 
 
 def _withheld_products(
-    graph: ReviewGraph, split: Split, settings: Settings, wanted: ColdStartProtocol
+    graph: ReviewGraph,
+    withheld: Withheld,
+    trained: _Trained,
+    placed: BlockBuilder,
+    memory_settings: MemorySettings,
+    seed: int,
+    query_batch: int,
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    columns = graph.interactions
-    withheld = withhold_products(columns, split, wanted.withheld_share, wanted.first_reviews, settings.seed)
-    _LOG.info(f"withheld: {len(withheld.products):,} products, {len(withheld.questions):,} later reviews of them")
-    builders, model, memory_term = _train(graph, withheld.split, settings, "withheld")
-    placed = make_builders(graph, withheld.placed, settings)
-    queries = withheld.questions
-    catalogue = place_products(model, placed["test"], withheld.products)
+    builders, model, memory_term = trained
+    queries, size = withheld.questions, graph.interactions.num_products
+    catalogue = place_products(model, placed, withheld.products)
 
     def scorer(memory: MemoryTerm | None) -> Scorer:
         own = ModelScorer(model, builders["test"], queries, memory)
@@ -90,22 +100,18 @@ def _withheld_products(
     scorers: dict[str, Scorer] = {OWN: scorer(memory_term)}
     if memory_term is not None:
         # The memory is closed form: it can count the first reviews without any training.
-        counted = fit_co_review(graph, withheld.placed, settings, settings.model.co_review.l2[0])
+        counted = fit_co_review(graph, withheld.placed, memory_settings, memory_settings.l2[0])
         scorers[f"{OWN}, memory counted again"] = scorer(replace(memory_term, memory=counted))
     scorers |= _baselines(graph, withheld.placed, queries, with_content=True)
-    random = np.random.default_rng(settings.seed)
-    chance = random.random((len(queries), columns.num_products), dtype=np.float32)
+    chance = np.random.default_rng(seed).random((len(queries), size), dtype=np.float32)
     scorers["random"] = lambda rows: chance[rows]
-    size, batch = columns.num_products, settings.evaluation.query_batch
     return {
-        "new products among themselves": compare_scorers(scorers, queries, withheld.products, size, batch),
-        "new products among all": compare_scorers(scorers, queries, None, size, batch),
+        "new products among themselves": compare_scorers(scorers, queries, withheld.products, size, query_batch),
+        "new products among all": compare_scorers(scorers, queries, None, size, query_batch),
     }
 
 
-def _train(
-    graph: ReviewGraph, split: Split, settings: Settings, name: str
-) -> tuple[dict[str, BlockBuilder], ReviewGraphModel, MemoryTerm | None]:
+def _train(graph: ReviewGraph, split: Split, settings: Settings, name: str) -> _Trained:
     """Trains on a split as the main job does: the builders, the model and its memory."""
     limit_threads(settings.trainer)
     base = RunFolder(settings)

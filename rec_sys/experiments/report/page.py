@@ -9,14 +9,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from rec_sys.data.dataset import PreparedDataset
-from rec_sys.experiments.benchmark.evaluation_data import EvaluationData, build_evaluation_data
+from rec_sys.experiments.benchmark.evaluation_data import build_evaluation_data
 from rec_sys.experiments.benchmark.results import FinishedRow, fallback_notes
 from rec_sys.experiments.benchmark.settings import BenchmarkSettings
 from rec_sys.experiments.report.charts import intervals, lines, scatter
 from rec_sys.experiments.report.tables import cost_columns, metric_columns, readable, segment_columns
-from rec_sys.experiments.report.users import user_cards
+from rec_sys.experiments.report.users import UserCard, user_cards
 from rec_sys.experiments.report.view import View, make_views
 from rec_sys.files import atomic_file
+from rec_sys.settings import EvaluationSettings
 
 _FASTEST: Final = 1e-3  # seconds; what is quicker stands here on the logarithmic axis
 _RATING: Final = ("rmse", "mae", "auc", "balanced_accuracy", "f1", "accuracy", "rank_correlation")
@@ -38,7 +39,10 @@ def write_report(
     compared: Sequence[dict[str, Any]],
 ) -> None:
     """Writes the page; `compared` is as `results.compare_rows` gives it, and the settings are those that were run."""
-    evaluation_data = _newest_evaluation_data(dataset, settings, rows)
+    newest = _newest_fold(settings.evaluation, rows)
+    evaluation_data = build_evaluation_data(dataset, newest, settings.graph, settings.seed)
+    k, asked = settings.shown_k, (evaluation_data, settings.report_users, settings.seed)
+    views = make_views(rows, compared, k)
     page = templates().get_template("page.html.jinja")
     text = page.render(
         summary=dataset.summary,
@@ -46,7 +50,7 @@ def write_report(
         protocol=_PROTOCOLS[settings.evaluation.protocol],
         ties="a seeded hash" if settings.graph.tie_break == "hash" else "the file's order",
         today=f"{datetime.now(UTC):%Y-%m-%d}",
-        views=[_content(view, settings, evaluation_data) for view in make_views(rows, compared, settings.shown_k)],
+        views=[_content(view, settings.ks, k, user_cards(view.ranking, *asked)) for view in views],
     )
     with atomic_file(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
@@ -63,18 +67,15 @@ def templates() -> Environment:
     )
 
 
-def _newest_evaluation_data(
-    dataset: PreparedDataset, settings: BenchmarkSettings, rows: Sequence[FinishedRow]
-) -> EvaluationData:
+def _newest_fold(evaluation: EvaluationSettings, rows: Sequence[FinishedRow]) -> EvaluationSettings:
     """The split whose queries the report's users are taken from: of the newest fold where there are several."""
     folds = [one.row["fold"] for one in rows if "fold" in one.row and one.row["status"] == "done"]
-    evaluation = settings.evaluation.model_copy(update={"fold": max(folds)} if folds else {})
-    return build_evaluation_data(dataset, settings.model_copy(update={"evaluation": evaluation}))
+    return evaluation.model_copy(update={"fold": max(folds)} if folds else {})
 
 
-def _content(view: View, settings: BenchmarkSettings, evaluation_data: EvaluationData) -> dict[str, Any]:
+def _content(view: View, ks: tuple[int, ...], k: int, users: list[UserCard]) -> dict[str, Any]:
     """What the template shows of a view; an empty list leaves its section out."""
-    k, ranking, rating = settings.shown_k, view.ranking, view.rating
+    ranking, rating = view.ranking, view.rating
     accuracy = [f"{name}_at_{k}{end}" for end in ("_masked", "") for name in ("ndcg", "recall", "mrr")]
     shown = {model.name: model for model in ranking}
     differences = [(shown[one["model"]], one) for one in view.comparisons]
@@ -83,21 +84,21 @@ def _content(view: View, settings: BenchmarkSettings, evaluation_data: Evaluatio
         "metric": readable(view.metric),
         "notes": fallback_notes([row for model in ranking for row in model.rows]),
         "accuracy": [*metric_columns(ranking, accuracy), *cost_columns(ranking)],
-        "charts": _charts(view, settings) if ranking else [],
+        "charts": _charts(view, ks) if ranking else [],
         "differences": intervals(differences, f"{readable(view.metric)}: model minus {differences[0][1]['against']}")
         if differences
         else "",
         "segments": segment_columns(ranking, view.metric),
         "beyond": metric_columns(ranking, [f"{name}_at_{k}" for name in _BEYOND]),
         "ratings": [*metric_columns(rating, _RATING), *cost_columns(rating)],
-        "users": user_cards(ranking, evaluation_data, settings.report_users, settings.seed),
+        "users": users,
         "settings": [
             (model.name, _flat(model.rows[-1]["settings"]), model.rows[-1]["versions"]) for model in view.models
         ],
     }
 
 
-def _charts(view: View, settings: BenchmarkSettings) -> list[tuple[str, Markup]]:
+def _charts(view: View, ks: tuple[int, ...]) -> list[tuple[str, Markup]]:
     """Titles and drawings."""
     metric, label, drawn = view.metric, readable(view.metric), view.drawn
     points = [
@@ -106,7 +107,7 @@ def _charts(view: View, settings: BenchmarkSettings) -> list[tuple[str, Markup]]
     ]
     charts = [("Accuracy against the time to fit", scatter(points, label))]
     for name in ("recall", "ndcg"):
-        keys = {f"{name}_at_{k}_masked": str(k) for k in settings.ks}
+        keys = {f"{name}_at_{k}_masked": str(k) for k in ks}
         curves = []
         for model in drawn:
             places = {at: _value(model.metrics, model.errors, key) for key, at in keys.items() if key in model.metrics}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rec_sys.experiments.fresh_process import answer_request
 from rec_sys.experiments.scaling.stage_clock import StageClock, peak_resident_bytes
-from rec_sys.settings import Settings
+from rec_sys.settings import Settings, TrainerSettings
 
 if TYPE_CHECKING:
     from rec_sys.train.lightning_module import ReviewGraphLearner
@@ -58,13 +58,13 @@ def measure_one_epoch(settings: Settings) -> dict[str, Any]:
         split = split_reviews(graph.interactions, settings.evaluation, settings.seed)
     with clock.stage("memory"):
         if settings.model.memory != "none":
-            fit_co_review(graph, split, settings, settings.model.co_review.l2[0])
+            fit_co_review(graph, split, settings.model.co_review, settings.model.co_review.l2[0])
     with clock.stage("model"):
         builders = make_builders(graph, split, settings)
         model = make_model(graph, split, builders["train"], settings)
         learner = ReviewGraphLearner(model, settings.trainer, settings.evaluation, settings.seed, split, builders)
     with clock.stage("train"):
-        device = _train(learner, settings)
+        device = _train(learner, settings.trainer)
     speed, parts = learner.describe_speed()
     shares = ", ".join(f"{name} {share:.0%}" for name, share in parts.items())
     print(f"speed: {speed:,.0f} reviews a second; {shares}", file=sys.stderr)
@@ -83,7 +83,7 @@ def measure_one_epoch(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _train(learner: "ReviewGraphLearner", settings: Settings) -> str:
+def _train(learner: "ReviewGraphLearner", settings: TrainerSettings) -> str:
     """Runs the epochs on one device and returns its name."""
     import pytorch_lightning as lightning
     import torch
@@ -94,15 +94,15 @@ def _train(learner: "ReviewGraphLearner", settings: Settings) -> str:
         logging.getLogger(name).setLevel(logging.ERROR)
     torch.use_deterministic_algorithms(True, warn_only=True)
     trainer = lightning.Trainer(
-        max_epochs=settings.trainer.max_epochs,
+        max_epochs=settings.max_epochs,
         logger=False,
         profiler=learner.profiler,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         limit_val_batches=0,
-        gradient_clip_val=settings.trainer.gradient_clip,
-        **choose_devices(settings.trainer),
+        gradient_clip_val=settings.gradient_clip,
+        **choose_devices(settings),
     )
     trainer.fit(learner)
     return str(trainer.strategy.root_device)
