@@ -45,7 +45,9 @@ from rec_sys.settings_request import Request, store_defaults
 # beside other work. It must be said before torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-CONFIG_DIR: Final = Path(__file__).resolve().parent.parent / "config"
+_HERE: Final = Path(__file__).resolve().parent
+# In a checkout beside the package, in an installed package inside it.
+CONFIG_DIR: Final = next(folder for folder in (_HERE / "config", _HERE.parent / "config") if folder.is_dir())
 _FAILED: Final = 1
 _REFUSED: Final = 2
 _OWN_LOGS: Final = ("rec_sys", "triton_utils", "__main__")

@@ -1,0 +1,39 @@
+"""One command for all: `rec-sys train data=...` is `python -m rec_sys.train.train data=...`."""
+
+import runpy
+import sys
+from typing import Final
+
+COMMANDS: Final = {
+    "prepare": "rec_sys.data.prepare",
+    "train": "rec_sys.train.train",
+    "model_export": "rec_sys.modules.model_export",
+    "create_vectorbase": "rec_sys.vector_database.create_vectorbase",
+    "infer": "rec_sys.inference.infer",
+    "gateway": "rec_sys.serving.gateway",
+    "demo": "rec_sys.serving.demo",
+    "triton": "triton_utils.server",
+    "benchmark": "rec_sys.experiments.benchmark",
+    "ablation": "rec_sys.experiments.ablation",
+    "cold_start": "rec_sys.experiments.cold_start",
+    "scaling": "rec_sys.experiments.scaling",
+    "latency": "rec_sys.experiments.latency",
+    "index_benchmark": "rec_sys.experiments.index_benchmark",
+}
+
+
+def main() -> None:
+    """Becomes the command that the first argument names."""
+    name, *rest = sys.argv[1:] or ["--help"]
+    if name in ("--help", "-h"):
+        print("rec-sys COMMAND [SETTINGS]; COMMAND --help shows its settings\n")
+        print("\n".join(f"  {name:18}{module}" for name, module in COMMANDS.items()))
+        return
+    if name not in COMMANDS:
+        sys.exit(f"error: there is no command {name}\n  what to do: choose one of {', '.join(COMMANDS)}")
+    sys.argv = [f"rec-sys {name}", *rest]
+    runpy.run_module(COMMANDS[name], run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
