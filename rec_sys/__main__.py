@@ -1,5 +1,6 @@
 """One command for all: `rec-sys train data=...` is `python -m rec_sys.train.train data=...`."""
 
+import difflib
 import runpy
 import sys
 from typing import Final
@@ -30,7 +31,11 @@ def main() -> None:
         print("\n".join(f"  {name:18}{module}" for name, module in COMMANDS.items()))
         return
     if name not in COMMANDS:
-        sys.exit(f"error: there is no command {name}\n  what to do: choose one of {', '.join(COMMANDS)}")
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        guess = f"did you mean {near[0]}? " if near else ""
+        remedy = f"{guess}choose one of {', '.join(COMMANDS)}"
+        print(f"error: there is no command {name}\n  what to do: {remedy}", file=sys.stderr)
+        sys.exit(2)
     sys.argv = [f"rec-sys {name}", *rest]
     runpy.run_module(COMMANDS[name], run_name="__main__", alter_sys=True)
 

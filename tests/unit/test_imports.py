@@ -31,6 +31,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("train",),
     ("estimator",),
     ("experiments", DEMO),
+    ("__main__",),
 )
 RANKS = {room: rank for rank, rooms in enumerate(LEVELS) for room in rooms}
 TRAINING_ROOMS = {"data", "graph", "modules", "evaluation", "baselines", "train", "experiments"}
