@@ -1,8 +1,9 @@
 """Every setting with its default, range and reason, hence longer than most modules; config/ composes them."""
 
+import re
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import (
     AwareDatetime,
@@ -16,11 +17,25 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+_ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")  # pathlib makes one slash of two
+
 
 class Section(BaseModel):
     """A part of the settings: frozen, and closed to names it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), coerce_numbers_to_str=True)
+
+    @field_validator("*")
+    @classmethod
+    def _paths_are_no_addresses(cls, value: object) -> object:
+        """`s3://...` as a path would be a folder called `s3:`."""
+        if isinstance(value, Path) and (found := _ADDRESS.match(str(value))):
+            raise PydanticCustomError(
+                "address",
+                "{scheme}:// is an address, and a path on this machine is needed: download or mount it first",
+                {"scheme": found.group(1)},
+            )
+        return value
 
 
 _READER = "Which kind of file is read; the choice of data says it."
@@ -38,6 +53,7 @@ class DataCommon(Section):
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="Names the prepared folder.")
     max_bad_share: float = Field(0.01, ge=0, le=1, description="Preparation fails above this share of bad rows.")
     keep_unreviewed_products: bool = Field(False, description="Keep products that only the metadata knows.")
+    max_reviews: int | None = Field(None, ge=200, description="Only so many are read, the first ones; empty: all.")
 
 
 # What pandas, databases and spreadsheets write where nothing is; spelled as they do, since "Nan" may be a name.

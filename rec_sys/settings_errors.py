@@ -113,6 +113,8 @@ def explain_validation(error: ValidationError, request: Request) -> InputError:
         elif kind == "missing":
             choices = "|".join(request.options(key)) or "VALUE"
             what, remedy = f"{key} has no value", f"add {key}={choices} to the command"
+        elif kind == "address":
+            remedy = problem["msg"]
         elif kind == "value_error":
             what, remedy = problem["msg"].removeprefix("Value error, "), "change one of the settings named"
         # The members of a union such as `int | "auto"` each complain about the same key.

@@ -4,7 +4,7 @@ import logging
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -49,7 +49,7 @@ def fill_folder(source: Source, data: DataSettings, fingerprint: str, folder: Pa
     """
     scratch = folder / "unsorted"
     scratch.mkdir()
-    reviews = _read(source.reviews(), scratch, "reviews")
+    reviews = _read(source.reviews(), scratch, "reviews", data.max_reviews)
     metadata = _read(source.products(), scratch, "products") if source.products else _Read()
     for found in (reviews, metadata):
         _refuse_too_many_bad(found, data, left_quarantine)
@@ -101,15 +101,19 @@ def _summary(
     return DatasetSummary.model_validate(figures | counted.collect(engine="streaming").row(0, named=True))
 
 
-def _read(batches: Iterator[Batch], scratch: Path, what: str) -> _Read:
-    """Writes the good rows of each batch to a part file and keeps the bad ones."""
+def _read(batches: Iterator[Batch], scratch: Path, what: str, limit: int | None = None) -> _Read:
+    """Writes the good rows of each batch, `limit` at most, to a part file and keeps the bad ones."""
     found = _Read()
     bad = []
     columns = SpinnerColumn(), text_column("reading {task.description}: {task.completed:,.0f}"), TimeElapsedColumn()
     console = error_console()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=None)
+        num_good = 0
         for batch in batches:
+            if limit is not None:
+                batch = replace(batch, rows=batch.rows.head(limit - num_good))
+            num_good += batch.rows.height
             found.num_rows += batch.rows.height + batch.set_aside.height
             found.num_records += batch.num_records
             found.num_bytes += int(batch.rows.estimated_size())
@@ -126,6 +130,8 @@ def _read(batches: Iterator[Batch], scratch: Path, what: str) -> _Read:
             if batch.set_aside.height:
                 bad.append(batch.set_aside)
             progress.advance(task, batch.rows.height)
+            if num_good == limit:
+                break
     if bad:
         found.set_aside = pl.concat(bad)
     return found

@@ -11,6 +11,7 @@ from rec_sys.data.readers.batches import DESCRIPTION, FEATURES, PRODUCT_FACTS_SC
 
 # The encoder reads 512 tokens at most, about 2,500 characters; the rest would only be carried along.
 LONGEST_TEXT: Final = 4_000
+LONGEST_TITLE: Final = 500  # shops allow some 200; beyond it a title is a description that went astray
 _COLUMNS: Final = [value for name, value in vars(ProductColumn).items() if not name.startswith("_")]
 
 
@@ -54,7 +55,7 @@ def product_table(reviews: pl.LazyFrame, facts: pl.DataFrame, *, keep_unreviewed
 def described_products(facts: pl.DataFrame) -> pl.DataFrame:
     """Cleans `PRODUCT_FACTS_SCHEMA` and composes each product's text; features and description go into it."""
     clean = facts.select(*PRODUCT_FACTS_SCHEMA).with_columns(
-        plain_text(facts[ProductColumn.TITLE]),
+        plain_text(facts[ProductColumn.TITLE]).to_frame().select(_cut(ProductColumn.TITLE, LONGEST_TITLE)).to_series(),
         plain_text(facts[ProductColumn.BRAND]),
         plain_text(facts[DESCRIPTION]),
         _clean_lists(facts[ProductColumn.CATEGORIES]),
@@ -103,7 +104,11 @@ def _sentences(pieces: pl.DataFrame) -> pl.DataFrame:
         .agg(ended.alias(ProductColumn.TEXT))
         .with_columns(pl.col(ProductColumn.TEXT).list.join(" "))
     )
-    text = pl.col(ProductColumn.TEXT)
-    # A cut falls between words.
-    cut = text.str.slice(0, LONGEST_TEXT).str.replace(r"\s+\S*$", "")
-    return joined.with_columns(pl.when(text.str.len_chars() > LONGEST_TEXT).then(cut).otherwise(text))
+    return joined.with_columns(_cut(ProductColumn.TEXT, LONGEST_TEXT))
+
+
+def _cut(name: str, longest: int) -> pl.Expr:
+    """A text of so many characters at most; the cut falls between words."""
+    text = pl.col(name)
+    cut = text.str.slice(0, longest).str.replace(r"\s+\S*$", "")
+    return pl.when(text.str.len_chars() > longest).then(cut).otherwise(text)

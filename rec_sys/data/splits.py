@@ -1,6 +1,8 @@
 """Which review is for what: training, validation, test, and the questions that the held-out reviews ask."""
 
+import logging
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +13,9 @@ from rec_sys.contracts import MILLISECONDS_A_DAY, InputError, SplitName
 from rec_sys.data.interactions import BoolArray, IntArray, Interactions, SmallIntArray
 from rec_sys.settings import EvaluationSettings
 
+_LOG: Final = logging.getLogger(__name__)
+
+FEW_QUESTIONS: Final = 50  # below it a share such as recall has a standard error of up to 0.07 and more
 _BY_TIME = ("global_time", "time_folds", "next_days")  # everybody is asked at one moment, the split's first
 
 
@@ -76,6 +81,24 @@ class Split:
         of_review = np.where(moved, SplitName.TRAIN, self.of_review).astype(np.uint8)
         visible = hide_straddling_texts(of_review, interactions.body_index)
         return replace(self, of_review=of_review, text_visible=visible)
+
+
+def refuse_too_little(interactions: Interactions, settings: EvaluationSettings, where: str) -> None:
+    """Looks, before texts are embedded and anything is learned, whether the split will find what it needs.
+
+    Raises:
+        InputError: There is one user or one product, or `split_reviews` would refuse.
+    """
+    for count, what in ((interactions.num_users, "user"), (interactions.num_products, "product")):
+        if count < 2:
+            raise InputError(
+                f"all {interactions.num_reviews:,} reviews are of one {what}: there is nothing to recommend by",
+                where=where,
+                remedy=f"bring reviews of several {what}s; look whether the right column is mapped to the {what}",
+            )
+    split = split_reviews(interactions, settings, seed=0)
+    if len(split.test) < FEW_QUESTIONS:
+        _LOG.warning(f"there are only {len(split.test):,} test questions: the figures will be coarse")
 
 
 def split_reviews(interactions: Interactions, settings: EvaluationSettings, seed: int) -> Split:

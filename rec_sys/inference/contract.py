@@ -16,6 +16,8 @@ Runtime = Literal["in_process", "triton"]
 Component = Literal["triton", "index", "bundle"]
 
 _LAST_TIMESTAMP: Final = 7_258_118_400_000  # the year 2200, in milliseconds
+_FIRST_SECOND: Final = 788_918_400  # 1995, the first review on the web
+_OTHER_UNITS: Final = {"seconds": 1, "microseconds": 1_000_000, "nanoseconds": 1_000_000_000}
 LONGEST_ID: Final = 256  # characters
 
 Message = TypeVar("Message", bound=BaseModel)
@@ -58,7 +60,16 @@ class _Closed(BaseModel):
 
 
 def _as_milliseconds(value: object) -> object:
-    """A date text of ISO 8601 as milliseconds; without a zone it is UTC."""
+    """A date text of ISO 8601 as milliseconds; without a zone it is UTC.
+
+    A number that would be a time of the web in another unit is refused with the milliseconds that are meant.
+    """
+    if isinstance(value, int | float):
+        for unit, a_second in _OTHER_UNITS.items():
+            if _FIRST_SECOND <= value / a_second < _LAST_TIMESTAMP / 1000:
+                moment = datetime.fromtimestamp(value / a_second, UTC)
+                meant = round(value / a_second * 1000)
+                raise ValueError(f"{value} looks like {unit}: in milliseconds {moment:%Y-%m-%d} is {meant}")
     if not isinstance(value, str):
         return value
     moment = datetime.fromisoformat(value)

@@ -61,7 +61,8 @@ def run(settings: InferSettings) -> None:
             )
         asyncio.run(_export(settings, settings.users))
     elif settings.user_id is not None or settings.reviews is not None:
-        _show(asyncio.run(_recommend(settings, _read_request(settings))), settings)
+        request = _read_request(settings)
+        _show(asyncio.run(_recommend(settings, request)), request, settings)
     else:
         raise InputError(
             "nobody is asked for",
@@ -114,7 +115,7 @@ async def _export(settings: InferSettings, users: Path) -> None:
     print(f"recommendations: {folder}")
 
 
-def _show(answer: "RecommendationAnswer", settings: InferSettings) -> None:
+def _show(answer: "RecommendationAnswer", request: "RecommendationRequest", settings: InferSettings) -> None:
     text = answer.model_dump_json(indent=2)
     if settings.output is not None:
         with atomic_file(settings.output) as path:
@@ -126,9 +127,20 @@ def _show(answer: "RecommendationAnswer", settings: InferSettings) -> None:
         print(f"for {answer.user_id or 'the reviews given'}")
         for line in attention_lines(answer):
             print(line)
-        print_table(answer_table(answer))
+        if answer.products:
+            print_table(answer_table(answer))
+        else:
+            print(_why_empty(request))
         for line in _remarks(answer, settings.reviews is not None):
             print(line)
+
+
+def _why_empty(request: "RecommendationRequest") -> str:
+    if request.offset:
+        return f"no product: the ranking ends before offset {request.offset}"
+    seen = "" if request.include_seen else " that this user has not reviewed; include_seen asks for those too"
+    passing = "no product passes the filter" if request.filter != type(request.filter)() else "no product is left"
+    return f"{passing}{seen}"
 
 
 def answer_table(answer: "RecommendationAnswer") -> Table:

@@ -52,14 +52,17 @@ def train(settings: Settings, folder: "RunFolder") -> Path | None:
     Returns:
         The bundle's path; None in the worker processes of a multi-device run.
     """
+    from rec_sys.data.interactions import build_interactions
     from rec_sys.data.prepare import prepare
-    from rec_sys.data.splits import split_reviews
+    from rec_sys.data.splits import refuse_too_little, split_reviews
 
     dataset = prepare(settings.data, settings.output_dir)
     _LOG.info(
         f"data: {dataset.summary.num_reviews:,} reviews, {dataset.summary.num_users:,} users,"
         f" {dataset.summary.num_products:,} products in {dataset.folder}"
     )
+    interactions = build_interactions(dataset, settings.graph.tie_break)
+    refuse_too_little(interactions, settings.evaluation, str(dataset.folder))
     from rec_sys.graph.build import build_graph
 
     graph, text_encoder = build_graph(dataset, settings.graph, settings.text, settings.seed, settings.output_dir)

@@ -1,5 +1,6 @@
 """The wording of refusals: what is wrong, where it stands, what to write instead."""
 
+import shutil
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
 from rec_sys.contracts import InputError
-from rec_sys.entry import compose_settings
+from rec_sys.entry import CONFIG_DIR, compose_settings
 from rec_sys.settings import Section, Settings
 from rec_sys.settings_errors import locate
 
@@ -88,10 +89,39 @@ def test_a_key_of_several_other_choices_names_them_all() -> None:
         assert f"data={choice}" in error.remedy
 
 
-def test_an_experiment_made_for_other_data_is_named_as_the_cause() -> None:
-    error = refusal("experiment=quick", "data=sequences", "data.path=file")
-    assert "config/experiment/quick.yaml" in error.where
-    assert "leave experiment=quick out" in error.remedy
+def test_an_experiment_made_for_other_data_is_named_as_the_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(CONFIG_DIR, tmp_path / "config")
+    (tmp_path / "config" / "experiment" / "few.yaml").write_text("# @package _global_\ndata:\n  num_users: 50\n")
+    monkeypatch.setattr("rec_sys.entry.CONFIG_DIR", tmp_path / "config")
+    error = refusal("experiment=few", "data=sequences", "data.path=file")
+    assert "config/experiment/few.yaml" in error.where
+    assert "leave experiment=few out" in error.remedy
+
+
+@pytest.mark.parametrize("data", ["sample", "instruments_2014", "instruments_2023", "table", "sequences"])
+def test_a_quick_run_is_a_choice_for_every_data_set(data: str) -> None:
+    needed = {"table": ["data.reviews_path=file"], "sequences": ["data.path=file"]}
+    settings = compose_settings([f"data={data}", "experiment=quick", *needed.get(data, [])], Settings)
+    assert (settings.data.max_reviews, settings.trainer.max_epochs) == (1000, 2)
+
+
+@pytest.mark.parametrize(
+    ("setting", "address"),
+    [
+        ("data.reviews_path", "https://shop.example/reviews.csv"),
+        ("data.metadata_path", "s3://bucket/products.parquet"),
+        ("output_dir", "gs://bucket/outputs"),
+        ("data.reviews_path", "hdfs://node:9000/reviews"),
+    ],
+)
+def test_an_address_is_no_path(setting: str, address: str) -> None:
+    error = refusal("data=table", "data.reviews_path=file", f"{setting}={address}")
+    assert f"{setting}={address}" in error.what
+    assert f"{address.partition(':')[0]}:// is an address" in error.remedy
+    assert "download or mount it first" in error.remedy
+    assert setting in error.where
 
 
 def test_a_reader_changed_without_its_file_is_the_one_thing_named() -> None:

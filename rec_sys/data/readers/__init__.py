@@ -20,6 +20,8 @@ from rec_sys.settings import AmazonData, DataSettings, RawFile, SampleData, Sequ
 
 __all__ = ["Batch", "Source", "open_source"]
 
+_FEWEST = {"num_users": 20, "num_products": 24, "num_reviews": 200}  # that the generator takes, see SampleData
+
 
 def open_source(data: DataSettings, raw_folder: Path) -> Source:
     """Finds the files of a data set, downloading what is not there, and chooses their reader.
@@ -50,7 +52,7 @@ def _sample_source(data: SampleData) -> Source:
     def frames() -> tuple[pl.DataFrame, pl.DataFrame]:
         from rec_sys.data.sample import generate_sample
 
-        return generate_sample(data)[:2]
+        return generate_sample(_scaled(data))[:2]
 
     def batches(index: int, schema: dict[str, pl.DataType]) -> Iterator[Batch]:
         rows = frames()[index].select(pl.col(name).cast(dtype) for name, dtype in schema.items())
@@ -59,6 +61,13 @@ def _sample_source(data: SampleData) -> Source:
     folder = Path(__file__).parents[1] / "sample"
     files = tuple(sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"))
     return Source(files, True, lambda: batches(0, REVIEW_SCHEMA), lambda: batches(1, PRODUCT_FACTS_SCHEMA))
+
+
+def _scaled(data: SampleData) -> SampleData:
+    """A sample of `max_reviews` at most, with as many reviews a user and a product as the whole one has."""
+    share = min(1.0, (data.max_reviews or data.num_reviews) / data.num_reviews)
+    numbers = {name: max(fewest, round(share * getattr(data, name))) for name, fewest in _FEWEST.items()}
+    return data if share == 1 else data.model_copy(update=numbers)
 
 
 def _table_source(data: TableData) -> Source:

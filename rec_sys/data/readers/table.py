@@ -17,7 +17,7 @@ from rec_sys.data.readers.times import time_forms
 from rec_sys.raw_files.bad_rows import BadRow
 from rec_sys.raw_files.list_texts import first_path, texts_within
 from rec_sys.raw_files.table_layout import TableFormat
-from rec_sys.raw_files.table_rows import LIST_SEPARATOR, Table, TableBatch, has_time_type, read_table_rows
+from rec_sys.raw_files.table_rows import LIST_SEPARATOR, Table, TableBatch, has_time_type, list_columns, read_table_rows
 from rec_sys.settings import TableData
 
 _REVIEW_TEXTS: Final = (
@@ -36,15 +36,16 @@ def read_table_reviews(path: Path, data: TableData) -> Iterator[Batch]:
         InputError: The file cannot be read, or a column of the map is not in it.
     """
     columns = _mapped(data.columns)
+    table = review_table(path, data)
     rules: ReviewRules | None = None
-    found: dict[str, str] = {}
-    for batch in read_table_rows(review_table(path, data)):
+    found = _unread(table)
+    for batch in read_table_rows(table):
         missing = [pl.lit(None, dtype=pl.String).alias(name) for name in _REVIEW_TEXTS if name not in columns]
         rows = pl.Series(ReviewColumn.SOURCE_ROW, batch.source_rows, dtype=pl.Int64)
         raw = batch.frame.with_columns(rows, *missing)
         if rules is None:
             rules = _review_rules(path, data, columns, raw[ReviewColumn.TIMESTAMP])
-            found = _named(rules, data)
+            found |= _named(rules, data)
         good, bad = checked_reviews(raw, rules)
         bad_rows = [_bad_row(batch, index, reason) for index, reason in bad.select("index", REASON).iter_rows()]
         set_aside, counts = quarantine(path, batch.ragged + bad_rows), batch.counts(len(bad_rows))
@@ -114,7 +115,7 @@ def read_table_products(path: Path, data: TableData) -> Iterator[Batch]:
             facts.select(pl.col(name).cast(dtype) for name, dtype in PRODUCT_FACTS_SCHEMA.items()),
             quarantine(path, batch.ragged + bad_rows),
             batch.num_records,
-            found=batch.found,
+            found={**batch.found, **_unread(table)},
             counts=batch.counts(len(bad_rows))
             | count_unread_prices(named[ProductColumn.PRICE], facts[ProductColumn.PRICE]),
         )
@@ -140,6 +141,12 @@ def product_table(path: Path, data: TableData) -> Table:
 
 def _form(data: TableData) -> TableFormat:
     return TableFormat(data.separator, data.quoting, data.header, data.comment, data.encoding)
+
+
+def _unread(table: Table) -> dict[str, str]:
+    """The columns that no part of the map names, as `Batch.found`."""
+    unread = [name for name in list_columns(table) if name and name not in table.columns.values()]
+    return {"columns that nothing reads": ", ".join(unread)} if unread else {}
 
 
 def _mapped(column_map: BaseModel) -> dict[str, str]:

@@ -251,6 +251,28 @@ def test_ratings_in_words_become_stars(tmp_path: Path) -> None:
     assert dataset.reviews().sort("user_id")["rating"].to_list() == [5, 1, 3]
 
 
+def test_columns_that_nothing_reads_are_listed(tmp_path: Path) -> None:
+    table = _table(tmp_path / "x.csv", "a,x,1400000000,4,9.5,de", header="u,p,t,r,price,country")
+    (tmp_path / "p.csv").write_text("id,name,cost\nx,Uke,9\n")
+    maps = {"metadata_path": tmp_path / "p.csv", "product_columns": {"asin": "id", "title": "name"}}
+    found = prepare(table.model_copy(update=TableData.model_validate(table.model_dump() | maps).__dict__), tmp_path)
+    assert found.summary.found["columns that nothing reads"] == "price, country"
+    assert found.summary.found["metadata: columns that nothing reads"] == "cost"
+
+
+def test_only_the_first_reviews_are_read_where_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rec_sys.raw_files.records.BATCH_ROWS", 150)
+    path = _written(tmp_path / "x.json", *(_review(user, user % 7) for user in range(400)))
+    summary = prepare(_amazon(path, max_reviews=200), tmp_path).summary
+    assert (summary.num_reviews, summary.num_users) == (200, 200)
+
+
+def test_a_sample_of_fewer_reviews_is_as_dense(tmp_path: Path) -> None:
+    data = SampleData.model_validate({"name": "toy", "reader": "sample", "max_reviews": 600})
+    summary = prepare(data, tmp_path).summary
+    assert (summary.num_reviews, summary.num_users, summary.num_products) == (600, 60, 24)
+
+
 def test_a_day_that_may_be_a_month_is_refused_with_both_commands(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"'03/04/2014' may be %d/%m/%Y or %m/%d/%Y") as caught:
         prepare(_table(tmp_path / "x.csv", "a,x,03/04/2014,4", "b,x,01/02/2014,4"), tmp_path)

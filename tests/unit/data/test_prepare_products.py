@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from rec_sys.data.products import LONGEST_TEXT, described_products, product_table
+from rec_sys.data.products import LONGEST_TEXT, LONGEST_TITLE, described_products, product_table
 from rec_sys.data.readers.batches import PRODUCT_FACTS_SCHEMA, REVIEW_SCHEMA
 from rec_sys.data.schemas import ProductTable
 
@@ -57,6 +57,14 @@ def test_a_long_text_is_cut_between_words() -> None:
     assert text is not None
     assert LONGEST_TEXT - 5 <= len(text) <= LONGEST_TEXT
     assert text.endswith(" word")
+
+
+@pytest.mark.parametrize("title", ["word " * 3_000, "x" * 50_000])
+def test_a_long_title_is_cut_too(title: str) -> None:
+    cut = described_products(_facts({"title": title}))["title"][0]
+    assert LONGEST_TITLE - 5 <= len(cut) <= LONGEST_TITLE
+    assert title.startswith(cut)
+    assert not cut.endswith(" ")
 
 
 def test_markup_leaves_every_column() -> None:

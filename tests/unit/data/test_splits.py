@@ -1,6 +1,7 @@
 """What a split must hold, against a slow reading of the same rules."""
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from rec_sys.contracts import InputError, SplitName
 from rec_sys.data.interactions import Interactions
-from rec_sys.data.splits import Queries, Split, hide_straddling_texts, split_reviews
+from rec_sys.data.splits import FEW_QUESTIONS, Queries, Split, hide_straddling_texts, refuse_too_little, split_reviews
 from rec_sys.settings import EvaluationSettings
 from tests.review_graphs import ReviewTable, make_interactions, random_table
 
@@ -271,3 +272,23 @@ def test_a_text_is_read_only_in_the_latest_part_that_it_stands_in() -> None:
     assert hide_straddling_texts(part, body).tolist() == [False, False, True, True, True, False, True]
     assert hide_straddling_texts(part, np.full(7, -1, dtype=np.int32)).all()
     assert len(hide_straddling_texts(part[:0], body[:0])) == 0
+
+
+def test_one_user_or_one_product_is_refused() -> None:
+    one_user = users_reviews([1, 2, 3, 4])
+    with pytest.raises(InputError, match="all 4 reviews are of one user"):
+        refuse_too_little(one_user, settings_of("leave_last_out"), "folder")
+    one_product = users_reviews([1, 2, 3], [1, 2, 3])
+    one_product = replace(one_product, num_products=1, product_index=np.zeros_like(one_product.product_index))
+    with pytest.raises(InputError, match="all 6 reviews are of one product") as caught:
+        refuse_too_little(one_product, settings_of("leave_last_out"), "folder")
+    assert "right column" in caught.value.remedy
+
+
+def test_what_a_split_would_refuse_is_refused_before(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(InputError, match="leaves no validation reviews"):
+        refuse_too_little(users_reviews([1, 2], [1, 2]), settings_of("leave_last_out"), "folder")
+    refuse_too_little(users_reviews(*[[1, 2, 3]] * FEW_QUESTIONS), settings_of("leave_last_out"), "folder")
+    assert "coarse" not in caplog.text
+    refuse_too_little(users_reviews(*[[1, 2, 3]] * 5), settings_of("leave_last_out"), "folder")
+    assert "only 5 test questions: the figures will be coarse" in caplog.text

@@ -60,6 +60,18 @@ def test_times_may_be_milliseconds_or_dates() -> None:
     assert found == [0, *[1_600_000_000_000] * 4, None]
 
 
+@pytest.mark.parametrize(
+    ("given", "unit"),
+    [(1_662_606_814, "seconds"), (1_662_606_814_000_000, "microseconds"), (1_662_606_814_000_000_000, "nanoseconds")],
+)
+def test_a_time_in_another_unit_is_refused_with_the_one_meant(given: int, unit: str) -> None:
+    with pytest.raises(
+        RequestError, match=f"looks like {unit}: in milliseconds 2022-09-08 is 1662606814000"
+    ) as refused:
+        parse(RecommendationRequest, {"reviews": [{"asin": "p", "timestamp": given}]})
+    assert refused.value.field == "reviews[0].timestamp"
+
+
 def test_a_filter_leaves_out_what_was_seen_too() -> None:
     limits = Filter(not_seen=("a", "b"), brands=("x",), min_rating=3).for_index(("b", "c"))
     assert set(limits.not_seen) == {"a", "b", "c"}

@@ -61,6 +61,25 @@ def test_a_user_is_shown_as_a_table_with_reasons(folder: Path, capsys: pytest.Ca
     assert answer["versions"]["bundle"] in shown
 
 
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"filter": {"brands": ["nobody's"]}}, "no product passes the filter that this user has not reviewed"),
+        ({"filter": {"brands": ["nobody's"]}, "include_seen": True}, "no product passes the filter\n"),
+        ({"offset": 9_999}, "no product: the ranking ends before offset 9999"),
+    ],
+)
+def test_an_empty_answer_says_why(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], asked: dict[str, Any], why: str
+) -> None:
+    path = tmp_path / "reviews.json"
+    path.write_text(json.dumps({"reviews": [{"asin": "p1", "rating": 5}], **asked}))
+    infer(folder, reviews=path)
+    shown = capsys.readouterr().out
+    assert why in shown
+    assert "│" not in shown
+
+
 def test_the_users_attention_is_shown_once_the_strongest_first(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
