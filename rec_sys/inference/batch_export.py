@@ -20,6 +20,7 @@ from rec_sys.inference.backends import Backends
 from rec_sys.inference.explanations import strongest_reviews
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.user_reviews import UserReviews, memory_weights, stored_reviews, tower_inputs
+from rec_sys.raw_files.values import read_values
 from rec_sys.scoring import is_from_memory, memory_parts
 from rec_sys.vector_database.catalogue import FloatArray, IntArray
 
@@ -79,7 +80,7 @@ async def export_users(backends: Backends, users: Path, folder: Path, limit: int
 
     Args:
         backends: The bundle and the towers.
-        users: A Parquet file with a column `user_id`.
+        users: A CSV, JSON or Parquet file with a column `user_id`.
         folder: Where the parts go.
         limit: Products a user.
 
@@ -89,22 +90,22 @@ async def export_users(backends: Backends, users: Path, folder: Path, limit: int
     """
     began = time.perf_counter()
     served = await backends.served()
-    num_users = _count_users(users)
+    user_ids = _read_users(users)
     manifest = ExportManifest(
         bundle=served.identity,
         users=str(users.absolute()),
-        num_users=num_users,
+        num_users=len(user_ids),
         limit=limit,
         max_reasons=backends.settings.max_reasons,
     )
     _claim(folder, manifest)
-    starts = range(0, num_users, PART_USERS)
+    starts = range(0, len(user_ids), PART_USERS)
     missing = [number for number in range(len(starts)) if not _part(folder, number).is_file()]
     if len(missing) < len(starts):
         _LOG.info(f"goes on: {len(starts) - len(missing)} of {len(starts)} parts are there already")
     said, answered = time.perf_counter(), 0
     for number in missing:
-        given = _read_users(users, starts[number])
+        given = list(dict.fromkeys(user_ids[starts[number] : starts[number] + PART_USERS]))
         known = [user_id for user_id in given if user_id in served.users]
         tables = [
             await _answer(backends, served, known[start : start + _BLOCK_USERS], limit)
@@ -116,31 +117,22 @@ async def export_users(backends: Backends, users: Path, folder: Path, limit: int
         if time.perf_counter() - said > _SECONDS_BETWEEN_LINES:
             said = time.perf_counter()
             _LOG.info(f"{answered:,} users, {answered / (said - began):,.0f} a second")
-    unknown = _write_unknown(users, folder, served)
-    return ExportResult(num_users, unknown, len(starts), time.perf_counter() - began, answered)
+    unknown = _write_unknown(user_ids, folder, served)
+    return ExportResult(len(user_ids), unknown, len(starts), time.perf_counter() - began, answered)
 
 
-def _count_users(users: Path) -> int:
-    try:
-        schema = pl.scan_parquet(users).collect_schema()
-        if schema.get(HistoryColumn.USER_ID) != pl.String:
-            raise InputError(
-                f"there is no column {HistoryColumn.USER_ID} of texts",
-                where=str(users),
-                remedy=f"give a Parquet file with the column {HistoryColumn.USER_ID}",
-            )
-        return int(pl.scan_parquet(users).select(pl.len()).collect().item())
-    except (OSError, pl.exceptions.PolarsError) as error:
+def _read_users(users: Path) -> list[str]:
+    """The ids in a file, as often as they stand there: the user_id of objects and rows, other values themselves."""
+    values = read_values(users, [HistoryColumn.USER_ID])
+    columns = dict.fromkeys(name for value in values if isinstance(value, dict) for name in value)
+    if columns and HistoryColumn.USER_ID not in columns:
         raise InputError(
-            f"this is no Parquet file: {str(error).partition(chr(10))[0]}",
+            f"there is no column {HistoryColumn.USER_ID}",
             where=str(users),
-            remedy=f"give one with the column {HistoryColumn.USER_ID}",
-        ) from error
-
-
-def _read_users(users: Path, start: int) -> list[str]:
-    column = pl.scan_parquet(users).select(HistoryColumn.USER_ID).slice(start, PART_USERS).collect().to_series()
-    return list(dict.fromkeys(column.drop_nulls().to_list()))
+            remedy=f"call the column of the users so; there are: {', '.join(columns)}",
+        )
+    found = [value.get(HistoryColumn.USER_ID) if isinstance(value, dict) else value for value in values]
+    return [str(user_id) for user_id in found if user_id is not None]
 
 
 def _claim(folder: Path, manifest: ExportManifest) -> None:
@@ -226,11 +218,11 @@ def _explain(
     return by_memory, every["reasons"].cast(_SCHEMA["reasons"]).fill_null([])
 
 
-def _write_unknown(users: Path, folder: Path, served: ServedBundle) -> int:
-    known = pl.DataFrame({HistoryColumn.USER_ID: list(served.users)}, schema={HistoryColumn.USER_ID: pl.String})
-    asked = pl.scan_parquet(users).select(HistoryColumn.USER_ID).drop_nulls().unique()
-    unknown = asked.join(known.lazy(), on=HistoryColumn.USER_ID, how="anti").sort(HistoryColumn.USER_ID).collect()
-    if unknown.height:
+def _write_unknown(user_ids: list[str], folder: Path, served: ServedBundle) -> int:
+    unknown = sorted({user_id for user_id in user_ids if user_id not in served.users})
+    if unknown:
         with atomic_file(folder / _UNKNOWN) as path:
-            unknown.write_parquet(path)
-    return unknown.height
+            pl.DataFrame({HistoryColumn.USER_ID: unknown}, schema={HistoryColumn.USER_ID: pl.String}).write_parquet(
+                path
+            )
+    return len(unknown)

@@ -18,8 +18,12 @@ Component = Literal["triton", "index", "bundle"]
 _LAST_TIMESTAMP: Final = 7_258_118_400_000  # the year 2200, in milliseconds
 _FIRST_SECOND: Final = 788_918_400  # 1995, the first review on the web
 _OTHER_UNITS: Final = {"seconds": 1, "microseconds": 1_000_000, "nanoseconds": 1_000_000_000}
+_DATE_DIGITS: Final = 8  # of a date such as 20200913; a longer number is a time
 LONGEST_ID: Final = 256  # characters
+# What Amazon's files call the fields of a review.
+_AMAZON_NAMES: Final = {"overall": "rating", "reviewText": "text", "summary": "title", "unixReviewTime": "timestamp"}
 
+Id = Annotated[str, Field(min_length=1, max_length=LONGEST_ID, coerce_numbers_to_str=True)]
 Message = TypeVar("Message", bound=BaseModel)
 
 
@@ -64,6 +68,8 @@ def _as_milliseconds(value: object) -> object:
 
     A number that would be a time of the web in another unit is refused with the milliseconds that are meant.
     """
+    if isinstance(value, str) and value.isdigit() and len(value) > _DATE_DIGITS:
+        value = int(value)
     if isinstance(value, int | float):
         for unit, a_second in _OTHER_UNITS.items():
             if _FIRST_SECOND <= value / a_second < _LAST_TIMESTAMP / 1000:
@@ -79,7 +85,7 @@ def _as_milliseconds(value: object) -> object:
 class Review(_Closed):
     """What somebody wrote about a product; all but the product may be missing."""
 
-    asin: str = Field(min_length=1, max_length=LONGEST_ID, description="The product reviewed.")
+    asin: Id = Field(description="The product reviewed.")
     text: str | None = Field(None, description="What was written.")
     title: str | None = Field(None, description="Its headline.")
     rating: float | None = Field(None, ge=1, le=5, allow_inf_nan=False, description="Stars.")
@@ -141,7 +147,7 @@ class RecommendationRequest(Page):
     none, they are all there is.
     """
 
-    user_id: str | None = Field(None, min_length=1, max_length=LONGEST_ID)
+    user_id: Id | None = None
     reviews: tuple[Review, ...] = Field(
         (),
         description="What the user wrote, the newest last. The order counts: newer reviews weigh more. Reviews with a"
@@ -265,20 +271,26 @@ def parse(message: type[Message], content: object) -> Message:
     try:
         return message.model_validate(content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
+        first, *others = error.errors(include_url=False, include_context=False)
         field = spell_field(first["loc"])
         given = repr(first["input"])
         remedy = f"change it; it is {given}" if len(given) <= 80 else f"change it; it begins with {given[:80]}"
         if first["type"] == "extra_forbidden":
-            remedy = remedy_for_unknown(first["loc"])
+            beside = [fault["loc"] for fault in others if fault["type"] == "extra_forbidden"]
+            remedy = remedy_for_unknown(first["loc"], *(place for place in beside if place[:-1] == first["loc"][:-1]))
         raise RequestError(first["msg"], field=field or "the request", remedy=remedy) from error
 
 
-def remedy_for_unknown(location: tuple[int | str, ...]) -> str:
-    """What to do about a field that a message does not have; filters are often put beside the reviews."""
+def remedy_for_unknown(location: tuple[int | str, ...], *others: tuple[int | str, ...]) -> str:
+    """What to do about fields that a message does not have; filters are often put beside the reviews."""
     name = location[-1]
     if name in Filter.model_fields and "filter" not in location:
         return f'put it into the field filter: {{"filter": {{"{name}": ...}}}}'
+    if "reviews" in location[:-1]:
+        names = [str(place[-1]) for place in (location, *others)]
+        what = [f"rename {name} to {_AMAZON_NAMES[name]}" for name in names if name in _AMAZON_NAMES]
+        what += [f"leave out or rename {name}" for name in names if name not in _AMAZON_NAMES]
+        return f"{', '.join(what)}; a review has {', '.join(Review.model_fields)}"
     return "leave it out, or spell it as /docs does"
 
 

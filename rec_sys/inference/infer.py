@@ -1,10 +1,9 @@
 """Recommendations on the command line: `uv run -m rec_sys.inference.infer user_id=...`.
 
-`reviews=FILE` answers for whoever wrote what stands in a JSON file, `users=FILE` for each user of a Parquet file.
+`reviews=FILE` answers for whoever wrote what stands in a file, `users=FILE` for each user of a table.
 """
 
 import asyncio
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -33,10 +32,10 @@ class InferSettings(CommandSettings):
     user_id: str | None = Field(None, description="A user of the bundle.")
     reviews: Path | None = Field(
         None,
-        description="A JSON file: a list of reviews, the newest last (timestamps order those that have one), or an"
-        " object with reviews.",
+        description="A JSON, CSV or Parquet file: a list of reviews, the newest last (timestamps order those that have"
+        " one); in JSON also an object with reviews.",
     )
-    users: Path | None = Field(None, description="A Parquet file with a column user_id: a batch export.")
+    users: Path | None = Field(None, description="A CSV, JSON or Parquet file with a column user_id: a batch export.")
     limit: int = Field(10, ge=1, le=100, description="Products a user.")
     format: Literal["table", "json"] = Field("table", description="Of an answer.")
     output: Path | None = Field(None, description="Of an answer a file; of a batch export its folder.")
@@ -67,24 +66,19 @@ def run(settings: InferSettings) -> None:
         raise InputError(
             "nobody is asked for",
             where="settings user_id, reviews and users",
-            remedy="give user_id=ID, reviews=FILE (JSON), or users=FILE (Parquet)",
+            remedy="give user_id=ID, reviews=FILE, or users=FILE",
         )
 
 
 def _read_request(settings: InferSettings) -> "RecommendationRequest":
-    from rec_sys.inference.contract import RecommendationRequest, parse
+    from rec_sys.inference.contract import RecommendationRequest, Review, parse
+    from rec_sys.raw_files.values import read_values
 
     content: dict[str, object] = {}
     if settings.reviews is not None:
-        try:
-            given = json.loads(settings.reviews.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"this cannot be read as JSON: {error}",
-                where=str(settings.reviews),
-                remedy='give a list such as [{"asin": "B0002E1G5C", "text": "...", "rating": 5}]',
-            ) from error
-        content = given if isinstance(given, dict) else {"reviews": given}
+        values = read_values(settings.reviews, Review.model_fields)
+        is_request = len(values) == 1 and isinstance(values[0], dict) and "asin" not in values[0]
+        content = values[0] if is_request else {"reviews": values}
     content = {"limit": settings.limit, **content}
     if settings.user_id is not None:
         content["user_id"] = settings.user_id
@@ -176,7 +170,13 @@ def attention_lines(answer: "RecommendationAnswer") -> list[str]:
 
 
 def _remarks(answer: "RecommendationAnswer", reviews_given: bool) -> list[str]:
-    lines = [f"ignored: {ignored.field} ({ignored.asin}): {ignored.reason}" for ignored in answer.ignored]
+    alike: dict[tuple[str, str], list[str]] = {}
+    for ignored in answer.ignored:
+        alike.setdefault((ignored.asin, ignored.reason), []).append(ignored.field)
+    lines = []
+    for (asin, reason), (field, *others) in alike.items():
+        more = f" and {len(others)} more" if others else ""
+        lines.append(f"ignored: {field}{more} ({asin}): {reason}")
     if answer.fallback is not None:
         lines.append(f"fallback: {answer.fallback}, because {answer.fallback_reason}")
     if answer.basis != "reviews":

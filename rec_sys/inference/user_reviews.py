@@ -13,6 +13,7 @@ from rec_sys.settings import InferenceSettings
 from rec_sys.vector_database.catalogue import FloatArray, IntArray
 
 SNIPPET_LENGTH: Final = 200  # characters, as training keeps of the known reviews
+_REPEATED: Final = "it is sent again further down, and counts once"
 _NO_TIME: Final = -1
 _NO_AGE: Final = -1.0
 
@@ -82,8 +83,13 @@ def _merge(
     """The newest of what is sent and what is known; `rows` are places in the histories, newest first."""
     texts, unread = _texts_to_read(reviews, served)
     product = np.array([served.index_of.get(review.asin, served.unknown_product) for review in reviews])
+    last = {review: place for place, review in enumerate(reviews)}
     usable = np.array(
-        [row < served.unknown_product or (place in texts and served.reads_unknown) for place, row in enumerate(product)]
+        [
+            last[reviews[place]] == place
+            and (row < served.unknown_product or (place in texts and served.reads_unknown))
+            for place, row in enumerate(product)
+        ]
     )
     places = np.flatnonzero(usable)
     stamps = [reviews[place].timestamp for place in places]
@@ -116,8 +122,11 @@ def _list_ignored(
     if served.reads_unknown:
         why = f"{why}, and {unread or 'there is no text to go by'}"
     ignored = []
+    last = {review: place for place, review in enumerate(reviews)}
     for place, (review, used) in enumerate(zip(reviews, usable, strict=True)):
-        if not used:
+        if last[review] != place:
+            ignored.append(IgnoredReview(field=f"reviews[{place}]", asin=review.asin, reason=_REPEATED))
+        elif not used:
             ignored.append(IgnoredReview(field=f"reviews[{place}]", asin=review.asin, reason=why))
         elif unread and join_text(review) is not None:
             ignored.append(IgnoredReview(field=f"reviews[{place}].text", asin=review.asin, reason=unread))

@@ -16,7 +16,7 @@ from rec_sys.raw_files.encodings import not_utf8
 
 Quoting = Literal["auto", "none", "standard"]
 
-SEPARATORS: Final = ("::", "\t", ";", "|", ",")
+SEPARATORS: Final = (",", "\t", ";", "|", "::")
 MARK: Final = "\x1e"  # ASCII's record separator stands for a separator of several characters, which csv cannot read
 HEAD_LINES: Final = 10_000
 LONGEST_ROW: Final = 1_000  # lines; beyond it a quote was opened and never closed

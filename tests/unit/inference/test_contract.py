@@ -72,6 +72,21 @@ def test_a_time_in_another_unit_is_refused_with_the_one_meant(given: int, unit: 
     assert refused.value.field == "reviews[0].timestamp"
 
 
+def test_ids_may_be_numbers_and_times_digits() -> None:
+    request = parse(RecommendationRequest, {"user_id": 7, "reviews": [{"asin": 12, "timestamp": "1600000000000"}]})
+    assert (request.user_id, request.reviews[0]) == ("7", Review(asin="12", timestamp=1_600_000_000_000))
+
+
+def test_all_fields_that_a_review_does_not_have_are_told_at_once() -> None:
+    amazon = {"asin": "p", "overall": 5.0, "reviewText": "ok", "reviewerID": "A1", "unixReviewTime": 1_600_000_000}
+    with pytest.raises(RequestError) as refused:
+        parse(RecommendationRequest, {"reviews": [amazon]})
+    assert refused.value.remedy == (
+        "rename overall to rating, rename reviewText to text, rename unixReviewTime to timestamp, "
+        "leave out or rename reviewerID; a review has asin, text, title, rating, timestamp"
+    )
+
+
 def test_a_filter_leaves_out_what_was_seen_too() -> None:
     limits = Filter(not_seen=("a", "b"), brands=("x",), min_rating=3).for_index(("b", "c"))
     assert set(limits.not_seen) == {"a", "b", "c"}

@@ -1,5 +1,6 @@
 """The command line: one answer as a table or JSON, and the export of a table of users, broken off and gone on with."""
 
+import gzip
 import io
 import json
 import shutil
@@ -9,6 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from backports import zstd
 from rich.console import Console
 
 from rec_sys.bundle import Bundle
@@ -127,10 +129,73 @@ def test_reviews_come_from_a_json_file(folder: Path, tmp_path: Path, capsys: pyt
     assert [product["brand"] for product in answer["products"]] == ["Brand 2"] * 2
 
 
+def handed_in(path: Path, kind: str) -> Path:
+    """Two reviews, written in one of the ways in which people have them."""
+    rows = [{"asin": "p1", "rating": 5, "text": "Très bien 🎸"}, {"asin": "nowhere", "rating": 2, "text": ""}]
+    table = pl.DataFrame(rows)
+    dumped = json.dumps(rows, ensure_ascii=False)
+    contents = {
+        "byte order mark": dumped.encode("utf-8-sig"),
+        "utf-16": dumped.encode("utf-16"),
+        "gzip": gzip.compress(dumped.encode()),
+        "zstd": zstd.compress(dumped.encode()),
+        "lines": "\n".join(json.dumps(row) for row in rows).encode(),
+        "literals": "\n".join(map(str, rows)).encode(),
+        "csv": table.write_csv().encode(),
+        "semicolons": gzip.compress(table.write_csv(separator=";").encode("utf-16")),
+    }
+    if kind == "parquet":
+        table.write_parquet(path)
+    else:
+        path.write_bytes(contents[kind])
+    return path
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["byte order mark", "utf-16", "gzip", "zstd", "lines", "literals", "csv", "semicolons", "parquet"],
+)
+def test_reviews_are_read_as_training_files_are(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    infer(folder, reviews=handed_in(tmp_path / "reviews", kind), limit=3)
+    shown = capsys.readouterr().out
+    assert "Très bien 🎸" in shown
+    assert "ignored: reviews[1] (nowhere)" in shown
+    assert "reviews read: 1;" in shown
+
+
+def test_a_column_that_no_review_has_is_named_with_what_to_call_it(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "reviews.csv"
+    path.write_text("asin,overall,reviewText,reviewerID\np1,5,ok,A1\n")
+    with pytest.raises(RequestError) as caught:
+        infer(folder, reviews=path)
+    for said in ("rename overall to rating", "rename reviewText to text", "leave out or rename reviewerID"):
+        assert said in caught.value.remedy
+
+
+def test_a_review_that_stands_many_times_counts_once(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    once, other = {"asin": "p1", "rating": 5, "text": "fine strings"}, {"asin": "p2", "rating": 4}
+    path = tmp_path / "reviews.json"
+    answers = []
+    for reviews in ([other, once], [once] * 30 + [other] + [once] * 30):
+        path.write_text(json.dumps(reviews))
+        infer(folder, reviews=path, format="json")
+        answers.append(answer_of(capsys.readouterr().out))
+    assert answers[1]["reviews_used"] == 2
+    assert answers[1]["products"] == answers[0]["products"]
+    assert sum("counts once" in ignored["reason"] for ignored in answers[1]["ignored"]) == 59
+    infer(folder, reviews=path)
+    assert "ignored: reviews[0] and 58 more (p1): it is sent again further down" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("content", "error"),
     [
         ("[", InputError),
+        ('{"asin": "p1"}\n{"asin":', InputError),
         ("[1]", RequestError),
         ('[{"asin": "p1", "rating": NaN}]', RequestError),
         ('{"reviews": [{"asin": "p1", "rating": 6}]}', RequestError),
@@ -184,6 +249,32 @@ def test_an_export_says_what_a_single_answer_says(
                 assert found["memory"] == pytest.approx(wanted["memory"], abs=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["csv", "json", "lines", "ids"])
+def test_users_are_read_from_any_file(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    users = ["user 1", "user 2", "stranger"]
+    rows = [{"user_id": user, "age": 44} for user in users]
+    contents = {
+        "csv": "age;user_id\n" + "".join(f"44;{user}\n" for user in users) + "3;nan\n",
+        "json": json.dumps(rows),
+        "lines": "\n".join(json.dumps(row) for row in rows),
+        "ids": json.dumps([*users, None]),
+    }
+    path = tmp_path / "users"
+    path.write_bytes(contents[kind].encode("utf-8-sig"))
+    infer(folder, users=path, limit=2, output=tmp_path / "out")
+    assert "unknown: 1 users" in capsys.readouterr().out
+    assert pl.read_parquet(tmp_path / "out" / "part-*.parquet")["user_id"].unique().sort().to_list() == users[:2]
+
+
+def test_ids_of_users_may_be_numbers(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pl.DataFrame({"user_id": [1, 2]}).write_parquet(tmp_path / "users.parquet")
+    infer(folder, users=tmp_path / "users.parquet", output=tmp_path / "out")
+    assert "unknown: 2 users" in capsys.readouterr().out
+    assert pl.read_parquet(tmp_path / "out" / "unknown_users.parquet")["user_id"].to_list() == ["1", "2"]
+
+
 def test_an_export_that_broke_off_goes_on_where_it_was(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,9 +295,10 @@ def test_an_export_that_broke_off_goes_on_where_it_was(
 
 
 def test_a_table_that_is_none_is_refused(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "users.parquet").write_text("no table")
-    with pytest.raises(InputError, match="no Parquet file"):
-        infer(folder, users=tmp_path / "users.parquet")
+    (tmp_path / "users.csv").write_text("user,age\nuser 1,44\n")
+    with pytest.raises(InputError, match="no column user_id") as caught:
+        infer(folder, users=tmp_path / "users.csv")
+    assert "user, age" in caught.value.remedy
     pl.DataFrame({"user": ["user 1"]}).write_parquet(tmp_path / "users.parquet")
     with pytest.raises(InputError, match="no column user_id"):
         infer(folder, users=tmp_path / "users.parquet")
