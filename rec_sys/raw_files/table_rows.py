@@ -20,6 +20,7 @@ from rec_sys.raw_files.missing import count_words, null_missing
 from rec_sys.raw_files.table_layout import DEFAULT_FORMAT, MARK, TableFormat, TableLayout, find_layout
 from rec_sys.settings import MISSING_VALUES
 
+_ALIKE: Final = 0.4  # of difflib's ratio
 LIST_SEPARATOR: Final = "\x1f"  # ASCII's unit separator stands behind each element of a Parquet list
 
 
@@ -92,11 +93,18 @@ def check_columns(*tables: Table) -> None:
         present = list_columns(table)
         missing = {name: column for name, column in table.columns.items() if column not in present}
         wrong += [f"{column!r} ({table.setting}.{name})" for name, column in missing.items()]
-        guesses += [_guess(f"{table.setting}.{name}", column, present) for name, column in missing.items()]
+        guesses += [shlex.quote(f"{table.setting}.{name}={near}") for name, near in _guess(missing, table, present)]
+        twice = [column for column in table.columns.values() if present.count(column) > 1]
+        if twice:
+            raise InputError(
+                f"several columns are called {', '.join(map(repr, twice))}",
+                where=str(table.path),
+                remedy="give each a name of its own in the file",
+            )
         if missing:
             listed.append((table.path, present))
     if wrong:
-        ready = " ".join(guess for guess in guesses if guess)
+        ready = " ".join(guesses)
         shown = "; ".join(f"the columns of {path.name}: {', '.join(filter(None, names))}" for path, names in listed)
         raise InputError(
             f"there {'is' if len(wrong) == 1 else 'are'} no column{'' if len(wrong) == 1 else 's'} {', '.join(wrong)}",
@@ -112,9 +120,19 @@ def list_columns(table: Table) -> list[str]:
     return list(find_layout(table.path, table.form, [*table.columns.values()]).names)
 
 
-def _guess(setting: str, column: str, present: Sequence[str]) -> str:
-    near = difflib.get_close_matches(column, present, n=1, cutoff=0.4)
-    return shlex.quote(f"{setting}={near[0]}") if near else ""
+def _guess(missing: Mapping[str, str], table: Table, present: Sequence[str]) -> list[tuple[str, str]]:
+    """The likeliest column for each that is missing; none is proposed twice, or where the map has it already."""
+    free = set(present) - {*table.columns.values(), ""}
+    alike = [
+        (difflib.SequenceMatcher(None, column.lower(), other.lower()).ratio(), name, other)
+        for name, column in missing.items()
+        for other in free
+    ]
+    chosen: dict[str, str] = {}
+    for likeness, name, other in sorted(alike, key=lambda pair: (-pair[0], *pair[1:])):
+        if likeness >= _ALIKE and name not in chosen and other not in chosen.values():
+            chosen[name] = other
+    return [(name, chosen[name]) for name in missing if name in chosen]
 
 
 def read_table_rows(table: Table) -> Iterator[TableBatch]:

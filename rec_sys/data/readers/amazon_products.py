@@ -12,7 +12,7 @@ from rec_sys.data.readers.amazon_reviews import Edition
 from rec_sys.data.readers.batches import DESCRIPTION, FEATURES, PRODUCT_FACTS_SCHEMA, Batch, set_aside
 from rec_sys.raw_files.json_objects import parse_objects
 from rec_sys.raw_files.list_texts import first_filled, first_path, texts_within
-from rec_sys.raw_files.missing import null_missing
+from rec_sys.raw_files.missing import count_words, null_missing
 from rec_sys.raw_files.records import read_records, shown_fields
 from rec_sys.settings import MISSING_VALUES
 
@@ -20,6 +20,7 @@ _METADATA_FIELDS: Final = (
     *("parent_asin", "asin", "title", "brand", "store", "main_category", "categories", "category"),
     *("price", "feature", "features", "description", "details"),
 )
+_NEVER_WORDS: Final = ("price", "brand", "store")  # beside the ids; a title may be called "None"
 # The parts of 2023's `details` that say what a thing is like, rather than how much it weighs or sells.
 _TELLING_DETAILS: Final = (
     *("Color", "Material", "Material Type", "Style", "Size", "Instrument", "Finish Type"),
@@ -41,9 +42,9 @@ def read_amazon_metadata(
     for batch in read_records(path, encoding):
         parsed = parse_objects([record.raw for record in batch.records], schema)
         names = ("parent_asin", "asin") if edition == "amazon_2023" else ("asin", "parent_asin")
-        known, _ = null_missing(parsed.frame.select(names), missing_values)
-        identifier = known.select(first_filled(*names).str.strip_chars()).to_series()
-        named = parsed.frame.with_columns(identifier.alias(ProductColumn.ASIN))
+        known, words = null_missing(parsed.frame.select(*names, *_NEVER_WORDS), missing_values)
+        identifier = first_filled(*names).str.strip_chars().alias(ProductColumn.ASIN)
+        named = parsed.frame.with_columns(known).with_columns(identifier)
         if batch.first_row == 0 and (named.is_empty() or named[ProductColumn.ASIN].is_null().all()):
             raise InputError(
                 "this is not Amazon product metadata",
@@ -55,8 +56,8 @@ def read_amazon_metadata(
         named = named.filter(pl.col(ProductColumn.ASIN).is_not_null())
         rows = _product_facts(named)
         bad = set_aside(path, batch, parsed.broken | reasons)
-        unread = count_unread_prices(named["price"], rows[ProductColumn.PRICE])
-        yield Batch(rows, bad, len(batch.records), counts=unread)
+        counts = count_words(words) | count_unread_prices(named["price"], rows[ProductColumn.PRICE])
+        yield Batch(rows, bad, len(batch.records), counts=counts)
 
 
 def _product_facts(raw: pl.DataFrame) -> pl.DataFrame:

@@ -337,6 +337,13 @@ def test_empty_fields_of_metadata_leave_those_that_have_a_value(tmp_path: Path) 
     }
 
 
+def test_words_for_missing_are_no_price_and_no_brand_of_metadata(tmp_path: Path) -> None:
+    row = {"parent_asin": "p", "title": "None", "price": "None", "brand": "NULL", "store": "Hosa"}
+    (batch,) = read_amazon_metadata(_written(tmp_path / "m.jsonl", row), "amazon_2023")
+    assert batch.rows.select("title", "price", "brand").rows() == [("None", None, "Hosa")]
+    assert batch.counts == {"price: words for missing": 1, "brand: words for missing": 1}
+
+
 def test_words_for_missing_are_no_ids_but_may_be_texts(tmp_path: Path) -> None:
     rows = [REVIEW | {"reviewerID": "nan"}, REVIEW | {"asin": "NULL"}, REVIEW | {"reviewText": "None"}]
     path = _written(tmp_path / "x.json", *rows)

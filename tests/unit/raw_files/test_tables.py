@@ -142,6 +142,19 @@ def test_all_wrong_columns_of_all_tables_are_told_at_once_with_the_ready_setting
     assert "columns of products.csv: sku, titel" in caught.value.remedy
 
 
+def test_no_column_is_proposed_twice(tmp_path: Path) -> None:
+    path = written(tmp_path / "x.csv", '"User-ID";"ISBN";"Book-Rating"\n1;2;3\n')
+    columns = {"user_id": "user_id", "asin": "asin", "rating": "rating", "text": "ISBN"}
+    with pytest.raises(InputError) as caught:
+        check_columns(Table(path, columns, "data.columns"))
+    assert "did you mean: data.columns.user_id=User-ID data.columns.rating=Book-Rating;" in caught.value.remedy
+
+
+def test_a_name_that_stands_twice_is_no_choice(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="several columns are called 'item'"):
+        read(table(written(tmp_path / "x.csv", "user,item,item\nu,p,q\n"), "user", "item"))
+
+
 # ---- quotes ----
 
 
