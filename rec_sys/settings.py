@@ -142,7 +142,9 @@ class TableData(FileData):
     reviews_path: Path = Field(description="The table of reviews, CSV or Parquet.")
     metadata_path: Path | None = Field(None, description="The table of products, where there is one.")
     separator: str = Field(
-        "auto", min_length=1, description="Stands between the fields of a CSV, one character or several."
+        "auto",
+        min_length=1,
+        description="Stands between the fields of a CSV, one character or several, or the word tab.",
     )
     quoting: Literal["auto", "standard", "none"] = Field(
         "auto", description="Whether a quotation mark encloses a field (standard) or is a letter (none) in a CSV."
@@ -162,6 +164,12 @@ class TableData(FileData):
         None, description="Word -> stars, where ratings are words."
     )
     category_separator: str = Field("|", min_length=1, description="Stands between the categories of a product.")
+
+    @field_validator("separator")
+    @classmethod
+    def _tab_is_a_word(cls, separator: str) -> str:
+        # A command line hands on neither the key nor its escape.
+        return "\t" if separator in ("tab", "\\t") else separator
 
     @field_validator("rating_scale")
     @classmethod

@@ -106,6 +106,8 @@ def check_columns(*tables: Table) -> None:
     if wrong:
         ready = " ".join(guesses)
         shown = "; ".join(f"the columns of {path.name}: {', '.join(filter(None, names))}" for path, names in listed)
+        if any(len(names) == 1 for _, names in listed):
+            shown += "; if that is several columns, mend data.separator"
         raise InputError(
             f"there {'is' if len(wrong) == 1 else 'are'} no column{'' if len(wrong) == 1 else 's'} {', '.join(wrong)}",
             where=", ".join(str(path) for path, _ in listed),

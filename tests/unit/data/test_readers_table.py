@@ -284,3 +284,26 @@ def test_a_list_of_one_in_a_parquet_table_is_not_cut(tmp_path: Path) -> None:
     pl.DataFrame({"asin": ["p1", "p2"], "kind": [["A|B"], []]}).write_parquet(path)
     (batch,) = read_table_products(path, _settings(product_columns={"asin": "asin", "categories": "kind"}))
     assert batch.rows["categories"].to_list() == [["A|B"], [""]]
+
+
+@pytest.mark.parametrize("given", ["tab", "\\t", "\t"])
+def test_a_tab_can_be_said(tmp_path: Path, given: str) -> None:
+    path = _csv(tmp_path / "x.tsv", "u1\tp1\t4\t1400000000\tloud", header=HEADER.replace(",", "\t"))
+    assert _read(path, _settings(separator=given))[0].height == 1
+
+
+def test_an_encoding_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown encoding: klingon"):
+        _settings(encoding="klingon")
+    with pytest.raises(ValueError, match="not a text encoding"):
+        _settings(encoding="hex")
+
+
+def test_settings_say_how_a_table_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "x.dat"
+    path.write_bytes('% Ö\nu1~p1~4~1400000000~"größer\n'.encode("cp1252"))
+    columns = {name: str(number) for number, name in enumerate(COLUMNS, 1)}
+    how = {"separator": "~", "quoting": "none", "header": False, "comment": "%", "encoding": "cp1252"}
+    reviews, bad = _read(path, _settings(columns=columns, **how))
+    assert bad.is_empty()
+    assert reviews.select("user_id", "text").rows() == [("u1", '"größer')]

@@ -155,6 +155,13 @@ def test_a_name_that_stands_twice_is_no_choice(tmp_path: Path) -> None:
         read(table(written(tmp_path / "x.csv", "user,item,item\nu,p,q\n"), "user", "item"))
 
 
+def test_a_wrong_separator_is_suspected_where_it_leaves_one_column(tmp_path: Path) -> None:
+    path = written(tmp_path / "x.csv", joined(",", NAMES, *ROWS))
+    with pytest.raises(InputError) as caught:
+        read(table(path, separator=";"))
+    assert "mend data.separator" in caught.value.remedy
+
+
 # ---- quotes ----
 
 
