@@ -1,11 +1,14 @@
 """A prepared data set: the folder that preparation writes and every later room reads."""
 
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from rec_sys.contracts import InputError, PreparedFile, ReviewColumn
+
+RATING_SCALE: Final = "rating scale"  # among what was found, where it is not 1 to 5
 
 
 class DatasetSummary(BaseModel):

@@ -72,7 +72,7 @@ def _as_milliseconds(value: object) -> object:
         value = int(value)
     if isinstance(value, int | float):
         for unit, a_second in _OTHER_UNITS.items():
-            if _FIRST_SECOND <= value / a_second < _LAST_TIMESTAMP / 1000:
+            if _FIRST_SECOND * a_second <= value < _LAST_TIMESTAMP // 1000 * a_second:
                 moment = datetime.fromtimestamp(value / a_second, UTC)
                 meant = round(value / a_second * 1000)
                 raise ValueError(f"{value} looks like {unit}: in milliseconds {moment:%Y-%m-%d} is {meant}")

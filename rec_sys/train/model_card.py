@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rec_sys.data.dataset import DatasetSummary
+from rec_sys.data.dataset import RATING_SCALE, DatasetSummary
 from rec_sys.modules.hybrid_score import MemoryTerm
 from rec_sys.settings import EvaluationSettings, GraphSettings, Section, Settings
 
@@ -56,10 +56,11 @@ def _describe_data(summary: DatasetSummary, text_encoder: str) -> list[str]:
         "texts of products": summary.has_product_text,
     }
     lacks = [name for name, there in parts.items() if not there]
+    scale = f" Ratings: {summary.found[RATING_SCALE]}." if RATING_SCALE in summary.found else ""
     return [
         f"{summary.name}: {summary.num_reviews:,} reviews, {summary.num_users:,} users,"
         f" {summary.num_products:,} products; {summary.duplicates_merged:,} duplicates were merged and"
-        f" {summary.rows_set_aside:,} rows set aside. Missing: {', '.join(lacks) or 'nothing'}.",
+        f" {summary.rows_set_aside:,} rows set aside. Missing: {', '.join(lacks) or 'nothing'}.{scale}",
         f"Fingerprint `{summary.fingerprint}`; text encoder `{text_encoder}`.",
     ]
 

@@ -86,6 +86,7 @@ def _learn(
     for message in LIBRARY_NOISE:
         warnings.filterwarnings("ignore", message=message)
     _LOG.info("train: loads torch, PyG, Lightning and MLflow")
+    from rec_sys.data.dataset import RATING_SCALE
     from rec_sys.evaluation.model_scorer import evaluate_model
     from rec_sys.tracking import Tracker
     from rec_sys.train import results
@@ -134,6 +135,8 @@ def _learn(
         metrics = results.gather_metrics(
             validation, test, *results.measure_baselines(graph, final.split, settings.evaluation)
         )
+        if RATING_SCALE in dataset.summary.found:
+            metrics[RATING_SCALE.replace(" ", "_")] = dataset.summary.found[RATING_SCALE]
         vectors = results.product_vectors(final.model, final.builders["train"])
         pictures = results.draw_pictures(folder.path / "pictures", history, metrics, vectors["output"], dataset)
         _LOG.info("export: towers to ONNX")

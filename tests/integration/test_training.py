@@ -108,7 +108,11 @@ def test_a_refit_trains_on_validation_for_as_many_epochs_as_were_best(
 def test_the_other_protocols_train(
     tmp_path: Path, table: tuple[str, ...], caplog: pytest.LogCaptureFixture, protocol: str
 ) -> None:
-    run = train_here(caplog, tmp_path, *table, f"evaluation={protocol}", "model=gat", "trainer.max_epochs=2")
+    scale = ["data.rating_scale=[0,5]"] if protocol == "random_split" else []
+    run = train_here(caplog, tmp_path, *table, f"evaluation={protocol}", "model=gat", "trainer.max_epochs=2", *scale)
+    named = "0 to 5, read as 1 to 5 stars" if scale else None
+    assert run.metrics.get("rating_scale") == named
+    assert ("Ratings: 0 to 5" in (run.bundle.folder / BundleFile.CARD).read_text()) == bool(scale)
     asked = run.metrics["test"]["num_queries"]
     assert asked == 5 if protocol == "random_split" else 20 < asked <= 42
     assert set(run.metrics["test"]) >= RATING_FIGURES

@@ -9,6 +9,7 @@ import polars as pl
 from pydantic import BaseModel
 
 from rec_sys.contracts import InputError, ProductColumn, ReviewColumn
+from rec_sys.data.dataset import RATING_SCALE
 from rec_sys.data.plain_text import count_unread_prices, prices
 from rec_sys.data.readers.batches import DESCRIPTION, FEATURES, PRODUCT_FACTS_SCHEMA, Batch, quarantine
 from rec_sys.data.readers.rating_scales import STARS
@@ -86,7 +87,7 @@ def _named(rules: ReviewRules, data: TableData) -> dict[str, str]:
     if rules.time_form is not None and data.timestamp_format is None and data.timestamp_unit == "auto":
         found["form of the times"] = rules.time_form
     if rules.rating_scale != STARS:
-        found["rating scale"] = "{:g} to {:g}, read as 1 to 5 stars".format(*rules.rating_scale)
+        found[RATING_SCALE] = "{:g} to {:g}, read as 1 to 5 stars".format(*rules.rating_scale)
     return found
 
 

@@ -87,6 +87,12 @@ def test_all_fields_that_a_review_does_not_have_are_told_at_once() -> None:
     )
 
 
+@pytest.mark.parametrize("given", [10**400, float("inf"), float("nan"), -(10**400)])
+def test_a_number_that_is_no_time_at_all_is_refused(given: float) -> None:
+    with pytest.raises(RequestError):
+        parse(RecommendationRequest, {"reviews": [{"asin": "p", "timestamp": given}]})
+
+
 def test_a_filter_leaves_out_what_was_seen_too() -> None:
     limits = Filter(not_seen=("a", "b"), brands=("x",), min_rating=3).for_index(("b", "c"))
     assert set(limits.not_seen) == {"a", "b", "c"}
