@@ -108,7 +108,7 @@ def test_a_refit_trains_on_validation_for_as_many_epochs_as_were_best(
 def test_the_other_protocols_train(
     tmp_path: Path, table: tuple[str, ...], caplog: pytest.LogCaptureFixture, protocol: str
 ) -> None:
-    scale = ["data.rating_scale=[0,5]"] if protocol == "random_split" else []
+    scale = ["data.rating_scale=[0,5]"] if protocol == "global_time" else []
     run = train_here(caplog, tmp_path, *table, f"evaluation={protocol}", "model=gat", "trainer.max_epochs=2", *scale)
     named = "0 to 5, read as 1 to 5 stars" if scale else None
     assert run.metrics.get("rating_scale") == named

@@ -85,7 +85,7 @@ def test_an_empty_answer_says_why(
 def test_the_users_attention_is_shown_once_the_strongest_first(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reviews = [{"asin": f"p{row}", "rating": 1 + row % 5, "text": f"Well [made] {row}."} for row in range(1, 6)]
+    reviews = [{"asin": f"p{row}", "rating": 1 + row % 5, "text": f"Well [made] {row}[/b]."} for row in range(1, 6)]
     path = tmp_path / "reviews.json"
     path.write_text(json.dumps(reviews))
     infer(folder, reviews=path, limit=30)
@@ -95,7 +95,7 @@ def test_the_users_attention_is_shown_once_the_strongest_first(
     assert len(lines) == 3
     assert weights == sorted(weights, reverse=True)
     assert len({line.partition(": Well [made] ")[2] for line in lines} - {""}) == 3
-    assert shown.count("Well [made]") == 3
+    assert shown.count("Well [made]") == shown.count("[/b].") == 3
     assert "the last review given is the newest" in shown
 
 
