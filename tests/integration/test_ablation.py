@@ -1,8 +1,6 @@
 """The ablation on a small table: what is finished when it breaks off is kept, and only figures are left."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from rec_sys.settings import Settings
 from rec_sys.train.run_folder import RunFolder
 from rec_sys.train.train import train
 from tests.training_runs import SMALL, write_table
+from tests.warm_processes import run
 
 QUICK = ("trainer.max_epochs=1",)
 
@@ -41,8 +40,7 @@ def test_a_broken_off_table_is_finished_by_the_same_command(tmp_path: Path, monk
     (partial,) = tmp_path.glob(f"ablation/*/{ablation.RESULTS}")
     assert [row["name"] for row in json.loads(partial.read_text())["rows"]] == ["whole"]
 
-    command = [sys.executable, "-m", "rec_sys.experiments.ablation", *typed]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    done = run("-m", "rec_sys.experiments.ablation", *typed, timeout=600)
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == f"ablation: {partial.with_name(ablation.TABLE)}"

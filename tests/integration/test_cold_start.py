@@ -1,19 +1,18 @@
 """The cold-start command on a small table of strong tastes: cold-start users and new products do better than chance."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 from rec_sys.experiments.cold_start.command import RESULTS, TABLE
 from tests.training_runs import SMALL, write_table
+from tests.warm_processes import run
 
 
 def test_one_command_measures_users_with_few_reviews_and_withheld_products(tmp_path: Path) -> None:
     table = write_table(tmp_path)
-    command = [sys.executable, "-m", "rec_sys.experiments.cold_start", *SMALL, *table, f"output_dir={tmp_path / 'out'}"]
+    command = ["-m", "rec_sys.experiments.cold_start", *SMALL, *table, f"output_dir={tmp_path / 'out'}"]
     command += ["trainer.max_epochs=6", "cold_start.withheld_share=0.3", "cold_start.history_lengths=[0,2]"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    done = run(*command, timeout=600)
     assert done.returncode == 0, done.stderr
     path = Path(done.stdout.splitlines()[-1].removeprefix("cold start: "))
     assert path.name == TABLE
