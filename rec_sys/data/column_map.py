@@ -1,0 +1,230 @@
+"""Which column of a table is what: found by name, in several languages, and by content, where the settings say auto."""
+
+import re
+import tomllib
+import unicodedata
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from rec_sys.contracts import InputError, ProductColumn, ReviewColumn
+from rec_sys.data.readers.rating_scales import STARS, proposed_settings
+from rec_sys.data.readers.times import time_forms
+from rec_sys.raw_files.table_rows import Table, list_columns, read_table_rows
+from rec_sys.settings import AUTO, TableData
+
+_SURE, _LIKELY, _UNSURE = 3.0, 2.0, 1.0  # the whole name, a word of it, a word of a name that means a title
+_EXAMINED: Final = 10_000  # rows
+_MOST_STARS: Final = 101  # different ratings, such as 0 to 100
+_JOINED: Final = 0.1  # of the reviewed products, in the column that names them in the product table
+_TRUTH: Final = {"true", "false", "yes", "no", "y", "n", "t", "f", "0", "1", "0.0", "1.0"}
+
+
+@dataclass(frozen=True)
+class TableHead:
+    """The first rows of a table, every column as text."""
+
+    path: Path
+    setting: str
+    frame: pl.DataFrame
+
+
+def is_settled(data: TableData) -> bool:
+    """Whether the settings name every column, so that nothing is to be found."""
+    maps = (data.columns, *([data.product_columns] if data.metadata_path and data.product_columns else ()))
+    return all(AUTO not in found.model_dump().values() for found in maps)
+
+
+def complete_map(data: TableData) -> TableData:
+    """The settings with every column that they leave open found or null, and the scale of ratings found with it.
+
+    Raises:
+        InputError: A file cannot be read, two columns could be meant, or none for the user or the product.
+    """
+    if is_settled(data):
+        return data
+    head = read_head(data, data.reviews_path, "data.columns", data.columns.model_dump())
+    columns = _find_review_columns(head, data.columns.model_dump())
+    changes: dict[str, Any] = {"columns": data.columns.model_copy(update=columns)}
+    if data.columns.rating == AUTO and columns[ReviewColumn.RATING] and data.rating_scale == STARS:
+        changes |= _rating_settings(head.frame[columns[ReviewColumn.RATING]], data)
+    if data.metadata_path and data.product_columns:
+        given = data.product_columns.model_dump()
+        products = read_head(data, data.metadata_path, "data.product_columns", given)
+        reviewed = head.frame[columns[ReviewColumn.ASIN]]
+        found = _find_product_columns(products, given, reviewed)
+        changes["product_columns"] = data.product_columns.model_copy(update=found)
+    return data.model_copy(update=changes)
+
+
+def read_head(data: TableData, path: Path, setting: str, given: dict[str, str | None]) -> TableHead:
+    """Reads the first rows; the columns that the settings name help to find how a CSV is written."""
+    from rec_sys.data.readers.table import table_form
+
+    named = {name: column for name, column in given.items() if column not in (None, AUTO)}
+    whole = Table(path, named, setting, data.missing_values, table_form(data))
+    present = [name for name in list_columns(whole) if name]
+    batch = next(read_table_rows(Table(path, {name: name for name in present}, setting, whole.missing_values, whole.form)))
+    return TableHead(path, setting, batch.frame.head(_EXAMINED))
+
+
+def map_arguments(data: TableData) -> list[str]:
+    """The settings of a map as arguments of a command line, those that are null left out."""
+    from rec_sys.processes import quote
+
+    maps = {"data.columns": data.columns, "data.product_columns": data.product_columns if data.metadata_path else None}
+    found = [
+        f"{setting}.{name}={_plain(column)}"
+        for setting, one in maps.items()
+        if one is not None
+        for name, column in one.model_dump().items()
+        if column not in (None, AUTO)
+    ]
+    if tuple(data.rating_scale) != STARS:
+        found.append("data.rating_scale=[{:g},{:g}]".format(*data.rating_scale))
+    if data.rating_words:
+        words = ",".join(f"{quote(word)}:{value:g}" for word, value in data.rating_words.items())
+        found.append(f"data.rating_words={{{words}}}")
+    return found
+
+
+def _plain(column: str) -> str:
+    from rec_sys.processes import quote
+
+    return column if re.fullmatch(r"\w+", column) else quote(column)
+
+
+def _find_review_columns(head: TableHead, given: dict[str, str | None]) -> dict[str, str | None]:
+    frame, names = head.frame, _names()["reviews"]
+    found = {role: column for role, column in given.items() if column != AUTO}
+    # Times and ratings first: their content leaves no doubt, and what they are is no id.
+    for role in (ReviewColumn.TIMESTAMP, ReviewColumn.RATING, ReviewColumn.ASIN, ReviewColumn.USER_ID, *names):
+        if role not in found:
+            found[role] = _choose(head, role, names[role], {column for column in found.values() if column})
+    for role in (ReviewColumn.USER_ID, ReviewColumn.ASIN):
+        if found[role] is None:
+            left = [name for name in frame.columns if name not in found.values() and _is_id(frame[name])]
+            if len(left) != 1:
+                raise _undecided(head, role, left or frame.columns)
+            found[role] = left[0]
+    return found
+
+
+def _find_product_columns(head: TableHead, given: dict[str, str | None], reviewed: pl.Series) -> dict[str, str | None]:
+    frame, names = head.frame, _names()
+    found = {role: column for role, column in given.items() if column != AUTO}
+    if ProductColumn.ASIN not in found:
+        asins = reviewed.drop_nulls().unique()
+        share = {name: frame[name].is_in(asins.implode()).sum() / max(len(asins), 1) for name in frame.columns}
+        by_name = {name: _likeness(name, names["reviews"]["asin"]) for name in frame.columns}
+        best = max(frame.columns, key=lambda name: (share[name] >= _JOINED and round(share[name], 2), by_name[name]))
+        if share[best] < _JOINED and not by_name[best]:
+            raise _undecided(head, ProductColumn.ASIN, frame.columns)
+        found[ProductColumn.ASIN] = best
+    for role, known in names["products"].items():
+        if role not in found:
+            found[role] = _choose(head, role, known, {column for column in found.values() if column})
+    return found
+
+
+def _choose(head: TableHead, role: str, known: list[str], taken: set[str]) -> str | None:
+    """The column that a role's names and its content fit best; None where there is none."""
+    fits = {name: _likeness(name, known) for name in head.frame.columns if name not in taken}
+    fits = {name: fit for name, fit in fits.items() if fit and _can_be(role, head.frame[name])}
+    if not fits:
+        return None
+    sure = [name for name, fit in fits.items() if fit > _LIKELY]
+    if role == ReviewColumn.TIMESTAMP:  # the finest says most
+        return max(sure or fits, key=lambda name: (head.frame[name].n_unique(), fits[name]))
+    if role == ReviewColumn.TEXT:  # the longest says most
+        return max(sure or fits, key=lambda name: (head.frame[name].str.len_chars().mean() or 0, fits[name]))
+    if role in (ReviewColumn.USER_ID, ReviewColumn.ASIN, ReviewColumn.RATING):
+        if {_compact(name) for name in sure} == {"parentasin", "asin"}:
+            sure = sorted(sure, key=_compact, reverse=True)[:1]  # the parent is what metadata describes
+        if len(sure) > 1 and not all(head.frame[sure[0]].equals(head.frame[name]) for name in sure):
+            raise _undecided(head, role, sure)
+    return max(fits, key=lambda name: fits[name])
+
+
+def _can_be(role: str, column: pl.Series) -> bool:
+    """Whether a column's content suits a role."""
+    values = column.drop_nulls()
+    if values.is_empty():
+        return False
+    numeric = values.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False).is_not_null().mean() or 0.0
+    match role:
+        case ReviewColumn.TIMESTAMP:
+            return bool(time_forms(values))
+        case ReviewColumn.RATING:
+            return (numeric > 0.9 and values.n_unique() <= _MOST_STARS) or _words_of(values) is not None
+        case ReviewColumn.TEXT | ReviewColumn.TITLE:
+            return numeric < 0.5
+        case ReviewColumn.VERIFIED:
+            return set(values.str.to_lowercase().unique().to_list()) <= _TRUTH
+        case ReviewColumn.HELPFUL_VOTES:
+            return bool(values.str.contains(r"^\[?\s*\d").all())
+        case ProductColumn.PRICE:
+            return bool(values.str.contains(r"\d").any())
+    return True
+
+
+def _is_id(values: pl.Series) -> bool:
+    """Whether a column could name users or products: short, and repeated, unlike the number of a row."""
+    known = values.drop_nulls()
+    longest = int(known.str.len_chars().max() or 0)  # type: ignore[arg-type] # of characters it is a number
+    return 1 < known.n_unique() < 0.95 * len(known) and longest <= 256
+
+
+def _rating_settings(ratings: pl.Series, data: TableData) -> dict[str, Any]:
+    """The scale or the words that the first ratings are given in, where they are no stars."""
+    if data.rating_words:
+        return {}
+    if words := _words_of(ratings.drop_nulls()):
+        return {"rating_words": words}
+    scale = proposed_settings(ratings).get("data.rating_scale")
+    return {"rating_scale": tuple(float(bound) for bound in scale.strip("[]").split(","))} if scale else {}
+
+
+def _words_of(ratings: pl.Series) -> dict[str, float] | None:
+    """The set of words that all of these belong to."""
+    seen = set(ratings.str.strip_chars().str.to_lowercase().unique().to_list())
+    return next((words for words in _names()["rating_words"] if seen <= words.keys()), None)
+
+
+def _likeness(name: str, known: list[str]) -> float:
+    """How sure a column's name says that it is one of these; 0 where it does not."""
+    spelled = {_compact(one): place / 1000 for place, one in enumerate(known)}
+    compact, words = _compact(name), _words(name)
+    if compact in spelled:
+        return _SURE - spelled[compact]
+    places = [spelled[word] for word in words if word in spelled]
+    if not places:
+        return 0.0
+    return (_UNSURE if {"name", "title"} & {*words} else _LIKELY) - min(places)
+
+
+def _words(name: str) -> list[str]:
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
+    plain = unicodedata.normalize("NFKD", parted.casefold())
+    return re.findall(r"\w+", "".join(mark for mark in plain if not unicodedata.combining(mark)).replace("_", " "))
+
+
+def _compact(name: str) -> str:
+    return "".join(_words(name))
+
+
+@cache
+def _names() -> dict[str, Any]:
+    found = tomllib.loads(Path(__file__).with_name("column_names.toml").read_text(encoding="utf-8"))
+    found["products"].pop("asin")
+    return found
+
+
+def _undecided(head: TableHead, role: str, choices: list[str]) -> InputError:
+    what = "the user" if role == ReviewColumn.USER_ID else "the product" if role == ReviewColumn.ASIN else f"the {role}"
+    several = f"{len(choices)} columns could be" if len(choices) > 1 else "no column is known to be"
+    shown = [f"{head.setting}.{role}={_plain(name)}" for name in choices]
+    return InputError(f"{several} {what}", where=str(head.path), remedy=f"add {' or '.join(shown)}")
