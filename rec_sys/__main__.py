@@ -6,6 +6,7 @@ import sys
 from typing import Final
 
 COMMANDS: Final = {
+    "inspect": "rec_sys.data.inspect",
     "prepare": "rec_sys.data.prepare",
     "train": "rec_sys.train.train",
     "model_export": "rec_sys.modules.model_export",

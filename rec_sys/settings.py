@@ -56,6 +56,7 @@ class DataCommon(Section):
     max_reviews: int | None = Field(None, ge=200, description="Only so many are read, the first ones; empty: all.")
 
 
+AUTO: Final = "auto"  # in the place of a column: it is found by its name and content
 # What pandas, databases and spreadsheets write where nothing is; spelled as they do, since "Nan" may be a name.
 MISSING_VALUES = ("nan", "NaN", "None", "NULL", "null", "\\N", "NaT", "<NA>", "N/A")
 
@@ -110,29 +111,29 @@ class AmazonData(FileData):
 
 
 class ReviewColumnMap(Section):
-    """Which column of a table is what; a missing optional column is null."""
+    """Which column of a table is what: its name, auto to find it by name and content, null where there is none."""
 
-    user_id: str = Field(description="Who wrote it.")
-    asin: str = Field(description="The product.")
-    rating: str | None = Field(None, description="Stars, 1 to 5.")
-    timestamp: str | None = Field(None, description="When it was written; see timestamp_unit.")
-    title: str | None = Field(None, description="The headline.")
-    text: str | None = Field(None, description="The body.")
-    style: str | None = Field(None, description="The variant that was bought.")
-    helpful_votes: str | None = Field(None, description="How many found it helpful.")
-    verified: str | None = Field(None, description="Whether the purchase is known.")
+    user_id: str = Field(AUTO, description="Who wrote it.")
+    asin: str = Field(AUTO, description="The product.")
+    rating: str | None = Field(AUTO, description="Stars, 1 to 5; see rating_scale.")
+    timestamp: str | None = Field(AUTO, description="When it was written; see timestamp_unit.")
+    title: str | None = Field(AUTO, description="The headline.")
+    text: str | None = Field(AUTO, description="The body.")
+    style: str | None = Field(AUTO, description="The variant that was bought.")
+    helpful_votes: str | None = Field(AUTO, description="How many found it helpful.")
+    verified: str | None = Field(AUTO, description="Whether the purchase is known.")
 
 
 class ProductColumnMap(Section):
-    """Which column of a product table is what."""
+    """Which column of a product table is what: its name, auto to find it, null where there is none."""
 
-    asin: str = Field(description="The product.")
-    title: str | None = Field(None, description="Its name.")
-    brand: str | None = Field(None, description="Its maker.")
-    categories: str | None = Field(None, description="Its categories; see category_separator.")
-    price: str | None = Field(None, description="Its price.")
-    features: str | None = Field(None, description="Its features, in words.")
-    description: str | None = Field(None, description="Its description.")
+    asin: str = Field(AUTO, description="The product.")
+    title: str | None = Field(AUTO, description="Its name.")
+    brand: str | None = Field(AUTO, description="Its maker.")
+    categories: str | None = Field(AUTO, description="Its categories; see category_separator.")
+    price: str | None = Field(AUTO, description="Its price.")
+    features: str | None = Field(AUTO, description="Its features, in words.")
+    description: str | None = Field(AUTO, description="Its description.")
 
 
 class TableData(FileData):
@@ -141,6 +142,9 @@ class TableData(FileData):
     reader: Literal["table"] = Field(description=_READER)
     reviews_path: Path = Field(description="The table of reviews, CSV or Parquet.")
     metadata_path: Path | None = Field(None, description="The table of products, where there is one.")
+    map_path: Path | None = Field(
+        None, description="A map that rec_sys.data.inspect wrote; what is said here comes before what it says."
+    )
     separator: str = Field(
         "auto",
         min_length=1,
@@ -151,8 +155,10 @@ class TableData(FileData):
     )
     header: bool = Field(True, description="Whether a CSV names its columns; without names they are 1, 2, 3.")
     comment: str | None = Field(None, min_length=1, description="Lines of a CSV that begin with it are skipped.")
-    columns: ReviewColumnMap = Field(description="Which column of the reviews is what.")
-    product_columns: ProductColumnMap | None = Field(None, description="Which column of the products is what.")
+    columns: ReviewColumnMap = Field(ReviewColumnMap(), description="Which column of the reviews is what.")
+    product_columns: ProductColumnMap | None = Field(
+        ProductColumnMap(), description="Which column of the products is what."
+    )
     timestamp_unit: Literal["auto", "s", "ms", "us", "ns", "iso"] = Field(
         "auto", description="Unit of a numeric time; iso = a date text; auto = what the first rows show."
     )

@@ -1,6 +1,7 @@
 """Which column of a table is what: found by name, in several languages, and by content, where the settings say auto."""
 
 import re
+import shlex
 import tomllib
 import unicodedata
 from dataclasses import dataclass
@@ -9,17 +10,31 @@ from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
+import yaml
 
 from rec_sys.contracts import InputError, ProductColumn, ReviewColumn
 from rec_sys.data.readers.rating_scales import STARS, proposed_settings
+from rec_sys.data.readers.table import table_form
 from rec_sys.data.readers.times import time_forms
+from rec_sys.files import atomic_file
+from rec_sys.processes import quote
 from rec_sys.raw_files.table_rows import Table, list_columns, read_table_rows
 from rec_sys.settings import AUTO, TableData
 
 _SURE, _LIKELY, _UNSURE = 3.0, 2.0, 1.0  # the whole name, a word of it, a word of a name that means a title
 _EXAMINED: Final = 10_000  # rows
 _MOST_STARS: Final = 101  # different ratings, such as 0 to 100
+_WORDED: Final = 0.95  # of the ratings, where words are the scale; the rest says that there is none
 _JOINED: Final = 0.1  # of the reviewed products, in the column that names them in the product table
+_MAPPED: Final = (
+    "rating_scale",
+    "rating_words",
+    "timestamp_unit",
+    "timestamp_format",
+    "separator",
+    "quoting",
+    "encoding",
+)
 _TRUTH: Final = {"true", "false", "yes", "no", "y", "n", "t", "f", "0", "1", "0.0", "1.0"}
 
 
@@ -44,6 +59,8 @@ def complete_map(data: TableData) -> TableData:
     Raises:
         InputError: A file cannot be read, two columns could be meant, or none for the user or the product.
     """
+    if data.map_path is not None:
+        data = _with_map(data, data.map_path)
     if is_settled(data):
         return data
     head = read_head(data, data.reviews_path, "data.columns", data.columns.model_dump())
@@ -60,24 +77,55 @@ def complete_map(data: TableData) -> TableData:
     return data.model_copy(update=changes)
 
 
+def write_map(data: TableData, path: Path) -> None:
+    """Writes what `map_path` reads: the settings of a map, as YAML."""
+    maps = {name: getattr(data, name) for name in ("columns", "product_columns")}
+    content = {name: one.model_dump() for name, one in maps.items() if one is not None}
+    plain = data.model_dump(mode="json")
+    with atomic_file(path) as unfinished:
+        unfinished.write_text(yaml.safe_dump(content | {name: plain[name] for name in _MAPPED}, allow_unicode=True))
+
+
+def _with_map(data: TableData, path: Path) -> TableData:
+    """The settings, filled from a file where they leave things open."""
+    try:
+        content = yaml.safe_load(path.expanduser().read_text(encoding="utf-8"))
+        given = TableData.model_validate(
+            {"name": data.name, "reader": "table", "reviews_path": data.reviews_path} | content
+        )
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        raise InputError(
+            f"the map cannot be read: {error}",
+            where=f"{path} (data.map_path)",
+            remedy="write it with rec_sys.data.inspect",
+        ) from error
+    changes: dict[str, Any] = {
+        name: getattr(given, name) for name in _MAPPED if getattr(data, name) == TableData.model_fields[name].default
+    }
+    for name in ("columns", "product_columns"):
+        own, told = getattr(data, name), getattr(given, name)
+        if own is not None and told is not None:
+            said = {role: column for role, column in own.model_dump().items() if column != AUTO}
+            changes[name] = told.model_copy(update=said)
+    return data.model_copy(update=changes)
+
+
 def read_head(data: TableData, path: Path, setting: str, given: dict[str, str | None]) -> TableHead:
     """Reads the first rows; the columns that the settings name help to find how a CSV is written."""
-    from rec_sys.data.readers.table import table_form
-
     named = {name: column for name, column in given.items() if column not in (None, AUTO)}
     whole = Table(path, named, setting, data.missing_values, table_form(data))
     present = [name for name in list_columns(whole) if name]
-    batch = next(read_table_rows(Table(path, {name: name for name in present}, setting, whole.missing_values, whole.form)))
+    batch = next(
+        read_table_rows(Table(path, {name: name for name in present}, setting, whole.missing_values, whole.form))
+    )
     return TableHead(path, setting, batch.frame.head(_EXAMINED))
 
 
 def map_arguments(data: TableData) -> list[str]:
-    """The settings of a map as arguments of a command line, those that are null left out."""
-    from rec_sys.processes import quote
-
+    """The settings of a map as arguments of a command line, those that are null left out, quoted for a shell."""
     maps = {"data.columns": data.columns, "data.product_columns": data.product_columns if data.metadata_path else None}
     found = [
-        f"{setting}.{name}={_plain(column)}"
+        f"{setting}.{name}={_as_argument(column)}"
         for setting, one in maps.items()
         if one is not None
         for name, column in one.model_dump().items()
@@ -86,14 +134,12 @@ def map_arguments(data: TableData) -> list[str]:
     if tuple(data.rating_scale) != STARS:
         found.append("data.rating_scale=[{:g},{:g}]".format(*data.rating_scale))
     if data.rating_words:
-        words = ",".join(f"{quote(word)}:{value:g}" for word, value in data.rating_words.items())
+        words = ",".join(f"{word}:{value:g}" for word, value in data.rating_words.items())
         found.append(f"data.rating_words={{{words}}}")
-    return found
+    return [shlex.quote(argument) for argument in found]
 
 
-def _plain(column: str) -> str:
-    from rec_sys.processes import quote
-
+def _as_argument(column: str) -> str:
     return column if re.fullmatch(r"\w+", column) else quote(column)
 
 
@@ -104,11 +150,14 @@ def _find_review_columns(head: TableHead, given: dict[str, str | None]) -> dict[
     for role in (ReviewColumn.TIMESTAMP, ReviewColumn.RATING, ReviewColumn.ASIN, ReviewColumn.USER_ID, *names):
         if role not in found:
             found[role] = _choose(head, role, names[role], {column for column in found.values() if column})
-    for role in (ReviewColumn.USER_ID, ReviewColumn.ASIN):
+    for role in (ReviewColumn.ASIN, ReviewColumn.USER_ID):
         if found[role] is None:
             left = [name for name in frame.columns if name not in found.values() and _is_id(frame[name])]
+            names_of_things = [name for name in left if {"name", "title"} & {*_words(name)}]
+            if role == ReviewColumn.ASIN and len(names_of_things) == 1:  # a title is an id where there is no other
+                left = names_of_things
             if len(left) != 1:
-                raise _undecided(head, role, left or frame.columns)
+                raise _undecided(head, role, left)
             found[role] = left[0]
     return found
 
@@ -122,11 +171,13 @@ def _find_product_columns(head: TableHead, given: dict[str, str | None], reviewe
         by_name = {name: _likeness(name, names["reviews"]["asin"]) for name in frame.columns}
         best = max(frame.columns, key=lambda name: (share[name] >= _JOINED and round(share[name], 2), by_name[name]))
         if share[best] < _JOINED and not by_name[best]:
-            raise _undecided(head, ProductColumn.ASIN, frame.columns)
+            raise _undecided(head, ProductColumn.ASIN, [])
         found[ProductColumn.ASIN] = best
     for role, known in names["products"].items():
         if role not in found:
-            found[role] = _choose(head, role, known, {column for column in found.values() if column})
+            # Where products go by their titles, one column is both.
+            taken = {column for name, column in found.items() if column and (name, role) != ("asin", "title")}
+            found[role] = _choose(head, role, known, taken)
     return found
 
 
@@ -189,9 +240,10 @@ def _rating_settings(ratings: pl.Series, data: TableData) -> dict[str, Any]:
 
 
 def _words_of(ratings: pl.Series) -> dict[str, float] | None:
-    """The set of words that all of these belong to."""
-    seen = set(ratings.str.strip_chars().str.to_lowercase().unique().to_list())
-    return next((words for words in _names()["rating_words"] if seen <= words.keys()), None)
+    """The set of words that nearly all of these belong to."""
+    texts = ratings.str.strip_chars().str.to_lowercase()
+    sets: list[dict[str, float]] = _names()["rating_words"]
+    return next((words for words in sets if (texts.is_in([*words]).mean() or 0) >= _WORDED), None)
 
 
 def _likeness(name: str, known: list[str]) -> float:
@@ -225,6 +277,6 @@ def _names() -> dict[str, Any]:
 
 def _undecided(head: TableHead, role: str, choices: list[str]) -> InputError:
     what = "the user" if role == ReviewColumn.USER_ID else "the product" if role == ReviewColumn.ASIN else f"the {role}"
-    several = f"{len(choices)} columns could be" if len(choices) > 1 else "no column is known to be"
-    shown = [f"{head.setting}.{role}={_plain(name)}" for name in choices]
+    several = f"{len(choices)} columns could be" if choices else "no column is known to be"
+    shown = [f"{head.setting}.{role}={_as_argument(name)}" for name in choices or head.frame.columns]
     return InputError(f"{several} {what}", where=str(head.path), remedy=f"add {' or '.join(shown)}")

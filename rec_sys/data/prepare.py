@@ -12,7 +12,7 @@ from rec_sys.contracts import PreparedFile
 from rec_sys.entry import run_entry
 from rec_sys.files import atomic_folder, writable_folder
 from rec_sys.locks import hold_lock
-from rec_sys.settings import DataSettings, Settings
+from rec_sys.settings import DataSettings, Settings, TableData
 
 if TYPE_CHECKING:
     from rec_sys.data.dataset import DatasetSummary, PreparedDataset
@@ -43,6 +43,13 @@ def prepare(data: DataSettings, output_dir: Path) -> "PreparedDataset":
     from rec_sys.data.readers import open_source
 
     home = writable_folder(output_dir / "data")
+    if isinstance(data, TableData):
+        from rec_sys.data.column_map import complete_map, map_arguments
+
+        found = complete_map(data)
+        if found != data:
+            _LOG.info(f"columns found: {' '.join(map_arguments(found))}")
+        data = found
     source = open_source(data, output_dir / "raw")
     fingerprint = data_fingerprint(data, source.files, home / ".hashes.json")
     folder = home / f"{data.name}-{fingerprint[:12]}"

@@ -98,6 +98,15 @@ def read_amazon_reviews(
         yield Batch(good, broken, len(batch.records), counts=count_words(words), remedies=meant)
 
 
+def data_choice(names: set[str]) -> str | None:
+    """The choice of data= whose schema JSON objects of these fields follow; None where it is none of them."""
+    if {"user_id", "rating"} <= names:
+        return "instruments_2023"
+    if {"reviewerID", "overall"} <= names:
+        return "instruments_2014" if "helpful" in names else "instruments_2018"
+    return "sequences" if "items" in names else None
+
+
 def _refuse_another_schema(parsed: ParsedObjects, batch: RecordBatch, path: Path, edition: Edition) -> None:
     layout = _REVIEWS[edition]
     users, products = layout.fields[ReviewColumn.USER_ID], layout.fields[ReviewColumn.ASIN]
@@ -111,13 +120,12 @@ def _refuse_another_schema(parsed: ParsedObjects, batch: RecordBatch, path: Path
         raise not_utf8(path)
     record = batch.records[parsed.positions[0] if parsed.positions else 0]
     names = set(field_names(record.raw))
-    if {"user_id", "rating"} <= names and edition != "amazon_2023":
-        remedy = "it is the schema of 2023: use data=instruments_2023 (data.reader=amazon_2023)"
-    elif {"reviewerID", "overall"} <= names:
-        year = 2014 if "helpful" in names else 2018
-        remedy = f"it is the schema of {year}: use data=instruments_{year} (data.reader=amazon_{year})"
-    elif "items" in names:
+    schema = data_choice(names)
+    if schema == "sequences":
         remedy = "these are bare sequences: use data=sequences data.path=..."
+    elif schema is not None and schema != edition.replace("amazon", "instruments"):
+        year = schema.rpartition("_")[2]
+        remedy = f"it is the schema of {year}: use data={schema} (data.reader=amazon_{year})"
     elif "price" in names or "brand" in names or "store" in names:
         remedy = "this looks like product metadata: give it as data.metadata_path and the reviews as data.reviews_path"
     elif names:

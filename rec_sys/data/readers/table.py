@@ -124,7 +124,7 @@ def read_table_products(path: Path, data: TableData) -> Iterator[Batch]:
 
 def review_table(path: Path, data: TableData) -> Table:
     """The table of reviews and what the settings say of it."""
-    return Table(path, _mapped(data.columns), "data.columns", data.missing_values, _form(data))
+    return Table(path, _mapped(data.columns), "data.columns", data.missing_values, table_form(data))
 
 
 def product_table(path: Path, data: TableData) -> Table:
@@ -137,10 +137,11 @@ def product_table(path: Path, data: TableData) -> Table:
         raise InputError(
             "a product table needs a map of its columns", where="setting data.product_columns", remedy="give asin=..."
         )
-    return Table(path, _mapped(data.product_columns), "data.product_columns", data.missing_values, _form(data))
+    return Table(path, _mapped(data.product_columns), "data.product_columns", data.missing_values, table_form(data))
 
 
-def _form(data: TableData) -> TableFormat:
+def table_form(data: TableData) -> TableFormat:
+    """How a CSV is written, as far as the settings say."""
     return TableFormat(data.separator, data.quoting, data.header, data.comment, data.encoding)
 
 

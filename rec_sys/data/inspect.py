@@ -1,0 +1,129 @@
+"""A look at a file before anything is trained: `uv run -m rec_sys.data.inspect FILE [PRODUCTS]`.
+
+It says how the file is written, which column is what, with three values each, and what of its first rows would be set
+aside and why; it writes the map for `data.map_path` and prints the command that trains on the file.
+"""
+
+import shlex
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pydantic import Field
+from rich.table import Table
+
+from rec_sys.console import print_table
+from rec_sys.contracts import InputError, QuarantineColumn, ReviewColumn
+from rec_sys.entry import run_entry
+from rec_sys.processes import quote
+from rec_sys.settings import CommandSettings, DataSettings, TableData
+
+if TYPE_CHECKING:
+    from rec_sys.data.column_map import TableHead
+    from rec_sys.data.readers.batches import Batch
+
+_SAMPLES: Final = 3
+_LONGEST_SAMPLE: Final = 30  # characters
+_TRAIN: Final = "uv run -m rec_sys.train.train"
+
+
+class InspectSettings(CommandSettings):
+    """Everything config/inspect.yaml composes."""
+
+    data: DataSettings = Field(discriminator="reader", description="The table; what is not said of it is found.")
+
+
+def run(settings: InspectSettings) -> None:
+    """Prints what is found; the last line is the command that trains."""
+    from rec_sys.data.column_map import complete_map, map_arguments, read_head, write_map
+    from rec_sys.data.readers.table import read_table_reviews
+
+    data = settings.data
+    if not isinstance(data, TableData):
+        raise InputError("only tables are looked at", where="setting data", remedy="leave it out, or write data=table")
+    if choice := _json_choice(data.reviews_path):
+        setting = "data.path" if choice == "sequences" else "data.reviews_path"
+        print(f"{data.reviews_path} follows a schema that is known: data={choice}")
+        print(f"{_TRAIN} data={choice} {shlex.quote(f'{setting}={quote(data.reviews_path)}')}")
+        return
+    found = complete_map(data)
+    heads = [read_head(found, found.reviews_path, "data.columns", found.columns.model_dump())]
+    maps = [found.columns.model_dump()]
+    if found.metadata_path is not None and found.product_columns is not None:
+        maps.append(found.product_columns.model_dump())
+        heads.append(read_head(found, found.metadata_path, "data.product_columns", maps[-1]))
+    for head, columns in zip(heads, maps, strict=True):
+        print_table(_map_table(head, columns))
+    batch = next(read_table_reviews(found.reviews_path, found))
+    for line in _remarks(batch):
+        print(line)
+    path = settings.output_dir / "maps" / f"{Path(found.reviews_path).name.partition('.')[0]}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_map(found, path)
+    print(f"map: {path}, for data.map_path")
+    files = {"data.reviews_path": found.reviews_path, "data.metadata_path": found.metadata_path}
+    given = [shlex.quote(f"{name}={quote(file)}") for name, file in files.items() if file is not None]
+    arguments = [*given, *map_arguments(found)]
+    said = " ".join(arguments)
+    arguments += [f"{name}={value}" for name, value in batch.remedies.items() if f"{name}=" not in said]
+    print(" ".join([_TRAIN, "data=table", *arguments]))
+
+
+def _json_choice(path: Path) -> str | None:
+    """The data= setting for a file of JSON objects in a known schema."""
+    from rec_sys.data.readers.amazon_reviews import data_choice
+    from rec_sys.raw_files.content import open_raw
+    from rec_sys.raw_files.json_objects import field_names
+    from rec_sys.raw_files.records import read_records
+
+    with open_raw(path) as stream:
+        if not stream.peek(64).lstrip().startswith((b"{", b"[")):
+            return None
+    return data_choice(set(field_names(next(read_records(path)).records[0].raw)))
+
+
+def _map_table(head: "TableHead", columns: dict[str, str | None]) -> Table:
+    """Which column is what, with values of it; then the columns that are nothing."""
+    table = Table("", "column", "values", title=head.path.name, title_justify="left")
+    taken = {role: column for role, column in columns.items() if column is not None}
+    unread = [name for name in head.frame.columns if name not in taken.values()]
+    for role, column in [*taken.items(), *(("not read", name) for name in unread)]:
+        values = head.frame[column].drop_nulls().unique(maintain_order=True).head(_SAMPLES).to_list()
+        shown = [value if len(value) <= _LONGEST_SAMPLE else f"{value[:_LONGEST_SAMPLE]}..." for value in values]
+        table.add_row(role, column, " | ".join(shown))
+    return table
+
+
+def _remarks(batch: "Batch") -> list[str]:
+    """How the file is written, and what becomes of its first rows."""
+    import polars as pl
+
+    lines = [f"{label}: {value}" for label, value in batch.found.items()]
+    rows, times = batch.rows, batch.rows[ReviewColumn.TIMESTAMP]
+    users, products = rows[ReviewColumn.USER_ID].n_unique(), rows[ReviewColumn.ASIN].n_unique()
+    lines.append(
+        f"first {batch.num_records:,} rows: {rows.height:,} reviews of {products:,} products by {users:,} users"
+    )
+    if times.count():
+        days = pl.from_epoch(times, time_unit="ms").dt.date()
+        first, last = days.min(), days.max()
+        lines.append(f"times: {first} to {last}")
+    reasons = Counter(batch.set_aside[QuarantineColumn.REASON].to_list())
+    lines += [f"set aside: {count:,} rows, {reason}" for reason, count in reasons.most_common()]
+    return lines
+
+
+def name_arguments(arguments: list[str]) -> list[str]:
+    """Files that are given bare, as the settings that they are."""
+    names = iter(("data.reviews_path", "data.metadata_path"))
+    bare = [not text.startswith("-") and ("=" not in text or Path(text).exists()) for text in arguments]
+    return [
+        f"{next(names, 'data.metadata_path')}={quote(text)}" if is_bare else text
+        for text, is_bare in zip(arguments, bare, strict=True)
+    ]
+
+
+if __name__ == "__main__":
+    sys.argv[1:] = name_arguments(sys.argv[1:])
+    run_entry(run, InspectSettings, "inspect")

@@ -1,0 +1,262 @@
+"""Which column is what, found without any setting: exports of many tools and languages, and what is left open."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+from rec_sys.contracts import InputError
+from rec_sys.data.column_map import complete_map, map_arguments, write_map
+from rec_sys.data.inspect import InspectSettings, name_arguments, run
+from rec_sys.data.prepare import prepare
+from rec_sys.entry import compose_settings
+from rec_sys.settings import Settings, TableData
+
+ROWS = 240
+USERS = [f"U{row % 37:03d}" for row in range(ROWS)]
+PRODUCTS = [f"B{row % 23:03d}" for row in range(ROWS)]
+STARS = [float(1 + row % 5) for row in range(ROWS)]
+SECONDS = [1_400_000_000 + 86_400 * row for row in range(ROWS)]
+TEXTS = [f"I play this one on stage every week, take {row}." for row in range(ROWS)]
+HEADLINES = [f"Good, {row}" for row in range(ROWS)]
+DAYS = pl.from_epoch(pl.Series(SECONDS)).dt.strftime
+
+
+def settings(reviews: Path, metadata: Path | None = None, **changes: Any) -> TableData:
+    given = {"name": "shop", "reader": "table", "reviews_path": reviews, "metadata_path": metadata}
+    return TableData.model_validate(given | changes)
+
+
+def found(data: TableData) -> dict[str, str]:
+    """The map, without what is null."""
+    return {role: column for role, column in complete_map(data).columns.model_dump().items() if column is not None}
+
+
+PANDAS_2014 = {
+    "": range(ROWS),
+    "reviewerID": USERS,
+    "asin": PRODUCTS,
+    "reviewerName": [f"name {user}" for user in USERS],
+    "helpful": ["[0, 2]"] * ROWS,
+    "reviewText": TEXTS,
+    "overall": STARS,
+    "summary": HEADLINES,
+    "unixReviewTime": SECONDS,
+    "reviewTime": DAYS("%m %d, %Y"),
+}
+OF_2014 = {
+    "user_id": "reviewerID",
+    "asin": "asin",
+    "rating": "overall",
+    "timestamp": "unixReviewTime",
+    "title": "summary",
+    "text": "reviewText",
+    "helpful_votes": "helpful",
+}
+GERMAN = {
+    "Bestellnr": range(ROWS),
+    "Kundennummer": USERS,
+    "Artikelnummer": PRODUCTS,
+    "Bewertung": STARS,
+    "Datum": DAYS("%d.%m.%Y"),
+    "Überschrift": HEADLINES,
+    "Kommentar": TEXTS,
+}
+RUSSIAN = {
+    "Пользователь": USERS,
+    "Товар": PRODUCTS,
+    "Оценка": STARS,
+    "Дата": DAYS("%Y-%m-%d"),
+    "Заголовок": HEADLINES,
+    "Отзыв": TEXTS,
+}
+EVENTS = {
+    "timestamp": [1000 * second for second in SECONDS],
+    "visitorid": [row % 37 for row in range(ROWS)],
+    "event": ["view"] * ROWS,
+    "itemid": [row % 23 for row in range(ROWS)],
+    "transactionid": [None] * (ROWS - 1) + ["7"],
+}
+WORDS = ["did not like it", "it was ok", "liked it", "really liked it", "it was amazing"]
+BOOKS = {
+    "ID": [row % 37 for row in range(ROWS)],
+    "Name": [f"The {product} Book" for product in PRODUCTS],
+    "Rating": [WORDS[row % 5] for row in range(ROWS - 2)] + ["This user doesn't have any rating"] * 2,
+}
+ALL = ("user_id", "asin", "rating", "timestamp", "title", "text")
+
+
+@pytest.mark.parametrize(
+    ("columns", "separator", "expected"),
+    [
+        (PANDAS_2014, ",", OF_2014),
+        ({name: column for name, column in PANDAS_2014.items() if name}, ";", OF_2014),
+        (GERMAN, ";", dict(zip(ALL, list(GERMAN)[1:], strict=True))),
+        (RUSSIAN, ",", dict(zip(ALL, RUSSIAN, strict=True))),
+        (EVENTS, ",", {"user_id": "visitorid", "asin": "itemid", "timestamp": "timestamp"}),
+        (BOOKS, ",", {"user_id": "ID", "asin": "Name", "rating": "Rating"}),
+    ],
+    ids=["pandas", "excel", "german", "russian", "events", "books"],
+)
+def test_the_columns_of_many_exports_are_found(
+    tmp_path: Path, columns: dict[str, Any], separator: str, expected: dict[str, str]
+) -> None:
+    frame = pl.DataFrame({name or "index": list(column) for name, column in columns.items()})
+    path = tmp_path / "reviews.csv"
+    frame.write_csv(path, separator=separator)
+    if "" in columns:
+        path.write_text(path.read_text().replace("index", "", 1))
+    assert found(settings(path)) == expected
+
+
+def test_an_export_with_no_map_is_prepared(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pl.DataFrame(GERMAN | {"Bestellnr": list(range(ROWS))}).write_csv(tmp_path / "b.csv", separator=";")
+    given = compose_settings(["data=table", f"data.reviews_path={tmp_path / 'b.csv'}"], Settings)
+    dataset = prepare(given.data, tmp_path)
+    assert (dataset.summary.num_reviews, dataset.summary.num_users, dataset.summary.num_products) == (ROWS, 37, 23)
+    assert dataset.reviews()["timestamp"].sort().to_list() == [s // 86_400 * 86_400_000 for s in SECONDS]
+    assert "columns found: data.columns.user_id=Kundennummer" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("ratings", "scale", "words"),
+    [
+        (STARS, (1, 5), None),
+        ([row % 11 for row in range(ROWS)], (0, 10), None),
+        ([0.5 + 0.5 * (row % 10) for row in range(ROWS)], (0.5, 5), None),
+        ([row % 2 for row in range(ROWS)], (0, 1), None),
+        ([WORDS[row % 5] for row in range(ROWS)], (1, 5), dict(zip(WORDS, range(1, 6), strict=True))),
+    ],
+)
+def test_the_scale_of_ratings_that_were_found_is_found_too(
+    tmp_path: Path, ratings: list[Any], scale: tuple[float, float], words: dict[str, float] | None
+) -> None:
+    path = tmp_path / "reviews.csv"
+    pl.DataFrame({"user": USERS, "item": PRODUCTS, "score": ratings}).write_csv(path)
+    completed = complete_map(settings(path))
+    assert (completed.columns.rating, completed.rating_scale, completed.rating_words) == ("score", scale, words)
+    # A column that was named keeps the scale that was said of it.
+    named = complete_map(settings(path, columns={"rating": "score"}))
+    assert (named.rating_scale, named.rating_words) == ((1, 5), None)
+
+
+def test_products_are_joined_by_the_column_that_holds_the_reviewed_ones(tmp_path: Path) -> None:
+    pl.DataFrame({"customer": USERS, "sku": PRODUCTS}).write_csv(tmp_path / "reviews.csv")
+    shop = {
+        "id": range(23),
+        "item_no": [f"B{number:03d}" for number in range(23)],
+        "Bezeichnung": [f"Saite {number}" for number in range(23)],
+        "Hersteller": ["Pyramid"] * 23,
+        "Warengruppe": ["Saiten|Bass"] * 23,
+        "Preis": ["12,90 €"] * 23,
+    }
+    pl.DataFrame({name: list(column) for name, column in shop.items()}).write_csv(tmp_path / "products.csv")
+    completed = complete_map(settings(tmp_path / "reviews.csv", tmp_path / "products.csv"))
+    assert completed.product_columns is not None
+    known = {role: column for role, column in completed.product_columns.model_dump().items() if column}
+    assert known == {
+        "asin": "item_no",
+        "title": "Bezeichnung",
+        "brand": "Hersteller",
+        "categories": "Warengruppe",
+        "price": "Preis",
+    }
+
+
+def test_products_that_go_by_their_titles_keep_them(tmp_path: Path) -> None:
+    pl.DataFrame(BOOKS).write_csv(tmp_path / "reviews.csv")
+    titles = sorted(set(BOOKS["Name"]))
+    pl.DataFrame({"book_id": range(23), "title": titles, "original_title": titles[::-1]}).write_csv(tmp_path / "b.csv")
+    completed = complete_map(settings(tmp_path / "reviews.csv", tmp_path / "b.csv"))
+    assert completed.product_columns is not None
+    assert (completed.product_columns.asin, completed.product_columns.title) == ("title", "title")
+
+
+@pytest.mark.parametrize(
+    ("columns", "what", "remedy"),
+    [
+        (
+            {"customer_id": USERS, "reviewer_id": USERS[::-1], "asin": PRODUCTS},
+            "2 columns could be the user",
+            "add data.columns.user_id=customer_id or data.columns.user_id=reviewer_id",
+        ),
+        (
+            {"a": USERS, "b": PRODUCTS},
+            "2 columns could be the product",
+            "add data.columns.asin=a or data.columns.asin=b",
+        ),
+        (
+            {"user": USERS, "item": PRODUCTS, "rating": STARS, "score": STARS[::-1]},
+            "2 columns could be the rating",
+            "data.columns.rating=score",
+        ),
+        ({"row": list(range(ROWS)), "asin": PRODUCTS}, "no column is known to be the user", "data.columns.user_id=row"),
+    ],
+)
+def test_where_two_columns_could_be_meant_the_user_is_asked(
+    tmp_path: Path, columns: dict[str, Any], what: str, remedy: str
+) -> None:
+    path = tmp_path / "reviews.csv"
+    pl.DataFrame(columns).write_csv(path)
+    with pytest.raises(InputError) as refused:
+        complete_map(settings(path))
+    assert refused.value.what == what
+    assert remedy in refused.value.remedy
+
+
+def test_what_is_said_is_not_looked_for(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.csv"
+    pl.DataFrame({"customer": USERS, "sku": PRODUCTS, "text": TEXTS, "stars": STARS}).write_csv(path)
+    assert found(settings(path, columns={"text": None, "user_id": "customer"})) == {
+        "user_id": "customer",
+        "asin": "sku",
+        "rating": "stars",
+    }
+
+
+def test_the_command_and_the_map_that_are_proposed_lead_to_the_same_settings(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.csv"
+    pl.DataFrame({"Der Kunde": USERS, "sku": PRODUCTS, "score": [row % 11 for row in range(ROWS)]}).write_csv(path)
+    given = settings(path, columns={"user_id": "Der Kunde"})
+    completed = complete_map(given)
+    arguments = [shlex.split(argument)[0] for argument in map_arguments(completed)]
+    again = compose_settings(["data=table", "data.name=shop", f"data.reviews_path={path}", *arguments], Settings).data
+    assert isinstance(again, TableData)
+    assert complete_map(again).columns == completed.columns
+    assert again.rating_scale == completed.rating_scale == (0, 10)
+    write_map(completed, tmp_path / "map.yaml")
+    assert complete_map(settings(path, map_path=tmp_path / "map.yaml")).columns == completed.columns
+    changed = complete_map(settings(path, map_path=tmp_path / "map.yaml", columns={"rating": None}))
+    assert (changed.columns.rating, changed.columns.user_id) == (None, "Der Kunde")
+    (tmp_path / "map.yaml").write_text("columns: [")
+    with pytest.raises(InputError, match="the map cannot be read"):
+        complete_map(settings(path, map_path=tmp_path / "map.yaml"))
+
+
+def test_inspect_shows_values_what_is_set_aside_and_a_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "my reviews.csv"
+    users = ["", *USERS[1:]]
+    columns = {"customer": users, "sku": PRODUCTS, "date": DAYS("%Y-%m-%d"), "colour": ["red"] * ROWS}
+    pl.DataFrame(columns).write_csv(path)
+    arguments = name_arguments([str(path), f"output_dir={tmp_path}"])
+    run(compose_settings(arguments, InspectSettings, "inspect"))
+    out = capsys.readouterr().out
+    for shown in ("user_id", "customer", "U001 | U002 | U003", "not read", "colour", "2014-05-14 to 2015-01-07"):
+        assert shown in out
+    assert "set aside: 1 rows, user id is missing" in out
+    assert yaml.safe_load((tmp_path / "maps" / "my reviews.yaml").read_text())["columns"]["user_id"] == "customer"
+    command = out.splitlines()[-1]
+    assert command.startswith("uv run -m rec_sys.train.train data=table 'data.reviews_path=")
+    assert command.endswith("data.columns.user_id=customer data.columns.asin=sku data.columns.timestamp=date")
+
+
+def test_inspect_knows_files_of_known_schemas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "reviews.json"
+    path.write_text('{"reviewerID": "A", "asin": "B", "overall": 5.0, "helpful": [0, 0]}\n')
+    run(compose_settings(name_arguments([str(path)]), InspectSettings, "inspect"))
+    assert capsys.readouterr().out.splitlines()[-1].startswith("uv run -m rec_sys.train.train data=instruments_2014 ")
