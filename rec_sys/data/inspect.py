@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _SAMPLES: Final = 3
 _LONGEST_SAMPLE: Final = 30  # characters
-_TRAIN: Final = "uv run -m rec_sys.train.train"
+_TRAIN: Final = "uv run -m rec_sys.train.train data={}"
 
 
 class InspectSettings(CommandSettings):
@@ -45,7 +45,7 @@ def run(settings: InspectSettings) -> None:
     if choice := _json_choice(data.reviews_path):
         setting = "data.path" if choice == "sequences" else "data.reviews_path"
         print(f"{data.reviews_path} follows a schema that is known: data={choice}")
-        print(f"{_TRAIN} data={choice} {shlex.quote(f'{setting}={quote(data.reviews_path)}')}")
+        print(f"{_TRAIN.format(choice)} {shlex.quote(f'{setting}={quote(data.reviews_path)}')}")
         return
     found = complete_map(data)
     heads = [read_head(found, found.reviews_path, "data.columns", found.columns.model_dump())]
@@ -67,7 +67,7 @@ def run(settings: InspectSettings) -> None:
     arguments = [*given, *map_arguments(found)]
     said = " ".join(arguments)
     arguments += [f"{name}={value}" for name, value in batch.remedies.items() if f"{name}=" not in said]
-    print(" ".join([_TRAIN, "data=table", *arguments]))
+    print(" ".join([_TRAIN.format("table"), *arguments]))
 
 
 def _json_choice(path: Path) -> str | None:

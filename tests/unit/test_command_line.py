@@ -92,7 +92,7 @@ def test_every_option_says_what_it_is(config_name: str) -> None:
 def test_help_shows_the_settings_of_the_choices_made() -> None:
     text = help_text(request("config", "data=table", "trainer=sampled"), "Trains.")
     assert "\n  data=table\n" in text
-    assert "\n  data.columns.user_id=user_id\n" in text
+    assert "\n  data.columns.user_id=auto\n" in text
     assert "\n  data.reviews_path=VALUE\n      a path, must be given. The table of reviews" in text
     assert "\n  trainer.batch_size=512\n      a whole number, at least 1. Reviews predicted a step." in text
     assert "data.num_users" not in text

@@ -161,7 +161,7 @@ def test_a_value_that_does_not_fit_names_key_value_range_and_file(override: str,
     [
         (["data.name=a/b"], "data.name", "config/data/sample.yaml"),
         (["trainer=sampled", "trainer.batch_size=0"], "trainer.batch_size", "config/trainer/sampled.yaml"),
-        (["data=table", "data.reviews_path=f", "data.columns.asin=[]"], "data.columns.asin", "config/data/table.yaml"),
+        (["data=table", "data.reviews_path=[]"], "data.reviews_path", "config/data/table.yaml"),
         (["experiment=quick", "trainer.max_epochs=0"], "trainer.max_epochs", "config/experiment/quick.yaml"),
     ],
 )

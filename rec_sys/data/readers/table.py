@@ -19,7 +19,7 @@ from rec_sys.raw_files.bad_rows import BadRow
 from rec_sys.raw_files.list_texts import first_path, texts_within
 from rec_sys.raw_files.table_layout import TableFormat
 from rec_sys.raw_files.table_rows import LIST_SEPARATOR, Table, TableBatch, has_time_type, list_columns, read_table_rows
-from rec_sys.settings import TableData
+from rec_sys.settings import AUTO, TableData
 
 _REVIEW_TEXTS: Final = (
     *(ReviewColumn.RATING, ReviewColumn.TIMESTAMP, ReviewColumn.TITLE, ReviewColumn.TEXT),
@@ -152,7 +152,7 @@ def _unread(table: Table) -> dict[str, str]:
 
 
 def _mapped(column_map: BaseModel) -> dict[str, str]:
-    return {name: column for name, column in column_map.model_dump().items() if column is not None}
+    return {name: column for name, column in column_map.model_dump().items() if column not in (None, AUTO)}
 
 
 def _parts(name: str, separator: str, read_list: Callable[[str], list[str]]) -> pl.Expr:

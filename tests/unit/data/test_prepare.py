@@ -253,11 +253,11 @@ def test_ratings_in_words_become_stars(tmp_path: Path) -> None:
 
 def test_columns_that_nothing_reads_are_listed(tmp_path: Path) -> None:
     table = _table(tmp_path / "x.csv", "a,x,1400000000,4,9.5,de", header="u,p,t,r,price,country")
-    (tmp_path / "p.csv").write_text("id,name,cost\nx,Uke,9\n")
+    (tmp_path / "p.csv").write_text("id,name,weight\nx,Uke,9\n")
     maps = {"metadata_path": tmp_path / "p.csv", "product_columns": {"asin": "id", "title": "name"}}
     found = prepare(table.model_copy(update=TableData.model_validate(table.model_dump() | maps).__dict__), tmp_path)
     assert found.summary.found["columns that nothing reads"] == "price, country"
-    assert found.summary.found["metadata: columns that nothing reads"] == "cost"
+    assert found.summary.found["metadata: columns that nothing reads"] == "weight"
 
 
 def test_only_the_first_reviews_are_read_where_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
