@@ -60,15 +60,14 @@ class ReviewGraphRecommender:
         """Trains, and puts the products into the index.
 
         Args:
-            reviews: A frame with the columns `user_id` and `asin`, and any of `rating`, `timestamp`, `title`, `text`,
-                `style`, `helpful_votes`, `verified`; None for the data that the settings choose, the sample by default.
-            products: A frame with the column `asin`, and any of `title`, `brand`, `categories`, `price`, `features`,
-                `description`.
-            columns: Our name -> the reviews' name of a column, where they differ.
+            reviews: A frame, whose columns are found as those of a file are; None for the data that the settings
+                choose, the sample by default.
+            products: A frame of what is known of products.
+            columns: Our name -> the reviews' name of a column, where it is not to be found; see `data.columns`.
             product_columns: The same for the products.
 
         Raises:
-            InputError: A frame lacks a column, a setting is wrong, or the data cannot be trained on.
+            InputError: A frame's columns cannot be told, a setting is wrong, or the data cannot be trained on.
         """
         from rec_sys.bundle import Bundle
         from rec_sys.entry import compose_settings
@@ -86,9 +85,7 @@ class ReviewGraphRecommender:
                 "data.name=frame",
                 *write_frame(self._read(reviews), "reviews", columns or {}, frames),
             ]
-            if products is None:
-                data.append("data.product_columns=null")
-            else:
+            if products is not None:
                 data += write_frame(self._read(products), "products", product_columns or {}, frames)
         settings = compose_settings([*data, *self._settings, f"output_dir={quote(self._output_dir)}"], Settings)
         folder = RunFolder(settings)

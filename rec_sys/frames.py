@@ -4,34 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rec_sys.contracts import InputError, ProductColumn, ReviewColumn
+from rec_sys.contracts import InputError, ReviewColumn
 from rec_sys.files import atomic_file, writable_folder
 from rec_sys.processes import quote
 
 if TYPE_CHECKING:
     import polars as pl
 
-# What a frame must have and may have, and the settings of data=table that name its file and its columns.
-_KINDS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...], str, str]]] = {
-    "reviews": (
-        (ReviewColumn.USER_ID, ReviewColumn.ASIN),
-        (
-            *(ReviewColumn.RATING, ReviewColumn.TIMESTAMP, ReviewColumn.TITLE, ReviewColumn.TEXT),
-            *(ReviewColumn.STYLE, ReviewColumn.HELPFUL_VOTES, ReviewColumn.VERIFIED),
-        ),
-        "reviews_path",
-        "columns",
-    ),
-    "products": (
-        (ProductColumn.ASIN,),
-        (
-            *(ProductColumn.TITLE, ProductColumn.BRAND, ProductColumn.CATEGORIES, ProductColumn.PRICE),
-            *("features", "description"),
-        ),
-        "metadata_path",
-        "product_columns",
-    ),
-}
+# The settings of data=table that name a frame's file and its columns.
+_SETTINGS: Final = {"reviews": ("reviews_path", "columns"), "products": ("metadata_path", "product_columns")}
 
 
 def read_frame(frame: Any) -> "tuple[pl.DataFrame, bool]":
@@ -62,32 +43,15 @@ def write_frame(frame: "pl.DataFrame", what: str, columns: Mapping[str, str], fo
     Args:
         frame: Of reviews or products.
         what: Which of the two.
-        columns: Our name -> the frame's name of a column, where they differ.
+        columns: Our name -> the frame's name of a column, where it is not to be found.
         folder: Where to.
-
-    Raises:
-        InputError: A column is missing.
     """
-    needed, optional, path_setting, map_setting = _KINDS[what]
-    named = {name: columns.get(name, name) for name in (*needed, *optional)}
-    present = {name: column for name, column in named.items() if column in frame.columns}
-    if unknown := columns.keys() - named.keys():
-        raise InputError(
-            f"{what} have no {' and no '.join(sorted(unknown))}",
-            where=map_setting,
-            remedy=f"it may name {', '.join(named)}",
-        )
-    if missing := [named[name] for name in named.keys() - present.keys() if name in needed or name in columns]:
-        raise InputError(
-            f"the {what} have no column {' and no column '.join(sorted(missing))}",
-            where=f"columns {', '.join(frame.columns)}",
-            remedy=f"say which it is with {map_setting}={{{needed[0]!r}: ...}}",
-        )
+    path_setting, map_setting = _SETTINGS[what]
     path = writable_folder(folder).absolute() / f"{what}.parquet"
     with atomic_file(path) as unfinished:
         frame.write_parquet(unfinished)
-    found = [f"data.{map_setting}.{name}={quote(present.get(name))}" for name in named]
-    return [f"data.{path_setting}={quote(path)}", *found]
+    named = [f"data.{map_setting}.{name}={quote(column)}" for name, column in columns.items()]
+    return [f"data.{path_setting}={quote(path)}", *named]
 
 
 def reviews_by_user(frame: "pl.DataFrame", fields: tuple[str, ...]) -> dict[str, list[dict[str, Any]]]:

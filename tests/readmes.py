@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from starlette.testclient import TestClient
 
 from rec_sys.contracts import InputError
+from rec_sys.data import inspect
 from rec_sys.entry import CONFIG_DIR, compose_settings
 from rec_sys.inference.contract import Review as SentReview
 from rec_sys.inference.contract import parse
@@ -159,8 +160,11 @@ def _check_uv(words: list[str]) -> list[Run]:
         words = words[2:]
     program, *rest = words
     if program == "-m":
-        entry(rest[0])
-        return [Run(rest[0], tuple(overrides)) for overrides in runs(rest[1:])]
+        module, *arguments = rest
+        entry(module)
+        if module == inspect.__name__:  # takes files without a name too
+            arguments = inspect.name_arguments(arguments)
+        return [Run(module, tuple(overrides)) for overrides in runs(arguments)]
     if program not in {script.name for script in entry_points(group="console_scripts")}:
         raise ReadmeError(f"no package brings the command {program}")
     if program == "pytest":

@@ -66,13 +66,13 @@ def complete_map(data: TableData) -> TableData:
     head = read_head(data, data.reviews_path, "data.columns", data.columns.model_dump())
     columns = _find_review_columns(head, data.columns.model_dump())
     changes: dict[str, Any] = {"columns": data.columns.model_copy(update=columns)}
-    if data.columns.rating == AUTO and columns[ReviewColumn.RATING] and data.rating_scale == STARS:
-        changes |= _rating_settings(head.frame[columns[ReviewColumn.RATING]], data)
+    rating = columns[ReviewColumn.RATING]
+    if data.columns.rating == AUTO and rating is not None and data.rating_scale == STARS:
+        changes |= _rating_settings(head.frame[rating], data)
     if data.metadata_path and data.product_columns:
         given = data.product_columns.model_dump()
         products = read_head(data, data.metadata_path, "data.product_columns", given)
-        reviewed = head.frame[columns[ReviewColumn.ASIN]]
-        found = _find_product_columns(products, given, reviewed)
+        found = _find_product_columns(products, given, head.frame[str(columns[ReviewColumn.ASIN])])
         changes["product_columns"] = data.product_columns.model_copy(update=found)
     return data.model_copy(update=changes)
 
@@ -205,7 +205,7 @@ def _can_be(role: str, column: pl.Series) -> bool:
     values = column.drop_nulls()
     if values.is_empty():
         return False
-    numeric = values.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False).is_not_null().mean() or 0.0
+    numeric = _share(values.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False).is_not_null())
     match role:
         case ReviewColumn.TIMESTAMP:
             return bool(time_forms(values))
@@ -243,7 +243,11 @@ def _words_of(ratings: pl.Series) -> dict[str, float] | None:
     """The set of words that nearly all of these belong to."""
     texts = ratings.str.strip_chars().str.to_lowercase()
     sets: list[dict[str, float]] = _names()["rating_words"]
-    return next((words for words in sets if (texts.is_in([*words]).mean() or 0) >= _WORDED), None)
+    return next((words for words in sets if _share(texts.is_in([*words])) >= _WORDED), None)
+
+
+def _share(flags: pl.Series) -> float:
+    return int(flags.sum()) / max(len(flags), 1)
 
 
 def _likeness(name: str, known: list[str]) -> float:

@@ -106,9 +106,8 @@ def _remarks(batch: "Batch") -> list[str]:
         f"first {batch.num_records:,} rows: {rows.height:,} reviews of {products:,} products by {users:,} users"
     )
     if times.count():
-        days = pl.from_epoch(times, time_unit="ms").dt.date()
-        first, last = days.min(), days.max()
-        lines.append(f"times: {first} to {last}")
+        days = pl.from_epoch(times.sort(), time_unit="ms").dt.to_string("%Y-%m-%d").to_list()
+        lines.append(f"times: {days[0]} to {days[-1]}")
     reasons = Counter(batch.set_aside[QuarantineColumn.REASON].to_list())
     lines += [f"set aside: {count:,} rows, {reason}" for reason, count in reasons.most_common()]
     return lines

@@ -46,10 +46,9 @@ def prepare(data: DataSettings, output_dir: Path) -> "PreparedDataset":
     if isinstance(data, TableData):
         from rec_sys.data.column_map import complete_map, map_arguments
 
-        found = complete_map(data)
-        if found != data:
-            _LOG.info(f"columns found: {' '.join(map_arguments(found))}")
-        data = found
+        asked, data = data, complete_map(data)
+        if data != asked:
+            _LOG.info(f"columns found: {' '.join(map_arguments(data))}")
     source = open_source(data, output_dir / "raw")
     fingerprint = data_fingerprint(data, source.files, home / ".hashes.json")
     folder = home / f"{data.name}-{fingerprint[:12]}"

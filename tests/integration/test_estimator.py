@@ -163,12 +163,12 @@ def test_asking_before_fitting_says_what_to_do(tmp_path: Path) -> None:
 def test_frames_are_fitted_and_a_missing_column_is_named(tmp_path: Path) -> None:
     write_table(tmp_path)
     text = ("text=given", f"text.vectors_path={tmp_path / 'vectors.npy'}")
-    reviews = pd.read_csv(tmp_path / "reviews.csv").rename(columns={"user_id": "customer"})
+    reviews = pd.read_csv(tmp_path / "reviews.csv").rename(columns={"user_id": "whose"})
     model = ReviewGraphRecommender(*SMALL, *text, "trainer.max_epochs=1", output_dir=tmp_path / "out")
-    with pytest.raises(InputError, match="no column user_id"):
-        model.fit(reviews)
+    with pytest.raises(InputError, match="no column is known to be the user"):
+        model.fit(reviews.assign(whose=reviews["whose"] + reviews.index.astype(str)))
     products = pd.DataFrame({"asin": ["p1", "p2"], "title": ["One", "Two"], "price": [1.5, 20.0]})
-    model.fit(reviews, products, columns={"user_id": "customer"})
+    model.fit(reviews, products, columns={"user_id": "whose"})
     found = model.recommend(["u1", "u2"], k=3)
     assert isinstance(found, pd.DataFrame)
     assert found.groupby("user_id").size().to_dict() == {"u1": 3, "u2": 3}
