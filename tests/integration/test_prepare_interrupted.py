@@ -69,7 +69,9 @@ def test_a_full_disk_ends_in_one_message_and_leaves_nothing(many_reviews: Path, 
     overrides = ("data=instruments_2018", f"data.reviews_path={many_reviews}", f"output_dir={tmp_path}")
     # A limit on the size of a file (in kB) meets the same path as a full disk and needs no rights to set up.
     limited = ["bash", "-c", 'ulimit -f 48; exec "$@"', "bash", *_command(*overrides)]
-    failed = subprocess.run(limited, cwd=REPOSITORY, capture_output=True, text=True, timeout=600)
+    # Python would put what it compiles beside the sources, cut off at the limit, for every later process to fail on.
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    failed = subprocess.run(limited, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=600)
     assert failed.returncode == 2, failed.stderr
     assert "Traceback" not in failed.stderr
     assert "the disk is full" in failed.stderr

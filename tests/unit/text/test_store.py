@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -166,9 +167,11 @@ def test_what_a_killed_writer_left_is_removed_by_the_next(store: VectorStore) ->
 def _largest_file(num_bytes: int) -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
+    compiling, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # what is compiled meanwhile would be cut off
     try:
         yield
     finally:
+        sys.dont_write_bytecode = compiling
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
