@@ -108,7 +108,10 @@ REFUSED = {
     "a broken line in the middle": (_lines(REVIEW, b'{"reviewerID": "U2", ', REVIEW | {"asin": "P2"}), "line 2"),
     "stars of 0": (_lines(REVIEW, REVIEW | {"asin": "P2", "overall": 0.0}), "rating"),
     "stars of 11": (_lines(REVIEW, REVIEW | {"asin": "P2", "overall": 11}), "rating"),
-    "one review a user": (_lines(*[REVIEW | {"reviewerID": f"U{n}"} for n in range(20)]), "leave_last_out"),
+    "one review a user": (
+        _lines(*[REVIEW | {"reviewerID": f"U{n}", "asin": f"P{n % 2}"} for n in range(20)]),
+        "leave_last_out",
+    ),
 }
 
 
