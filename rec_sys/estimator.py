@@ -5,6 +5,7 @@ It is the same training, index and recommender that the commands use, and its an
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
@@ -47,6 +48,7 @@ class ReviewGraphRecommender:
         self._output_dir = Path(output_dir)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._recommender: Recommender | None = None
+        self._closing: weakref.finalize[[Recommender, asyncio.AbstractEventLoop], Self] | None = None
         self._is_pandas = False
 
     def fit(
@@ -191,9 +193,9 @@ class ReviewGraphRecommender:
 
     def close(self) -> None:
         """Lets go of the index and its files."""
-        if self._recommender is not None:
-            self._run(self._recommender.close())
-            self._recommender = None
+        if self._closing is not None:
+            self._closing()
+        self._recommender = None
 
     def _recommend(
         self,
@@ -271,6 +273,8 @@ class ReviewGraphRecommender:
             threading.Thread(target=self._loop.run_forever, name="rec_sys", daemon=True).start()
         serving = self._serving(settings)
         self._recommender = Recommender(serving.index, serving.inference, self._output_dir)
+        # Also where nobody closes it: the index's files are let go when the object or the interpreter ends.
+        self._closing = weakref.finalize(self, _close, self._recommender, self._loop)
         return self
 
     def _serving(self, settings: tuple[str, ...] = ()) -> "InferSettings":
@@ -289,3 +293,7 @@ class ReviewGraphRecommender:
                 "nothing has been fitted or loaded", where="ReviewGraphRecommender", remedy="call fit or load first"
             )
         return self._recommender
+
+
+def _close(recommender: "Recommender", loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.run_coroutine_threadsafe(recommender.close(), loop).result()
