@@ -202,6 +202,9 @@ def _report(error: Exception) -> int:
     if isinstance(error, InputError):
         print(f"error: {error}", file=sys.stderr)
         return _REFUSED
+    if isinstance(error, BrokenPipeError):  # whoever reads it, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     traceback.print_exception(error)
     return _FAILED
 

@@ -1,7 +1,4 @@
-"""The recommender for Python: fitted on data frames, answering in data frames, in a script and in a notebook alike.
-
-It is the same training, index and recommender that the commands use, and its answers are the service's.
-"""
+"""The recommender for Python: the commands' own training, index and answers, with data frames in and out."""
 
 import asyncio
 import threading
@@ -11,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
 from rec_sys.contracts import InputError, ReviewColumn
-from rec_sys.frames import read_frame, reviews_by_user, text_id, write_frame
+from rec_sys.frames import read_frame, reviews_by_user, text_ids, write_frame
 from rec_sys.processes import quote
 
 if TYPE_CHECKING:
@@ -24,6 +21,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _LONGEST_PAGE: Final = 100  # products of one request
+_MOST_PRODUCTS: Final = 10_000  # for one user
 _AT_ONCE: Final = 1_024  # requests that wait for the recommender together, which asks in blocks
 
 
@@ -31,7 +29,7 @@ class ReviewGraphRecommender:
     """A review graph model with its index.
 
     ```python
-    model = ReviewGraphRecommender().fit(reviews, products)    # or .load("outputs")
+    model = ReviewGraphRecommender().fit(reviews, products)    # or .load("outputs") of the class
     model.recommend(users=["A1", "A2"], k=10)
     ```
 
@@ -143,7 +141,7 @@ class ReviewGraphRecommender:
         Raises:
             InputError: A user is not known, or nothing has been fitted or loaded.
         """
-        return self._recommend({text_id(user): [] for user in users}, k, filter_viewed, filter, on_unknown)
+        return self._recommend({user: [] for user in text_ids(users, "users")}, k, filter_viewed, filter, on_unknown)
 
     def recommend_for_reviews(
         self, reviews: Any, k: int = 10, *, filter_viewed: bool = True, filter: Mapping[str, Any] | None = None
@@ -189,7 +187,7 @@ class ReviewGraphRecommender:
         async def ask(asin: str, page: dict[str, int]) -> "ProductsAnswer":
             return await recommender.similar(asin, parse(Page, page), by)
 
-        return self._ask_all(ask, dict.fromkeys(map(text_id, asins)), k, (ReviewColumn.ASIN, "similar_asin"))
+        return self._ask_all(ask, dict.fromkeys(text_ids(asins, "asins")), k, (ReviewColumn.ASIN, "similar_asin"))
 
     def close(self) -> None:
         """Lets go of the index and its files."""
@@ -239,6 +237,8 @@ class ReviewGraphRecommender:
         """Asks in pages, many at a time, and puts the answers into one frame."""
         import polars as pl
 
+        if not isinstance(k, int) or not 1 <= k <= _MOST_PRODUCTS:
+            raise InputError(f"k is {k!r}", where="k", remedy=f"give a whole number from 1 to {_MOST_PRODUCTS:,}")
         pages = [
             (name, {"limit": min(_LONGEST_PAGE, k - offset), "offset": offset})
             for name in names
@@ -273,7 +273,6 @@ class ReviewGraphRecommender:
             threading.Thread(target=self._loop.run_forever, name="rec_sys", daemon=True).start()
         serving = self._serving(settings)
         self._recommender = Recommender(serving.index, serving.inference, self._output_dir)
-        # Also where nobody closes it: the index's files are let go when the object or the interpreter ends.
         self._closing = weakref.finalize(self, _close, self._recommender, self._loop)
         return self
 
@@ -296,4 +295,5 @@ class ReviewGraphRecommender:
 
 
 def _close(recommender: "Recommender", loop: asyncio.AbstractEventLoop) -> None:
+    """Where nobody closes it, this is done when the object or the interpreter ends."""
     asyncio.run_coroutine_threadsafe(recommender.close(), loop).result()

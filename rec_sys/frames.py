@@ -1,12 +1,13 @@
 """Data frames of other libraries: read into Polars, and written where training finds them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rec_sys.contracts import InputError, ReviewColumn
 from rec_sys.files import atomic_file, writable_folder
 from rec_sys.processes import quote
+from rec_sys.settings import MISSING_VALUES
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,8 +34,27 @@ def read_frame(frame: Any) -> "tuple[pl.DataFrame, bool]":
 
 
 def text_id(value: object) -> str:
-    """An id as the data has it: a whole number is its digits."""
+    """An id as the data has it: a whole number is its digits.
+
+    Raises:
+        InputError: It is missing.
+    """
+    if value is None or str(value) in MISSING_VALUES:
+        raise InputError(f"an id is missing: {value}", where="ids", remedy="leave out what has none")
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def text_ids(values: Iterable[object], name: str) -> list[str]:
+    """Ids as the data has them.
+
+    Raises:
+        InputError: It is one text or a frame, or an id is missing.
+    """
+    if isinstance(values, str) or not isinstance(values, Iterable) or hasattr(values, "columns"):
+        kind = "one text" if isinstance(values, str) else type(values).__name__
+        remedy = f"give {name}=[...], or a column of a frame"
+        raise InputError(f"{name} is {kind}, and a list of ids is asked for", where=name, remedy=remedy)
+    return [text_id(value) for value in values]
 
 
 def write_frame(frame: "pl.DataFrame", what: str, columns: Mapping[str, str], folder: Path) -> list[str]:

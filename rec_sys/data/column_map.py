@@ -1,40 +1,31 @@
 """Which column of a table is what: found by name, in several languages, and by content, where the settings say auto."""
 
+import logging
 import re
-import shlex
 import tomllib
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
-import yaml
 
 from rec_sys.contracts import InputError, ProductColumn, ReviewColumn
+from rec_sys.data.column_map_file import as_argument, with_map
 from rec_sys.data.readers.rating_scales import STARS, proposed_settings
 from rec_sys.data.readers.table import table_form
 from rec_sys.data.readers.times import time_forms
-from rec_sys.files import atomic_file
-from rec_sys.processes import quote
-from rec_sys.raw_files.table_rows import Table, list_columns, read_table_rows
+from rec_sys.raw_files.table_rows import Table, check_columns, has_time_type, list_columns, read_table_rows
 from rec_sys.settings import AUTO, TableData
+
+_LOG: Final = logging.getLogger(__name__)
 
 _SURE, _LIKELY, _UNSURE = 3.0, 2.0, 1.0  # the whole name, a word of it, a word of a name that means a title
 _EXAMINED: Final = 10_000  # rows
 _MOST_STARS: Final = 101  # different ratings, such as 0 to 100
 _WORDED: Final = 0.95  # of the ratings, where words are the scale; the rest says that there is none
 _JOINED: Final = 0.1  # of the reviewed products, in the column that names them in the product table
-_MAPPED: Final = (
-    "rating_scale",
-    "rating_words",
-    "timestamp_unit",
-    "timestamp_format",
-    "separator",
-    "quoting",
-    "encoding",
-)
 _TRUTH: Final = {"true", "false", "yes", "no", "y", "n", "t", "f", "0", "1", "0.0", "1.0"}
 
 
@@ -60,7 +51,7 @@ def complete_map(data: TableData) -> TableData:
         InputError: A file cannot be read, two columns could be meant, or none for the user or the product.
     """
     if data.map_path is not None:
-        data = _with_map(data, data.map_path)
+        data = with_map(data, data.map_path)
     if is_settled(data):
         return data
     head = read_head(data, data.reviews_path, "data.columns", data.columns.model_dump())
@@ -77,70 +68,16 @@ def complete_map(data: TableData) -> TableData:
     return data.model_copy(update=changes)
 
 
-def write_map(data: TableData, path: Path) -> None:
-    """Writes what `map_path` reads: the settings of a map, as YAML."""
-    maps = {name: getattr(data, name) for name in ("columns", "product_columns")}
-    content = {name: one.model_dump() for name, one in maps.items() if one is not None}
-    plain = data.model_dump(mode="json")
-    with atomic_file(path) as unfinished:
-        unfinished.write_text(yaml.safe_dump(content | {name: plain[name] for name in _MAPPED}, allow_unicode=True))
-
-
-def _with_map(data: TableData, path: Path) -> TableData:
-    """The settings, filled from a file where they leave things open."""
-    try:
-        content = yaml.safe_load(path.expanduser().read_text(encoding="utf-8"))
-        given = TableData.model_validate(
-            {"name": data.name, "reader": "table", "reviews_path": data.reviews_path} | content
-        )
-    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
-        raise InputError(
-            f"the map cannot be read: {error}",
-            where=f"{path} (data.map_path)",
-            remedy="write it with rec_sys.data.inspect",
-        ) from error
-    changes: dict[str, Any] = {
-        name: getattr(given, name) for name in _MAPPED if getattr(data, name) == TableData.model_fields[name].default
-    }
-    for name in ("columns", "product_columns"):
-        own, told = getattr(data, name), getattr(given, name)
-        if own is not None and told is not None:
-            said = {role: column for role, column in own.model_dump().items() if column != AUTO}
-            changes[name] = told.model_copy(update=said)
-    return data.model_copy(update=changes)
-
-
 def read_head(data: TableData, path: Path, setting: str, given: dict[str, str | None]) -> TableHead:
     """Reads the first rows; the columns that the settings name help to find how a CSV is written."""
     named = {name: column for name, column in given.items() if column not in (None, AUTO)}
     whole = Table(path, named, setting, data.missing_values, table_form(data))
     present = [name for name in list_columns(whole) if name]
-    batch = next(
-        read_table_rows(Table(path, {name: name for name in present}, setting, whole.missing_values, whole.form))
-    )
+    if not present:
+        raise InputError("the table has no columns", where=str(path), remedy="look whether it is the right file")
+    check_columns(whole)
+    batch = next(read_table_rows(replace(whole, columns={name: name for name in present})))
     return TableHead(path, setting, batch.frame.head(_EXAMINED))
-
-
-def map_arguments(data: TableData) -> list[str]:
-    """The settings of a map as arguments of a command line, those that are null left out, quoted for a shell."""
-    maps = {"data.columns": data.columns, "data.product_columns": data.product_columns if data.metadata_path else None}
-    found = [
-        f"{setting}.{name}={_as_argument(column)}"
-        for setting, one in maps.items()
-        if one is not None
-        for name, column in one.model_dump().items()
-        if column not in (None, AUTO)
-    ]
-    if tuple(data.rating_scale) != STARS:
-        found.append("data.rating_scale=[{:g},{:g}]".format(*data.rating_scale))
-    if data.rating_words:
-        words = ",".join(f"{word}:{value:g}" for word, value in data.rating_words.items())
-        found.append(f"data.rating_words={{{words}}}")
-    return [shlex.quote(argument) for argument in found]
-
-
-def _as_argument(column: str) -> str:
-    return column if re.fullmatch(r"\w+", column) else quote(column)
 
 
 def _find_review_columns(head: TableHead, given: dict[str, str | None]) -> dict[str, str | None]:
@@ -184,9 +121,11 @@ def _find_product_columns(head: TableHead, given: dict[str, str | None], reviewe
 def _choose(head: TableHead, role: str, known: list[str], taken: set[str]) -> str | None:
     """The column that a role's names and its content fit best; None where there is none."""
     fits = {name: _likeness(name, known) for name in head.frame.columns if name not in taken}
+    named = [name for name, fit in fits.items() if fit > _LIKELY]
     fits = {name: fit for name, fit in fits.items() if fit and _can_be(role, head.frame[name])}
     if not fits:
-        return None
+        _warn_of_odd_values(head, role, named)
+        return _only_date(head, taken) if role == ReviewColumn.TIMESTAMP else None
     sure = [name for name, fit in fits.items() if fit > _LIKELY]
     if role == ReviewColumn.TIMESTAMP:  # the finest says most
         return max(sure or fits, key=lambda name: (head.frame[name].n_unique(), fits[name]))
@@ -198,6 +137,29 @@ def _choose(head: TableHead, role: str, known: list[str], taken: set[str]) -> st
         if len(sure) > 1 and not all(head.frame[sure[0]].equals(head.frame[name]) for name in sure):
             raise _undecided(head, role, sure)
     return max(fits, key=lambda name: fits[name])
+
+
+def _only_date(head: TableHead, taken: set[str]) -> str | None:
+    """The one column of dates, whatever it is called; numbers may be anything else."""
+    found = [name for name in head.frame.columns if name not in taken and _holds_dates(head, name)]
+    return found[0] if len(found) == 1 else None
+
+
+def _holds_dates(head: TableHead, name: str) -> bool:
+    forms = time_forms(head.frame[name].drop_nulls())
+    return has_time_type(head.path, name) or any(form == "iso" or "%" in form for form in forms)
+
+
+def _warn_of_odd_values(head: TableHead, role: str, named: list[str]) -> None:
+    """Says where a column is called like a role and holds something else, so that it is not left out unseen."""
+    also = " and data.rating_words or data.rating_scale" if role == ReviewColumn.RATING else ""
+    for name in named:
+        values = head.frame[name].drop_nulls().unique(maintain_order=True).head(3).to_list()
+        if values:
+            _LOG.warning(
+                f"the column {name!r} is called like the {role}, but holds {', '.join(map(repr, values))}: it is not"
+                f" read; where it is meant, add {head.setting}.{role}={as_argument(name)}{also}"
+            )
 
 
 def _can_be(role: str, column: pl.Series) -> bool:
@@ -282,5 +244,5 @@ def _names() -> dict[str, Any]:
 def _undecided(head: TableHead, role: str, choices: list[str]) -> InputError:
     what = "the user" if role == ReviewColumn.USER_ID else "the product" if role == ReviewColumn.ASIN else f"the {role}"
     several = f"{len(choices)} columns could be" if choices else "no column is known to be"
-    shown = [f"{head.setting}.{role}={_as_argument(name)}" for name in choices or head.frame.columns]
+    shown = [f"{head.setting}.{role}={as_argument(name)}" for name in choices or head.frame.columns]
     return InputError(f"{several} {what}", where=str(head.path), remedy=f"add {' or '.join(shown)}")

@@ -36,8 +36,10 @@ class InspectSettings(CommandSettings):
 
 def run(settings: InspectSettings) -> None:
     """Prints what is found; the last line is the command that trains."""
-    from rec_sys.data.column_map import complete_map, map_arguments, read_head, write_map
-    from rec_sys.data.readers.table import read_table_reviews
+    from rec_sys.data.column_map import complete_map, read_head
+    from rec_sys.data.column_map_file import map_arguments, write_map
+    from rec_sys.data.readers.table import product_table, read_table_reviews, review_table
+    from rec_sys.raw_files.table_rows import check_columns
 
     data = settings.data
     if not isinstance(data, TableData):
@@ -48,6 +50,10 @@ def run(settings: InspectSettings) -> None:
         print(f"{_TRAIN.format(choice)} {shlex.quote(f'{setting}={quote(data.reviews_path)}')}")
         return
     found = complete_map(data)
+    tables = [review_table(found.reviews_path, found)]
+    if found.metadata_path is not None and found.product_columns is not None:
+        tables.append(product_table(found.metadata_path, found))
+    check_columns(*tables)
     heads = [read_head(found, found.reviews_path, "data.columns", found.columns.model_dump())]
     maps = [found.columns.model_dump()]
     if found.metadata_path is not None and found.product_columns is not None:
@@ -56,8 +62,14 @@ def run(settings: InspectSettings) -> None:
     for head, columns in zip(heads, maps, strict=True):
         print_table(_map_table(head, columns))
     batch = next(read_table_reviews(found.reviews_path, found))
-    for line in _remarks(batch):
+    for line in _remarks(batch, data.max_bad_share):
         print(line)
+    if len(heads) > 1:
+        reviewed, known = (
+            head.frame[str(columns[ReviewColumn.ASIN])].drop_nulls().unique()
+            for head, columns in zip(heads, maps, strict=True)
+        )
+        print(f"product metadata: {int(reviewed.is_in(known.implode()).sum())} of {len(reviewed)} products have it")
     path = settings.output_dir / "maps" / f"{Path(found.reviews_path).name.partition('.')[0]}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_map(found, path)
@@ -73,10 +85,12 @@ def run(settings: InspectSettings) -> None:
 def _json_choice(path: Path) -> str | None:
     """The data= setting for a file of JSON objects in a known schema."""
     from rec_sys.data.readers.amazon_reviews import data_choice
-    from rec_sys.raw_files.content import open_raw
+    from rec_sys.raw_files.content import PARQUET, first_bytes, open_raw
     from rec_sys.raw_files.json_objects import field_names
     from rec_sys.raw_files.records import read_records
 
+    if first_bytes(path).startswith(PARQUET):
+        return None
     with open_raw(path) as stream:
         if not stream.peek(64).lstrip().startswith((b"{", b"[")):
             return None
@@ -95,7 +109,7 @@ def _map_table(head: "TableHead", columns: dict[str, str | None]) -> Table:
     return table
 
 
-def _remarks(batch: "Batch") -> list[str]:
+def _remarks(batch: "Batch", max_bad_share: float) -> list[str]:
     """How the file is written, and what becomes of its first rows."""
     import polars as pl
 
@@ -110,6 +124,10 @@ def _remarks(batch: "Batch") -> list[str]:
         lines.append(f"times: {days[0]} to {days[-1]}")
     reasons = Counter(batch.set_aside[QuarantineColumn.REASON].to_list())
     lines += [f"set aside: {count:,} rows, {reason}" for reason, count in reasons.most_common()]
+    if batch.set_aside.height > max_bad_share * batch.num_records:
+        lines.append(
+            f"too many are set aside: preparation stops above data.max_bad_share={max_bad_share:g} of the rows"
+        )
     return lines
 
 

@@ -44,7 +44,8 @@ def prepare(data: DataSettings, output_dir: Path) -> "PreparedDataset":
 
     home = writable_folder(output_dir / "data")
     if isinstance(data, TableData):
-        from rec_sys.data.column_map import complete_map, map_arguments
+        from rec_sys.data.column_map import complete_map
+        from rec_sys.data.column_map_file import map_arguments
 
         asked, data = data, complete_map(data)
         if data != asked:

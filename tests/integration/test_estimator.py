@@ -153,6 +153,26 @@ def test_reviews_that_cannot_be_meant_are_refused(model: ReviewGraphRecommender,
         model.recommend_for_reviews(frame)
 
 
+@pytest.mark.parametrize("k", [0, -1, 1.5, "3", None, 10**9])
+def test_a_k_that_is_no_number_of_products_is_refused(model: ReviewGraphRecommender, k: Any) -> None:
+    with pytest.raises(InputError, match="from 1 to 10,000"):
+        model.recommend(USERS, k=k)
+
+
+@pytest.mark.parametrize("users", ["user 1", None, pl.DataFrame({"user_id": USERS}), [None], [float("nan")]])
+def test_users_are_a_list_of_ids(model: ReviewGraphRecommender, users: Any) -> None:
+    with pytest.raises(InputError, match=r"a list of ids|an id is missing"):
+        model.recommend(users, on_unknown="popular")
+    with pytest.raises(InputError, match=r"a list of ids|an id is missing"):
+        model.similar(users)
+
+
+def test_a_review_of_nobody_is_refused(model: ReviewGraphRecommender) -> None:
+    frame = pl.DataFrame({"user_id": ["a", None], "asin": ["p1", "p2"]})
+    with pytest.raises(InputError, match="an id is missing"):
+        model.recommend_for_reviews(frame)
+
+
 def test_asking_before_fitting_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="fit or load"):
         ReviewGraphRecommender(output_dir=tmp_path).recommend(["a"])

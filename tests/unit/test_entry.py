@@ -110,6 +110,23 @@ def test_a_defect_shows_its_whole_stack_trace(command: Command, error: Exception
     assert "HYDRA_FULL_ERROR" not in err
 
 
+def test_a_reader_that_has_seen_enough_is_no_failure(tmp_path: Path) -> None:
+    script = """
+import sys; sys.path.insert(0, sys.argv.pop(1))
+from rec_sys.entry import run_entry
+from rec_sys.settings import Settings
+run_entry(lambda settings: print("line\\n" * 100_000, flush=True), Settings, "config")
+"""
+    command = [sys.executable, "-c", script, str(REPOSITORY)]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "line\n"
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+
+
 def test_an_exit_code_chosen_by_the_command_is_kept(command: Command) -> None:
     def leave(given: Settings) -> None:
         sys.exit(7)

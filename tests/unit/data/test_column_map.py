@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from rec_sys.contracts import InputError
-from rec_sys.data.column_map import complete_map, map_arguments, write_map
+from rec_sys.data.column_map import complete_map
+from rec_sys.data.column_map_file import map_arguments, write_map
 from rec_sys.data.inspect import InspectSettings, name_arguments, run
 from rec_sys.data.prepare import prepare
 from rec_sys.entry import compose_settings
@@ -207,6 +208,33 @@ def test_where_two_columns_could_be_meant_the_user_is_asked(
     assert remedy in refused.value.remedy
 
 
+def test_the_only_dates_are_the_time_whatever_they_are_called(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.csv"
+    columns = {"Kunde": USERS, "Artikel": PRODUCTS, "Bewertet am": DAYS("%d.%m.%Y"), "Menge": [1] * ROWS}
+    pl.DataFrame(columns).write_csv(path)
+    assert found(settings(path))["timestamp"] == "Bewertet am"
+    pl.DataFrame(columns | {"Geliefert am": DAYS("%d.%m.%Y")}).write_csv(path)
+    assert "timestamp" not in found(settings(path))  # which of the two cannot be told
+
+
+def test_a_column_whose_values_are_odd_is_not_left_out_unseen(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "reviews.csv"
+    pl.DataFrame({"user": USERS, "sku": PRODUCTS, "stars": ["gut", "schlecht"] * (ROWS // 2)}).write_csv(path)
+    assert "rating" not in found(settings(path))
+    assert "'stars' is called like the rating, but holds 'gut', 'schlecht'" in caplog.text
+    assert "add data.columns.rating=stars and data.rating_words" in caplog.text
+
+
+def test_a_named_column_that_is_not_there_is_refused_before_anything_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.csv"
+    pl.DataFrame({"user": USERS, "sku": PRODUCTS}).write_csv(path)
+    with pytest.raises(InputError, match="there is no column 'zz'"):
+        complete_map(settings(path, columns={"user_id": "zz"}))
+    path.write_text("\n\n\n")
+    with pytest.raises(InputError, match="no columns"):
+        complete_map(settings(path))
+
+
 def test_what_is_said_is_not_looked_for(tmp_path: Path) -> None:
     path = tmp_path / "reviews.csv"
     pl.DataFrame({"customer": USERS, "sku": PRODUCTS, "text": TEXTS, "stars": STARS}).write_csv(path)
@@ -231,9 +259,11 @@ def test_the_command_and_the_map_that_are_proposed_lead_to_the_same_settings(tmp
     assert complete_map(settings(path, map_path=tmp_path / "map.yaml")).columns == completed.columns
     changed = complete_map(settings(path, map_path=tmp_path / "map.yaml", columns={"rating": None}))
     assert (changed.columns.rating, changed.columns.user_id) == (None, "Der Kunde")
-    (tmp_path / "map.yaml").write_text("columns: [")
-    with pytest.raises(InputError, match="the map cannot be read"):
-        complete_map(settings(path, map_path=tmp_path / "map.yaml"))
+    for content in ("columns: [", "[1]", "", "columns: {user_idd: a}"):
+        (tmp_path / "map.yaml").write_text(content)
+        with pytest.raises(InputError, match="the map cannot be read") as refused:
+            complete_map(settings(path, map_path=tmp_path / "map.yaml"))
+        assert "pydantic" not in refused.value.what
 
 
 def test_inspect_shows_values_what_is_set_aside_and_a_command(
@@ -253,6 +283,23 @@ def test_inspect_shows_values_what_is_set_aside_and_a_command(
     command = out.splitlines()[-1]
     assert command.startswith("uv run -m rec_sys.train.train data=table 'data.reviews_path=")
     assert command.endswith("data.columns.user_id=customer data.columns.asin=sku data.columns.timestamp=date")
+
+
+def test_inspect_reads_parquet_and_says_how_many_products_have_metadata(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pl.DataFrame({"user": USERS, "sku": PRODUCTS}).write_parquet(tmp_path / "r.parquet")
+    pl.DataFrame({"sku": ["B000", "B001", "C7"], "name": ["a", "b", "c"]}).write_csv(tmp_path / "p.csv")
+    arguments = name_arguments([str(tmp_path / "r.parquet"), str(tmp_path / "p.csv"), f"output_dir={tmp_path}"])
+    run(compose_settings(arguments, InspectSettings, "inspect"))
+    assert "product metadata: 2 of 23 products have it" in capsys.readouterr().out
+
+
+def test_inspect_says_where_too_many_rows_are_bad(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pl.DataFrame({"user": ["", *USERS[1:60], *[""] * (ROWS - 60)], "sku": PRODUCTS}).write_csv(tmp_path / "r.csv")
+    arguments = name_arguments([str(tmp_path / "r.csv"), f"output_dir={tmp_path}"])
+    run(compose_settings(arguments, InspectSettings, "inspect"))
+    assert "preparation stops above data.max_bad_share=0.01" in capsys.readouterr().out
 
 
 def test_inspect_knows_files_of_known_schemas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,88 @@
+"""The map of a table's columns as a file and as a command line: what `inspect` writes is what `data.map_path` reads."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import ValidationError
+
+from rec_sys.contracts import InputError
+from rec_sys.data.readers.rating_scales import STARS
+from rec_sys.files import atomic_file
+from rec_sys.processes import quote
+from rec_sys.settings import AUTO, TableData
+
+_MAPPED: Final = (
+    "rating_scale",
+    "rating_words",
+    "timestamp_unit",
+    "timestamp_format",
+    "separator",
+    "quoting",
+    "encoding",
+)
+
+
+def write_map(data: TableData, path: Path) -> None:
+    """Writes what `map_path` reads: the settings of a map, as YAML."""
+    maps = {name: getattr(data, name) for name in ("columns", "product_columns")}
+    content = {name: one.model_dump() for name, one in maps.items() if one is not None}
+    plain = data.model_dump(mode="json")
+    with atomic_file(path) as unfinished:
+        unfinished.write_text(yaml.safe_dump(content | {name: plain[name] for name in _MAPPED}, allow_unicode=True))
+
+
+def with_map(data: TableData, path: Path) -> TableData:
+    """The settings, filled from a file where they leave things open."""
+    try:
+        content = yaml.safe_load(path.expanduser().read_text(encoding="utf-8"))
+        given = TableData.model_validate(
+            {"name": data.name, "reader": "table", "reviews_path": data.reviews_path} | content
+        )
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        raise InputError(
+            f"the map cannot be read: {_first_fault(error)}",
+            where=f"{path} (data.map_path)",
+            remedy="write it with rec_sys.data.inspect",
+        ) from error
+    changes: dict[str, Any] = {
+        name: getattr(given, name) for name in _MAPPED if getattr(data, name) == TableData.model_fields[name].default
+    }
+    for name in ("columns", "product_columns"):
+        own, told = getattr(data, name), getattr(given, name)
+        if own is not None and told is not None:
+            said = {role: column for role, column in own.model_dump().items() if column != AUTO}
+            changes[name] = told.model_copy(update=said)
+    return data.model_copy(update=changes)
+
+
+def _first_fault(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return "it holds no settings" if isinstance(error, TypeError) else str(error)
+
+
+def map_arguments(data: TableData) -> list[str]:
+    """The settings of a map as arguments of a command line, those that are null left out, quoted for a shell."""
+    maps = {"data.columns": data.columns, "data.product_columns": data.product_columns if data.metadata_path else None}
+    found = [
+        f"{setting}.{name}={as_argument(column)}"
+        for setting, one in maps.items()
+        if one is not None
+        for name, column in one.model_dump().items()
+        if column not in (None, AUTO)
+    ]
+    if tuple(data.rating_scale) != STARS:
+        found.append("data.rating_scale=[{:g},{:g}]".format(*data.rating_scale))
+    if data.rating_words:
+        words = ",".join(f"{word}:{value:g}" for word, value in data.rating_words.items())
+        found.append(f"data.rating_words={{{words}}}")
+    return [shlex.quote(argument) for argument in found]
+
+
+def as_argument(column: str) -> str:
+    """A column's name as a value on the command line."""
+    return column if re.fullmatch(r"\w+", column) else quote(column)
