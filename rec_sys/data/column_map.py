@@ -14,7 +14,7 @@ import polars as pl
 from rec_sys.contracts import InputError, ProductColumn, ReviewColumn
 from rec_sys.data.column_map_file import as_argument, with_map
 from rec_sys.data.readers.rating_scales import STARS, proposed_settings
-from rec_sys.data.readers.table import table_form
+from rec_sys.data.readers.table import product_table, review_table, table_form
 from rec_sys.data.readers.times import time_forms
 from rec_sys.raw_files.table_rows import Table, check_columns, has_time_type, list_columns, read_table_rows
 from rec_sys.settings import AUTO, TableData
@@ -52,6 +52,10 @@ def complete_map(data: TableData) -> TableData:
     """
     if data.map_path is not None:
         data = with_map(data, data.map_path)
+    tables = [review_table(data.reviews_path, data)]
+    if data.metadata_path and data.product_columns:
+        tables.append(product_table(data.metadata_path, data))
+    check_columns(*tables)  # of both at once, so that one message names all that are wrong
     if is_settled(data):
         return data
     head = read_head(data, data.reviews_path, "data.columns", data.columns.model_dump())
@@ -75,7 +79,6 @@ def read_head(data: TableData, path: Path, setting: str, given: dict[str, str | 
     present = [name for name in list_columns(whole) if name]
     if not present:
         raise InputError("the table has no columns", where=str(path), remedy="look whether it is the right file")
-    check_columns(whole)
     batch = next(read_table_rows(replace(whole, columns={name: name for name in present})))
     return TableHead(path, setting, batch.frame.head(_EXAMINED))
 

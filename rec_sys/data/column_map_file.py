@@ -31,7 +31,8 @@ def write_map(data: TableData, path: Path) -> None:
     content = {name: one.model_dump() for name, one in maps.items() if one is not None}
     plain = data.model_dump(mode="json")
     with atomic_file(path) as unfinished:
-        unfinished.write_text(yaml.safe_dump(content | {name: plain[name] for name in _MAPPED}, allow_unicode=True))
+        text = yaml.safe_dump(content | {name: plain[name] for name in _MAPPED}, allow_unicode=True)
+        unfinished.write_text(text, encoding="utf-8")
 
 
 def with_map(data: TableData, path: Path) -> TableData:
@@ -51,10 +52,10 @@ def with_map(data: TableData, path: Path) -> TableData:
         name: getattr(given, name) for name in _MAPPED if getattr(data, name) == TableData.model_fields[name].default
     }
     for name in ("columns", "product_columns"):
-        own, told = getattr(data, name), getattr(given, name)
-        if own is not None and told is not None:
-            said = {role: column for role, column in own.model_dump().items() if column != AUTO}
-            changes[name] = told.model_copy(update=said)
+        own, from_file = getattr(data, name), getattr(given, name)
+        if own is not None and from_file is not None:
+            named = {role: column for role, column in own.model_dump().items() if column != AUTO}
+            changes[name] = from_file.model_copy(update=named)
     return data.model_copy(update=changes)
 
 

@@ -16,6 +16,7 @@ from rich.table import Table
 from rec_sys.console import print_table
 from rec_sys.contracts import InputError, QuarantineColumn, ReviewColumn
 from rec_sys.entry import run_entry
+from rec_sys.files import writable_folder
 from rec_sys.processes import quote
 from rec_sys.settings import CommandSettings, DataSettings, TableData
 
@@ -38,8 +39,7 @@ def run(settings: InspectSettings) -> None:
     """Prints what is found; the last line is the command that trains."""
     from rec_sys.data.column_map import complete_map, read_head
     from rec_sys.data.column_map_file import map_arguments, write_map
-    from rec_sys.data.readers.table import product_table, read_table_reviews, review_table
-    from rec_sys.raw_files.table_rows import check_columns
+    from rec_sys.data.readers.table import read_table_reviews
 
     data = settings.data
     if not isinstance(data, TableData):
@@ -50,10 +50,6 @@ def run(settings: InspectSettings) -> None:
         print(f"{_TRAIN.format(choice)} {shlex.quote(f'{setting}={quote(data.reviews_path)}')}")
         return
     found = complete_map(data)
-    tables = [review_table(found.reviews_path, found)]
-    if found.metadata_path is not None and found.product_columns is not None:
-        tables.append(product_table(found.metadata_path, found))
-    check_columns(*tables)
     heads = [read_head(found, found.reviews_path, "data.columns", found.columns.model_dump())]
     maps = [found.columns.model_dump()]
     if found.metadata_path is not None and found.product_columns is not None:
@@ -70,8 +66,7 @@ def run(settings: InspectSettings) -> None:
             for head, columns in zip(heads, maps, strict=True)
         )
         print(f"product metadata: {int(reviewed.is_in(known.implode()).sum())} of {len(reviewed)} products have it")
-    path = settings.output_dir / "maps" / f"{Path(found.reviews_path).name.partition('.')[0]}.yaml"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = writable_folder(settings.output_dir / "maps") / f"{found.reviews_path.name.partition('.')[0]}.yaml"
     write_map(found, path)
     print(f"map: {path}, for data.map_path")
     files = {"data.reviews_path": found.reviews_path, "data.metadata_path": found.metadata_path}

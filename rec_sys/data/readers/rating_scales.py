@@ -27,8 +27,8 @@ def stars(ratings: pl.Series, scale: tuple[float, float], words: Mapping[str, fl
         numbers = 1 + 4 * (numbers - low) / (high - low)
     if words:
         known = {word.strip().lower(): float(value) for word, value in words.items()}
-        told = texts.str.to_lowercase().replace_strict(known, default=None, return_dtype=pl.Float64)
-        numbers = told.fill_null(numbers)
+        by_word = texts.str.to_lowercase().replace_strict(known, default=None, return_dtype=pl.Float64)
+        numbers = by_word.fill_null(numbers)
     return numbers
 
 

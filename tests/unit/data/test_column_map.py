@@ -1,6 +1,7 @@
 """Which column is what, found without any setting: exports of many tools and languages, and what is left open."""
 
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from rec_sys.contracts import InputError
+from rec_sys.data import column_map
 from rec_sys.data.column_map import complete_map
 from rec_sys.data.column_map_file import map_arguments, write_map
 from rec_sys.data.inspect import InspectSettings, name_arguments, run
@@ -233,6 +235,23 @@ def test_a_named_column_that_is_not_there_is_refused_before_anything_is_found(tm
     path.write_text("\n\n\n")
     with pytest.raises(InputError, match="no columns"):
         complete_map(settings(path))
+
+
+def test_wrong_columns_of_both_tables_are_told_at_once_though_others_are_to_be_found(tmp_path: Path) -> None:
+    pl.DataFrame({"user": USERS, "sku": PRODUCTS}).write_csv(tmp_path / "r.csv")
+    pl.DataFrame({"sku": PRODUCTS[:23], "name": PRODUCTS[:23]}).write_csv(tmp_path / "p.csv")
+    maps = {"columns": {"user_id": "usr"}, "product_columns": {"title": "nam"}}
+    with pytest.raises(InputError) as refused:
+        complete_map(settings(tmp_path / "r.csv", tmp_path / "p.csv", **maps))
+    for fragment in ("'usr' (data.columns.user_id)", "'nam' (data.product_columns.title)"):
+        assert fragment in refused.value.what
+
+
+def test_no_name_of_a_column_stands_for_two_things() -> None:
+    roles: dict[str, Any] = tomllib.loads((Path(column_map.__file__).parent / "column_names.toml").read_text())
+    for table in ("reviews", "products"):
+        names = [name for known in roles[table].values() for name in known]
+        assert len(names) == len(set(names))
 
 
 def test_what_is_said_is_not_looked_for(tmp_path: Path) -> None:
