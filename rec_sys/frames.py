@@ -1,5 +1,6 @@
 """Data frames of other libraries: read into Polars, and written where training finds them."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +12,8 @@ from rec_sys.settings import MISSING_VALUES
 
 if TYPE_CHECKING:
     import polars as pl
+
+_LOG: Final = logging.getLogger(__name__)
 
 # The settings of data=table that name a frame's file and its columns.
 _SETTINGS: Final = {"reviews": ("reviews_path", "columns"), "products": ("metadata_path", "product_columns")}
@@ -89,6 +92,8 @@ def reviews_by_user(frame: "pl.DataFrame", fields: tuple[str, ...]) -> dict[str,
             where=f"columns {', '.join(frame.columns)}",
             remedy="rename those that say who wrote of what to user_id and asin",
         )
+    if unread := [name for name in frame.columns if name not in known]:
+        _LOG.warning(f"columns that nothing reads: {', '.join(unread)}; a review has {', '.join(fields)}")
     times = [pl.col(name).dt.epoch("ms") for name in known if frame.schema[name].is_temporal()]
     found: dict[str, list[dict[str, Any]]] = {}
     for row in frame.select(known).with_columns(times).iter_rows(named=True):

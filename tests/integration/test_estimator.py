@@ -173,6 +173,13 @@ def test_a_review_of_nobody_is_refused(model: ReviewGraphRecommender) -> None:
         model.recommend_for_reviews(frame)
 
 
+def test_columns_of_reviews_that_nothing_reads_are_named(
+    model: ReviewGraphRecommender, caplog: pytest.LogCaptureFixture
+) -> None:
+    model.recommend_for_reviews(pl.DataFrame({"user_id": ["a"], "asin": ["p1"], "ratings": [5]}))
+    assert "columns that nothing reads: ratings; a review has asin, text, title, rating" in caplog.text
+
+
 def test_asking_before_fitting_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="fit or load"):
         ReviewGraphRecommender(output_dir=tmp_path).recommend(["a"])
