@@ -16,7 +16,7 @@ from rec_sys.data.column_map_file import as_argument, with_map
 from rec_sys.data.readers.rating_scales import STARS, proposed_settings
 from rec_sys.data.readers.table import product_table, review_table, table_form
 from rec_sys.data.readers.times import time_forms
-from rec_sys.raw_files.table_rows import Table, check_columns, has_time_type, list_columns, read_table_rows
+from rec_sys.raw_files.table_rows import Table, check_columns, has_time_type, list_text_columns, read_table_rows
 from rec_sys.settings import AUTO, TableData
 
 _LOG: Final = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def read_head(data: TableData, path: Path, setting: str, given: dict[str, str | 
     """Reads the first rows; the columns that the settings name help to find how a CSV is written."""
     named = {name: column for name, column in given.items() if column not in (None, AUTO)}
     whole = Table(path, named, setting, data.missing_values, table_form(data))
-    present = [name for name in list_columns(whole) if name]
+    present = list_text_columns(whole)
     if not present:
         raise InputError("the table has no columns", where=str(path), remedy="look whether it is the right file")
     batch = next(read_table_rows(replace(whole, columns={name: name for name in present})))

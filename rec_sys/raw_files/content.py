@@ -69,9 +69,9 @@ def first_bytes(path: Path) -> bytes:
     return head
 
 
-def empty_file(path: Path) -> InputError:
-    """For a file without a single record."""
-    return InputError("the file is empty", where=str(path), remedy="check that it was downloaded or written completely")
+def empty_file(path: Path, what: str = "the file is empty") -> InputError:
+    """For a file without a single record; `what` says what it has instead."""
+    return InputError(what, where=str(path), remedy="check that it was downloaded or written completely")
 
 
 @contextmanager

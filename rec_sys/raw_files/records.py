@@ -57,7 +57,7 @@ def read_records(path: Path, encoding: str = "auto") -> Iterator[RecordBatch]:
         if batch:
             yield RecordBatch(batch, first_row)
         elif not first_row:
-            raise empty_file(path)
+            raise empty_file(path, *(["the JSON array is empty"] if head.startswith(b"[") else []))
 
 
 def shown_fields(record: Record) -> str:

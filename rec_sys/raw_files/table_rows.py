@@ -12,16 +12,16 @@ from typing import Final
 import polars as pl
 
 from rec_sys.contracts import InputError
-from rec_sys.raw_files.bad_rows import BATCH_ROWS, BadRow
+from rec_sys.raw_files.bad_rows import BadRow
 from rec_sys.raw_files.content import PARQUET, empty_file, first_bytes, open_raw
 from rec_sys.raw_files.csv_rows import CsvBatch, read_csv_rows
 from rec_sys.raw_files.encodings import not_utf8
 from rec_sys.raw_files.missing import count_words, null_missing
+from rec_sys.raw_files.parquet_rows import parquet_schema, read_parquet_texts, text_columns
 from rec_sys.raw_files.table_layout import DEFAULT_FORMAT, MARK, TableFormat, TableLayout, find_layout
 from rec_sys.settings import MISSING_VALUES
 
 _ALIKE: Final = 0.4  # of difflib's ratio
-LIST_SEPARATOR: Final = "\x1f"  # ASCII's unit separator stands behind each element of a Parquet list
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,13 @@ def check_columns(*tables: Table) -> None:
 def list_columns(table: Table) -> list[str]:
     """The columns of a table, in their order."""
     if _is_parquet(table.path):
-        return list(_parquet_schema(table.path))
+        return list(parquet_schema(table.path))
     return list(find_layout(table.path, table.form, [*table.columns.values()]).names)
+
+
+def list_text_columns(table: Table) -> list[str]:
+    """Those of the columns that have a name and hold texts, as every column of a CSV does."""
+    return text_columns(table.path) if _is_parquet(table.path) else [name for name in list_columns(table) if name]
 
 
 def _guess(missing: Mapping[str, str], table: Table, present: Sequence[str]) -> list[tuple[str, str]]:
@@ -148,7 +153,7 @@ def read_table_rows(table: Table) -> Iterator[TableBatch]:
 
 def has_time_type(path: Path, column: str) -> bool:
     """Whether a table says by its types that this column is a time."""
-    dtype = _parquet_schema(path).get(column) if _is_parquet(path) else None
+    dtype = parquet_schema(path).get(column) if _is_parquet(path) else None
     return dtype is not None and dtype.is_temporal()
 
 
@@ -172,7 +177,9 @@ def _read_csv(table: Table) -> Iterator[TableBatch]:
         except UnicodeDecodeError as error:
             raise not_utf8(table.path) from error
     if not num_rows:
-        raise empty_file(table.path)
+        raise empty_file(
+            table.path, "the file has a header but no rows" if table.form.header else "the file has no rows"
+        )
 
 
 def _as_frame(batch: CsvBatch, layout: TableLayout, table: Table, before: list[str]) -> TableBatch:
@@ -204,50 +211,11 @@ def _as_frame(batch: CsvBatch, layout: TableLayout, table: Table, before: list[s
 
 def _read_parquet(table: Table) -> Iterator[TableBatch]:
     check_columns(table)
-    path, schema = table.path, _parquet_schema(table.path)
-    texts = [_as_text(column, schema[column]).alias(name) for name, column in table.columns.items()]
     next_row = 0
-    # Slices, not the streaming engine: that one reads ahead of its consumer until the whole file is in memory.
-    while True:
-        try:
-            frame = pl.scan_parquet(path).slice(next_row, BATCH_ROWS).select(texts).collect()
-        except pl.exceptions.PolarsError as error:
-            raise _broken_parquet(path, error) from error
-        if frame.is_empty():
-            break
+    for frame in read_parquet_texts(table.path, table.columns, table.setting):
         rows = range(next_row, next_row + frame.height)
         known, words = null_missing(frame, table.missing_values)
-        yield TableBatch(known, frame, range(next_row + 1, next_row + frame.height + 1), rows, words)
         next_row += frame.height
+        yield TableBatch(known, frame, range(rows.start + 1, next_row + 1), rows, words)
     if not next_row:
-        raise empty_file(path)
-
-
-def _parquet_schema(path: Path) -> pl.Schema:
-    try:
-        return pl.Schema(pl.read_parquet_schema(path))
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise _broken_parquet(path, error) from error
-
-
-def _broken_parquet(path: Path, error: Exception) -> InputError:
-    reason = str(error).splitlines()[0]
-    return InputError(f"the Parquet file is broken ({reason})", where=str(path), remedy="copy or write it again")
-
-
-def _as_text(column: str, dtype: pl.DataType) -> pl.Expr:
-    """A typed column as the text that a CSV would hold."""
-    value = pl.col(column)
-    if isinstance(dtype, pl.Date | pl.Datetime):
-        moment = value.cast(pl.Datetime("ms")) if isinstance(dtype, pl.Date) else value
-        return moment.dt.epoch("ms").cast(pl.String)
-    if isinstance(dtype, pl.List | pl.Array):
-        # Also behind the last one, so that a list of one is told from a text.
-        return value.cast(pl.List(pl.String)).list.join(LIST_SEPARATOR, ignore_nulls=True) + LIST_SEPARATOR
-    if isinstance(dtype, pl.Struct):
-        return value.struct.json_encode()
-    if dtype.is_float():
-        # A table library turns integer ids into floats where one is missing; the id is still an integer.
-        whole = value == value.round()
-        return pl.when(whole).then(value.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(value.cast(pl.String))
-    return value.cast(pl.String)
+        raise empty_file(table.path, "the file has columns but no rows")

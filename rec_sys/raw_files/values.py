@@ -10,7 +10,7 @@ from rec_sys.raw_files.content import PARQUET, empty_file, first_bytes, open_raw
 from rec_sys.raw_files.encodings import not_utf8
 from rec_sys.raw_files.json_objects import read_literal
 from rec_sys.raw_files.records import Record, read_records
-from rec_sys.raw_files.table_rows import Table, list_columns, read_table_rows
+from rec_sys.raw_files.table_rows import Table, list_text_columns, read_table_rows
 
 
 def read_values(path: Path, columns: Iterable[str]) -> list[Any]:
@@ -32,7 +32,7 @@ def read_values(path: Path, columns: Iterable[str]) -> list[Any]:
         if head.startswith((b"[", b"{", b'"')):
             return _read_json(path)
     hint = Table(path, {name: name for name in columns}, "columns")
-    table = Table(path, {name: name for name in list_columns(hint) if name}, "columns")
+    table = Table(path, {name: name for name in list_text_columns(hint)}, "columns")
     rows = [row for batch in read_table_rows(table) for row in batch.frame.rows(named=True)]
     return [{name: value for name, value in row.items() if value is not None} for row in rows]
 

@@ -17,8 +17,9 @@ from rec_sys.data.readers.review_checks import REASON, ReviewRules, checked_revi
 from rec_sys.data.readers.times import time_forms
 from rec_sys.raw_files.bad_rows import BadRow
 from rec_sys.raw_files.list_texts import first_path, texts_within
+from rec_sys.raw_files.parquet_rows import LIST_SEPARATOR
 from rec_sys.raw_files.table_layout import TableFormat
-from rec_sys.raw_files.table_rows import LIST_SEPARATOR, Table, TableBatch, has_time_type, list_columns, read_table_rows
+from rec_sys.raw_files.table_rows import Table, TableBatch, has_time_type, list_columns, read_table_rows
 from rec_sys.settings import AUTO, TableData
 
 _REVIEW_TEXTS: Final = (

@@ -314,6 +314,17 @@ def test_inspect_reads_parquet_and_says_how_many_products_have_metadata(
     assert "product metadata: 2 of 23 products have it" in capsys.readouterr().out
 
 
+def test_pictures_in_a_parquet_table_are_only_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frame = pl.DataFrame(PANDAS_2014).drop("").with_columns(picture=pl.lit(b"\xff\xd8"))
+    frame.write_parquet(tmp_path / "shop.parquet")
+    run(
+        compose_settings(
+            [f"data.reviews_path={tmp_path / 'shop.parquet'}", f"output_dir={tmp_path}"], InspectSettings, "inspect"
+        )
+    )
+    assert "columns that nothing reads: reviewerName, reviewTime, picture" in capsys.readouterr().out
+
+
 def test_inspect_says_where_too_many_rows_are_bad(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pl.DataFrame({"user": ["", *USERS[1:60], *[""] * (ROWS - 60)], "sku": PRODUCTS}).write_csv(tmp_path / "r.csv")
     arguments = name_arguments([str(tmp_path / "r.csv"), f"output_dir={tmp_path}"])

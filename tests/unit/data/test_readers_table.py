@@ -194,12 +194,15 @@ def test_json_is_no_table(tmp_path: Path) -> None:
         _read(_csv(tmp_path / "x.json", header='{"user": 1}\n'))
 
 
-def test_a_table_without_rows_is_empty(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="file is empty"):
+def test_a_table_without_rows_is_told_from_an_empty_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has a header but no rows"):
         _read(_csv(tmp_path / "x.csv"))
-    with pytest.raises(InputError, match="file is empty"):
+    with pytest.raises(InputError, match="has columns but no rows"):
         pl.read_csv(_csv(tmp_path / "y.csv")).write_parquet(tmp_path / "y")
         _read(tmp_path / "y")
+    (tmp_path / "z.csv").write_bytes(b"")
+    with pytest.raises(InputError, match="the file is empty"):
+        _read(tmp_path / "z.csv")
 
 
 def test_a_truncated_parquet_is_refused(tmp_path: Path) -> None:

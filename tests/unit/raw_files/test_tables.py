@@ -3,7 +3,9 @@
 import bz2
 import gzip
 import lzma
+import re
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ from hypothesis import strategies as st
 from rec_sys.contracts import InputError
 from rec_sys.raw_files import csv_rows
 from rec_sys.raw_files.table_layout import TableFormat
-from rec_sys.raw_files.table_rows import Table, TableBatch, check_columns, read_table_rows
+from rec_sys.raw_files.table_rows import Table, TableBatch, check_columns, list_text_columns, read_table_rows
+from rec_sys.raw_files.values import read_values
 
 NAMES = ("user", "item", "stars", "when", "words")
 ROWS = [("u1", "p1", "4", "1400000000", "loud"), ("u2", "p2", "5", "1400000001", "soft")]
@@ -332,6 +335,38 @@ def test_utf16_without_its_mark_is_named(tmp_path: Path) -> None:
         read(table(path))
     assert "data.encoding=utf-16-le" in caught.value.remedy
     assert read(table(path, encoding="utf-16-le"))[0] == ROWS
+
+
+# ---- types of Parquet ----
+
+PICTURE = b"\xff\xd8\xff"
+TYPED = pl.DataFrame(
+    {
+        "user": [b"u1", b"u2"],  # bytes that are texts, as Impala writes them
+        "picture": [PICTURE, None],
+        "pictures": [[PICTURE], []],
+        "parts": [{"picture": PICTURE}, None],
+        "spent": [timedelta(1), None],
+        "paths": [[["Music", "Ukes"], ["Gifts"]], None],
+        "far": [1e20, 3.0],
+    }
+)
+
+
+def test_columns_of_parquet_that_hold_no_text_do_not_disturb(tmp_path: Path) -> None:
+    TYPED.write_parquet(tmp_path / "x.parquet")
+    asked = Table(tmp_path / "x.parquet", {"user": "user", "paths": "paths", "far": "far"}, "data.columns")
+    assert list_text_columns(asked) == ["user", "paths", "far"]
+    assert read(asked)[0] == [("u1", '[["Music","Ukes"],["Gifts"]]', "1e+20"), ("u2", None, "3")]
+    assert read_values(asked.path, ["user"])[1] == {"user": "u2", "far": "3"}
+
+
+@pytest.mark.parametrize("column", ["picture", "pictures", "parts", "spent"])
+def test_a_column_of_parquet_that_is_read_and_holds_no_text_is_named_with_its_type(tmp_path: Path, column: str) -> None:
+    TYPED.write_parquet(tmp_path / "x.parquet")
+    with pytest.raises(InputError, match=rf"the column '{column}' is {re.escape(str(TYPED.schema[column]))}") as caught:
+        read(Table(tmp_path / "x.parquet", {"user": "user", "words": column}, "data.columns"))
+    assert "data.columns.words" in caught.value.where
 
 
 # ---- missing values ----

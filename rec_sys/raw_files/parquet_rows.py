@@ -1,0 +1,115 @@
+"""Columns of a Parquet table as the texts that a CSV would hold, in batches; what is no text is told by its type."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+from polars.datatypes import DataTypeClass
+
+from rec_sys.contracts import InputError
+from rec_sys.raw_files.bad_rows import BATCH_ROWS
+
+LIST_SEPARATOR: Final = "\x1f"  # ASCII's unit separator stands behind each element of a list
+
+
+def parquet_schema(path: Path) -> pl.Schema:
+    """The columns and their types.
+
+    Raises:
+        InputError: The file is broken.
+    """
+    try:
+        return pl.Schema(pl.read_parquet_schema(path))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _broken(path, error) from error
+
+
+def text_columns(path: Path) -> list[str]:
+    """The columns whose first rows can be written as texts; pictures and other bytes cannot."""
+    first = pl.scan_parquet(path).head(BATCH_ROWS)
+    return [name for name, dtype in parquet_schema(path).items() if _has_text(dtype) and _is_text(first, name, dtype)]
+
+
+def read_parquet_texts(path: Path, columns: Mapping[str, str], setting: str) -> Iterator[pl.DataFrame]:
+    """The columns of a map, ours -> the file's, under our names, `BATCH_ROWS` at a time.
+
+    Raises:
+        InputError: The file is broken, or a column holds no texts.
+    """
+    schema = parquet_schema(path)
+    for name, column in columns.items():
+        if not _has_text(schema[column]):
+            raise _no_text(path, column, f"{setting}.{name}", schema[column])
+    texts = [_as_text(column, schema[column]).alias(name) for name, column in columns.items()]
+    next_row = 0
+    # Slices, not the streaming engine: that one reads ahead of its consumer until the whole file is in memory.
+    while True:
+        rows = pl.scan_parquet(path).slice(next_row, BATCH_ROWS)
+        try:
+            frame = rows.select(texts).collect()
+        except pl.exceptions.PolarsError as error:
+            for name, column in columns.items():
+                if not _is_text(rows, column, schema[column]):
+                    raise _no_text(path, column, f"{setting}.{name}", schema[column]) from error
+            raise _broken(path, error) from error
+        if frame.is_empty():
+            return
+        yield frame
+        next_row += frame.height
+
+
+def _has_text(dtype: pl.DataType | DataTypeClass) -> bool:
+    """Whether values of a type can be written as text; bytes may turn out to be one."""
+    if isinstance(dtype, pl.List | pl.Array):
+        return dtype.inner != pl.Binary and _has_text(dtype.inner)
+    if isinstance(dtype, pl.Struct):
+        return all(field.dtype != pl.Binary and _has_text(field.dtype) for field in dtype.fields)
+    return dtype not in (pl.Duration, pl.Object)
+
+
+def _is_text(rows: pl.LazyFrame, column: str, dtype: pl.DataType) -> bool:
+    """Whether bytes are a text that a tool has not called one; other types are looked at no further."""
+    if dtype != pl.Binary:
+        return True
+    try:
+        rows.select(_as_text(column, dtype)).collect()
+    except pl.exceptions.PolarsError:
+        return False
+    return True
+
+
+def _no_text(path: Path, column: str, setting: str, dtype: pl.DataType) -> InputError:
+    return InputError(
+        f"the column {column!r} is {dtype} and holds no texts",
+        where=f"{path} ({setting})",
+        remedy=f"name another column, or write this one to the file as text; {setting}=null where there is none",
+    )
+
+
+def _broken(path: Path, error: Exception) -> InputError:
+    reason = str(error).splitlines()[0]
+    return InputError(f"the Parquet file is broken ({reason})", where=str(path), remedy="copy or write it again")
+
+
+def _as_text(column: str, dtype: pl.DataType) -> pl.Expr:
+    """A typed column as the text that a CSV would hold."""
+    value = pl.col(column)
+    if isinstance(dtype, pl.Date | pl.Datetime):
+        moment = value.cast(pl.Datetime("ms")) if isinstance(dtype, pl.Date) else value
+        return moment.dt.epoch("ms").cast(pl.String)
+    if isinstance(dtype, pl.List | pl.Array):
+        if dtype.inner.is_nested():
+            # Lists of lists and of records as JSON, which polars writes of a record alone: {"":[...]}
+            whole = pl.struct(value.alias("")).struct.json_encode()
+            return pl.when(value.is_not_null()).then(whole.str.slice(4).str.head(-1))
+        # Also behind the last one, so that a list of one is told from a text.
+        return value.cast(pl.List(pl.String)).list.join(LIST_SEPARATOR, ignore_nulls=True) + LIST_SEPARATOR
+    if isinstance(dtype, pl.Struct):
+        return value.struct.json_encode()
+    if dtype.is_float():
+        # A table library turns integer ids into floats where one is missing; the id is still an integer.
+        number = value.fill_nan(None)
+        whole = pl.when(number == number.round()).then(number.cast(pl.Int64, strict=False))
+        return pl.coalesce(whole.cast(pl.String), number.cast(pl.String))
+    return value.cast(pl.String)
