@@ -117,6 +117,7 @@ def _remarks(batch: "Batch", max_bad_share: float) -> list[str]:
     if times.count():
         days = pl.from_epoch(times.sort(), time_unit="ms").dt.to_string("%Y-%m-%d").to_list()
         lines.append(f"times: {days[0]} to {days[-1]}")
+    lines += [f"{what}: {number:,}" for what, number in batch.counts.items() if number and "lines" not in what]
     reasons = Counter(batch.set_aside[QuarantineColumn.REASON].to_list())
     lines += [f"set aside: {count:,} rows, {reason}" for reason, count in reasons.most_common()]
     if batch.set_aside.height > max_bad_share * batch.num_records:

@@ -8,7 +8,7 @@ import polars as pl
 
 from rec_sys.contracts import InputError, ReviewColumn
 from rec_sys.data.readers.batches import Batch, set_aside
-from rec_sys.data.readers.review_checks import REASON, ReviewRules, checked_reviews, remedies
+from rec_sys.data.readers.review_checks import REASON, ReviewRules, checked_reviews, count_unrated, remedies
 from rec_sys.raw_files.encodings import likely_encoding, not_utf8
 from rec_sys.raw_files.json_objects import NOT_UTF8, ParsedObjects, field_names, parse_objects
 from rec_sys.raw_files.list_texts import first_filled
@@ -67,16 +67,17 @@ def read_amazon_reviews(
 ) -> Iterator[Batch]:
     """Reads reviews: JSON lines, a JSON array or Python literals, packed or not.
 
-    In ids words for "missing" are null; a text may consist of such a word, since JSON has a null of its own.
+    In ids and ratings words for "missing" are null; a text may be such a word, since JSON has a null of its own.
 
     Raises:
         InputError: The file cannot be read or follows another schema.
     """
     layout = _REVIEWS[edition]
-    rules = ReviewRules(layout.time_form, has_rating=True)
+    rules = ReviewRules(layout.time_form)
     names = [name for candidates in layout.fields.values() for name in candidates]
     schema: dict[str, pl.DataType] = dict.fromkeys(names, pl.String())
-    identifiers = [*layout.fields[ReviewColumn.USER_ID], *layout.fields[ReviewColumn.ASIN]]
+    wordless = (ReviewColumn.USER_ID, ReviewColumn.ASIN, ReviewColumn.RATING)
+    never_words = [name for column in wordless for name in layout.fields[column]]
     advice: dict[str, str] = {}
     for batch in read_records(path, encoding):
         parsed = parse_objects([record.raw for record in batch.records], schema)
@@ -87,7 +88,7 @@ def read_amazon_reviews(
             for column, candidates in layout.fields.items()
         }
         rows = pl.Series(ReviewColumn.SOURCE_ROW, parsed.positions, dtype=pl.Int64) + batch.first_row
-        known, words = null_missing(parsed.frame.select(identifiers), missing_values)
+        known, words = null_missing(parsed.frame.select(never_words), missing_values)
         raw = parsed.frame.with_columns(known).select(**columns).with_columns(rows)
         good, bad = checked_reviews(raw, rules)
         reasons = {parsed.positions[index]: reason for index, reason in bad.select("index", REASON).iter_rows()}
@@ -95,7 +96,7 @@ def read_amazon_reviews(
             advice = {"data.encoding": likely_encoding(path) or "..."}
         broken = set_aside(path, batch, parsed.broken | reasons)
         meant = advice | remedies(raw, bad, rules)
-        yield Batch(good, broken, len(batch.records), counts=count_words(words), remedies=meant)
+        yield Batch(good, broken, len(batch.records), counts=count_words(words) | count_unrated(good), remedies=meant)
 
 
 def data_choice(names: set[str]) -> str | None:

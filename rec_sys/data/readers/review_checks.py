@@ -25,13 +25,11 @@ class ReviewRules:
 
     Args:
         time_form: Form of `timestamp`, see `times`; None where the data has no time.
-        has_rating: Whether a row without a rating is a bad one.
         rating_scale: The lowest and the highest rating.
         rating_words: Word in the place of a rating -> stars.
     """
 
     time_form: str | None
-    has_rating: bool
     rating_scale: tuple[float, float] = STARS
     rating_words: Mapping[str, float] = field(default_factory=dict)
 
@@ -52,7 +50,7 @@ def checked_reviews(raw: pl.DataFrame, rules: ReviewRules) -> tuple[pl.DataFrame
         _identifier(ReviewColumn.USER_ID),
         _identifier(ReviewColumn.ASIN),
         stars(ratings, rules.rating_scale, rules.rating_words).alias(ReviewColumn.RATING),
-        ratings.is_null().alias("rating_is_missing"),
+        (ratings.str.strip_chars() != "").alias("rating_is_given"),
         milliseconds(times, rules.time_form).alias(ReviewColumn.TIMESTAMP)
         if rules.time_form is not None
         else pl.lit(None, dtype=pl.Int64).alias(ReviewColumn.TIMESTAMP),
@@ -70,6 +68,11 @@ def checked_reviews(raw: pl.DataFrame, rules: ReviewRules) -> tuple[pl.DataFrame
         tidy_style(good[ReviewColumn.STYLE]),
     )
     return good.select(pl.col(name).cast(dtype) for name, dtype in REVIEW_SCHEMA.items()), bad
+
+
+def count_unrated(good: pl.DataFrame) -> dict[str, int]:
+    """The reviews without a rating of `checked_reviews`, as `Batch.counts`."""
+    return {"reviews without a rating": missing} if (missing := good[ReviewColumn.RATING].null_count()) else {}
 
 
 def remedies(raw: pl.DataFrame, bad: pl.DataFrame, rules: ReviewRules) -> dict[str, str]:
@@ -123,13 +126,10 @@ def _reason(rules: ReviewRules) -> pl.Expr:
     faults = [
         (pl.col(ReviewColumn.USER_ID).is_null(), "user id is missing"),
         (pl.col(ReviewColumn.ASIN).is_null(), "product id is missing"),
+        # A review may have no rating: the model has a vector for that.
+        (pl.col("rating_is_given") & rating.is_null(), "rating is not a number"),
+        (~rating.is_between(*STARS), f"rating is outside {low:g} to {high:g}"),
     ]
-    if rules.has_rating:
-        faults += [
-            (pl.col("rating_is_missing"), "rating is missing"),
-            (rating.is_null(), "rating is not a number"),
-            (~rating.is_between(*STARS), f"rating is outside {low:g} to {high:g}"),
-        ]
     if rules.time_form is not None:
         faults += [
             (time.is_null(), "time is missing or not a time"),

@@ -13,7 +13,14 @@ from rec_sys.data.dataset import RATING_SCALE
 from rec_sys.data.plain_text import count_unread_prices, prices
 from rec_sys.data.readers.batches import DESCRIPTION, FEATURES, PRODUCT_FACTS_SCHEMA, Batch, quarantine
 from rec_sys.data.readers.rating_scales import STARS
-from rec_sys.data.readers.review_checks import REASON, ReviewRules, checked_reviews, remedies, time_setting
+from rec_sys.data.readers.review_checks import (
+    REASON,
+    ReviewRules,
+    checked_reviews,
+    count_unrated,
+    remedies,
+    time_setting,
+)
 from rec_sys.data.readers.times import time_forms
 from rec_sys.raw_files.bad_rows import BadRow
 from rec_sys.raw_files.list_texts import first_path, texts_within
@@ -51,6 +58,7 @@ def read_table_reviews(path: Path, data: TableData) -> Iterator[Batch]:
         good, bad = checked_reviews(raw, rules)
         bad_rows = [_bad_row(batch, index, reason) for index, reason in bad.select("index", REASON).iter_rows()]
         set_aside, counts = quarantine(path, batch.ragged + bad_rows), batch.counts(len(bad_rows))
+        counts |= count_unrated(good) if ReviewColumn.RATING in columns else {}
         told = {**batch.found, **found}
         yield Batch(good, set_aside, batch.num_records, told, counts, remedies(raw, bad, rules))
 
@@ -59,7 +67,6 @@ def _review_rules(path: Path, data: TableData, columns: dict[str, str], times: p
     """The rules of a table; `times` are those of its first rows."""
     rules = partial(
         ReviewRules,
-        has_rating=ReviewColumn.RATING in columns,
         rating_scale=data.rating_scale,
         rating_words=data.rating_words or {},
     )

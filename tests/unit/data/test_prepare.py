@@ -245,6 +245,15 @@ def test_a_scale_becomes_stars_and_is_named(tmp_path: Path) -> None:
     assert dataset.summary.found["rating scale"] == "0 to 10, read as 1 to 5 stars"
 
 
+def test_a_row_without_a_rating_is_kept_and_counted(tmp_path: Path) -> None:
+    rows = [f"u{number},p,{1400000000 + number},{rating}" for number, rating in enumerate(["4", "", " ", "None", "10"])]
+    dataset = prepare(_table(tmp_path / "x.csv", *rows, rating_scale=[0, 10]), tmp_path)
+    assert dataset.reviews()["rating"].to_list() == [pytest.approx(2.6), None, None, None, 5]
+    summary = dataset.summary
+    assert (summary.has_rating, summary.rows_set_aside, summary.counts["reviews without a rating"]) == (True, 0, 3)
+    assert dataset.products()["rating_mean"].to_list() == [pytest.approx(3.8)]
+
+
 def test_ratings_in_words_become_stars(tmp_path: Path) -> None:
     rows = ["a,p,1400000000,good", "b,p,1400000000, BAD", "c,p,1400000000,3"]
     dataset = prepare(_table(tmp_path / "x.csv", *rows, rating_words={"Good": 5, "bad": 1}), tmp_path)

@@ -102,16 +102,23 @@ def test_identifiers_are_strings_and_numbers_may_be_text(tmp_path: Path) -> None
     assert found["timestamp"] == 1_400_000_000_000
 
 
+@pytest.mark.parametrize("missing", [None, "", " ", "nan", "N/A"])
+def test_a_review_may_have_no_rating(tmp_path: Path, missing: str | None) -> None:
+    path = _written(tmp_path / "x.json", REVIEW, REVIEW | {"overall": missing})
+    (batch,) = read_amazon_reviews(path, "amazon_2014")
+    assert batch.rows["rating"].to_list() == [REVIEW["overall"], None]
+    assert (batch.counts["reviews without a rating"], batch.set_aside.height) == (1, 0)
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
         ({"reviewerID": None}, "user id is missing"),
         ({"reviewerID": "  "}, "user id is missing"),
         ({"asin": ""}, "product id is missing"),
-        ({"overall": None}, "rating is missing"),
         ({"overall": "five"}, "rating is not a number"),
         ({"overall": [5]}, "rating is not a number"),
-        ({"overall": "nan"}, "rating is not a number"),
+        ({"overall": "infinity"}, "rating is not a number"),
         ({"overall": 0}, "rating is outside 1 to 5"),
         ({"overall": 11}, "rating is outside 1 to 5"),
         ({"overall": -1}, "rating is outside 1 to 5"),
