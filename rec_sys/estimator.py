@@ -1,11 +1,9 @@
 """The recommender for Python: the commands' own training, index and answers, with data frames in and out."""
 
 import asyncio
-import threading
-import weakref
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from rec_sys.contracts import InputError, ReviewColumn
 from rec_sys.frames import read_frame, reviews_by_user, text_ids, write_frame
@@ -17,8 +15,7 @@ if TYPE_CHECKING:
     from rec_sys.inference.contract import ProductsAnswer
     from rec_sys.inference.infer import InferSettings
     from rec_sys.inference.recommender import Recommender
-
-Result = TypeVar("Result")
+    from rec_sys.inference.recommender_thread import RecommenderThread
 
 _LONGEST_PAGE: Final = 100  # products of one request
 _MOST_PRODUCTS: Final = 10_000  # for one user
@@ -43,11 +40,15 @@ class ReviewGraphRecommender:
 
     def __init__(self, *settings: str, output_dir: str | Path = "outputs") -> None:
         self._settings = settings
-        self._output_dir = Path(output_dir)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._recommender: Recommender | None = None
-        self._closing: weakref.finalize[[Recommender, asyncio.AbstractEventLoop], Self] | None = None
+        self._output_dir = Path(output_dir).absolute()
+        self._serving_settings: tuple[str, ...] = ()
+        self._is_open = False
+        self._thread: RecommenderThread | None = None
         self._is_pandas = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: another process opens the index and the bundle by itself, at its first question."""
+        return self.__dict__ | {"_thread": None}
 
     def fit(
         self,
@@ -71,12 +72,14 @@ class ReviewGraphRecommender:
         """
         from rec_sys.bundle import Bundle
         from rec_sys.entry import compose_settings
+        from rec_sys.inference.recommender_thread import claim_process
         from rec_sys.settings import Settings
         from rec_sys.train.run_folder import RunFolder
         from rec_sys.train.train import train
         from rec_sys.vector_database.create_vectorbase import publish
         from rec_sys.vector_database.opening import open_publisher
 
+        claim_process()
         data: list[str] = []
         if reviews is not None:
             frames = self._output_dir / "frames"
@@ -93,7 +96,9 @@ class ReviewGraphRecommender:
             bundle = train(settings, folder)
         if bundle is not None:
             publish(Bundle(bundle), open_publisher(self._serving().index))
-        return self._open()
+        self.close()
+        self._is_open = True
+        return self
 
     @classmethod
     def load(cls, output_dir: str | Path = "outputs", *settings: str) -> Self:
@@ -107,14 +112,18 @@ class ReviewGraphRecommender:
             InputError: There is no bundle.
         """
         from rec_sys.bundle import find_bundle
+        from rec_sys.inference.recommender_thread import claim_process
         from rec_sys.vector_database.create_vectorbase import publish
         from rec_sys.vector_database.opening import open_publisher
 
-        model = cls(*settings, output_dir=output_dir)
-        model._open(settings)
-        publisher = open_publisher(model._serving(settings).index)
+        claim_process()
+        model = cls(output_dir=output_dir)
+        model._serving_settings = settings
+        serving = model._serving()
+        publisher = open_publisher(serving.index)
         if publisher.status().served is None:
-            publish(find_bundle(None, model._output_dir), publisher)
+            publish(find_bundle(serving.bundle, model._output_dir), publisher)
+        model._is_open = True
         return model
 
     def recommend(
@@ -182,18 +191,16 @@ class ReviewGraphRecommender:
         """
         from rec_sys.inference.contract import Page, parse
 
-        recommender = self._ready()
-
-        async def ask(asin: str, page: dict[str, int]) -> "ProductsAnswer":
+        async def ask(recommender: "Recommender", asin: str, page: dict[str, int]) -> "ProductsAnswer":
             return await recommender.similar(asin, parse(Page, page), by)
 
         return self._ask_all(ask, dict.fromkeys(text_ids(asins, "asins")), k, (ReviewColumn.ASIN, "similar_asin"))
 
     def close(self) -> None:
         """Lets go of the index and its files."""
-        if self._closing is not None:
-            self._closing()
-        self._recommender = None
+        if self._thread is not None:
+            self._thread.close()
+        self._thread, self._is_open = None, False
 
     def _recommend(
         self,
@@ -205,10 +212,10 @@ class ReviewGraphRecommender:
     ) -> Any:
         from rec_sys.inference.contract import RecommendationRequest, UnknownUserError, parse
 
-        recommender, unknown = self._ready(), set[str]()
+        unknown = set[str]()
         common = {"include_seen": not filter_viewed, "explain": False, "filter": dict(filter or {})}
 
-        async def ask(user: str, page: dict[str, int]) -> "ProductsAnswer | None":
+        async def ask(recommender: "Recommender", user: str, page: dict[str, int]) -> "ProductsAnswer | None":
             content = common | page | {"reviews": users[user]}
             try:
                 return await recommender.recommend(parse(RecommendationRequest, content | {"user_id": user}))
@@ -229,7 +236,7 @@ class ReviewGraphRecommender:
 
     def _ask_all(
         self,
-        ask: "Callable[[str, dict[str, int]], Coroutine[Any, Any, ProductsAnswer | None]]",
+        ask: "Callable[[Recommender, str, dict[str, int]], Coroutine[Any, Any, ProductsAnswer | None]]",
         names: Iterable[str],
         k: int,
         columns: tuple[str, str],
@@ -246,12 +253,16 @@ class ReviewGraphRecommender:
         ]
         rows: list[tuple[str, str, int, float, str]] = []
 
-        async def ask_some(some: list[tuple[str, dict[str, int]]]) -> "list[ProductsAnswer | None]":
-            return await asyncio.gather(*(ask(name, page) for name, page in some))
-
+        thread = self._ready()
         for start in range(0, len(pages), _AT_ONCE):
             some = pages[start : start + _AT_ONCE]
-            for (name, _), answer in zip(some, self._run(ask_some(some)), strict=True):
+
+            async def ask_some(
+                recommender: "Recommender", some: list[tuple[str, dict[str, int]]] = some
+            ) -> "list[ProductsAnswer | None]":
+                return await asyncio.gather(*(ask(recommender, name, page) for name, page in some))
+
+            for (name, _), answer in zip(some, thread.ask(ask_some), strict=True):
                 found = () if answer is None else answer.products
                 rows += [(name, product.asin, product.rank, product.score, product.source) for product in found]
         kinds = dict.fromkeys(columns, pl.String) | {"rank": pl.Int32, "score": pl.Float32, "source": pl.String}
@@ -263,37 +274,21 @@ class ReviewGraphRecommender:
         read, self._is_pandas = read_frame(frame)
         return read
 
-    def _open(self, settings: tuple[str, ...] = ()) -> Self:
-        """Readies what answers, in a loop of its own that a notebook's loop does not hinder."""
-        from rec_sys.inference.recommender import Recommender
-
-        self.close()
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            threading.Thread(target=self._loop.run_forever, name="rec_sys", daemon=True).start()
-        serving = self._serving(settings)
-        self._recommender = Recommender(serving.index, serving.inference, self._output_dir)
-        self._closing = weakref.finalize(self, _close, self._recommender, self._loop)
-        return self
-
-    def _serving(self, settings: tuple[str, ...] = ()) -> "InferSettings":
+    def _serving(self) -> "InferSettings":
         from rec_sys.entry import compose_settings
         from rec_sys.inference.infer import InferSettings
 
-        return compose_settings([f"output_dir={quote(self._output_dir)}", *settings], InferSettings, "infer")
+        overrides = [f"output_dir={quote(self._output_dir)}", *self._serving_settings]
+        return compose_settings(overrides, InferSettings, "infer")
 
-    def _run(self, question: Coroutine[Any, Any, Result]) -> Result:
-        assert self._loop is not None
-        return asyncio.run_coroutine_threadsafe(question, self._loop).result()
+    def _ready(self) -> "RecommenderThread":
+        from rec_sys.inference.recommender_thread import RecommenderThread
 
-    def _ready(self) -> "Recommender":
-        if self._recommender is None:
+        if not self._is_open:
             raise InputError(
                 "nothing has been fitted or loaded", where="ReviewGraphRecommender", remedy="call fit or load first"
             )
-        return self._recommender
-
-
-def _close(recommender: "Recommender", loop: asyncio.AbstractEventLoop) -> None:
-    """Where nobody closes it, this is done when the object or the interpreter ends."""
-    asyncio.run_coroutine_threadsafe(recommender.close(), loop).result()
+        if self._thread is None:
+            serving = self._serving()
+            self._thread = RecommenderThread(serving.index, serving.inference, self._output_dir, serving.bundle)
+        return self._thread
