@@ -13,10 +13,10 @@ import polars as pl
 
 from rec_sys.contracts import InputError, ProductColumn, ReviewColumn
 from rec_sys.data.column_map_file import as_argument, with_map
-from rec_sys.data.readers.rating_scales import STARS, proposed_settings
 from rec_sys.data.readers.table import product_table, review_table, table_form
-from rec_sys.data.readers.times import time_forms
+from rec_sys.raw_files.rating_scales import STARS, proposed_settings
 from rec_sys.raw_files.table_rows import Table, check_columns, has_time_type, list_text_columns, read_table_rows
+from rec_sys.raw_files.times import time_forms
 from rec_sys.settings import AUTO, TableData
 
 _LOG: Final = logging.getLogger(__name__)

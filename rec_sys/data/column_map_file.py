@@ -9,9 +9,9 @@ import yaml
 from pydantic import ValidationError
 
 from rec_sys.contracts import InputError
-from rec_sys.data.readers.rating_scales import STARS
 from rec_sys.files import atomic_file
 from rec_sys.processes import quote
+from rec_sys.raw_files.rating_scales import STARS
 from rec_sys.settings import AUTO, TableData
 
 _MAPPED: Final = (

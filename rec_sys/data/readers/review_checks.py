@@ -10,8 +10,8 @@ import polars as pl
 from rec_sys.contracts import ReviewColumn
 from rec_sys.data.plain_text import plain_text
 from rec_sys.data.readers.batches import REVIEW_SCHEMA
-from rec_sys.data.readers.rating_scales import STARS, proposed_settings, stars
-from rec_sys.data.readers.times import EARLIEST, latest_time, milliseconds, time_forms
+from rec_sys.raw_files.rating_scales import STARS, proposed_settings, stars
+from rec_sys.raw_files.times import EARLIEST, latest_time, milliseconds, time_forms
 
 REASON: Final = "reason"
 _TRUE: Final = ("true", "yes", "y", "t", "1", "1.0")

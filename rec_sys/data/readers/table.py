@@ -12,7 +12,6 @@ from rec_sys.contracts import InputError, ProductColumn, ReviewColumn
 from rec_sys.data.dataset import RATING_SCALE
 from rec_sys.data.plain_text import count_unread_prices, prices
 from rec_sys.data.readers.batches import DESCRIPTION, FEATURES, PRODUCT_FACTS_SCHEMA, Batch, quarantine
-from rec_sys.data.readers.rating_scales import STARS
 from rec_sys.data.readers.review_checks import (
     REASON,
     ReviewRules,
@@ -21,12 +20,13 @@ from rec_sys.data.readers.review_checks import (
     remedies,
     time_setting,
 )
-from rec_sys.data.readers.times import time_forms
 from rec_sys.raw_files.bad_rows import BadRow
 from rec_sys.raw_files.list_texts import first_path, texts_within
 from rec_sys.raw_files.parquet_rows import LIST_SEPARATOR
+from rec_sys.raw_files.rating_scales import STARS
 from rec_sys.raw_files.table_layout import TableFormat
 from rec_sys.raw_files.table_rows import Table, TableBatch, has_time_type, list_columns, read_table_rows
+from rec_sys.raw_files.times import time_forms
 from rec_sys.settings import AUTO, TableData
 
 _REVIEW_TEXTS: Final = (
