@@ -12,11 +12,12 @@ from typing import Any, Final
 import polars as pl
 
 from rec_sys.contracts import InputError, ProductColumn, ReviewColumn
-from rec_sys.data.column_map_file import as_argument, with_map
+from rec_sys.data.column_map_file import with_map
 from rec_sys.data.readers.table import product_table, review_table, table_form
 from rec_sys.raw_files.rating_scales import STARS, proposed_settings
 from rec_sys.raw_files.table_rows import Table, check_columns, has_time_type, list_text_columns, read_table_rows
 from rec_sys.raw_files.times import time_forms
+from rec_sys.ready_command import argument
 from rec_sys.settings import AUTO, TableData
 
 _LOG: Final = logging.getLogger(__name__)
@@ -161,7 +162,7 @@ def _warn_of_odd_values(head: TableHead, role: str, named: list[str]) -> None:
         if values:
             _LOG.warning(
                 f"the column {name!r} is called like the {role}, but holds {', '.join(map(repr, values))}: it is not"
-                f" read; where it is meant, add {head.setting}.{role}={as_argument(name)}{also}"
+                f" read; where it is meant, add {argument(f'{head.setting}.{role}', name)}{also}"
             )
 
 
@@ -247,5 +248,5 @@ def _names() -> dict[str, Any]:
 def _undecided(head: TableHead, role: str, choices: list[str]) -> InputError:
     what = "the user" if role == ReviewColumn.USER_ID else "the product" if role == ReviewColumn.ASIN else f"the {role}"
     several = f"{len(choices)} columns could be" if choices else "no column is known to be"
-    shown = [f"{head.setting}.{role}={as_argument(name)}" for name in choices or head.frame.columns]
+    shown = [argument(f"{head.setting}.{role}", name) for name in choices or head.frame.columns]
     return InputError(f"{several} {what}", where=str(head.path), remedy=f"add {' or '.join(shown)}")

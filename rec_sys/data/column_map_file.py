@@ -1,7 +1,5 @@
 """The map of a table's columns as a file and as a command line: what `inspect` writes is what `data.map_path` reads."""
 
-import re
-import shlex
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,19 +8,14 @@ from pydantic import ValidationError
 
 from rec_sys.contracts import InputError
 from rec_sys.files import atomic_file
-from rec_sys.processes import quote
-from rec_sys.raw_files.rating_scales import STARS
+from rec_sys.ready_command import argument, is_sayable
 from rec_sys.settings import AUTO, TableData
 
 _MAPPED: Final = (
-    "rating_scale",
-    "rating_words",
-    "timestamp_unit",
-    "timestamp_format",
-    "separator",
-    "quoting",
-    "encoding",
+    *("rating_scale", "rating_words", "timestamp_unit", "timestamp_format"),
+    *("separator", "quoting", "header", "comment", "encoding", "missing_values", "category_separator"),
 )
+_NEVER_ARGUMENTS: Final = {"name", "reader", "reviews_path", "metadata_path", "map_path"}
 
 
 def write_map(data: TableData, path: Path) -> None:
@@ -67,23 +60,19 @@ def _first_fault(error: Exception) -> str:
 
 
 def map_arguments(data: TableData) -> list[str]:
-    """The settings of a map as arguments of a command line, those that are null left out, quoted for a shell."""
-    maps = {"data.columns": data.columns, "data.product_columns": data.product_columns if data.metadata_path else None}
+    """What the settings say of a table, its files aside, as arguments of a command line; what is null is left out."""
+    maps = {"columns": data.columns, "product_columns": data.product_columns if data.metadata_path else None}
     found = [
-        f"{setting}.{name}={as_argument(column)}"
+        argument(f"data.{setting}.{name}", column)
         for setting, one in maps.items()
         if one is not None
         for name, column in one.model_dump().items()
         if column not in (None, AUTO)
     ]
-    if tuple(data.rating_scale) != STARS:
-        found.append("data.rating_scale=[{:g},{:g}]".format(*data.rating_scale))
-    if data.rating_words:
-        words = ",".join(f"{word}:{value:g}" for word, value in data.rating_words.items())
-        found.append(f"data.rating_words={{{words}}}")
-    return [shlex.quote(argument) for argument in found]
-
-
-def as_argument(column: str) -> str:
-    """A column's name as a value on the command line."""
-    return column if re.fullmatch(r"\w+", column) else quote(column)
+    plain, fields = data.model_dump(mode="json", exclude={*_NEVER_ARGUMENTS, *maps}), TableData.model_fields
+    said = {name: value for name, value in plain.items() if getattr(data, name) != fields[name].default}
+    if data.rating_words and not is_sayable(data.rating_words):
+        del said["rating_words"]  # a map can say them
+    if data.separator == "\t":
+        said["separator"] = "tab"
+    return [*found, *(argument(f"data.{name}", value) for name, value in said.items())]

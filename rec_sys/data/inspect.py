@@ -4,7 +4,6 @@ It says how the file is written, which column is what, with three values each, a
 aside and why; it writes the map for `data.map_path` and prints the command that trains on the file.
 """
 
-import shlex
 import sys
 from collections import Counter
 from pathlib import Path
@@ -18,6 +17,7 @@ from rec_sys.contracts import InputError, QuarantineColumn, ReviewColumn
 from rec_sys.entry import run_entry
 from rec_sys.files import writable_folder
 from rec_sys.processes import quote
+from rec_sys.ready_command import argument, command_to_copy, is_sayable, path_to_copy
 from rec_sys.settings import CommandSettings, DataSettings, TableData
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _SAMPLES: Final = 3
 _LONGEST_SAMPLE: Final = 30  # characters
-_TRAIN: Final = "uv run -m rec_sys.train.train data={}"
+_TRAIN: Final = "rec_sys.train.train data={}"
 
 
 class InspectSettings(CommandSettings):
@@ -47,7 +47,7 @@ def run(settings: InspectSettings) -> None:
     if choice := _json_choice(data.reviews_path):
         setting = "data.path" if choice == "sequences" else "data.reviews_path"
         print(f"{data.reviews_path} follows a schema that is known: data={choice}")
-        print(f"{_TRAIN.format(choice)} {shlex.quote(f'{setting}={quote(data.reviews_path)}')}")
+        print(command_to_copy(f"{_TRAIN.format(choice)} {argument(setting, path_to_copy(data.reviews_path))}"))
         return
     found = complete_map(data)
     heads = [read_head(found, found.reviews_path, "data.columns", found.columns.model_dump())]
@@ -69,12 +69,14 @@ def run(settings: InspectSettings) -> None:
     path = writable_folder(settings.output_dir / "maps") / f"{found.reviews_path.name.partition('.')[0]}.yaml"
     write_map(found, path)
     print(f"map: {path}, for data.map_path")
-    files = {"data.reviews_path": found.reviews_path, "data.metadata_path": found.metadata_path}
-    given = [shlex.quote(f"{name}={quote(file)}") for name, file in files.items() if file is not None]
-    arguments = [*given, *map_arguments(found)]
+    files = {"reviews_path": found.reviews_path, "metadata_path": found.metadata_path}
+    arguments = [argument(f"data.{name}", path_to_copy(file)) for name, file in files.items() if file is not None]
+    arguments += map_arguments(found)
+    if found.rating_words and not is_sayable(found.rating_words):
+        arguments.append(argument("data.map_path", path_to_copy(path)))
     said = " ".join(arguments)
     arguments += [f"{name}={value}" for name, value in batch.remedies.items() if f"{name}=" not in said]
-    print(" ".join([_TRAIN.format("table"), *arguments]))
+    print(command_to_copy(" ".join([_TRAIN.format("table"), *arguments])))
 
 
 def _json_choice(path: Path) -> str | None:
@@ -130,7 +132,7 @@ def _remarks(batch: "Batch", max_bad_share: float) -> list[str]:
 def name_arguments(arguments: list[str]) -> list[str]:
     """Files that are given bare, as the settings that they are."""
     names = iter(("data.reviews_path", "data.metadata_path"))
-    bare = [not text.startswith("-") and ("=" not in text or Path(text).exists()) for text in arguments]
+    bare = [Path(text).is_file() or not (text.startswith("-") or "=" in text) for text in arguments]
     return [
         f"{next(names, 'data.metadata_path')}={quote(text)}" if is_bare else text
         for text, is_bare in zip(arguments, bare, strict=True)

@@ -2,7 +2,6 @@
 
 import difflib
 import io
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -19,6 +18,7 @@ from rec_sys.raw_files.encodings import not_utf8
 from rec_sys.raw_files.missing import count_words, null_missing
 from rec_sys.raw_files.parquet_rows import parquet_schema, read_parquet_texts, text_columns
 from rec_sys.raw_files.table_layout import DEFAULT_FORMAT, MARK, TableFormat, TableLayout, find_layout
+from rec_sys.ready_command import argument
 from rec_sys.settings import MISSING_VALUES
 
 _ALIKE: Final = 0.4  # of difflib's ratio
@@ -93,7 +93,7 @@ def check_columns(*tables: Table) -> None:
         present = list_columns(table)
         missing = {name: column for name, column in table.columns.items() if column not in present}
         wrong += [f"{column!r} ({table.setting}.{name})" for name, column in missing.items()]
-        guesses += [shlex.quote(f"{table.setting}.{name}={near}") for name, near in _guess(missing, table, present)]
+        guesses += [argument(f"{table.setting}.{name}", near) for name, near in _guess(missing, table, present)]
         twice = [column for column in table.columns.values() if present.count(column) > 1]
         if twice:
             raise InputError(

@@ -18,6 +18,7 @@ from pydantic import Field
 from rec_sys.contracts import BundleFile, InputError
 from rec_sys.entry import run_entry
 from rec_sys.processes import overrides
+from rec_sys.ready_command import command_to_copy
 from rec_sys.serving.commands import Command
 from rec_sys.serving.listening import listen
 from rec_sys.settings import CommandSettings, ServingSettings, TritonSettings
@@ -110,7 +111,7 @@ def prepare(settings: DemoSettings) -> "Bundle":
 
 
 def _do(module: str, given: list[str]) -> None:
-    _LOG.info(f"demo: uv run -m {module} {shlex.join(given)}")
+    _LOG.info(f"demo: {command_to_copy(f'{module} {shlex.join(given)}')}")
     with Command(module, given) as command:
         command.finish()
 

@@ -18,7 +18,7 @@ DEMO = "rec_sys.serving.demo"
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("contracts", "ragged"),
     ("settings", "files", "console", "scoring", "processes", "bound_process"),
-    ("progress", "frames", "locks"),
+    ("progress", "frames", "locks", "ready_command"),
     ("settings_request", "raw_files"),
     ("settings_errors",),
     ("settings_help",),

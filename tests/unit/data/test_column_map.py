@@ -25,6 +25,8 @@ STARS = [float(1 + row % 5) for row in range(ROWS)]
 SECONDS = [1_400_000_000 + 86_400 * row for row in range(ROWS)]
 TEXTS = [f"I play this one on stage every week, take {row}." for row in range(ROWS)]
 HEADLINES = [f"Good, {row}" for row in range(ROWS)]
+PAIRS = list(zip(USERS, PRODUCTS, strict=True))
+ROOT = Path(__file__).resolve().parents[3]
 DAYS = pl.from_epoch(pl.Series(SECONDS)).dt.strftime
 
 
@@ -312,6 +314,47 @@ def test_inspect_reads_parquet_and_says_how_many_products_have_metadata(
     arguments = name_arguments([str(tmp_path / "r.parquet"), str(tmp_path / "p.csv"), f"output_dir={tmp_path}"])
     run(compose_settings(arguments, InspectSettings, "inspect"))
     assert "product metadata: 2 of 23 products have it" in capsys.readouterr().out
+
+
+ODD_NAMES = ["-dash.csv", "a=b.csv", 'it\'s "new".csv', "my reviews, [1].csv", "Größe.csv", "[b].csv", "${x}.csv"]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_file_of_any_name_is_looked_at_and_its_command_can_be_copied(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    columns = {"Kunden-Größe": USERS, "null": PRODUCTS, "007": STARS}
+    pl.DataFrame(columns).write_csv(name)
+    named = ["data.columns.user_id='Kunden-Größe'", 'data.columns.asin="null"', "data.columns.rating='007'"]
+    run(compose_settings(name_arguments([name, *named]), InspectSettings, "inspect"))
+    out = capsys.readouterr().out
+    assert name in out.splitlines()[0]
+    words = shlex.split(out.splitlines()[-1])
+    assert words[:6] == ["uv", "run", "--project", str(ROOT), "-m", "rec_sys.train.train"]
+    monkeypatch.chdir("/")
+    data = compose_settings(words[6:], Settings).data
+    assert isinstance(data, TableData)
+    assert data.reviews_path == tmp_path / name
+    assert complete_map(data).columns.model_dump(exclude_none=True) == {
+        "user_id": "Kunden-Größe",
+        "asin": "null",
+        "rating": "007",
+    }
+
+
+def test_the_command_says_how_the_table_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "r.csv"
+    rows = [f"{user}\t{product}\t{'schön' if row % 3 else 'mies'}" for row, (user, product) in enumerate(PAIRS)]
+    path.write_text("\n".join(["% made by hand", *rows]), encoding="cp1252")
+    columns = {"user_id": "1", "asin": "2", "rating": "3"}
+    written = {"header": False, "comment": "%", "encoding": "cp1252", "separator": "tab"}
+    given = settings(path, columns=columns, rating_words={"schön": 5, "mies": 1}, **written)
+    run(InspectSettings(data=given, output_dir=tmp_path))
+    arguments = shlex.split(capsys.readouterr().out.splitlines()[-1])
+    again = compose_settings([*arguments[arguments.index("data=table") :], "data.name=shop"], Settings).data
+    assert isinstance(again, TableData)
+    assert complete_map(again).model_dump(exclude={"map_path"}) == complete_map(given).model_dump(exclude={"map_path"})
 
 
 def test_pictures_in_a_parquet_table_are_only_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
