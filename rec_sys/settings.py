@@ -28,14 +28,14 @@ class Section(BaseModel):
     @field_validator("*")
     @classmethod
     def _paths_are_no_addresses(cls, value: object) -> object:
-        """`s3://...` as a path would be a folder called `s3:`."""
+        """`s3://...` as a path would be a folder called `s3:`, and `~/...` one called `~`, as no shell expands it."""
         if isinstance(value, Path) and (found := _ADDRESS.match(str(value))):
             raise PydanticCustomError(
                 "address",
                 "{scheme}:// is an address, and a path on this machine is needed: download or mount it first",
                 {"scheme": found.group(1)},
             )
-        return value
+        return value.expanduser() if isinstance(value, Path) and value.parts[:1] == ("~",) else value
 
 
 _READER = "Which kind of file is read; the choice of data says it."

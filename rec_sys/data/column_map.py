@@ -1,11 +1,7 @@
 """Which column of a table is what: found by name, in several languages, and by content, where the settings say auto."""
 
 import logging
-import re
-import tomllib
-import unicodedata
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +9,10 @@ import polars as pl
 
 from rec_sys.contracts import InputError, ProductColumn, ReviewColumn
 from rec_sys.data.column_map_file import with_map
+from rec_sys.data.column_names import LIKELY, compact, known_names, likeness, split_words
+from rec_sys.data.headerless import refuse_headerless
 from rec_sys.data.readers.table import product_table, review_table, table_form
+from rec_sys.raw_files.listing import first_of
 from rec_sys.raw_files.rating_scales import STARS, proposed_settings
 from rec_sys.raw_files.table_rows import Table, check_columns, has_time_type, list_text_columns, read_table_rows
 from rec_sys.raw_files.times import time_forms
@@ -22,7 +21,6 @@ from rec_sys.settings import AUTO, TableData
 
 _LOG: Final = logging.getLogger(__name__)
 
-_SURE, _LIKELY, _UNSURE = 3.0, 2.0, 1.0  # the whole name, a word of it, a word of a name that means a title
 _EXAMINED: Final = 10_000  # rows
 _MOST_STARS: Final = 101  # different ratings, such as 0 to 100
 _WORDED: Final = 0.95  # of the ratings, where words are the scale; the rest says that there is none
@@ -56,6 +54,7 @@ def complete_map(data: TableData) -> TableData:
     tables = [review_table(data.reviews_path, data)]
     if data.metadata_path and data.product_columns:
         tables.append(product_table(data.metadata_path, data))
+    refuse_headerless(tables[0])
     check_columns(*tables)  # of both at once, so that one message names all that are wrong
     if is_settled(data):
         return data
@@ -85,7 +84,7 @@ def read_head(data: TableData, path: Path, setting: str, given: dict[str, str | 
 
 
 def _find_review_columns(head: TableHead, given: dict[str, str | None]) -> dict[str, str | None]:
-    frame, names = head.frame, _names()["reviews"]
+    frame, names = head.frame, known_names()["reviews"]
     found = {role: column for role, column in given.items() if column != AUTO}
     # Times and ratings first: their content leaves no doubt, and what they are is no id.
     for role in (ReviewColumn.TIMESTAMP, ReviewColumn.RATING, ReviewColumn.ASIN, ReviewColumn.USER_ID, *names):
@@ -94,22 +93,22 @@ def _find_review_columns(head: TableHead, given: dict[str, str | None]) -> dict[
     for role in (ReviewColumn.ASIN, ReviewColumn.USER_ID):
         if found[role] is None:
             left = [name for name in frame.columns if name not in found.values() and _is_id(frame[name])]
-            names_of_things = [name for name in left if {"name", "title"} & {*_words(name)}]
+            names_of_things = [name for name in left if {"name", "title"} & {*split_words(name)}]
             if role == ReviewColumn.ASIN and len(names_of_things) == 1:  # a title is an id where there is no other
                 left = names_of_things
             if len(left) != 1:
                 raise _undecided(head, role, left)
             found[role] = left[0]
-    return found
+    return _checked(head, found)
 
 
 def _find_product_columns(head: TableHead, given: dict[str, str | None], reviewed: pl.Series) -> dict[str, str | None]:
-    frame, names = head.frame, _names()
+    frame, names = head.frame, known_names()
     found = {role: column for role, column in given.items() if column != AUTO}
     if ProductColumn.ASIN not in found:
         asins = reviewed.drop_nulls().unique()
         share = {name: frame[name].is_in(asins.implode()).sum() / max(len(asins), 1) for name in frame.columns}
-        by_name = {name: _likeness(name, names["reviews"]["asin"]) for name in frame.columns}
+        by_name = {name: likeness(name, names["reviews"]["asin"]) for name in frame.columns}
         best = max(frame.columns, key=lambda name: (share[name] >= _JOINED and round(share[name], 2), by_name[name]))
         if share[best] < _JOINED and not by_name[best]:
             raise _undecided(head, ProductColumn.ASIN, [])
@@ -119,25 +118,37 @@ def _find_product_columns(head: TableHead, given: dict[str, str | None], reviewe
             # Where products go by their titles, one column is both.
             taken = {column for name, column in found.items() if column and (name, role) != ("asin", "title")}
             found[role] = _choose(head, role, known, taken)
+    return _checked(head, found)
+
+
+def _checked(head: TableHead, found: dict[str, str | None]) -> dict[str, str | None]:
+    """The map that was found, none of whose columns has a name that a map cannot say."""
+    for role, column in found.items():
+        if column == AUTO:
+            raise InputError(
+                f"the column {AUTO!r} seems to be the {role}, and in a map {AUTO} means: find it",
+                where=f"{head.path} ({head.setting}.{role})",
+                remedy="rename it in the file, or name another column",
+            )
     return found
 
 
 def _choose(head: TableHead, role: str, known: list[str], taken: set[str]) -> str | None:
     """The column that a role's names and its content fit best; None where there is none."""
-    fits = {name: _likeness(name, known) for name in head.frame.columns if name not in taken}
-    named = [name for name, fit in fits.items() if fit > _LIKELY]
+    fits = {name: likeness(name, known) for name in head.frame.columns if name not in taken}
+    named = [name for name, fit in fits.items() if fit > LIKELY]
     fits = {name: fit for name, fit in fits.items() if fit and _can_be(role, head.frame[name])}
     if not fits:
         _warn_of_odd_values(head, role, named)
         return _only_date(head, taken) if role == ReviewColumn.TIMESTAMP else None
-    sure = [name for name, fit in fits.items() if fit > _LIKELY]
+    sure = [name for name, fit in fits.items() if fit > LIKELY]
     if role == ReviewColumn.TIMESTAMP:  # the finest says most
         return max(sure or fits, key=lambda name: (head.frame[name].n_unique(), fits[name]))
     if role == ReviewColumn.TEXT:  # the longest says most
         return max(sure or fits, key=lambda name: (head.frame[name].str.len_chars().mean() or 0, fits[name]))
     if role in (ReviewColumn.USER_ID, ReviewColumn.ASIN, ReviewColumn.RATING):
-        if {_compact(name) for name in sure} == {"parentasin", "asin"}:
-            sure = sorted(sure, key=_compact, reverse=True)[:1]  # the parent is what metadata describes
+        if {compact(name) for name in sure} == {"parentasin", "asin"}:
+            sure = sorted(sure, key=compact, reverse=True)[:1]  # the parent is what metadata describes
         if len(sure) > 1 and not all(head.frame[sure[0]].equals(head.frame[name]) for name in sure):
             raise _undecided(head, role, sure)
     return max(fits, key=lambda name: fits[name])
@@ -201,14 +212,27 @@ def _rating_settings(ratings: pl.Series, data: TableData) -> dict[str, Any]:
         return {}
     if words := _words_of(ratings.drop_nulls()):
         return {"rating_words": words}
+    values = ratings.drop_nulls().str.strip_chars().unique()
+    if len(values) == 1:
+        _refuse_or_warn_of_one_rating(values[0])
+        return {}
     scale = proposed_settings(ratings).get("data.rating_scale")
     return {"rating_scale": tuple(float(bound) for bound in scale.strip("[]").split(","))} if scale else {}
+
+
+def _refuse_or_warn_of_one_rating(value: str) -> None:
+    what, scale = f"every rating is {value}, and one value tells no scale", "data.rating_scale=[LOW,HIGH]"
+    number = float(value.replace(",", "."))
+    if not STARS[0] <= number <= STARS[1]:
+        remedy = f"add {scale}, or data.columns.rating=null to leave them out"
+        raise InputError(what, where="the first rows", remedy=remedy)
+    _LOG.warning(f"{what}: read as stars, 1 to 5; where it is another scale, add {scale}")
 
 
 def _words_of(ratings: pl.Series) -> dict[str, float] | None:
     """The set of words that nearly all of these belong to."""
     texts = ratings.str.strip_chars().str.to_lowercase()
-    sets: list[dict[str, float]] = _names()["rating_words"]
+    sets: list[dict[str, float]] = known_names()["rating_words"]
     return next((words for words in sets if _share(texts.is_in([*words])) >= _WORDED), None)
 
 
@@ -216,37 +240,9 @@ def _share(flags: pl.Series) -> float:
     return int(flags.sum()) / max(len(flags), 1)
 
 
-def _likeness(name: str, known: list[str]) -> float:
-    """How sure a column's name says that it is one of these; 0 where it does not."""
-    spelled = {_compact(one): place / 1000 for place, one in enumerate(known)}
-    compact, words = _compact(name), _words(name)
-    if compact in spelled:
-        return _SURE - spelled[compact]
-    places = [spelled[word] for word in words if word in spelled]
-    if not places:
-        return 0.0
-    return (_UNSURE if {"name", "title"} & {*words} else _LIKELY) - min(places)
-
-
-def _words(name: str) -> list[str]:
-    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
-    plain = unicodedata.normalize("NFKD", parted.casefold())
-    return re.findall(r"\w+", "".join(mark for mark in plain if not unicodedata.combining(mark)).replace("_", " "))
-
-
-def _compact(name: str) -> str:
-    return "".join(_words(name))
-
-
-@cache
-def _names() -> dict[str, Any]:
-    found = tomllib.loads(Path(__file__).with_name("column_names.toml").read_text(encoding="utf-8"))
-    found["products"].pop("asin")
-    return found
-
-
 def _undecided(head: TableHead, role: str, choices: list[str]) -> InputError:
     what = "the user" if role == ReviewColumn.USER_ID else "the product" if role == ReviewColumn.ASIN else f"the {role}"
     several = f"{len(choices)} columns could be" if choices else "no column is known to be"
-    shown = [argument(f"{head.setting}.{role}", name) for name in choices or head.frame.columns]
-    return InputError(f"{several} {what}", where=str(head.path), remedy=f"add {' or '.join(shown)}")
+    shown = [argument(f"{head.setting}.{role}", name) for name in choices or head.frame.columns if name != AUTO]
+    renamed = f"; rename {AUTO} in the file if that is it" if AUTO in head.frame.columns else ""
+    return InputError(f"{several} {what}", where=str(head.path), remedy=f"add {first_of(shown, ' or ')}{renamed}")

@@ -31,7 +31,7 @@ def write_map(data: TableData, path: Path) -> None:
 def with_map(data: TableData, path: Path) -> TableData:
     """The settings, filled from a file where they leave things open."""
     try:
-        content = yaml.safe_load(path.expanduser().read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
         given = TableData.model_validate(
             {"name": data.name, "reader": "table", "reviews_path": data.reviews_path} | content
         )

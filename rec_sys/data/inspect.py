@@ -17,6 +17,7 @@ from rec_sys.contracts import InputError, QuarantineColumn, ReviewColumn
 from rec_sys.entry import run_entry
 from rec_sys.files import writable_folder
 from rec_sys.processes import quote
+from rec_sys.raw_files.listing import MOST_NAMES, first_of
 from rec_sys.ready_command import argument, command_to_copy, is_sayable, path_to_copy
 from rec_sys.settings import CommandSettings, DataSettings, TableData
 
@@ -99,10 +100,13 @@ def _map_table(head: "TableHead", columns: dict[str, str | None]) -> Table:
     table = Table("", "column", "values", title=head.path.name, title_justify="left")
     taken = {role: column for role, column in columns.items() if column is not None}
     unread = [name for name in head.frame.columns if name not in taken.values()]
-    for role, column in [*taken.items(), *(("not read", name) for name in unread)]:
+    listed = unread if len(unread) <= MOST_NAMES else []
+    for role, column in [*taken.items(), *(("not read", name) for name in listed)]:
         values = head.frame[column].drop_nulls().unique(maintain_order=True).head(_SAMPLES).to_list()
         shown = [value if len(value) <= _LONGEST_SAMPLE else f"{value[:_LONGEST_SAMPLE]}..." for value in values]
         table.add_row(role, column, " | ".join(shown))
+    if len(listed) < len(unread):
+        table.add_row("not read", f"{len(unread)} columns", first_of(unread))
     return table
 
 

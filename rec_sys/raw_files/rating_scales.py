@@ -43,6 +43,8 @@ def proposed_settings(ratings: pl.Series) -> dict[str, str]:
     numbers = numbers.drop_nulls()
     if numbers.is_empty():
         return {}
+    if numbers.n_unique() == 1:  # tells no scale
+        return {} if STARS[0] <= numbers[0] <= STARS[1] else {"data.rating_scale": "[LOW,HIGH]"}
     fitting = [scale for scale in _KNOWN_SCALES if numbers.is_between(*scale).sum() >= _MEANT_SHARE * len(numbers)]
     seen = sorted(numbers.to_list())
     low, high = fitting[0] if fitting else (seen[0], seen[-1])

@@ -15,6 +15,7 @@ from rec_sys.raw_files.bad_rows import BadRow
 from rec_sys.raw_files.content import PARQUET, empty_file, first_bytes, open_raw
 from rec_sys.raw_files.csv_rows import CsvBatch, read_csv_rows
 from rec_sys.raw_files.encodings import not_utf8
+from rec_sys.raw_files.listing import first_of
 from rec_sys.raw_files.missing import count_words, null_missing
 from rec_sys.raw_files.parquet_rows import parquet_schema, read_parquet_texts, text_columns
 from rec_sys.raw_files.table_layout import DEFAULT_FORMAT, MARK, TableFormat, TableLayout, find_layout
@@ -22,6 +23,7 @@ from rec_sys.ready_command import argument
 from rec_sys.settings import MISSING_VALUES
 
 _ALIKE: Final = 0.4  # of difflib's ratio
+_LISTED: Final = 40  # columns that a refusal names
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,11 @@ class Table:
     missing_values: tuple[str, ...] = MISSING_VALUES
     form: TableFormat = DEFAULT_FORMAT
 
+    @property
+    def is_parquet(self) -> bool:
+        """Whether it is a Parquet table, as its first bytes tell."""
+        return first_bytes(self.path).startswith(PARQUET)
+
 
 def check_columns(*tables: Table) -> None:
     """Looks for the columns of several tables at once, so that one message names all that are wrong.
@@ -105,7 +112,9 @@ def check_columns(*tables: Table) -> None:
             listed.append((table.path, present))
     if wrong:
         ready = " ".join(guesses)
-        shown = "; ".join(f"the columns of {path.name}: {', '.join(filter(None, names))}" for path, names in listed)
+        shown = "; ".join(
+            f"the columns of {path.name}: {first_of([*filter(None, names)], most=_LISTED)}" for path, names in listed
+        )
         if any(len(names) == 1 for _, names in listed):
             shown += "; if that is several columns, mend data.separator"
         raise InputError(
@@ -117,14 +126,14 @@ def check_columns(*tables: Table) -> None:
 
 def list_columns(table: Table) -> list[str]:
     """The columns of a table, in their order."""
-    if _is_parquet(table.path):
+    if table.is_parquet:
         return list(parquet_schema(table.path))
     return list(find_layout(table.path, table.form, [*table.columns.values()]).names)
 
 
 def list_text_columns(table: Table) -> list[str]:
     """Those of the columns that have a name and hold texts, as every column of a CSV does."""
-    return text_columns(table.path) if _is_parquet(table.path) else [name for name in list_columns(table) if name]
+    return text_columns(table.path) if table.is_parquet else [name for name in list_columns(table) if name]
 
 
 def _guess(missing: Mapping[str, str], table: Table, present: Sequence[str]) -> list[tuple[str, str]]:
@@ -148,17 +157,13 @@ def read_table_rows(table: Table) -> Iterator[TableBatch]:
     Raises:
         InputError: The file cannot be read, or a column of the map is not in it.
     """
-    return _read_parquet(table) if _is_parquet(table.path) else _read_csv(table)
+    return _read_parquet(table) if table.is_parquet else _read_csv(table)
 
 
 def has_time_type(path: Path, column: str) -> bool:
     """Whether a table says by its types that this column is a time."""
-    dtype = parquet_schema(path).get(column) if _is_parquet(path) else None
+    dtype = parquet_schema(path).get(column) if first_bytes(path).startswith(PARQUET) else None
     return dtype is not None and dtype.is_temporal()
-
-
-def _is_parquet(path: Path) -> bool:
-    return first_bytes(path).startswith(PARQUET)
 
 
 def _read_csv(table: Table) -> Iterator[TableBatch]:

@@ -105,3 +105,12 @@ def test_a_name_of_digits_is_a_name() -> None:
 def test_a_later_choice_keeps_the_values_given_beside_it() -> None:
     settings = compose_settings(["model=gat", "model.dim=64", "experiment=quick", "trainer.max_epochs=3"], Settings)
     assert (settings.model.convolution, settings.model.dim, settings.trainer.max_epochs) == ("gat", 64, 3)
+
+
+def test_home_is_meant_by_a_tilde_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    paths = {"~/reviews.csv": tmp_path / "reviews.csv", "~$reviews.csv": Path("~$reviews.csv")}
+    for given, meant in paths.items():
+        assert (
+            TableData.model_validate({"name": "shop", "reader": "table", "reviews_path": given}).reviews_path == meant
+        )

@@ -102,6 +102,5 @@ def _local_or_download(path: Path | None, file: RawFile | None, raw_folder: Path
 def _local(path: Path | None, setting: str) -> Path:
     if path is None:
         raise InputError(f"{setting} has no value", where=f"setting {setting}", remedy=f"add {setting}=<file>")
-    path = path.expanduser()
     first_bytes(path)
     return path

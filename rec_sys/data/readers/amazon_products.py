@@ -9,7 +9,14 @@ import polars as pl
 from rec_sys.contracts import InputError, ProductColumn
 from rec_sys.data.plain_text import count_unread_prices, prices
 from rec_sys.data.readers.amazon_reviews import Edition
-from rec_sys.data.readers.batches import DESCRIPTION, FEATURES, PRODUCT_FACTS_SCHEMA, Batch, set_aside
+from rec_sys.data.readers.batches import (
+    DESCRIPTION,
+    FEATURES,
+    PRODUCT_FACTS_SCHEMA,
+    Batch,
+    note_unread_fields,
+    set_aside,
+)
 from rec_sys.raw_files.json_objects import parse_objects
 from rec_sys.raw_files.list_texts import first_filled, first_path, texts_within
 from rec_sys.raw_files.missing import count_words, null_missing
@@ -57,7 +64,7 @@ def read_amazon_metadata(
         rows = _product_facts(named)
         bad = set_aside(path, batch, parsed.broken | reasons)
         counts = count_words(words) | count_unread_prices(named["price"], rows[ProductColumn.PRICE])
-        yield Batch(rows, bad, len(batch.records), counts=counts)
+        yield Batch(rows, bad, len(batch.records), note_unread_fields(batch, _METADATA_FIELDS), counts)
 
 
 def _product_facts(raw: pl.DataFrame) -> pl.DataFrame:

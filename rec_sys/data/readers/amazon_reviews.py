@@ -7,7 +7,7 @@ from typing import Final, Literal, NamedTuple
 import polars as pl
 
 from rec_sys.contracts import InputError, ReviewColumn
-from rec_sys.data.readers.batches import Batch, set_aside
+from rec_sys.data.readers.batches import Batch, note_unread_fields, set_aside
 from rec_sys.data.readers.review_checks import REASON, ReviewRules, checked_reviews, count_unrated, remedies
 from rec_sys.raw_files.encodings import likely_encoding, not_utf8
 from rec_sys.raw_files.json_objects import NOT_UTF8, ParsedObjects, field_names, parse_objects
@@ -96,7 +96,8 @@ def read_amazon_reviews(
             advice = {"data.encoding": likely_encoding(path) or "..."}
         broken = set_aside(path, batch, parsed.broken | reasons)
         meant = advice | remedies(raw, bad, rules)
-        yield Batch(good, broken, len(batch.records), counts=count_words(words) | count_unrated(good), remedies=meant)
+        found, counts = note_unread_fields(batch, names), count_words(words) | count_unrated(good)
+        yield Batch(good, broken, len(batch.records), found, counts, meant)
 
 
 def data_choice(names: set[str]) -> str | None:

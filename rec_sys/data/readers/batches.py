@@ -1,6 +1,6 @@
 """What every reader yields: typed rows in batches, beside the raw rows that had to be set aside."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -9,6 +9,8 @@ import polars as pl
 
 from rec_sys.contracts import ProductColumn, QuarantineColumn, ReviewColumn
 from rec_sys.raw_files.bad_rows import RAW_CHARACTERS, BadRow
+from rec_sys.raw_files.json_objects import field_names
+from rec_sys.raw_files.listing import first_of
 from rec_sys.raw_files.records import RecordBatch, shown_record
 
 REVIEW_SCHEMA: Final[dict[str, pl.DataType]] = {
@@ -23,6 +25,8 @@ REVIEW_SCHEMA: Final[dict[str, pl.DataType]] = {
     ReviewColumn.VERIFIED: pl.Boolean(),
     ReviewColumn.SOURCE_ROW: pl.Int64(),
 }
+
+_EXAMINED_RECORDS: Final = 100  # that tell a file's fields
 
 FEATURES: Final = "features"
 DESCRIPTION: Final = "description"
@@ -81,6 +85,19 @@ class Source:
     has_time: bool
     reviews: Callable[[], Iterator[Batch]]
     products: Callable[[], Iterator[Batch]] | None = None
+
+
+def note_unread(names: Sequence[str], what: str = "columns") -> dict[str, str]:
+    """Columns or fields that nothing reads, as `Batch.found`; of many the first."""
+    return {f"{what} that nothing reads": first_of(names)} if names else {}
+
+
+def note_unread_fields(batch: RecordBatch, read: Collection[str]) -> dict[str, str]:
+    """The same for the first records of a file; `read` are the fields that are known."""
+    if batch.first_row:
+        return {}
+    names = dict.fromkeys(name for record in batch.records[:_EXAMINED_RECORDS] for name in field_names(record.raw))
+    return note_unread([name for name in names if name not in read], "fields")
 
 
 def quarantine(file: Path, bad_rows: Sequence[BadRow]) -> pl.DataFrame:

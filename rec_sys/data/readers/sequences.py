@@ -7,7 +7,7 @@ from typing import Final
 import polars as pl
 
 from rec_sys.contracts import InputError, ReviewColumn
-from rec_sys.data.readers.batches import REVIEW_SCHEMA, Batch, set_aside
+from rec_sys.data.readers.batches import REVIEW_SCHEMA, Batch, note_unread_fields, set_aside
 from rec_sys.raw_files.json_objects import parse_objects
 from rec_sys.raw_files.records import read_records, shown_fields
 from rec_sys.settings import MISSING_VALUES
@@ -43,7 +43,8 @@ def read_sequences(
         seen.update(good[USER].to_list())
         reviews = _as_reviews(good, next_row)
         next_row += reviews.height
-        yield Batch(reviews, set_aside(path, batch, parsed.broken | dict(bad.iter_rows())), len(batch.records))
+        broken = set_aside(path, batch, parsed.broken | dict(bad.iter_rows()))
+        yield Batch(reviews, broken, len(batch.records), note_unread_fields(batch, _SCHEMA))
 
 
 def _reason(seen: set[str], missing_values: tuple[str, ...]) -> pl.Expr:

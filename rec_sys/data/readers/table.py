@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from rec_sys.contracts import InputError, ProductColumn, ReviewColumn
 from rec_sys.data.dataset import RATING_SCALE
 from rec_sys.data.plain_text import count_unread_prices, prices
-from rec_sys.data.readers.batches import DESCRIPTION, FEATURES, PRODUCT_FACTS_SCHEMA, Batch, quarantine
+from rec_sys.data.readers.batches import DESCRIPTION, FEATURES, PRODUCT_FACTS_SCHEMA, Batch, note_unread, quarantine
 from rec_sys.data.readers.review_checks import (
     REASON,
     ReviewRules,
@@ -155,8 +155,7 @@ def table_form(data: TableData) -> TableFormat:
 
 def _unread(table: Table) -> dict[str, str]:
     """The columns that no part of the map names, as `Batch.found`."""
-    unread = [name for name in list_columns(table) if name and name not in table.columns.values()]
-    return {"columns that nothing reads": ", ".join(unread)} if unread else {}
+    return note_unread([name for name in list_columns(table) if name and name not in table.columns.values()])
 
 
 def _mapped(column_map: BaseModel) -> dict[str, str]:

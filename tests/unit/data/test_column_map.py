@@ -148,6 +148,72 @@ def test_the_scale_of_ratings_that_were_found_is_found_too(
     assert (named.rating_scale, named.rating_words) == ((1, 5), None)
 
 
+@pytest.mark.parametrize("value", ["1", "5", "3,0"])
+def test_one_value_tells_no_scale(tmp_path: Path, value: str, caplog: pytest.LogCaptureFixture) -> None:
+    pl.DataFrame({"user": USERS, "sku": PRODUCTS, "rating": [value] * ROWS}).write_csv(tmp_path / "x.csv")
+    completed = complete_map(settings(tmp_path / "x.csv"))
+    assert (completed.columns.rating, completed.rating_scale) == ("rating", (1, 5))
+    assert f"every rating is {value}, and one value tells no scale" in caplog.text
+
+
+def test_one_value_that_is_no_star_is_refused_with_what_to_say(tmp_path: Path) -> None:
+    pl.DataFrame({"user": USERS, "sku": PRODUCTS, "rating": [0] * ROWS}).write_csv(tmp_path / "x.csv")
+    with pytest.raises(InputError, match="every rating is 0, and one value tells no scale") as caught:
+        complete_map(settings(tmp_path / "x.csv"))
+    assert "data.rating_scale=[LOW,HIGH], or data.columns.rating=null" in caught.value.remedy
+    assert complete_map(settings(tmp_path / "x.csv", rating_scale=(0, 1))).columns.rating == "rating"
+
+
+HEADERLESS = [
+    ([USERS, PRODUCTS, STARS, SECONDS, TEXTS], {"user_id": 1, "asin": 2, "timestamp": 4, "rating": 3, "text": 5}),
+    ([USERS, PRODUCTS, DAYS("%Y-%m-%d")], {"user_id": 1, "asin": 2, "timestamp": 3}),
+    ([USERS, PRODUCTS], {"user_id": 1, "asin": 2}),
+    ([[5] * ROWS, PRODUCTS, [5] * ROWS], {"user_id": 1, "asin": 2}),
+]
+
+
+@pytest.mark.parametrize(("columns", "proposed"), HEADERLESS)
+def test_a_table_without_a_header_is_refused_with_the_settings_that_read_it(
+    tmp_path: Path, columns: list[Any], proposed: dict[str, int]
+) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("".join(",".join(map(str, row)) + "\n" for row in zip(*columns, strict=True)))
+    with pytest.raises(InputError, match="the first line looks like a row and not like a header") as caught:
+        complete_map(settings(path))
+    ready = " ".join(f"data.columns.{role}={number}" for role, number in proposed.items())
+    assert f"add data.header=false {ready}, where" in caught.value.remedy
+    complete_map(settings(path, header=False, columns={"user_id": "1", "asin": "2"}))
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"Kunde": USERS, "2015": STARS, "2016": STARS},
+        {"wer": USERS, "was": PRODUCTS, "zahl": STARS},
+        {"abc": USERS, "def": PRODUCTS},
+    ],
+)
+def test_an_unknown_header_is_still_one(tmp_path: Path, columns: dict[str, Any]) -> None:
+    pl.DataFrame(columns).write_csv(tmp_path / "x.csv")
+    with pytest.raises(InputError, match="columns could be the product"):
+        complete_map(settings(tmp_path / "x.csv"))
+
+
+def test_of_many_columns_that_nothing_reads_the_first_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    many = {f"answer {number}": [number] * ROWS for number in range(297)}
+    path = tmp_path / "wide.csv"
+    pl.DataFrame({"user": USERS, "sku": PRODUCTS, **many}).write_csv(path)
+    run(InspectSettings(data=settings(path), output_dir=tmp_path))
+    out = capsys.readouterr().out
+    (line,) = [line for line in out.splitlines() if "not read" in line]
+    assert "297 columns" in line
+    assert "answer 0, answer 1," in line
+    assert "answer 11 and 285 more" in line
+    assert "answer 12" not in out
+
+
 def test_products_are_joined_by_the_column_that_holds_the_reviewed_ones(tmp_path: Path) -> None:
     pl.DataFrame({"customer": USERS, "sku": PRODUCTS}).write_csv(tmp_path / "reviews.csv")
     shop = {
@@ -210,6 +276,28 @@ def test_where_two_columns_could_be_meant_the_user_is_asked(
         complete_map(settings(path))
     assert refused.value.what == what
     assert remedy in refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"user": USERS, "auto": PRODUCTS}, "the column 'auto' seems to be the asin"),
+        ({"user": USERS, "auto": PRODUCTS, "other": PRODUCTS[::-1]}, "2 columns could be the product"),
+    ],
+)
+def test_a_column_called_auto_has_to_be_renamed_where_it_is_meant(
+    tmp_path: Path, columns: dict[str, Any], said: str
+) -> None:
+    pl.DataFrame(columns).write_csv(tmp_path / "x.csv")
+    with pytest.raises(InputError, match=said) as caught:
+        complete_map(settings(tmp_path / "x.csv"))
+    assert "rename" in caught.value.remedy
+    assert "=auto" not in caught.value.remedy
+
+
+def test_a_column_called_auto_that_nothing_reads_does_not_disturb(tmp_path: Path) -> None:
+    pl.DataFrame({"user": USERS, "sku": PRODUCTS, "auto": TEXTS}).write_csv(tmp_path / "x.csv")
+    assert found(settings(tmp_path / "x.csv")) == {"user_id": "user", "asin": "sku"}
 
 
 def test_the_only_dates_are_the_time_whatever_they_are_called(tmp_path: Path) -> None:

@@ -102,6 +102,15 @@ def test_identifiers_are_strings_and_numbers_may_be_text(tmp_path: Path) -> None
     assert found["timestamp"] == 1_400_000_000_000
 
 
+def test_fields_that_nothing_reads_are_listed(tmp_path: Path) -> None:
+    path = _written(tmp_path / "x.json", REVIEW, REVIEW | {"colour": "red"})
+    (batch,) = read_amazon_reviews(path, "amazon_2014")
+    assert batch.found == {"fields that nothing reads": "colour"}
+    products = _written(tmp_path / "p.json", {"asin": "P1", "title": "Uke", "imUrl": "x"})
+    (batch,) = read_amazon_metadata(products, "amazon_2014")
+    assert batch.found == {"fields that nothing reads": "imUrl"}
+
+
 @pytest.mark.parametrize("missing", [None, "", " ", "nan", "N/A"])
 def test_a_review_may_have_no_rating(tmp_path: Path, missing: str | None) -> None:
     path = _written(tmp_path / "x.json", REVIEW, REVIEW | {"overall": missing})

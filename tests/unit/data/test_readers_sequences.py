@@ -17,8 +17,9 @@ def _written(path: Path, *rows: object) -> Path:
 
 
 def test_the_time_of_a_review_is_its_position(tmp_path: Path) -> None:
-    path = _written(tmp_path / "x", {"user": 7, "items": [3, 1, 3]}, {"user": "b", "items": ["x,y"]})
+    path = _written(tmp_path / "x", {"user": 7, "items": [3, 1, 3]}, {"user": "b", "items": ["x,y"], "age": 9})
     (batch,) = read_sequences(path)
+    assert batch.found == {"fields that nothing reads": "age"}
     assert dict(batch.rows.schema) == REVIEW_SCHEMA
     assert batch.rows.select("user_id", "asin", "timestamp", "source_row").rows() == [
         ("7", "3", 0, 0),
