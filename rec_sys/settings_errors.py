@@ -8,7 +8,6 @@ import difflib
 import json
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from types import NoneType
 from typing import Any, Final, Literal, get_args, get_origin
 
@@ -21,23 +20,15 @@ from pydantic.fields import FieldInfo
 
 from rec_sys.contracts import InputError
 from rec_sys.settings_request import Request, sections_in
+from rec_sys.value_words import BOUNDS, KINDS, fault_in_words
 
 _MOST_SHOWN: Final = 5  # one slip, such as an experiment made for other data, can break many keys at once
-_KINDS: Final = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
 # Former names, for those whose scripts still have them.
 _RENAMED: Final = {
     "peers": "baselines",
     "peer_settings": "baseline_settings",
     "model.co_review.burst": "model.co_review.session",
     "model.co_review.burst_days": "model.co_review.session_days",
-}
-_BOUNDS: Final = {
-    "ge": "at least",
-    "gt": "above",
-    "le": "at most",
-    "lt": "below",
-    "min_length": "of length at least",
-    "pattern": "matching",
 }
 
 
@@ -116,7 +107,7 @@ def explain_validation(error: ValidationError, request: Request) -> InputError:
         elif kind == "address":
             remedy = problem["msg"]
         elif kind == "value_error":
-            what, remedy = problem["msg"].removeprefix("Value error, "), "change one of the settings named"
+            what, remedy = fault_in_words(problem, key), "change one of the settings named"
         # The members of a union such as `int | "auto"` each complain about the same key.
         found.setdefault(key, (what, request.place(key), remedy))
     shown = list(found.values())[:_MOST_SHOWN]
@@ -254,7 +245,7 @@ def describe_values(field: FieldInfo) -> str:
     """The kind and the range of a field's values, in words."""
     words = _either(_kinds(field.annotation))
     for constraint in field.metadata:
-        for name, phrase in _BOUNDS.items():
+        for name, phrase in BOUNDS.items():
             if (bound := getattr(constraint, name, None)) is not None:
                 words += f", {phrase} {bound}"
     return words
@@ -268,8 +259,8 @@ def _either(words: Iterable[str]) -> str:
 def _kinds(annotation: Any) -> Iterator[str]:
     if annotation in (None, NoneType):
         yield "null"
-    elif annotation in _KINDS:
-        yield _KINDS[annotation]
+    elif annotation in KINDS:
+        yield KINDS[annotation]
     elif get_origin(annotation) is Literal:
         yield from (str(value) for value in get_args(annotation))
     elif get_origin(annotation) in (list, tuple, set):

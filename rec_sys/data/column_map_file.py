@@ -10,6 +10,7 @@ from rec_sys.contracts import InputError
 from rec_sys.files import atomic_file
 from rec_sys.ready_command import argument, is_sayable
 from rec_sys.settings import AUTO, TableData
+from rec_sys.value_words import fault_in_words
 
 _MAPPED: Final = (
     *("rating_scale", "rating_words", "timestamp_unit", "timestamp_format"),
@@ -55,7 +56,7 @@ def with_map(data: TableData, path: Path) -> TableData:
 def _first_fault(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        return fault_in_words(first, ".".join(map(str, first["loc"])))
     return "it holds no settings" if isinstance(error, TypeError) else str(error)
 
 

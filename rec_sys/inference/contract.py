@@ -1,11 +1,12 @@
 """What is asked of the recommender and what it answers; the service speaks the same words over HTTP."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from rec_sys.contracts import InputError
+from rec_sys.inference.request_times import LAST_TIMESTAMP, as_milliseconds
+from rec_sys.value_words import fault_in_words
 from rec_sys.vector_database.contract import ProductFilter
 from rec_sys.vector_database.contract import UnknownProductError as UnknownProductError  # the service answers 404
 
@@ -15,10 +16,6 @@ Fallback = Literal["in_process", "popular"]
 Runtime = Literal["in_process", "triton"]
 Component = Literal["triton", "index", "bundle"]
 
-_LAST_TIMESTAMP: Final = 7_258_118_400_000  # the year 2200, in milliseconds
-_FIRST_SECOND: Final = 788_918_400  # 1995, the first review on the web
-_OTHER_UNITS: Final = {"seconds": 1, "microseconds": 1_000_000, "nanoseconds": 1_000_000_000}
-_DATE_DIGITS: Final = 8  # of a date such as 20200913; a longer number is a time
 LONGEST_ID: Final = 256  # characters
 # What Amazon's files call the fields of a review.
 _AMAZON_NAMES: Final = {"overall": "rating", "reviewText": "text", "summary": "title", "unixReviewTime": "timestamp"}
@@ -63,25 +60,6 @@ class _Closed(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def _as_milliseconds(value: object) -> object:
-    """A date text of ISO 8601 as milliseconds; without a zone it is UTC.
-
-    A number that would be a time of the web in another unit is refused with the milliseconds that are meant.
-    """
-    if isinstance(value, str) and value.isdigit() and len(value) > _DATE_DIGITS:
-        value = int(value)
-    if isinstance(value, int | float):
-        for unit, a_second in _OTHER_UNITS.items():
-            if _FIRST_SECOND * a_second <= value < _LAST_TIMESTAMP // 1000 * a_second:
-                moment = datetime.fromtimestamp(value / a_second, UTC)
-                meant = round(value / a_second * 1000)
-                raise ValueError(f"{value} looks like {unit}: in milliseconds {moment:%Y-%m-%d} is {meant}")
-    if not isinstance(value, str):
-        return value
-    moment = datetime.fromisoformat(value)
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
 class Review(_Closed):
     """What somebody wrote about a product; all but the product may be missing."""
 
@@ -89,10 +67,10 @@ class Review(_Closed):
     text: str | None = Field(None, description="What was written.")
     title: str | None = Field(None, description="Its headline.")
     rating: float | None = Field(None, ge=1, le=5, allow_inf_nan=False, description="Stars.")
-    timestamp: Annotated[int | None, BeforeValidator(_as_milliseconds)] = Field(
+    timestamp: Annotated[int | None, BeforeValidator(as_milliseconds)] = Field(
         None,
         ge=0,
-        le=_LAST_TIMESTAMP,
+        le=LAST_TIMESTAMP,
         description="Milliseconds since 1970 UTC, or a date of ISO 8601; it orders the reviews that have one. Those"
         " without are taken for the newest, the last one given for the newest of all.",
     )
@@ -271,14 +249,14 @@ def parse(message: type[Message], content: object) -> Message:
     try:
         return message.model_validate(content)
     except ValidationError as error:
-        first, *others = error.errors(include_url=False, include_context=False)
-        field = spell_field(first["loc"])
+        first, *others = error.errors(include_url=False)
+        field = spell_field(first["loc"]) or "the request"
         given = repr(first["input"])
         remedy = f"change it; it is {given}" if len(given) <= 80 else f"change it; it begins with {given[:80]}"
         if first["type"] == "extra_forbidden":
             beside = [fault["loc"] for fault in others if fault["type"] == "extra_forbidden"]
             remedy = remedy_for_unknown(first["loc"], *(place for place in beside if place[:-1] == first["loc"][:-1]))
-        raise RequestError(first["msg"], field=field or "the request", remedy=remedy) from error
+        raise RequestError(fault_in_words(first, field), field=field, remedy=remedy) from error
 
 
 def remedy_for_unknown(location: tuple[int | str, ...], *others: tuple[int | str, ...]) -> str:

@@ -4,15 +4,19 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Final
 
-from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rec_sys.serving.problems import Refusal
+from rec_sys.serving.body_limit import discard, waits_to_send
+from rec_sys.serving.problems import Refusal, respond
 from rec_sys.settings import ServingSettings
 
-_SCHEME: Final = HTTPBearer(auto_error=False, description="Needed where the service has tokens.")
+# Only describes the token in /docs: a route's own dependency would be asked after its body is read.
+SCHEME: Final = HTTPBearer(auto_error=False, description="Needed where the service has tokens.")
 _HEADER: Final = "header Authorization"
 _FIRST_NAME: Final = "token"
 
@@ -58,11 +62,36 @@ class BearerAuth:
             )
         return name
 
-    async def __call__(
-        self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_SCHEME)]
-    ) -> None:
-        """Guards a route; a coroutine, since FastAPI would call a function in another thread."""
-        request.state.bearer = self.admit(None if credentials is None else credentials.credentials)
+
+class TokenFirst:
+    """Refuses who may not ask before anything of the request is read, so that strangers learn nothing of it.
+
+    Args:
+        application: What guarded addresses lead to.
+        auth: Who may ask.
+        guarded: How guarded addresses begin.
+    """
+
+    def __init__(self, application: ASGIApp, auth: BearerAuth, guarded: str) -> None:
+        self._application, self._auth, self._guarded = application, auth, guarded
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes a request on."""
+        if scope["type"] == "http" and scope["path"].startswith(self._guarded):
+            try:
+                scope["state"]["bearer"] = self._auth.admit(_token_in(Headers(scope=scope)))
+            except Refusal as refusal:
+                if not waits_to_send(scope):
+                    await discard(receive)
+                problem = refusal.problem(scope["state"]["request_id"])
+                await respond(problem, dict(refusal.headers or {}))(scope, receive, send)
+                return
+        await self._application(scope, receive, send)
+
+
+def _token_in(headers: Headers) -> str | None:
+    scheme, token = get_authorization_scheme_param(headers.get("Authorization"))
+    return token if scheme.lower() == "bearer" and token else None
 
 
 def _digest(token: str) -> bytes:

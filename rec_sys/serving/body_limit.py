@@ -29,20 +29,20 @@ class BodyLimit:
         headers = dict(scope["headers"])
         given = headers.get(b"content-length", b"0")
         announced = int(given) if given.isdigit() else 0
-        waits = b"expect" in headers  # nothing is sent before it is asked for
+        waits = waits_to_send(scope)
         seen = 0
 
         async def receive_within_limit() -> Message:
             nonlocal seen
             if announced > self._max_bytes:
                 if not waits and announced <= _MOST_DISCARDED:
-                    await _discard(receive)
+                    await discard(receive)
                 raise self._refuse()
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > self._max_bytes:
                 if message.get("more_body", False):
-                    await _discard(receive)
+                    await discard(receive)
                 raise self._refuse()
             return message
 
@@ -58,7 +58,12 @@ class BodyLimit:
         )
 
 
-async def _discard(receive: Receive) -> None:
+def waits_to_send(scope: Scope) -> bool:
+    """Whether the client sends no body before it is asked for."""
+    return b"expect" in dict(scope["headers"])
+
+
+async def discard(receive: Receive) -> None:
     """Reads the rest of a body, as far as that is worth it."""
     seen, more = 0, True
     with suppress(TimeoutError):

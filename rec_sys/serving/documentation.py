@@ -57,7 +57,7 @@ _MEANINGS: Final[dict[int, tuple[str, dict[str, Any]]]] = {
     422: (
         "The request cannot be meant; `field` names what is at fault.",
         {
-            "error": "Input should be less than or equal to 5",
+            "error": "reviews[3].rating takes a number, at most 5",
             "where": "reviews[3].rating",
             "field": "reviews[3].rating",
             "remedy": "change it; it is 7",

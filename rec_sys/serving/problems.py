@@ -18,6 +18,7 @@ from rec_sys.inference.contract import (
     remedy_for_unknown,
     spell_field,
 )
+from rec_sys.value_words import fault_in_words
 
 PROBLEM_TYPE: Final = "application/problem+json"
 _FAULTS_SHOWN: Final = 10
@@ -58,6 +59,12 @@ class Refusal(HTTPException):
         super().__init__(status, error, headers)
         self.error, self.where, self.remedy = error, where, remedy
 
+    def problem(self, request_id: str) -> Problem:
+        """As the client reads it."""
+        return Problem(
+            status=self.status_code, error=self.error, where=self.where, remedy=self.remedy, request_id=request_id
+        )
+
 
 def respond(problem: Problem, headers: dict[str, str] | None = None) -> Response:
     """The answer that carries a problem."""
@@ -90,8 +97,8 @@ async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status, field, headers = error.status_code, None, dict(error.headers or {})
     if isinstance(error, Refusal):
-        what, where, remedy = error.error, error.where, error.remedy
-    elif error.status_code == 400:
+        return respond(error.problem(_id_of(request)), headers)
+    if error.status_code == 400:
         # What FastAPI says of a body that its JSON reader chokes on, where others end as errors of validation.
         status, field = 422, "body"
         what, where, remedy = "the body cannot be read", "body", "send JSON in UTF-8, as /docs shows it"
@@ -109,7 +116,8 @@ async def _on_http(request: Request, error: Exception) -> Response:
 async def _on_validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     found = error.errors()
-    faults = tuple(Fault(field=_field_of(fault["loc"]), error=fault["msg"]) for fault in found[:_FAULTS_SHOWN])
+    named = [(fault, _field_of(fault["loc"])) for fault in found[:_FAULTS_SHOWN]]
+    faults = tuple(Fault(field=field, error=fault_in_words(fault, field)) for fault, field in named)
     problem = Problem(
         status=422,
         error=faults[0].error,
@@ -131,7 +139,7 @@ def _field_of(location: tuple[int | str, ...]) -> str:
 
 def _remedy(request: Request, fault: dict[str, Any]) -> str:
     if fault["type"] == "json_invalid":
-        return f"send JSON; it breaks off at character {fault['loc'][-1]}: {fault.get('ctx', {}).get('error', '')}"
+        return f"send JSON; it breaks off at character {fault['loc'][-1]}"
     kind = request.headers.get("content-type", "")
     if fault["loc"] == ("body",) and "json" not in kind:
         return f"send JSON with the header Content-Type: application/json; it is {kind or 'not given'}"

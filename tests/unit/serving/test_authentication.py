@@ -80,6 +80,24 @@ def test_every_address_that_answers_products_or_models_is_guarded(start: Start) 
         assert client.request(method, path, json={}, headers=headers).status_code != 401, path
 
 
+@pytest.mark.parametrize("token", ["", "Bearer another-secret"])
+def test_the_token_comes_first_whatever_is_asked(start: Start, token: str) -> None:
+    client = start(token="the-secret", max_body_bytes=1_000)
+    headers = {"Authorization": token} if token else {}
+    json, large = headers | {"Content-Type": "application/json"}, "x" * 5_000
+    asked = [
+        *(client.post("/v1/recommendations", content=body, headers=json) for body in ("{", '{"limit": 0}', large)),
+        *(client.get(f"/v1/{path}", headers=headers) for path in ("products/search", "recommendations", "no/such")),
+        client.get(f"/v1/users/{'u' * 300}/recommendations?limit=0", headers=headers),
+        client.delete("/v1/models", headers=headers),
+    ]
+    assert [response.status_code for response in asked] == [401] * len(asked)
+    for response in asked:
+        assert response.json().keys() >= {"error", "where", "remedy", "request_id"}
+        assert response.headers["WWW-Authenticate"].startswith("Bearer")
+        assert response.json()["request_id"] == response.headers["X-Request-ID"]
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
