@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from rec_sys.contracts import InputError
 from rec_sys.inference.contract import Component, ServingUnavailable
@@ -14,6 +15,7 @@ from rec_sys.settings import EdgeIndex, IndexSettings, InferenceSettings
 from rec_sys.text.encoder import TextEncoder
 from rec_sys.vector_database.catalogue import FloatArray
 from rec_sys.vector_database.contract import (
+    EmptyIndexError,
     IndexUnavailableError,
     IndexVersion,
     ProductAnswer,
@@ -21,6 +23,8 @@ from rec_sys.vector_database.contract import (
     UnknownProductError,
 )
 from rec_sys.vector_database.opening import open_index
+
+_PUBLISH: Final = "rec_sys.vector_database.create_vectorbase"
 
 
 class OtherBundleError(Exception):
@@ -200,6 +204,8 @@ class Backends:
 
     def _away(self, component: Component, error: InputError) -> ServingUnavailable:
         retry_after = self.settings.retry_after_seconds
-        return ServingUnavailable(
-            error.what, component=component, where=error.where, remedy=error.remedy, retry_after=retry_after
-        )
+        what, remedy = error.what, error.remedy
+        if isinstance(error, EmptyIndexError) and not self.bundles.has_any():
+            what = f"nothing has been trained yet, and {what}"
+            remedy = f"run rec_sys.train.train first, then {_PUBLISH}; or set output_dir to where that was done"
+        return ServingUnavailable(what, component=component, where=error.where, remedy=remedy, retry_after=retry_after)

@@ -173,6 +173,10 @@ class BundleCache:
         with self._opening:
             return self.opened(identity) or self._keep(ServedBundle(self._find(identity)))
 
+    def has_any(self) -> bool:
+        """Whether there is a bundle, be it damaged."""
+        return self._only is not None or any((self._output_dir / "bundles").glob(f"*/{BundleFile.MANIFEST}"))
+
     def any(self) -> ServedBundle:
         """The bundle opened last; before the first, the one to serve or the newest there is.
 

@@ -23,6 +23,10 @@ class IndexUnavailableError(InputError):
     """The index cannot answer now: the server is down, or nothing has been published."""
 
 
+class EmptyIndexError(IndexUnavailableError):
+    """Nothing has been published."""
+
+
 class UnknownProductError(InputError):
     """A question is about a product that the version does not hold."""
 

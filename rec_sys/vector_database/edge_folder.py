@@ -18,7 +18,7 @@ from typing import Final
 
 from rec_sys.files import writable_folder
 from rec_sys.locks import hold_lock
-from rec_sys.vector_database.contract import IndexUnavailableError
+from rec_sys.vector_database.contract import EmptyIndexError, IndexUnavailableError
 from rec_sys.vector_database.edge_version import VERSION_FILE, EdgeVersion, UnreadableVersionError, drop_version
 
 _CURRENT: Final = "current"
@@ -60,7 +60,7 @@ class EdgeFolder:
         for attempt in range(_OPENING_ATTEMPTS):
             name = self.served()
             if name is None:
-                raise IndexUnavailableError(
+                raise EmptyIndexError(
                     "the index is empty",
                     where=str(self.root),
                     remedy="run rec_sys.vector_database.create_vectorbase first, or set index.folder",

@@ -7,6 +7,7 @@ from qdrant_client import QdrantClient
 
 from rec_sys.settings import ServerIndex
 from rec_sys.vector_database.contract import (
+    EmptyIndexError,
     IndexUnavailableError,
     IndexVersion,
     NewProduct,
@@ -67,7 +68,7 @@ class ServerProductIndex(ProductIndex):
     def _open(self) -> ServerVersion:
         collection = read_aliases(self._client, self._settings).get(self._names.served)
         if collection is None:
-            raise IndexUnavailableError(
+            raise EmptyIndexError(
                 f"the index is empty: there is no alias {self._names.served}",
                 where=self._settings.url,
                 remedy="run rec_sys.vector_database.create_vectorbase index=server first, or set index.collection",

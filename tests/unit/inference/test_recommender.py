@@ -258,6 +258,7 @@ def test_without_an_index_the_part_is_named_or_what_is_popular_stands_in(folder:
     with pytest.raises(ServingUnavailable, match="the index is empty") as away:
         recommend(tmp_path, RecommendationRequest(user_id="user 1"), retry_after_seconds=7)
     assert (away.value.component, away.value.retry_after) == ("index", 7)
+    assert away.value.remedy.startswith("run rec_sys.vector_database.create_vectorbase first")
     answer = recommend(tmp_path, RecommendationRequest(user_id="user 1"), fallback="popular")
     assert answer.fallback == "popular"
     assert answer.fallback_reason == "the index is empty"
@@ -267,6 +268,12 @@ def test_without_an_index_the_part_is_named_or_what_is_popular_stands_in(folder:
     assert not health.ready
     assert [(part.part, part.ready) for part in health.parts] == [("index", False)]
     assert ask(tmp_path, lambda recommender: recommender.models()) == ()
+
+
+def test_where_nothing_is_trained_training_comes_first(tmp_path: Path) -> None:
+    with pytest.raises(ServingUnavailable, match="nothing has been trained yet") as away:
+        recommend(tmp_path, RecommendationRequest(user_id="user 1"))
+    assert away.value.remedy.startswith("run rec_sys.train.train first, then rec_sys.vector_database.create_vectorbase")
 
 
 def test_an_index_whose_bundle_is_elsewhere_is_named(folder: Path, tmp_path: Path) -> None:
