@@ -54,6 +54,7 @@ class BundleManifest(BaseModel):
     code_version: str = Field(description="Hash over the package's source files.")
     num_products: int
     dim: int
+    text_dim: int = Field(description="Width of the text vectors.")
     score: ScoreFormula
     user_reviews: int = Field(description="The newest reviews of a user that the user tower reads.")
     product_reviews: int = Field(description="The newest reviews of a product that the product tower reads.")
@@ -71,7 +72,7 @@ class BundleContents:
         products: The product table; row = product index.
         product_vectors: Named as in `contracts.ProductVector`.
         histories: The known users' reviews, see `contracts.HistoryColumn`.
-        history_text: float16 `[num_texts, 384]`.
+        history_text: float16 `[num_texts, text_dim]`.
         memory: Named as in `contracts.MemoryTensor`; None where the model has none.
         metrics: `{"validation": {...}, "test": {...}, "baselines": {...}}`.
         towers: ONNX files to copy, by name.
@@ -124,6 +125,7 @@ def write_bundle(folder: Path, contents: BundleContents) -> BundleManifest:
             code_version=hash_code(),
             num_products=contents.products.height,
             dim=contents.product_vectors[ProductVector.OUTPUT].shape[1],
+            text_dim=contents.history_text.shape[1],
             files=_hash_files(building),
             **{name: value for name, value in vars(contents).items() if name in BundleManifest.model_fields},
         )
@@ -190,9 +192,8 @@ class Bundle:
         return pl.read_parquet(self.folder / BundleFile.HISTORIES)
 
     def history_text(self) -> npt.NDArray[np.float16]:
-        """float16 `[num_texts, 384]`, memory-mapped."""
-        vectors: npt.NDArray[np.float16] = np.load(self.folder / BundleFile.HISTORY_TEXT, mmap_mode="r")
-        return vectors
+        """float16 `[num_texts, text_dim]`, memory-mapped."""
+        return _open_array(self.folder / BundleFile.HISTORY_TEXT)
 
     def metrics(self) -> dict[str, Any]:
         """`{"validation": {...}, "test": {...}, "baselines": {...}}`."""
@@ -235,8 +236,11 @@ def _read_manifest(path: Path) -> BundleManifest:
         fields = json.loads(path.read_text())
         version = fields.get("format_version") if isinstance(fields, dict) else None
         if version in (1, FORMAT_VERSION):
-            return BundleManifest.model_validate(_upgrade(BundleFile.MANIFEST, fields) if version == 1 else fields)
-    except ValueError as error:  # broken JSON, or a field that is missing
+            fields = _upgrade(BundleFile.MANIFEST, fields) if version == 1 else fields
+            if "text_dim" not in fields:  # bundles did not say it while there was one encoder
+                fields["text_dim"] = _open_array(path.with_name(BundleFile.HISTORY_TEXT)).shape[1]
+            return BundleManifest.model_validate(fields)
+    except (ValueError, OSError) as error:  # broken JSON, a field that is missing, no texts to read the width from
         raise InputError(
             "the manifest of the bundle is damaged", where=str(path), remedy="copy the bundle again, or train again"
         ) from error
@@ -262,6 +266,11 @@ def _save_tensors(tensors: dict[str, npt.NDArray[Any]], path: Path) -> None:
     # ascontiguousarray would make a vector of a single number.
     # Not its own way to a file, which nobody but the user who trained could read.
     path.write_bytes(save({name: np.asarray(value, order="C") for name, value in tensors.items()}))
+
+
+def _open_array(path: Path) -> npt.NDArray[np.float16]:
+    vectors: npt.NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return vectors
 
 
 def _hash_files(folder: Path) -> dict[str, str]:

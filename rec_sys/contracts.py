@@ -106,7 +106,7 @@ class ProductVector:
     INPUT: Final = "input"  # float32 [num_products, dim]: what the user tower reads of a reviewed product
     RATING: Final = "rating"  # float32 [num_products, dim], unit length: for predicted stars
     RATING_OFFSET: Final = "rating_offset"  # float32 [num_products], stars
-    TEXT: Final = "text"  # float32 [num_products, 384], MiniLM of the product's text, zero where missing
+    TEXT: Final = "text"  # float32 [num_products, text_dim], of the product's text, zero where missing
 
 
 class MemoryTensor:
@@ -135,12 +135,12 @@ class TowerTensor:
     """Inputs and outputs of the exported towers; batch and length are free, reviews stand newest first."""
 
     PRODUCT_INPUTS: Final = "product_inputs"  # float32 [batch, length, dim]
-    REVIEW_TEXT: Final = "review_text"  # float32 [batch, length, 384], zero where missing
+    REVIEW_TEXT: Final = "review_text"  # float32 [batch, length, text_dim], zero where missing
     HAS_TEXT: Final = "has_text"  # float32 0/1 [batch, length]
     RATING: Final = "rating"  # float32 [batch, length], stars, 0 where missing
     AGE: Final = "age"  # float32 [batch, length], days before the newest review, -1 where there is no time
     MASK: Final = "mask"  # float32 0/1 [batch, length]
-    PRODUCT_TEXT: Final = "product_text"  # float32 [batch, 384], zero where missing
+    PRODUCT_TEXT: Final = "product_text"  # float32 [batch, text_dim], zero where missing
     HAS_PRODUCT_TEXT: Final = "has_product_text"  # float32 0/1 [batch]
     ACTIVITY: Final = "activity"  # float32 [batch, 4]
     USER_VECTOR: Final = "user_vector"  # float32 [batch, dim], unit length
@@ -153,7 +153,7 @@ class TextEncoderTensor:
 
     INPUT_IDS: Final = "input_ids"  # int64 [batch, tokens]
     ATTENTION_MASK: Final = "attention_mask"  # int64 0/1 [batch, tokens]
-    VECTOR: Final = "vector"  # float32 [batch, 384], unit length
+    VECTOR: Final = "vector"  # float32 [batch, text_dim], unit length
 
 
 class ServedModel:
@@ -177,7 +177,7 @@ class IndexVector:
 
     GRAPH: Final = "graph"  # float32 [dim], unit length, compared by dot product: ProductVector.OUTPUT
     MEMORY: Final = "memory"  # sparse, the product's column of the memory: dimension i = the product reviewed
-    TEXT: Final = "text"  # float32 [384], cosine: ProductVector.TEXT; absent where missing
+    TEXT: Final = "text"  # float32 [text_dim], cosine: ProductVector.TEXT; absent where missing
 
 
 class PayloadField:
@@ -206,5 +206,4 @@ class SplitName:
     LATER: Final = 4  # written after the test split's window: used for nothing
 
 
-TEXT_DIM: Final = 384  # all-MiniLM-L6-v2's output width
 MILLISECONDS_A_DAY: Final = 86_400_000

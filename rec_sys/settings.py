@@ -200,7 +200,7 @@ class TextSettings(Section):
 
     source: Literal["encoder", "given", "none"] = Field("encoder", description="none: the model reads no text.")
     vectors_path: Path | None = Field(
-        None, validate_default=True, description="source=given: float .npy [raw review rows, 384]."
+        None, validate_default=True, description="source=given: float .npy [raw review rows, any width]."
     )
     weights: Literal["package", "folder", "hub"] = Field("package", description="Where the encoder's weights are.")
     weights_folder: Path | None = Field(None, validate_default=True, description="weights=folder: that folder.")

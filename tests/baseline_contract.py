@@ -12,10 +12,10 @@ from rec_sys.baselines.contract import Baseline
 from rec_sys.baselines.reviews import Histories, TrainingReviews
 from rec_sys.baselines.settings import BaselineSettings
 from rec_sys.evaluation.ranks import NO_PRODUCT, rank_products
+from tests.text_width import TEXT_DIM
 
 SIZE = 24  # users, and products
 COLD_PRODUCT = SIZE  # one more, that nobody has reviewed
-TEXT_DIM = 384
 
 
 def checkerboard(seed: int = 0) -> TrainingReviews:

@@ -14,7 +14,6 @@ import pytest
 from qdrant_client import QdrantClient
 
 from rec_sys.bundle import Bundle
-from rec_sys.contracts import TEXT_DIM
 from rec_sys.experiments.synthetic_bundle import BRANDS, CATEGORIES, write_synthetic_bundle
 from rec_sys.settings import EdgeIndex, ServerIndex
 from rec_sys.vector_database.catalogue import Catalogue, read_catalogue
@@ -34,6 +33,7 @@ from rec_sys.vector_database.publication import IndexPublisher, draw_users
 from rec_sys.vector_database.server_index import ServerProductIndex
 from rec_sys.vector_database.server_publisher import ServerPublisher
 from rec_sys.vector_database.server_version import connect
+from tests.text_width import TEXT_DIM
 
 SERVER_VARIABLE = "QDRANT_URL"
 BACK_ENDS = ("edge", "in_memory", "server")
@@ -66,7 +66,9 @@ def holds(index: ProductIndex, asin: str) -> bool:
 
 def make_catalogue(folder: Path, num_products: int = 300, seed: int = 0, **others: bool | int) -> Catalogue:
     """The products of a synthetic bundle that is written to `folder`."""
-    shape = {"dim": DIM, "neighbours": NEIGHBOURS} | {name: int(value) for name, value in others.items()}
+    shape = {"dim": DIM, "neighbours": NEIGHBOURS, "text_dim": TEXT_DIM} | {
+        name: int(value) for name, value in others.items()
+    }
     has_text = bool(shape.pop("has_text", True))
     write_synthetic_bundle(folder, num_products, seed=seed, has_text=has_text, **shape)
     return read_catalogue(Bundle(folder, verify=True))

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from rec_sys.contracts import MILLISECONDS_A_DAY, TEXT_DIM
+from rec_sys.contracts import MILLISECONDS_A_DAY
 from rec_sys.data.interactions import Interactions
 from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.graph.blocks import Edges, ProductBlock, UserBlock
@@ -17,6 +17,7 @@ from rec_sys.graph.rating_offsets import fit_rating_offsets
 from rec_sys.graph.review_graph import ReviewGraph, assemble_graph
 from rec_sys.graph.sampler import TemporalSampler
 from rec_sys.settings import GraphSettings, ModelSettings
+from tests.text_width import TEXT_DIM
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from onnx import TensorProto, helper, numpy_helper
 from rec_sys.bundle import Bundle, BundleContents, write_bundle
 from rec_sys.contracts import (
     MILLISECONDS_A_DAY,
-    TEXT_DIM,
     HistoryColumn,
     MemoryTensor,
     ModelWeight,
@@ -24,6 +23,7 @@ from rec_sys.contracts import (
 )
 from rec_sys.scoring import ScoreFormula
 from rec_sys.settings import TextSettings
+from tests.text_width import MINILM_DIM, TEXT_DIM
 
 DIM, USER_REVIEWS = 16, 6
 TEMPERATURE, MEMORY_WEIGHT, MEMORY_RECENCY = 0.1, 3.0, 0.8
@@ -40,7 +40,7 @@ class PlainReview:
     product: int | None
     rating: float | None = None
     timestamp: int | None = None
-    text: Any = None  # float32 [384]
+    text: Any = None  # float32 [text_dim]
 
 
 def write_serving_bundle(
@@ -66,16 +66,17 @@ def write_serving_bundle(
     """
     random = np.random.default_rng(seed)
     vectors = _unit(random.normal(size=(num_products, DIM)))
-    product_text = _unit(random.normal(size=(num_products, TEXT_DIM)))
+    text_dim = MINILM_DIM if text.source == "encoder" else TEXT_DIM
+    product_text = _unit(random.normal(size=(num_products, text_dim)))
     inputs = (vectors + 0.3 * random.normal(size=vectors.shape)).astype(np.float32)
-    histories, history_text = _histories(random, num_users, num_products, text.source != "none")
+    histories, history_text = _histories(random, num_users, num_products, text_dim, text.source != "none")
     contents = BundleContents(
         data_name=f"invented-{seed}",
         data_fingerprint=f"invented-{seed}",
         text_encoder=text_encoder,
         weights={
             ModelWeight.UNKNOWN_PRODUCT_INPUT: random.normal(size=DIM).astype(np.float32),
-            "projection": (random.normal(size=(TEXT_DIM, DIM)) / 8).astype(np.float32),
+            "projection": (random.normal(size=(text_dim, DIM)) / 8).astype(np.float32),
             "unknown_user": random.normal(size=DIM).astype(np.float32),
         },
         settings={"text": text.model_dump(mode="json")},
@@ -165,7 +166,7 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def _histories(
-    random: np.random.Generator, num_users: int, num_products: int, has_text: bool
+    random: np.random.Generator, num_users: int, num_products: int, text_dim: int, has_text: bool
 ) -> tuple[pl.DataFrame, np.ndarray]:
     rows: list[dict[str, Any]] = []
     texts: list[np.ndarray] = []
@@ -175,7 +176,7 @@ def _histories(
         for product, time in zip(random.choice(num_products, count, replace=False), times, strict=True):
             written = has_text and random.random() < 0.8
             if written:
-                texts.append(random.normal(size=TEXT_DIM) / TEXT_DIM**0.5)
+                texts.append(random.normal(size=text_dim) / text_dim**0.5)
             rows.append(
                 {
                     HistoryColumn.USER_ID: f"user {user}",
@@ -194,7 +195,7 @@ def _histories(
         HistoryColumn.TEXT_ROW: pl.Int32,
         HistoryColumn.SNIPPET: pl.String,
     }
-    return pl.DataFrame(rows, schema=schema), np.array(texts, dtype=np.float16).reshape(-1, TEXT_DIM)
+    return pl.DataFrame(rows, schema=schema), np.array(texts, dtype=np.float16).reshape(-1, text_dim)
 
 
 def _memory(random: np.random.Generator, num_products: int) -> dict[str, np.ndarray]:
@@ -268,7 +269,7 @@ def _tower(projection: np.ndarray, unknown: np.ndarray) -> bytes:
         ("Div", ["hidden", "norm"], names.USER_VECTOR),
     ]
     nodes = [helper.make_node(kind, given, [made], **dict(*rest)) for kind, given, made, *rest in steps]
-    blocks = {names.PRODUCT_INPUTS: DIM, names.REVIEW_TEXT: TEXT_DIM}
+    blocks = {names.PRODUCT_INPUTS: DIM, names.REVIEW_TEXT: len(projection)}
     columns = (names.HAS_TEXT, names.RATING, names.AGE, names.MASK)
     inputs = [helper.make_tensor_value_info(name, FLOAT, ["batch", "length", width]) for name, width in blocks.items()]
     inputs += [helper.make_tensor_value_info(name, FLOAT, ["batch", "length"]) for name in columns]

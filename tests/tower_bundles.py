@@ -8,11 +8,12 @@ import polars as pl
 import torch
 
 from rec_sys.bundle import Bundle, BundleContents, write_bundle
-from rec_sys.contracts import TEXT_DIM, ProductColumn, ProductVector
+from rec_sys.contracts import ProductColumn, ProductVector
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.scoring import ScoreFormula
 from rec_sys.settings import TextSettings
 from tests.review_graphs import small_graph_settings, small_model_settings
+from tests.text_width import TEXT_DIM
 
 NUM_PRODUCTS, USER_REVIEWS, PRODUCT_REVIEWS = 11, 10, 3
 
@@ -21,7 +22,7 @@ def make_model(**changes: Any) -> ReviewGraphModel:
     """A model of random weights, none of them zero, so that no part of it is silent."""
     torch.manual_seed(3)
     graph = small_graph_settings(user_reviews=USER_REVIEWS, product_reviews=PRODUCT_REVIEWS)
-    model = ReviewGraphModel(NUM_PRODUCTS, small_model_settings(**changes), graph).eval()
+    model = ReviewGraphModel(NUM_PRODUCTS, TEXT_DIM, small_model_settings(**changes), graph).eval()
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(torch.randn_like(weight) * 0.2)

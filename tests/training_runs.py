@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from rec_sys.bundle import Bundle
-from rec_sys.contracts import TEXT_DIM
 from rec_sys.entry import compose_settings
 from rec_sys.settings import Settings
 from rec_sys.train.run_folder import RunFolder
+from tests.text_width import TEXT_DIM
 
 NUM_USERS, NUM_PRODUCTS, NUM_REVIEWS = 48, 30, 420
 SMALL = (

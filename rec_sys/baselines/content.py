@@ -30,7 +30,7 @@ class ContentBaseline(Baseline):
         return scores
 
     def _means(self, owner: npt.NDArray[np.integer], text_row: npt.NDArray[np.integer], size: int) -> FloatArray:
-        """Directions of the mean vectors, float32 `[size, 384]`, zero where there is no text."""
+        """Directions of the mean vectors, float32 `[size, text_dim]`, zero where there is no text."""
         from scipy.sparse import csr_matrix
 
         there = text_row >= 0

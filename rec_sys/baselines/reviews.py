@@ -78,7 +78,7 @@ class TrainingReviews:
         timestamp: int64 milliseconds, or a position within the user's reviews where the data has no time.
         has_time: Whether timestamps are times.
         text_row: int32, row of `text_vectors`; -1 = no text that may be read.
-        text_vectors: float16 `[num_texts, 384]`, unit length; without rows where no baseline reads texts.
+        text_vectors: float16 `[num_texts, text_dim]`, unit length; without rows where no baseline reads texts.
     """
 
     num_users: int

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from rec_sys.contracts import TEXT_DIM, ReviewColumn
+from rec_sys.contracts import ReviewColumn
 from rec_sys.files import atomic_file
 from rec_sys.settings import ReviewColumnMap
 
@@ -61,14 +61,14 @@ def write_synthetic_table(path: Path, num_reviews: int, seed: int, reviews_a_pro
         frame.write_parquet(unfinished)
 
 
-def write_synthetic_vectors(path: Path, num_reviews: int, seed: int) -> None:
-    """Writes float16 `[num_reviews, TEXT_DIM]`, each row of unit length, as `.npy`, a piece at a time."""
+def write_synthetic_vectors(path: Path, num_reviews: int, seed: int, text_dim: int = 384) -> None:
+    """Writes float16 `[num_reviews, text_dim]`, each row of unit length, as `.npy`, a piece at a time."""
     random = np.random.default_rng(seed)
     with atomic_file(path) as unfinished:
-        shape = (num_reviews, TEXT_DIM)
+        shape = (num_reviews, text_dim)
         vectors = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.float16, shape=shape)
         for start in range(0, num_reviews, _CHUNK):
-            piece = random.standard_normal((min(_CHUNK, num_reviews - start), TEXT_DIM), dtype=np.float32)
+            piece = random.standard_normal((min(_CHUNK, num_reviews - start), text_dim), dtype=np.float32)
             vectors[start : start + len(piece)] = piece / np.linalg.norm(piece, axis=1, keepdims=True)
         vectors.flush()
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from rec_sys.bundle import BundleContents, write_bundle
-from rec_sys.contracts import TEXT_DIM, HistoryColumn, MemoryTensor, ProductColumn, ProductVector
+from rec_sys.contracts import HistoryColumn, MemoryTensor, ProductColumn, ProductVector
 from rec_sys.scoring import ScoreFormula
 
 BRANDS: Final = tuple(f"Brand {number}" for number in range(40))
@@ -28,7 +28,14 @@ _SHARE_WITHOUT_PRICE: Final = 0.2
 
 
 def write_synthetic_bundle(
-    folder: Path, num_products: int, dim: int, neighbours: int, seed: int, *, has_text: bool = True
+    folder: Path,
+    num_products: int,
+    dim: int,
+    neighbours: int,
+    seed: int,
+    *,
+    text_dim: int = 384,
+    has_text: bool = True,
 ) -> None:
     """Writes a bundle that has everything the index reads, and nothing else.
 
@@ -38,12 +45,13 @@ def write_synthetic_bundle(
         dim: Width of the product vectors.
         neighbours: Entries of a product in the memory; 0 for no memory.
         seed: For the random numbers.
+        text_dim: Width of the text vectors, by default that of the default encoder.
         has_text: Give most products a text vector.
     """
     generator = np.random.default_rng(seed)
     group = generator.integers(0, max(num_products // _GROUP_SIZE, 1), num_products)
     vectors = _grouped(generator, group, dim)
-    text = _grouped(generator, group, TEXT_DIM)
+    text = _grouped(generator, group, text_dim)
     text[generator.random(num_products) < (_SHARE_WITHOUT_TEXT if has_text else 1.0)] = 0
     contents = BundleContents(
         data_name="synthetic",
@@ -70,7 +78,7 @@ def write_synthetic_bundle(
                 HistoryColumn.SNIPPET: pl.String,
             }
         ),
-        history_text=np.zeros((0, TEXT_DIM), dtype=np.float16),
+        history_text=np.zeros((0, text_dim), dtype=np.float16),
         score=ScoreFormula(temperature=_TEMPERATURE),
         user_reviews=50,
         product_reviews=16,

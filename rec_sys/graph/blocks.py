@@ -19,7 +19,7 @@ class Reviews:
     """Distinct reviews of a block.
 
     Attributes:
-        text: float16 `[num_reviews, 384]`, zero where unread; `[0, 384]` where the data has no text.
+        text: float16 `[num_reviews, text_dim]`, zero where unread; `[0, text_dim]` where the data has no text.
         has_text: float32 0/1 `[num_reviews]`.
         rating: float32 `[num_reviews]`, 0 where missing.
     """
@@ -35,7 +35,7 @@ class Products:
 
     Attributes:
         index: int64 `[num_rows]`.
-        text: float16 `[num_rows, 384]`; `[0, 384]` where no product of the data has a text.
+        text: float16 `[num_rows, text_dim]`; `[0, text_dim]` where no product of the data has a text.
         has_text: float32 0/1 `[num_rows]`.
     """
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from rec_sys.contracts import TEXT_DIM, InputError, ProductColumn, ReviewColumn
+from rec_sys.contracts import InputError, ProductColumn, ReviewColumn
 from rec_sys.data.dataset import PreparedDataset, embedded_review_text
 from rec_sys.data.interactions import Interactions, SmallIntArray, build_interactions
 from rec_sys.graph.review_graph import ReviewGraph, assemble_graph, load_graph, name_graph, save_graph
@@ -83,7 +83,7 @@ def _with_encoded_text(
     _LOG.info(f"text: embedded {embedded.num_embedded:,} of {total:,} texts ({embedded.num_reused:,} reused)")
     review_row = _rows_of(review_text, texts)[interactions.review_row]
     product_row = _rows_of(product_text, texts)
-    product_vectors = np.zeros((len(product_text), TEXT_DIM), dtype=np.float16)
+    product_vectors = np.zeros((len(product_text), embedded.vectors.shape[1]), dtype=np.float16)
     product_vectors[product_row >= 0] = embedded.vectors[product_row[product_row >= 0]]
     return assemble_graph(interactions, embedded.vectors, review_row, product_vectors)
 
@@ -104,10 +104,10 @@ def _open_given_vectors(path: Path) -> npt.NDArray[np.float16]:
         raise InputError(
             f"this is no .npy file: {error}", where=str(path), remedy="write it with numpy.save"
         ) from error
-    if vectors.ndim != 2 or vectors.shape[1] != TEXT_DIM or vectors.dtype.kind != "f":
+    if vectors.ndim != 2 or vectors.shape[1] == 0 or vectors.dtype.kind != "f":
         raise InputError(
             f"vectors have shape {vectors.shape} and type {vectors.dtype}",
             where=str(path),
-            remedy=f"give floats of shape [rows, {TEXT_DIM}]",
+            remedy="give floats of shape [rows, any width], one row for every row of the raw review file",
         )
     return vectors

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rec_sys import ragged
-from rec_sys.contracts import TEXT_DIM
 from rec_sys.data.interactions import IntArray, Interactions, SmallIntArray
 from rec_sys.files import atomic_folder
 
 FORMAT_VERSION = 2  # of the files, and of the rules that order the edges
+# Where no text has a width: as wide as the default encoder's, so that a model draws the same weights without texts.
+_DIM_WITHOUT_TEXT = 384
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,9 @@ class ReviewGraph:
 
     Attributes:
         interactions: The edges' columns.
-        text_vectors: float16 `[num_texts, 384]`, unit length; memory-mapped.
+        text_vectors: float16 `[num_texts, text_dim]`, unit length; memory-mapped.
         text_row: int32 `[num_reviews]`, row of `text_vectors`, -1 where a review has no text.
-        product_text_vectors: float16 `[num_products, 384]`, zero where a product has no text.
+        product_text_vectors: float16 `[num_products, text_dim]`, zero where a product has no text.
         by_user: Edges of each user.
         by_product: Edges of each product.
     """
@@ -59,6 +60,11 @@ class ReviewGraph:
     product_text_vectors: npt.NDArray[np.float16]
     by_user: Adjacency
     by_product: Adjacency
+
+    @property
+    def text_dim(self) -> int:
+        """Width of the text vectors."""
+        return int(self.text_vectors.shape[1])
 
     @property
     def has_text(self) -> bool:
@@ -84,13 +90,15 @@ def assemble_graph(
 ) -> ReviewGraph:
     """A graph in memory; a missing text is -1 and a missing product text a zero vector."""
     edges = np.arange(interactions.num_reviews, dtype=np.int64)
-    no_vectors = np.zeros((0, TEXT_DIM), dtype=np.float16)
-    no_product_vectors = np.zeros((interactions.num_products, TEXT_DIM), dtype=np.float16)
+    if text_vectors is None:
+        text_vectors = np.zeros((0, _DIM_WITHOUT_TEXT), dtype=np.float16)
+    if product_text_vectors is None:
+        product_text_vectors = np.zeros((interactions.num_products, text_vectors.shape[1]), dtype=np.float16)
     return ReviewGraph(
         interactions=interactions,
-        text_vectors=no_vectors if text_vectors is None else text_vectors,
+        text_vectors=text_vectors,
         text_row=np.full(interactions.num_reviews, -1, dtype=np.int32) if text_row is None else text_row,
-        product_text_vectors=no_product_vectors if product_text_vectors is None else product_text_vectors,
+        product_text_vectors=product_text_vectors,
         by_user=build_adjacency(interactions.user_index, edges, interactions.num_users),
         by_product=build_adjacency(interactions.product_index, edges, interactions.num_products),
     )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rec_sys.contracts import TEXT_DIM, InputError, ServedModel
+from rec_sys.contracts import InputError, ServedModel
 from rec_sys.inference.backends import Backends
 from rec_sys.inference.contract import Component, ComponentHealth, Health, ModelCard, ServingUnavailable
 from rec_sys.inference.served_bundle import ServedBundle
@@ -50,7 +50,7 @@ async def describe_models(backends: Backends) -> tuple[ModelCard, ...]:
         return ()
     cards = [await _model_card(backends, ServedModel.USER_TOWER, served.identity, _tower_details(served))]
     if served.text_settings.source == "encoder":
-        details = {"dim": TEXT_DIM, "max_tokens": served.text_settings.max_tokens}
+        details = {"dim": served.manifest.text_dim, "max_tokens": served.text_settings.max_tokens}
         cards.append(await _model_card(backends, ServedModel.TEXT_ENCODER, served.manifest.text_encoder, details))
     return (*(card for card in cards if card is not None), *_index_cards(backends, served, version))
 

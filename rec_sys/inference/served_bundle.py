@@ -102,7 +102,7 @@ class ServedBundle:
 
     @cached_property
     def history_text(self) -> npt.NDArray[np.float16]:
-        """float16 `[num_texts, 384]`, memory-mapped."""
+        """float16 `[num_texts, text_dim]`, memory-mapped."""
         return self._bundle.history_text()
 
     @cached_property

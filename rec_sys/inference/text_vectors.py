@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from cachetools import LRUCache
 
-from rec_sys.contracts import TEXT_DIM, ServedModel, TextEncoderTensor
+from rec_sys.contracts import ServedModel, TextEncoderTensor
 from rec_sys.inference.dynamic_batcher import DynamicBatcher
 from rec_sys.inference.triton_models import TritonModels
 from rec_sys.text.encoder import TextEncoder, cut_batches
@@ -23,7 +23,7 @@ class TextRuntime(Protocol):
     """Where the text encoder runs."""
 
     async def encode(self, texts: Sequence[str]) -> FloatArray:
-        """float32 `[len(texts), 384]`."""
+        """float32 `[len(texts), text_dim]`."""
 
 
 class EncoderInProcess:
@@ -64,7 +64,7 @@ class EncoderInTriton:
             vectors: FloatArray = found[TextEncoderTensor.VECTOR]
             return vectors
 
-        vectors = np.empty((len(texts), TEXT_DIM), dtype=np.float32)
+        vectors = np.empty((len(texts), self._encoder.dim), dtype=np.float32)
         for positions, found in zip(batches, await asyncio.gather(*map(ask, batches)), strict=True):
             vectors[positions] = found
         return vectors
@@ -97,7 +97,7 @@ class TextVectors:
         self.misses = 0
 
     async def encode(self, texts: Sequence[str], encoder_id: str, runtime: TextRuntime) -> list[FloatArray]:
-        """A float32 `[384]` for each text; equal texts are embedded once, by `runtime` where not remembered."""
+        """A float32 `[text_dim]` for each text; equal texts are embedded once, by `runtime` where not remembered."""
         keys = [hashlib.blake2b(f"{encoder_id}\0{text}".encode("utf-8", "replace")).digest() for text in texts]
         found = {key: vector for key in dict.fromkeys(keys) if (vector := self._kept.get(key)) is not None}
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}

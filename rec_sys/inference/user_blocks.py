@@ -27,7 +27,7 @@ class PreparedUser:
 
     Attributes:
         served: The bundle that the request was read with.
-        texts: Vectors of the texts sent, float32 `[384]`, by their place.
+        texts: Vectors of the texts sent, float32 `[text_dim]`, by their place.
         fallback: Why the encoder here stood in for Triton's; None where it did not.
     """
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from rec_sys.contracts import MILLISECONDS_A_DAY, TEXT_DIM, TowerTensor
+from rec_sys.contracts import MILLISECONDS_A_DAY, TowerTensor
 from rec_sys.inference.contract import IgnoredReview, RecommendationRequest, RequestError, Review, UnknownUserError
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.settings import InferenceSettings
@@ -161,7 +161,7 @@ def tower_inputs(
 
     origin = np.concatenate([user.origin for user in users]) if len(users) else np.zeros(0, dtype=np.int64)
     inputs = np.zeros((*shape, served.inputs.shape[1]), dtype=np.float32)
-    text = np.zeros((*shape, TEXT_DIM), dtype=np.float32)
+    text = np.zeros((*shape, served.manifest.text_dim), dtype=np.float32)
     has_text = np.zeros(shape, dtype=np.float32)
     if len(row):
         inputs[row, place] = served.inputs[np.concatenate([user.product for user in users])]

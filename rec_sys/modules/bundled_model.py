@@ -19,6 +19,7 @@ def load_model(bundle: Bundle) -> ReviewGraphModel:
     try:
         model = ReviewGraphModel(
             bundle.manifest.num_products,
+            bundle.manifest.text_dim,
             ModelSettings.model_validate(settings.get("model")),
             GraphSettings.model_validate(settings.get("graph")),
         )

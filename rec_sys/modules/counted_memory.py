@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from rec_sys.contracts import MILLISECONDS_A_DAY, TEXT_DIM
+from rec_sys.contracts import MILLISECONDS_A_DAY
 from rec_sys.data.interactions import FloatArray, IntArray, SmallIntArray
 from rec_sys.modules.memory import CoReviewMemory, keep_strongest
 from rec_sys.settings import MemorySettings
@@ -35,7 +35,7 @@ class KnownReviews:
         product_index: int32.
         timestamp: int64 milliseconds; None where the data has no time.
         text_row: int32, row of `text_vectors`, -1 where there is no text that may be read.
-        text_vectors: float16 `[num_texts, 384]`.
+        text_vectors: float16 `[num_texts, text_dim]`.
     """
 
     user_index: SmallIntArray
@@ -61,14 +61,15 @@ def count_memory(reviews: KnownReviews, num_users: int, num_products: int, setti
 
 
 def mean_texts(reviews: KnownReviews, num_products: int) -> FloatArray:
-    """What people write about each product beyond what they write about any: float32 `[num_products, 384]`.
+    """What people write about each product beyond what they write about any: float32 `[num_products, text_dim]`.
 
     Unit vectors, zero where nothing was written.
     """
     written = np.flatnonzero(reviews.text_row >= 0)
     product = reviews.product_index[written]
-    total = np.zeros((num_products, TEXT_DIM), dtype=np.float32)
-    common = np.zeros(TEXT_DIM, dtype=np.float64)
+    text_dim = reviews.text_vectors.shape[1]
+    total = np.zeros((num_products, text_dim), dtype=np.float32)
+    common = np.zeros(text_dim, dtype=np.float64)
     for start in range(0, len(written), _COMPARED_AT_ONCE):
         piece = slice(start, start + _COMPARED_AT_ONCE)
         vectors = reviews.text_vectors[reviews.text_row[written[piece]]].astype(np.float32)

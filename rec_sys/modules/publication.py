@@ -77,7 +77,7 @@ def publish_bundle(bundle: Bundle, export: ExportSettings, triton: TritonSetting
             questions = [
                 question
                 for file, candidate in towers.items()
-                for question in _compare_tower(candidate, file, modules[file], model.settings.dim)
+                for question in _compare_tower(candidate, file, modules[file], model)
             ]
             questions += _ask_encoder(encoder) if encoder else []
             if export.check == "triton":
@@ -145,13 +145,13 @@ def _encoder_of(bundle: Bundle, export: ExportSettings, text_dir: Path) -> Candi
     )
 
 
-def _compare_tower(candidate: Candidate, file: str, module: nn.Module, dim: int) -> list[Question]:
+def _compare_tower(candidate: Candidate, file: str, module: nn.Module, model: ReviewGraphModel) -> list[Question]:
     """Asks torch and onnxruntime every case of every length, and one length that requests must be padded from."""
     session = open_session(candidate.onnx.read_bytes())
     lengths = candidate.options.lengths
     questions = []
     for case in parity_cases((max(1, lengths[0] - 3), *lengths)):
-        inputs = example_inputs(INPUTS[file], case, dim)
+        inputs = example_inputs(INPUTS[file], case, model.settings.dim, model.text_dim)
         expected = answer(module, inputs)
         refuse_difference(candidate.name, case, "onnxruntime", expected, answer_by_onnxruntime(session, inputs))
         questions.append(Question(candidate.name, case, inputs, OUTPUTS[file], expected))

@@ -3,39 +3,37 @@
 import torch
 from torch import Tensor, nn
 
-from rec_sys.contracts import TEXT_DIM
-
 NUM_STARS = 5
 MISSING_RATING = 0.0  # ratings are 1 to 5 stars, so 0 is free to mean "none given"
 MISSING_AGE = -1.0  # ages are days >= 0
 
 
 class TextProjection(nn.Module):
-    """Projects MiniLM vectors; a missing text becomes a learned vector.
+    """Projects text vectors; a missing text becomes a learned vector.
 
-    MiniLM's vectors of one domain share a large common part and have unit length over 384 dimensions, so they are
+    Text vectors of one domain share a large common part and have unit length over hundreds of dimensions, so they are
     centred and scaled to unit variance by statistics of the train split (`fit_statistics`) first.
     """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, text_dim: int, dim: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(TEXT_DIM, dim, bias=False)
+        self.linear = nn.Linear(text_dim, dim, bias=False)
         self.missing = nn.Parameter(torch.zeros(dim))
-        self.register_buffer("mean", torch.zeros(TEXT_DIM))
+        self.register_buffer("mean", torch.zeros(text_dim))
         self.register_buffer("scale", torch.ones(()))
 
     def fit_statistics(self, vectors: Tensor) -> None:
-        """Sets mean and scale from a sample of vectors, float `[num_vectors, 384]`; an empty sample changes nothing."""
+        """Sets mean and scale from a sample of vectors, float `[num_vectors, text_dim]`; empty: unchanged."""
         if len(vectors):
             vectors = vectors.float()
             self.mean.copy_(vectors.mean(dim=0))
             self.scale.copy_(1 / (vectors - self.mean).square().mean().sqrt().clamp(min=1e-6))
 
     def forward(self, vectors: Tensor, present: Tensor) -> Tensor:
-        """float `[..., 384]` (or `[0, 384]` where none is present), float 0/1 `[...]` -> float `[..., dim]`."""
+        """float `[..., text_dim]` (`[0, text_dim]` where none is present), float 0/1 `[...]` -> `[..., dim]`."""
         if vectors.shape[0] == 0:
             return self.missing.expand(*present.shape, -1)
         projected: Tensor = self.linear((vectors.to(self.mean.dtype) - self.mean) * self.scale)
@@ -49,9 +47,9 @@ class ReviewEncoder(nn.Module):
 
     stars: Tensor
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, text_dim: int, dim: int) -> None:
         super().__init__()
-        self.text = TextProjection(dim)
+        self.text = TextProjection(text_dim, dim)
         self.rating = nn.Linear(NUM_STARS + 1, dim, bias=False)
         self.register_buffer("stars", torch.arange(1.0, NUM_STARS + 1), persistent=False)
 
@@ -59,7 +57,7 @@ class ReviewEncoder(nn.Module):
         """Encodes reviews.
 
         Args:
-            text: float `[..., 384]`, MiniLM vectors.
+            text: float `[..., text_dim]`.
             has_text: float 0/1 `[...]`.
             rating: float `[...]`, stars, `MISSING_RATING` where none were given.
 

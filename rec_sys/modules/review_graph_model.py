@@ -18,17 +18,25 @@ _MOST_SCALE: Final = math.log(100)  # of a cosine; a learned temperature stays a
 
 
 class ReviewGraphModel(nn.Module):
-    """User and product vectors from reviews."""
+    """User and product vectors from reviews.
+
+    Args:
+        num_products: Products with learned vectors.
+        text_dim: Width of the text vectors.
+        model: The model's settings.
+        graph: The graph's settings.
+    """
 
     rating_mean: Tensor
     product_offset: Tensor
 
-    def __init__(self, num_products: int, model: ModelSettings, graph: GraphSettings) -> None:
+    def __init__(self, num_products: int, text_dim: int, model: ModelSettings, graph: GraphSettings) -> None:
         super().__init__()
         self.settings = model
-        self.review_encoder = ReviewEncoder(model.dim)
+        self.text_dim = text_dim
+        self.review_encoder = ReviewEncoder(text_dim, model.dim)
         self.user_tower = UserTower(model, graph)
-        self.product_tower = ProductTower(num_products, model, graph)
+        self.product_tower = ProductTower(num_products, text_dim, model, graph)
         # Without towers their vectors stay as they were drawn; they are kept from counting, and the rest is the same.
         silent = model.tower == "none"
         self.log_scale = nn.Parameter(
@@ -39,7 +47,7 @@ class ReviewGraphModel(nn.Module):
         self.register_buffer("product_offset", torch.zeros(num_products))
 
     def fit_statistics(self, review_text: Tensor, product_text: Tensor, offsets: RatingOffsets) -> None:
-        """Sets what the train split says in closed form; texts of some reviews and products are float `[n, 384]`."""
+        """Sets what the train split says in closed form; texts are some, float `[n, text_dim]`."""
         self.review_encoder.text.fit_statistics(review_text)
         self.product_tower.input_text.fit_statistics(product_text)
         self.product_tower.output_text.fit_statistics(product_text)

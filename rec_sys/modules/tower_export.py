@@ -126,11 +126,11 @@ def export_towers(model: ReviewGraphModel, user_reviews: int, product_reviews: i
     reads = {TowerFile.USER: user_reviews, TowerFile.PRODUCT: product_reviews}
     exported = {}
     for file, tower in export_modules(model, product_reviews).items():
-        sample = example_inputs(INPUTS[file], ParityCase(batch=2, length=4), model.settings.dim)
+        sample = example_inputs(INPUTS[file], ParityCase(batch=2, length=4), model.settings.dim, model.text_dim)
         exported[file] = _export(tower, sample, OUTPUTS[file])
         session = open_session(exported[file])
         for case in _first_cases(max(1, reads[file])):
-            sample = example_inputs(INPUTS[file], case, model.settings.dim)
+            sample = example_inputs(INPUTS[file], case, model.settings.dim, model.text_dim)
             found = answer_by_onnxruntime(session, sample)
             refuse_difference(file, case, "onnxruntime", answer(tower, sample), found)
     return exported

@@ -10,7 +10,7 @@ import onnxruntime
 import torch
 from torch import nn
 
-from rec_sys.contracts import TEXT_DIM, TowerTensor
+from rec_sys.contracts import TowerTensor
 from rec_sys.graph.blocks import NUM_ACTIVITIES
 
 Arrays = dict[str, npt.NDArray[np.float32]]
@@ -49,7 +49,7 @@ def parity_cases(lengths: Iterable[int]) -> Iterator[ParityCase]:
         yield ParityCase(1, length, texts=False)
 
 
-def example_inputs(names: Iterable[str], case: ParityCase, dim: int) -> Arrays:
+def example_inputs(names: Iterable[str], case: ParityCase, dim: int, text_dim: int) -> Arrays:
     """Random inputs of a tower: float32 arrays by their names, with missing ratings and padding."""
     batch, length = case.batch, case.length
     random = np.random.default_rng(batch * 1000 + length)
@@ -63,12 +63,12 @@ def example_inputs(names: Iterable[str], case: ParityCase, dim: int) -> Arrays:
     has_product_text = random.random(batch) < 0.7 * case.texts
     values = {
         TowerTensor.PRODUCT_INPUTS: random.normal(size=(batch, length, dim)) * 0.3,
-        TowerTensor.REVIEW_TEXT: random.normal(size=(batch, length, TEXT_DIM)) * 0.05 * has_text[..., None],
+        TowerTensor.REVIEW_TEXT: random.normal(size=(batch, length, text_dim)) * 0.05 * has_text[..., None],
         TowerTensor.HAS_TEXT: has_text,
         TowerTensor.RATING: random.integers(0, 6, size=(batch, length)) * mask,
         TowerTensor.AGE: np.where(random.random((batch, length)) < 0.2, -1, random.random((batch, length)) * 900),
         TowerTensor.MASK: mask,
-        TowerTensor.PRODUCT_TEXT: random.normal(size=(batch, TEXT_DIM)) * 0.05 * has_product_text[:, None],
+        TowerTensor.PRODUCT_TEXT: random.normal(size=(batch, text_dim)) * 0.05 * has_product_text[:, None],
         TowerTensor.HAS_PRODUCT_TEXT: has_product_text,
         TowerTensor.ACTIVITY: random.normal(size=(batch, NUM_ACTIVITIES)),
     }

@@ -122,11 +122,12 @@ class ProductTower(nn.Module):
 
     Args:
         num_products: Rows of the learned tables; row `num_products` stands for a product never trained on.
+        text_dim: Width of the text vectors.
         model: The model's settings.
         graph: The graph's settings; `product_reviews` is the most reviews read.
     """
 
-    def __init__(self, num_products: int, model: ModelSettings, graph: GraphSettings) -> None:
+    def __init__(self, num_products: int, text_dim: int, model: ModelSettings, graph: GraphSettings) -> None:
         super().__init__()
         self.num_products = num_products
         self.input_id = nn.Embedding(num_products + 1, model.dim, padding_idx=num_products)
@@ -136,8 +137,8 @@ class ProductTower(nn.Module):
             table.weight.requires_grad_(model.product_ids)
             with torch.no_grad():
                 table.weight[num_products].zero_()
-        self.input_text = TextProjection(model.dim)
-        self.output_text = TextProjection(model.dim)
+        self.input_text = TextProjection(text_dim, model.dim)
+        self.output_text = TextProjection(text_dim, model.dim)
         self.place = PlaceEncoder(model.dim, max(1, graph.product_reviews))
         self.attention = ReviewAttention(model.dim, model.num_heads, model.convolution)
         self.source = nn.Parameter(torch.randn(1, model.dim) * 0.1)
@@ -148,7 +149,7 @@ class ProductTower(nn.Module):
         self.rating_head = nn.Linear(model.dim, model.dim, bias=False)
 
     def read_inputs(self, products: Tensor, text: Tensor, has_text: Tensor) -> Tensor:
-        """What a product in a history says: int64 `[n]`, float `[n, 384]`, float `[n]` -> float `[n, dim]`."""
+        """What a product in a history says: int64 `[n]`, float `[n, text_dim]`, float `[n]` -> float `[n, dim]`."""
         inputs: Tensor = self.input_id(products) + self.input_text(text, has_text)
         return inputs
 

@@ -29,7 +29,7 @@ class EmbeddedTexts:
     """Vectors in the order of the texts asked for.
 
     Attributes:
-        vectors: float16 [num_texts, 384], unit length, zero for null; memory-mapped where a file was asked for.
+        vectors: float16 [num_texts, dim], unit length, zero for null; memory-mapped where a file was asked for.
         num_embedded: Distinct texts that this call embedded.
         num_reused: Distinct texts that were there already, or that another process embedded meanwhile.
     """

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from rec_sys.contracts import TEXT_DIM, InputError, TextEncoderTensor
+from rec_sys.contracts import InputError, TextEncoderTensor
 from rec_sys.locks import hold_lock
 from rec_sys.settings import TextSettings
 from rec_sys.text.tokens import TextTokenizer
@@ -92,7 +92,7 @@ class TextEncoder:
         self._opening = threading.Lock()
         self._opened: onnxruntime.InferenceSession | None = None
         self.encoder_id = _name_encoder(self._files, settings)
-        self.dim: int = TEXT_DIM
+        self.dim: int = self._files.dim
         self.model_path = cache_dir / "models" / f"{self.encoder_id}.onnx"
         self.tokenizer = TextTokenizer(self._files.tokenizer, settings.max_tokens)
         self.token_budget = settings.token_budget or _TOKEN_BUDGET[self._provider]
@@ -101,7 +101,7 @@ class TextEncoder:
         self.num_workers = (settings.num_threads or cores) if self._provider.startswith("CPU") else 1
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """float32 [len(texts), 384]: one unit vector for each text."""
+        """float32 [len(texts), dim]: one unit vector for each text."""
         vectors = np.empty((len(texts), self.dim), dtype=np.float32)
         if not len(texts):
             return vectors
@@ -116,7 +116,7 @@ class TextEncoder:
     def encode_batches(
         self, texts: Sequence[str], batches: Iterable[Positions]
     ) -> Iterator[tuple[Positions, npt.NDArray[np.float32]]]:
-        """Yields the positions and the vectors, float32 [len(positions), 384], of each batch, in the order given."""
+        """Yields the positions and the vectors, float32 [len(positions), dim], of each batch, in the order given."""
         session = self._open()
 
         def run(positions: Positions) -> tuple[Positions, npt.NDArray[np.float32]]:

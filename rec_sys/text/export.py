@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from rec_sys.contracts import TEXT_DIM, InputError, TextEncoderTensor
+from rec_sys.contracts import InputError, TextEncoderTensor
 from rec_sys.files import atomic_file
 from rec_sys.text.weights import WeightFiles
 
@@ -66,7 +66,7 @@ def _load_encoder(files: WeightFiles) -> "tuple[nn.Module, BertConfig]":
         def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
             hidden: torch.Tensor = self.bert(input_ids=input_ids, attention_mask=attention_mask, return_dict=False)[0]
             weight = attention_mask.unsqueeze(-1).to(hidden.dtype)  # [batch, tokens, 1]
-            mean = (hidden * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1e-9)  # [batch, 384]
+            mean = (hidden * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1e-9)  # [batch, dim]
             norm: torch.Tensor = mean.norm(dim=1, keepdim=True)
             return mean / norm.clamp(min=1e-9)
 
@@ -121,8 +121,8 @@ def _fuse(graph: "onnx.ModelProto", config: "BertConfig", path: Path) -> "onnx.M
     from onnxruntime.transformers import optimizer
 
     # opt_level 0: what onnxruntime can do by itself it does for the machine at hand, when it opens the file.
-    heads = config.num_attention_heads
-    fused = optimizer.optimize_model(graph, model_type="bert", num_heads=heads, hidden_size=TEXT_DIM, opt_level=0)
+    heads, dim = config.num_attention_heads, config.hidden_size
+    fused = optimizer.optimize_model(graph, model_type="bert", num_heads=heads, hidden_size=dim, opt_level=0)
     attentions = sum(node.op_type == "Attention" for node in fused.nodes())
     if attentions != config.num_hidden_layers:
         raise RuntimeError(f"only {attentions} of {config.num_hidden_layers} attention layers could be fused")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from rec_sys.contracts import TEXT_DIM, InputError
+from rec_sys.contracts import InputError
 from rec_sys.files import sha256_of
 from rec_sys.settings import TextSettings
 
@@ -23,11 +23,12 @@ _PUBLISHED_SHA256: Final = {
 
 @dataclass(frozen=True)
 class WeightFiles:
-    """A BERT of width 384 on disk, with the sha256 of each file."""
+    """A BERT on disk, with the width of its vectors and the sha256 of each file."""
 
     model: Path
     config: Path
     tokenizer: Path
+    dim: int
     model_sha256: str
     config_sha256: str
     tokenizer_sha256: str
@@ -78,7 +79,7 @@ def read_weights_folder(folder: Path) -> WeightFiles:
     """The files of any folder that holds a BERT as Hugging Face stores it.
 
     Raises:
-        InputError: A file is missing, or the model is of another kind or width.
+        InputError: A file is missing, or the model is of another kind.
     """
     for name in (_MODEL, _CONFIG, _TOKENIZER):
         if not (folder / name).is_file():
@@ -87,20 +88,20 @@ def read_weights_folder(folder: Path) -> WeightFiles:
                 where=str(folder / name),
                 remedy=f"give a folder that holds {_MODEL}, {_CONFIG} and {_TOKENIZER}",
             )
-    remedy = f"give a BERT with hidden size {TEXT_DIM}, such as all-MiniLM-L6-v2"
+    remedy = "give a BERT, such as all-MiniLM-L6-v2; text=sentence_transformer reads models of every kind"
     try:
         config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"this is not JSON: {error}", where=str(folder / _CONFIG), remedy=remedy) from error
     kind, width = (config.get("model_type"), config.get("hidden_size")) if isinstance(config, dict) else (None, None)
-    if kind != "bert" or width != TEXT_DIM:
+    if kind != "bert" or not isinstance(width, int):
         raise InputError(
-            f"the text model is of type {kind} with hidden size {width}, needed is bert with {TEXT_DIM}",
+            f"the text model is of type {kind} with hidden size {width}, needed is bert",
             where=str(folder / _CONFIG),
             remedy=remedy,
         )
     digests = [sha256_of(folder / name) for name in (_MODEL, _CONFIG, _TOKENIZER)]
-    return WeightFiles(folder / _MODEL, folder / _CONFIG, folder / _TOKENIZER, *digests)
+    return WeightFiles(folder / _MODEL, folder / _CONFIG, folder / _TOKENIZER, width, *digests)
 
 
 def _package_folder() -> Path:

@@ -50,7 +50,7 @@ def make_builders(graph: ReviewGraph, split: Split, settings: Settings) -> dict[
 def make_model(graph: ReviewGraph, split: Split, train_builder: BlockBuilder, settings: Settings) -> ReviewGraphModel:
     """A fresh model, seeded, with the statistics of the train split."""
     torch.manual_seed(settings.seed)
-    model = ReviewGraphModel(graph.interactions.num_products, settings.model, settings.graph)
+    model = ReviewGraphModel(graph.interactions.num_products, graph.text_dim, settings.model, settings.graph)
     edges = split.train_edges[split.text_visible[split.train_edges]]
     rows = graph.text_row[edges]
     rows = rows[rows >= 0]

@@ -15,7 +15,6 @@ from scipy import sparse
 
 from rec_sys.bundle import Bundle
 from rec_sys.contracts import (
-    TEXT_DIM,
     BundleFile,
     InputError,
     MemoryTensor,
@@ -54,7 +53,7 @@ class IndexPoint:
 
     Attributes:
         vector: `[dim]`.
-        text: `[384]`; None where it has no text.
+        text: `[text_dim]`; None where it has no text.
         memory: The memory's dimensions and weights; None where there are none.
         payload: See `contracts.PayloadField`.
     """
@@ -75,7 +74,7 @@ class Catalogue:
         temperature: The cosine is divided by this.
         details: A column for every `contracts.PayloadField` but `UPSERTED`.
         vectors: float32 `[num_products, dim]`, unit length.
-        text: float32 `[num_products, 384]`, zero where missing.
+        text: float32 `[num_products, text_dim]`, zero where missing.
         memory: float32 CSR `[num_products, num_products]`; row i, column j: what a review of i adds to the score of j.
     """
 
@@ -108,6 +107,7 @@ class Catalogue:
             created=self.created,
             num_products=len(self),
             dim=self.vectors.shape[1],
+            text_dim=self.text.shape[1],
             temperature=self.temperature,
             text_encoder=self.text_encoder,
             has_memory=self.memory is not None,
@@ -185,8 +185,11 @@ def read_catalogue(bundle: Bundle) -> Catalogue:
     graph, text = vectors[ProductVector.OUTPUT], vectors[ProductVector.TEXT]
     if products.height != manifest.num_products or products[ProductColumn.ASIN].n_unique() != products.height:
         raise _damaged(bundle, BundleFile.PRODUCTS, f"{manifest.num_products} different products are expected")
-    if graph.shape != shape or len(text) != len(graph) or not (np.isfinite(graph).all() and np.isfinite(text).all()):
+    if graph.shape != shape or not np.isfinite(graph).all():
         raise _damaged(bundle, BundleFile.PRODUCT_VECTORS, f"finite vectors of shape {shape} are expected")
+    text_shape = (products.height, manifest.text_dim)
+    if text.shape != text_shape or not np.isfinite(text).all():
+        raise _damaged(bundle, BundleFile.PRODUCT_VECTORS, f"finite text vectors of shape {text_shape} are expected")
     if not np.allclose(np.linalg.norm(graph, axis=1), 1, atol=_UNIT_TOLERANCE):
         raise _damaged(bundle, BundleFile.PRODUCT_VECTORS, "product vectors of unit length are expected")
     return Catalogue(
@@ -220,7 +223,11 @@ def new_points(
                 where=f"product {asin}",
                 remedy="take it from the product tower as it is",
             )
-        text = None if product.text is None else check_vector(product.text, TEXT_DIM, f"the text of product {asin}")
+        text = (
+            None
+            if product.text is None
+            else check_vector(product.text, version.text_dim, f"the text of product {asin}")
+        )
         payload: dict[str, Any] = asdict(product.details) | {PayloadField.UPSERTED: True}
         payload[PayloadField.CATEGORIES] = list(product.details.categories)
         point = point_id(asin)

@@ -41,6 +41,8 @@ class IndexVersion(BaseModel):
     created: str = Field(description="When the bundle was written; UTC, ISO 8601.")
     num_products: int = Field(description="Products published, without those upserted since.")
     dim: int
+    # Versions that do not name it were published when every text vector was MiniLM's.
+    text_dim: int = Field(384, description="Width of the text vectors.")
     temperature: float = Field(description="The cosine is divided by this.")
     text_encoder: str = Field(description="The encoder that texts must be asked with; none / given where unknown.")
     has_memory: bool
@@ -76,7 +78,7 @@ class SimilarTo:
 
 @dataclass(frozen=True, eq=False)
 class TextMeaning:
-    """A text, to find products whose text means the like: float32 `[384]`, from the version's text encoder."""
+    """A text, to find products whose text means the like: float32 `[text_dim]`, from the version's text encoder."""
 
     vector: npt.NDArray[np.float32]
 
@@ -179,7 +181,7 @@ class NewProduct:
     Attributes:
         details: What is known of it; an index left out is kept from the product replaced.
         vector: float32 `[dim]`, unit length, from the product tower.
-        text: float32 `[384]`; None where it has no text.
+        text: float32 `[text_dim]`; None where it has no text.
         memory: What a review of each product adds to this one's score, by product index.
     """
 

@@ -38,7 +38,7 @@ from qdrant_edge import (
     UpdateOperation,
 )
 
-from rec_sys.contracts import TEXT_DIM, IndexVector, PayloadField
+from rec_sys.contracts import IndexVector, PayloadField
 from rec_sys.settings import EdgeIndex
 from rec_sys.vector_database.catalogue import INDEXED_FIELDS, NO_GRAPH, NO_LINKS_BY_PAYLOAD, IndexPoint
 from rec_sys.vector_database.contract import IndexVersion
@@ -75,7 +75,7 @@ class EdgeVersion:
         config = EdgeConfig(
             vectors={
                 IndexVector.GRAPH: EdgeVectorParams(version.dim, Distance.Dot),
-                IndexVector.TEXT: EdgeVectorParams(TEXT_DIM, Distance.Cosine),
+                IndexVector.TEXT: EdgeVectorParams(version.text_dim, Distance.Cosine),
             },
             sparse_vectors={IndexVector.MEMORY: EdgeSparseVectorParams()},
             hnsw_config=HnswIndexConfig(

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import numpy as np
 
-from rec_sys.contracts import TEXT_DIM, IndexVector, InputError, PayloadField
+from rec_sys.contracts import IndexVector, InputError, PayloadField
 from rec_sys.settings import IndexCommon
 from rec_sys.vector_database.catalogue import FloatArray, IndexPoint, new_points, point_id
 from rec_sys.vector_database.contract import (
@@ -156,7 +156,7 @@ def _ask(query: ProductQuery, version: IndexVersion, sought: Mapping[UUID, Store
         memory = _check_memory(by.review_weights, version) if version.has_memory and by.review_weights else None
         return _Question(query, IndexVector.GRAPH, vector, 1 / version.temperature, memory, excluded)
     if isinstance(by, TextMeaning):
-        vector = check_vector(by.vector, TEXT_DIM, "the text vector")
+        vector = check_vector(by.vector, version.text_dim, "the text vector")
         return _Question(query, IndexVector.TEXT, vector, 1.0, None, excluded)
     if isinstance(by, SimilarTo):
         name = {"graph": IndexVector.GRAPH, "text": IndexVector.TEXT}[by.by]

@@ -15,7 +15,7 @@ import numpy as np
 from qdrant_client import QdrantClient, models
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
-from rec_sys.contracts import TEXT_DIM, IndexVector, InputError, PayloadField
+from rec_sys.contracts import IndexVector, InputError, PayloadField
 from rec_sys.progress import WorkProgress
 from rec_sys.settings import ServerIndex
 from rec_sys.vector_database.catalogue import (
@@ -127,7 +127,7 @@ class ServerPublisher(IndexPublisher):
             collection,
             vectors_config={
                 IndexVector.GRAPH: models.VectorParams(size=version.dim, distance=models.Distance.DOT),
-                IndexVector.TEXT: models.VectorParams(size=TEXT_DIM, distance=models.Distance.COSINE),
+                IndexVector.TEXT: models.VectorParams(size=version.text_dim, distance=models.Distance.COSINE),
             },
             sparse_vectors_config={IndexVector.MEMORY: models.SparseVectorParams()},
             hnsw_config=graph,

@@ -26,7 +26,6 @@ from tritonclient.utils import InferenceServerException
 from rec_sys.bundle import Bundle, find_bundle
 from rec_sys.contracts import (
     MILLISECONDS_A_DAY,
-    TEXT_DIM,
     BundleFile,
     HistoryColumn,
     InputError,
@@ -210,7 +209,7 @@ def tower_inputs(bundle: Bundle, rows: list[int], ratings: list[float], days: li
     inputs[TowerTensor.RATING][0, :count] = ratings
     inputs[TowerTensor.AGE][0, :count] = days
     inputs[TowerTensor.MASK] = (np.arange(8) < count).astype(np.float32)[None]
-    inputs[TowerTensor.REVIEW_TEXT] = np.zeros((1, 8, TEXT_DIM), dtype=np.float32)
+    inputs[TowerTensor.REVIEW_TEXT] = np.zeros((1, 8, bundle.manifest.text_dim), dtype=np.float32)
     inputs[TowerTensor.PRODUCT_INPUTS] = np.zeros((1, 8, bundle.manifest.dim), dtype=np.float32)
     inputs[TowerTensor.PRODUCT_INPUTS][0, :count] = bundle.product_vectors()[ProductVector.INPUT][rows]
     return inputs

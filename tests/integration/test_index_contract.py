@@ -33,6 +33,7 @@ from tests.product_indexes import (
     new_product,
     open_back_end,
 )
+from tests.text_width import TEXT_DIM
 
 NUM_PRODUCTS = 300
 
@@ -182,7 +183,7 @@ def test_a_product_without_a_text_cannot_be_compared_by_it(index: ProductIndex, 
         (SimilarTo("B-UNKNOWN"), "there is no product B-UNKNOWN"),
         (UserTaste(np.ones(31, dtype=np.float32)), "the index holds vectors of width 32"),
         (UserTaste(np.full(32, np.nan, dtype=np.float32)), "not finite"),
-        (TextMeaning(np.ones(32, dtype=np.float32)), "the index holds vectors of width 384"),
+        (TextMeaning(np.ones(32, dtype=np.float32)), f"the index holds vectors of width {TEXT_DIM}"),
         (UserTaste(np.ones(32, dtype=np.float32), {NUM_PRODUCTS: 1.0}), f"the index holds {NUM_PRODUCTS} products"),
     ],
 )
@@ -324,7 +325,7 @@ def test_a_bundle_without_memory_or_text_can_be_served(fresh: OpenIndex, tmp_pat
     fresh.publisher.publish(bare)
     users = draw_users(bare, 10, seed=0)
     assert compare(fresh.index.search_many(users), users, ExactRanking(bare)).recall == 1
-    assert fresh.index.search(ProductQuery(TextMeaning(np.ones(384, dtype=np.float32)))).hits == ()
+    assert fresh.index.search(ProductQuery(TextMeaning(np.ones(TEXT_DIM, dtype=np.float32)))).hits == ()
 
 
 def test_a_catalogue_that_is_searched_by_graph_finds_the_same(fresh: OpenIndex, tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ from tests.review_graphs import (
     small_graph_settings,
     small_model_settings,
 )
+from tests.text_width import TEXT_DIM
 
 NUM_USERS, NUM_PRODUCTS, NUM_DAYS = 9, 11, 40
 CONVOLUTIONS = ["transformer_conv", "gat"]
@@ -57,7 +58,9 @@ plants = st.fixed_dictionaries(
 def random_model(convolution: str) -> ReviewGraphModel:
     """Every part of it speaks: with zero-initialised vectors some leaks could not be seen."""
     torch.manual_seed(1)
-    model = ReviewGraphModel(NUM_PRODUCTS, small_model_settings(convolution=convolution), small_graph_settings()).eval()
+    model = ReviewGraphModel(
+        NUM_PRODUCTS, TEXT_DIM, small_model_settings(convolution=convolution), small_graph_settings()
+    ).eval()
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(torch.randn_like(weight) * 0.3)
@@ -309,7 +312,7 @@ def test_what_was_reviewed_in_the_test_part_moves_no_test_score(
     protocol: str, settings_by_protocol: dict[str, Settings]
 ) -> None:
     """The whole road from split to scores: other stars, texts and later times of test reviews change nothing."""
-    table = random_table(3, num_reviews=150, num_days=90)
+    table = random_table(5, num_reviews=150, num_days=90)
     chosen = settings_by_protocol[protocol]
     scores = []
     last_day = table.day.max()

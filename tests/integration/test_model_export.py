@@ -31,6 +31,7 @@ from rec_sys.text.encoder import TextEncoder
 from rec_sys.text.weights import locate_weights
 from tests import warm_processes
 from tests.served_models import candidate, write_sums
+from tests.text_width import TEXT_DIM
 from tests.tower_bundles import PRODUCT_REVIEWS, USER_REVIEWS, write_tower_bundle
 from tests.triton_servers import needs_core
 from triton_utils.client import TritonClient
@@ -136,7 +137,7 @@ def test_triton_and_torch_agree_for_every_length_batch_and_missing_part(
     async def ask() -> None:
         async with TritonClient(server.endpoints.grpc, deadline_seconds=100) as client:
             for case in cases:
-                inputs = example_inputs(INPUTS[file], case, model.settings.dim)
+                inputs = example_inputs(INPUTS[file], case, model.settings.dim, model.text_dim)
                 found = await client.infer(SERVED[file], inputs)
                 for name, expected in zip(OUTPUTS[file], answer(module, inputs), strict=True):
                     np.testing.assert_allclose(found[name], expected, atol=1e-4, err_msg=f"{name} of {case}")
@@ -147,7 +148,7 @@ def test_triton_and_torch_agree_for_every_length_batch_and_missing_part(
 @needs_core
 def test_an_empty_history_and_a_full_one_are_answered_with_what_they_must_be(server: TritonServer) -> None:
     case = ParityCase(3, 64)
-    inputs = example_inputs(INPUTS[TowerFile.USER], case, 16)
+    inputs = example_inputs(INPUTS[TowerFile.USER], case, 16, TEXT_DIM)
     found = infer(server, ServedModel.USER_TOWER, inputs)
     np.testing.assert_allclose(np.linalg.norm(found[TowerTensor.USER_VECTOR], axis=1), 1, atol=1e-5)
     weights = found[TowerTensor.REVIEW_WEIGHTS]
@@ -160,7 +161,7 @@ def test_an_empty_history_and_a_full_one_are_answered_with_what_they_must_be(ser
 
 @needs_core
 def test_a_plain_client_of_triton_gets_a_user_vector(bundle: Bundle, server: TritonServer) -> None:
-    inputs = example_inputs(INPUTS[TowerFile.USER], ParityCase(1, 8), 16)
+    inputs = example_inputs(INPUTS[TowerFile.USER], ParityCase(1, 8), 16, TEXT_DIM)
     with tritonclient.grpc.InferenceServerClient(server.endpoints.grpc) as client:
         tensors = []
         for name, array in inputs.items():

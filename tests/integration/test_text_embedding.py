@@ -15,6 +15,7 @@ from rec_sys.settings import TextSettings
 from rec_sys.text.embedding import EmbeddedTexts, embed_texts
 from rec_sys.text.encoder import TextEncoder
 from rec_sys.text.store import VectorStore, make_keys
+from tests.text_width import MINILM_DIM
 from tests.warm_processes import WarmProcess
 
 # int8 scales a batch's activations together, so a vector shows in its second decimal which batch it was made in.
@@ -64,7 +65,7 @@ def _embed(texts: pl.Series | list[str | None], cache: Path, out: Path | None = 
 
 
 def _store(cache: Path) -> VectorStore:
-    return VectorStore(cache / "vectors", TextEncoder(SETTINGS, cache).encoder_id, 384)
+    return VectorStore(cache / "vectors", TextEncoder(SETTINGS, cache).encoder_id, MINILM_DIM)
 
 
 @contextmanager
@@ -109,7 +110,7 @@ def test_no_texts_and_nulls_alone_embed_nothing(tmp_path: Path) -> None:
     for texts in (pl.Series("text", [], dtype=pl.String), pl.Series("text", [None, None])):
         embedded = _embed(texts, tmp_path)
         assert (embedded.num_embedded, embedded.num_reused) == (0, 0)
-        assert embedded.vectors.shape == (len(texts), 384)
+        assert embedded.vectors.shape == (len(texts), MINILM_DIM)
         assert not embedded.vectors.any()
     # Nothing to embed: neither exported nor written.
     assert list(tmp_path.iterdir()) == []

@@ -16,6 +16,7 @@ from rec_sys.contracts import InputError
 from rec_sys.settings import TextSettings
 from rec_sys.text.encoder import TextEncoder
 from rec_sys.text.weights import locate_weights
+from tests.text_width import MINILM_DIM
 
 REVIEWS = [
     "Great strings. They stay in tune for weeks and the tone is warm, not shrill like the last set I bought.",
@@ -72,7 +73,7 @@ def reference() -> npt.NDArray[np.float32]:
 def test_vectors_equal_torch(encoder: TextEncoder, reference: npt.NDArray[np.float32]) -> None:
     vectors = encoder.encode(REVIEWS)
     assert vectors.dtype == np.float32
-    assert vectors.shape == (len(REVIEWS), 384)
+    assert vectors.shape == (len(REVIEWS), MINILM_DIM)
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert (vectors * reference).sum(axis=1).min() > 0.9999
 
@@ -129,7 +130,7 @@ def test_only_the_first_tokens_are_read(tmp_path: Path, encoder: TextEncoder) ->
 
 
 def test_no_texts_have_no_vectors_and_odd_texts_have_some(encoder: TextEncoder) -> None:
-    assert encoder.encode([]).shape == (0, 384)
+    assert encoder.encode([]).shape == (0, MINILM_DIM)
     odd = encoder.encode(["x" * 100_000, "🎸" * 1_000, "\ud83d", "\0"])
     assert np.allclose(np.linalg.norm(odd, axis=1), 1, atol=1e-5)
 

@@ -10,6 +10,7 @@ import torch
 from rec_sys.contracts import BundleFile, InputError, ProductVector, TowerFile
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.settings import Settings
+from tests.text_width import TEXT_DIM
 from tests.training_runs import NUM_PRODUCTS, NUM_REVIEWS, train_here, write_sequences, write_table
 
 
@@ -39,12 +40,12 @@ def test_a_training_learns_the_taste_and_leaves_a_whole_bundle(
 
     # The weights are the model: it can be put together again, and gives the vectors that lie beside them.
     settings = Settings.model_validate(bundle.settings())
-    model = ReviewGraphModel(NUM_PRODUCTS, settings.model, settings.graph)
+    model = ReviewGraphModel(NUM_PRODUCTS, TEXT_DIM, settings.model, settings.graph)
     model.load_state_dict({name: torch.from_numpy(value) for name, value in bundle.weights().items()})
     vectors = bundle.product_vectors()
     np.testing.assert_allclose(np.linalg.norm(vectors[ProductVector.OUTPUT], axis=1), 1, atol=1e-5)
     np.testing.assert_array_equal(vectors[ProductVector.RATING_OFFSET], model.product_offset.numpy())
-    no_text = torch.zeros(NUM_PRODUCTS, 384), torch.zeros(NUM_PRODUCTS)
+    no_text = torch.zeros(NUM_PRODUCTS, TEXT_DIM), torch.zeros(NUM_PRODUCTS)
     inputs = model.product_tower.read_inputs(torch.arange(NUM_PRODUCTS), *no_text)
     np.testing.assert_allclose(vectors[ProductVector.INPUT], inputs.detach().numpy(), atol=1e-6)
 

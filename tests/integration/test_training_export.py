@@ -18,6 +18,7 @@ from tests.review_graphs import (
     small_graph_settings,
     small_model_settings,
 )
+from tests.text_width import TEXT_DIM
 
 NUM_USERS, NUM_PRODUCTS = 9, 11
 
@@ -31,7 +32,9 @@ def ask(model: bytes, inputs: list[Tensor]) -> list[np.ndarray]:
 @pytest.mark.parametrize("convolution", ["transformer_conv", "gat"])
 def test_onnxruntime_answers_as_message_passing_does(convolution: str) -> None:
     torch.manual_seed(0)
-    model = ReviewGraphModel(NUM_PRODUCTS, small_model_settings(convolution=convolution), small_graph_settings()).eval()
+    model = ReviewGraphModel(
+        NUM_PRODUCTS, TEXT_DIM, small_model_settings(convolution=convolution), small_graph_settings()
+    ).eval()
     with torch.no_grad():
         for name, weight in model.named_parameters():
             # Vectors that start at zero could hide a difference; the row of unknown products stays zero.

@@ -17,6 +17,7 @@ import pytest
 from rec_sys.bundle import FORMAT_VERSION, Bundle, BundleContents, hash_code, write_bundle
 from rec_sys.contracts import BundleFile, HistoryColumn, InputError, MemoryTensor, ProductColumn, TowerFile
 from rec_sys.scoring import ScoreFormula
+from tests.text_width import TEXT_DIM
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,7 +45,7 @@ def some_contents(tmp_path: Path, **changes: Any) -> BundleContents:
         },
         metrics={"test": {"ndcg_at_10": 0.25}, "validation": {}, "baselines": {"popular": {"ndcg_at_10": 0.1}}},
         histories=pl.DataFrame({HistoryColumn.USER_ID: ["u", "u", "v"], HistoryColumn.PRODUCT_INDEX: [0, 1, 4]}),
-        history_text=random.normal(size=(2, 384)).astype(np.float16),
+        history_text=random.normal(size=(2, TEXT_DIM)).astype(np.float16),
         score=ScoreFormula(temperature=0.07),
         user_reviews=50,
         product_reviews=16,
@@ -96,13 +97,13 @@ def test_whoever_may_read_one_file_of_a_bundle_may_read_all(tmp_path: Path) -> N
 
 
 def test_a_model_without_memory_and_text_has_a_bundle_too(tmp_path: Path) -> None:
-    nothing = np.zeros((0, 384), dtype=np.float16)
+    nothing = np.zeros((0, TEXT_DIM), dtype=np.float16)
     write_bundle(
         tmp_path / "bundle", some_contents(tmp_path, memory=None, history_text=nothing, towers={}, pictures=())
     )
     bundle = Bundle(tmp_path / "bundle", verify=True)
     assert bundle.memory() is None
-    assert bundle.history_text().shape == (0, 384)
+    assert bundle.history_text().shape == (0, TEXT_DIM)
 
 
 def every_file(folder: Path) -> list[str]:
@@ -143,6 +144,19 @@ def test_no_bundle_another_format_and_a_broken_manifest_are_refused(tmp_path: Pa
         manifest.write_text(broken)
         with pytest.raises(InputError, match="manifest"):
             Bundle(folder)
+
+
+def test_a_manifest_that_does_not_name_the_width_of_the_texts_takes_it_from_them(tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    write_bundle(folder, some_contents(tmp_path))
+    manifest = folder / BundleFile.MANIFEST
+    fields = json.loads(manifest.read_text())
+    assert fields.pop("text_dim") == TEXT_DIM
+    manifest.write_text(json.dumps(fields))
+    assert Bundle(folder).manifest.text_dim == TEXT_DIM
+    (folder / BundleFile.HISTORY_TEXT).unlink()
+    with pytest.raises(InputError, match="manifest"):
+        Bundle(folder)
 
 
 def test_a_figure_that_is_no_number_is_not_written(tmp_path: Path) -> None:
@@ -202,6 +216,7 @@ def test_reading_a_bundle_needs_neither_torch_nor_pyg(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from rec_sys.bundle import Bundle
+from tests.text_width import TEXT_DIM
 bundle = Bundle(Path(sys.argv[1]), verify=True)
 bundle.weights(), bundle.product_vectors(), bundle.products(), bundle.settings(), bundle.metrics()
 bundle.memory(), bundle.histories(), bundle.history_text()

@@ -10,6 +10,7 @@ import pytest
 from rec_sys.bundle import Bundle, BundleContents, find_bundle, write_bundle
 from rec_sys.contracts import BundleFile, InputError
 from rec_sys.scoring import ScoreFormula
+from tests.text_width import TEXT_DIM
 
 CONTENTS = BundleContents(
     data_name="sample",
@@ -21,7 +22,7 @@ CONTENTS = BundleContents(
     product_vectors={"output": np.zeros((2, 2), dtype=np.float32)},
     metrics={},
     histories=pl.DataFrame(),
-    history_text=np.zeros((0, 384), dtype=np.float16),
+    history_text=np.zeros((0, TEXT_DIM), dtype=np.float16),
     score=ScoreFormula(temperature=0.07),
     user_reviews=50,
     product_reviews=16,

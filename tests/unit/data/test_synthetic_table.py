@@ -6,7 +6,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from rec_sys.contracts import TEXT_DIM
 from rec_sys.data.synthetic_table import (
     COLUMNS,
     REVIEWS_A_PRODUCT,
@@ -14,6 +13,7 @@ from rec_sys.data.synthetic_table import (
     write_synthetic_table,
     write_synthetic_vectors,
 )
+from tests.text_width import TEXT_DIM
 
 
 def table(path: Path, num_reviews: int, seed: int = 0) -> pl.DataFrame:
@@ -44,7 +44,7 @@ def test_a_user_and_a_product_have_as_many_reviews_in_a_large_table(tmp_path: Pa
 
 
 def test_vectors_are_halves_of_unit_length(tmp_path: Path) -> None:
-    write_synthetic_vectors(tmp_path / "vectors.npy", 70_000, 0)
+    write_synthetic_vectors(tmp_path / "vectors.npy", 70_000, 0, TEXT_DIM)
     vectors = np.load(tmp_path / "vectors.npy", mmap_mode="r")
     assert vectors.dtype == np.float16
     assert vectors.shape == (70_000, TEXT_DIM)

@@ -16,6 +16,7 @@ from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.settings import EvaluationSettings
 from tests.review_graphs import make_builder, make_graph, random_table, small_graph_settings, small_model_settings
+from tests.text_width import TEXT_DIM
 
 NUM_PRODUCTS = 11
 
@@ -39,8 +40,10 @@ def part_of(
     train[split.train_edges] = True
     builder = make_builder(graph, user_side=split.of_review != 2, product_side=train, text_visible=split.text_visible)
     torch.manual_seed(0)
-    network = ReviewGraphModel(NUM_PRODUCTS, small_model_settings(dropout=0.5, **model), small_graph_settings())
-    network.fit_statistics(torch.zeros(0, 384), torch.zeros(0, 384), builder.offsets)
+    network = ReviewGraphModel(
+        NUM_PRODUCTS, TEXT_DIM, small_model_settings(dropout=0.5, **model), small_graph_settings()
+    )
+    network.fit_statistics(torch.zeros(0, TEXT_DIM), torch.zeros(0, TEXT_DIM), builder.offsets)
     return network, builder, split, settings
 
 

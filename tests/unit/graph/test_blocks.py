@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rec_sys.contracts import MILLISECONDS_A_DAY, TEXT_DIM
+from rec_sys.contracts import MILLISECONDS_A_DAY
 from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.graph.blocks import Edges, Reviews
 from rec_sys.graph.rating_offsets import RatingOffsets, fit_rating_offsets
 from tests.review_graphs import ReviewTable, make_builder, make_graph, random_table
+from tests.text_width import TEXT_DIM
 
 seeds = st.integers(0, 10_000)
 

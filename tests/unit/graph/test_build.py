@@ -7,13 +7,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from rec_sys.contracts import TEXT_DIM, InputError, ReviewColumn
+from rec_sys.contracts import InputError, ReviewColumn
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.data.prepare import prepare
 from rec_sys.entry import compose_settings
 from rec_sys.graph.build import build_graph
 from rec_sys.graph.review_graph import ReviewGraph
 from rec_sys.settings import Settings
+from tests.text_width import TEXT_DIM
 
 NUM_ROWS = 12
 
@@ -107,7 +108,7 @@ def test_a_graph_is_built_once_for_what_shapes_it(prepared: tuple[Settings, Prep
 @pytest.mark.parametrize(
     ("vectors", "complaint"),
     [
-        (np.zeros((NUM_ROWS, 3), dtype=np.float32), "shape"),
+        (np.zeros((NUM_ROWS, 0), dtype=np.float32), "shape"),
         (np.zeros(NUM_ROWS, dtype=np.float32), "shape"),
         (np.zeros((NUM_ROWS, TEXT_DIM), dtype=np.int64), "int64"),
         (np.zeros((NUM_ROWS - 2, TEXT_DIM), dtype=np.float32), "10 vectors for raw rows up to 11"),

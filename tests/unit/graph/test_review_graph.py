@@ -9,6 +9,7 @@ import pytest
 from rec_sys.data.interactions import Interactions
 from rec_sys.graph.review_graph import ReviewGraph, assemble_graph, build_adjacency, load_graph, name_graph, save_graph
 from tests.review_graphs import make_graph, make_interactions, random_table
+from tests.text_width import TEXT_DIM
 
 
 def assert_same(left: ReviewGraph, right: ReviewGraph) -> None:
@@ -45,7 +46,7 @@ def test_a_graph_without_any_text_comes_back_from_disk(tmp_path: Path) -> None:
 def test_vectors_of_any_float_type_are_halved_on_disk(tmp_path: Path) -> None:
     table = random_table(3, num_reviews=20)
     interactions, order = make_interactions(table)
-    wide = np.random.default_rng(0).normal(size=(20, 384))
+    wide = np.random.default_rng(0).normal(size=(20, TEXT_DIM))
     save_graph(assemble_graph(interactions, wide, order.astype(np.int32)), tmp_path / "graph")
     loaded = load_graph(tmp_path / "graph")
     np.testing.assert_array_equal(loaded.text_vectors, wide.astype(np.float16))

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rec_sys.contracts import TEXT_DIM
 from rec_sys.inference.text_vectors import TextsTogether, TextVectors
+from tests.text_width import TEXT_DIM
 
 
 class CountingRuntime:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rec_sys.bundle import Bundle, BundleContents, write_bundle
-from rec_sys.contracts import TEXT_DIM, HistoryColumn, ProductColumn, ProductVector, TowerTensor
+from rec_sys.contracts import HistoryColumn, ProductColumn, ProductVector, TowerTensor
 from rec_sys.data.dataset import embedded_review_text
 from rec_sys.graph.review_graph import ReviewGraph
 from rec_sys.inference.contract import RecommendationRequest, Review
@@ -25,6 +25,7 @@ from tests.review_graphs import (
     small_graph_settings,
     small_model_settings,
 )
+from tests.text_width import TEXT_DIM
 
 LIMITS = InferenceSettings()
 READS = 5
@@ -33,7 +34,7 @@ READS = 5
 def make_model(graph: ReviewGraph) -> ReviewGraphModel:
     torch.manual_seed(0)
     model = ReviewGraphModel(
-        graph.interactions.num_products, small_model_settings(), small_graph_settings(user_reviews=READS)
+        graph.interactions.num_products, TEXT_DIM, small_model_settings(), small_graph_settings(user_reviews=READS)
     )
     with torch.no_grad():
         model.product_tower.input_text.missing.normal_()

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rec_sys.contracts import MILLISECONDS_A_DAY, TEXT_DIM
+from rec_sys.contracts import MILLISECONDS_A_DAY
 from rec_sys.modules.counted_memory import KnownReviews, count_memory, mean_texts
 from rec_sys.settings import MemorySettings
+from tests.text_width import TEXT_DIM
 
 NUM_USERS, NUM_PRODUCTS = 6, 9
 SETTINGS = MemorySettings(

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rec_sys.contracts import TEXT_DIM
 from rec_sys.modules.review_features import MISSING_AGE, MISSING_RATING, PlaceEncoder, ReviewEncoder, TextProjection
+from tests.text_width import TEXT_DIM
 
 
 def encode_stars(encoder: ReviewEncoder, *stars: float) -> torch.Tensor:
@@ -18,7 +18,7 @@ def encode_stars(encoder: ReviewEncoder, *stars: float) -> torch.Tensor:
 
 def test_half_stars_lie_halfway_between_whole_ones() -> None:
     torch.manual_seed(0)
-    encoder = ReviewEncoder(8)
+    encoder = ReviewEncoder(TEXT_DIM, 8)
     encoded = encode_stars(encoder, 1, 1.5, 2, 3.25, 3, 4)
     torch.testing.assert_close(encoded[1], (encoded[0] + encoded[2]) / 2)
     torch.testing.assert_close(encoded[3], 0.75 * encoded[4] + 0.25 * encoded[5])
@@ -27,7 +27,7 @@ def test_half_stars_lie_halfway_between_whole_ones() -> None:
 
 def test_a_missing_rating_is_a_thing_of_its_own_and_no_bad_one() -> None:
     torch.manual_seed(0)
-    encoder = ReviewEncoder(8)
+    encoder = ReviewEncoder(TEXT_DIM, 8)
     encoded = encode_stars(encoder, MISSING_RATING, 1, 2, 3, 4, 5)
     weight = encoder.rating.weight.detach()
     torch.testing.assert_close(encoded, torch.stack([weight[:, 5], *(weight[:, star] for star in range(5))]))
@@ -35,7 +35,7 @@ def test_a_missing_rating_is_a_thing_of_its_own_and_no_bad_one() -> None:
 
 def test_a_missing_text_is_a_learned_vector_whatever_stands_in_its_place() -> None:
     torch.manual_seed(0)
-    projection = TextProjection(8)
+    projection = TextProjection(TEXT_DIM, 8)
     torch.nn.init.normal_(projection.missing)
     projection.fit_statistics(torch.randn(50, TEXT_DIM) + 1)
     found = projection(torch.randn(3, TEXT_DIM), torch.tensor([0.0, 1.0, 0.0]))
@@ -47,7 +47,7 @@ def test_a_missing_text_is_a_learned_vector_whatever_stands_in_its_place() -> No
 def test_texts_are_centred_and_scaled_by_the_fitted_statistics() -> None:
     torch.manual_seed(0)
     vectors = (torch.randn(400, TEXT_DIM) * 0.01 + torch.randn(TEXT_DIM) * 0.05).half()
-    projection = TextProjection(TEXT_DIM)
+    projection = TextProjection(TEXT_DIM, TEXT_DIM)
     torch.nn.init.eye_(projection.linear.weight)
     projection.fit_statistics(vectors)
     seen = projection(vectors, torch.ones(400))
@@ -59,7 +59,7 @@ def test_texts_are_centred_and_scaled_by_the_fitted_statistics() -> None:
 
 
 def test_one_text_alone_has_no_spread_and_still_gives_finite_features() -> None:
-    projection = TextProjection(8)
+    projection = TextProjection(TEXT_DIM, 8)
     vector = torch.randn(1, TEXT_DIM)
     projection.fit_statistics(vector)
     assert projection(torch.cat([vector, vector + 0.1]), torch.ones(2)).isfinite().all()

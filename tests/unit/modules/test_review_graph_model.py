@@ -8,11 +8,12 @@ from torch.nn.functional import cosine_similarity
 from rec_sys.graph.rating_offsets import RatingOffsets
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from tests.review_graphs import small_graph_settings, small_model_settings
+from tests.text_width import TEXT_DIM
 
 
 def make_model(**changes: object) -> ReviewGraphModel:
     torch.manual_seed(0)
-    return ReviewGraphModel(3, small_model_settings(**changes), small_graph_settings()).eval()
+    return ReviewGraphModel(3, TEXT_DIM, small_model_settings(**changes), small_graph_settings()).eval()
 
 
 def test_logits_are_cosines_over_the_temperature() -> None:
@@ -34,7 +35,7 @@ def test_stars_without_offsets_are_five_halves_of_one_plus_the_cosine() -> None:
 def test_stars_with_offsets_start_from_mean_user_and_product() -> None:
     model = make_model()
     offsets = RatingOffsets(4.0, np.array([-2.0, 0.0, 6.0]), np.array([1.0, 0.0, 7.0]), 1.0)
-    model.fit_statistics(torch.zeros(0, 384), torch.zeros(0, 384), offsets)
+    model.fit_statistics(torch.zeros(0, TEXT_DIM), torch.zeros(0, TEXT_DIM), offsets)
     assert model.product_offset.tolist() == [-1, 0, 0.75]
     users, products = torch.randn(2, 16), torch.randn(2, 16)
     personal = cosine_similarity(model.user_tower.rating_head(users), model.product_tower.rating_head(products))
@@ -44,7 +45,7 @@ def test_stars_with_offsets_start_from_mean_user_and_product() -> None:
 
 def test_the_statistics_travel_with_the_weights() -> None:
     model, other = make_model(), make_model()
-    texts = torch.randn(20, 384)
+    texts = torch.randn(20, TEXT_DIM)
     model.fit_statistics(texts, texts + 1, RatingOffsets(4.0, np.ones(3), np.ones(3), 1.0))
     other.load_state_dict(model.state_dict())
     assert other.rating_mean.item() == 4

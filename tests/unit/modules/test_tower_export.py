@@ -19,6 +19,7 @@ from rec_sys.modules.tower_parity import (
     refuse_difference,
 )
 from tests.served_models import write_lookup
+from tests.text_width import TEXT_DIM
 from tests.tower_bundles import PRODUCT_REVIEWS, USER_REVIEWS, make_model
 
 CONVOLUTIONS = ["transformer_conv", "gat"]
@@ -56,7 +57,7 @@ def test_places_stay_within_those_that_the_model_has() -> None:
 def test_padding_changes_no_answer(convolution: str, file: str, length: int) -> None:
     model = make_model(convolution=convolution)
     tower = export_modules(model, PRODUCT_REVIEWS)[file]
-    inputs = example_inputs(INPUTS[file], ParityCase(5, READS[file]), model.settings.dim)
+    inputs = example_inputs(INPUTS[file], ParityCase(5, READS[file]), model.settings.dim, model.text_dim)
     vector, weights = answer(tower, inputs)
     padded_vector, padded_weights = answer(tower, longer(inputs, length, 0.0))
     np.testing.assert_allclose(padded_vector, vector, atol=1e-6)
@@ -68,7 +69,7 @@ def test_padding_changes_no_answer(convolution: str, file: str, length: int) -> 
 def test_reviews_beyond_what_training_read_change_nothing(file: str) -> None:
     model = make_model()
     tower = export_modules(model, PRODUCT_REVIEWS)[file]
-    inputs = example_inputs(INPUTS[file], ParityCase(5, READS[file]), model.settings.dim)
+    inputs = example_inputs(INPUTS[file], ParityCase(5, READS[file]), model.settings.dim, model.text_dim)
     # Filled with ones: they are masked in, have a text, one star, and an age.
     more = answer(tower, longer(inputs, 32, 1.0))
     np.testing.assert_allclose(more[0], answer(tower, inputs)[0], atol=1e-6)
@@ -78,7 +79,7 @@ def test_reviews_beyond_what_training_read_change_nothing(file: str) -> None:
 
 def test_a_product_tower_that_learnt_without_reviews_reads_none() -> None:
     model = make_model()
-    inputs = example_inputs(INPUTS[TowerFile.PRODUCT], ParityCase(3, 8), model.settings.dim)
+    inputs = example_inputs(INPUTS[TowerFile.PRODUCT], ParityCase(3, 8), model.settings.dim, model.text_dim)
     blind = ProductTowerExport(model, reads=0).eval()
     vector, weights = answer(blind, inputs)
     assert not weights.any()
@@ -97,7 +98,7 @@ def test_the_cases_ask_for_everything_that_may_be_missing() -> None:
         (False, False),
     }
     names = INPUTS[TowerFile.USER] + INPUTS[TowerFile.PRODUCT]
-    several = example_inputs(names, ParityCase(64, 16), 16)
+    several = example_inputs(names, ParityCase(64, 16), 16, TEXT_DIM)
     mask, has_text = several[TowerTensor.MASK], several[TowerTensor.HAS_TEXT]
     assert mask[0].all()
     assert not mask[-1].any()
@@ -106,8 +107,8 @@ def test_the_cases_ask_for_everything_that_may_be_missing() -> None:
     assert 0 < several[TowerTensor.HAS_PRODUCT_TEXT].sum() < 64
     assert not several[TowerTensor.REVIEW_TEXT][has_text == 0].any()
     assert (several[TowerTensor.RATING][mask == 1] == 0).any()
-    assert not example_inputs(names, ParityCase(3, 16, empty=True), 16)[TowerTensor.MASK].any()
-    textless = example_inputs(names, ParityCase(3, 16, texts=False), 16)
+    assert not example_inputs(names, ParityCase(3, 16, empty=True), 16, TEXT_DIM)[TowerTensor.MASK].any()
+    textless = example_inputs(names, ParityCase(3, 16, texts=False), 16, TEXT_DIM)
     assert not textless[TowerTensor.HAS_TEXT].any()
     assert not textless[TowerTensor.PRODUCT_TEXT].any()
 

@@ -9,7 +9,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rec_sys.contracts import TEXT_DIM
 from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.modules.tower_export import ProductTowerExport, UserTowerExport
@@ -22,6 +21,7 @@ from tests.review_graphs import (
     small_graph_settings,
     small_model_settings,
 )
+from tests.text_width import TEXT_DIM
 
 CONVOLUTIONS = ["transformer_conv", "gat"]
 
@@ -30,7 +30,7 @@ def make_model(convolution: str = "transformer_conv", **changes: Any) -> ReviewG
     """A model that has forgotten its zero initialisations, so that no part of it is silent."""
     torch.manual_seed(0)
     settings = small_model_settings(convolution=convolution, **changes)
-    model = ReviewGraphModel(11, settings, small_graph_settings()).eval()
+    model = ReviewGraphModel(11, TEXT_DIM, settings, small_graph_settings()).eval()
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if weight.dim() == 1:

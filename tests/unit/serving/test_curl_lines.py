@@ -13,6 +13,7 @@ from rec_sys.bundle import Bundle, BundleContents, write_bundle
 from rec_sys.contracts import HistoryColumn, ProductColumn
 from rec_sys.scoring import ScoreFormula
 from rec_sys.serving.curl_lines import curl_lines
+from tests.text_width import TEXT_DIM
 
 URL = "http://127.0.0.1:8080"
 
@@ -40,7 +41,7 @@ def make_bundle(folder: Path, text_encoder: str, title: str | None, user_id: str
             product_vectors={"output": np.zeros((2, 4), dtype=np.float32)},
             metrics={},
             histories=histories,
-            history_text=np.zeros((0, 384), dtype=np.float16),
+            history_text=np.zeros((0, TEXT_DIM), dtype=np.float16),
             score=ScoreFormula(temperature=0.1),
             user_reviews=5,
             product_reviews=3,

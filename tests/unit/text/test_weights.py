@@ -14,6 +14,7 @@ from rec_sys.contracts import InputError
 from rec_sys.settings import TextSettings
 from rec_sys.text.encoder import identify_encoder
 from rec_sys.text.weights import locate_weights, published_weights, read_weights_folder
+from tests.text_width import MINILM_DIM
 
 
 @pytest.fixture(scope="module")
@@ -89,12 +90,17 @@ def test_a_missing_file_is_named(own_folder: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"hidden_size": 768}, "hidden size 768"), ({"model_type": "roberta"}, "of type roberta")],
+    [({"hidden_size": None}, "hidden size None"), ({"model_type": "roberta"}, "of type roberta")],
 )
-def test_a_model_of_another_kind_or_width_is_refused(own_folder: Path, change: dict[str, object], said: str) -> None:
+def test_a_model_of_another_kind_is_refused(own_folder: Path, change: dict[str, object], said: str) -> None:
     _change(own_folder / "config.json", **change)
     with pytest.raises(InputError, match=said):
         locate_weights(TextSettings(weights="folder", weights_folder=own_folder))
+
+
+def test_the_width_of_the_vectors_is_the_models(own_folder: Path) -> None:
+    _change(own_folder / "config.json", hidden_size=768)
+    assert (read_weights_folder(own_folder).dim, locate_weights(TextSettings()).dim) == (768, MINILM_DIM)
 
 
 def test_a_config_that_is_no_json_is_refused(own_folder: Path) -> None:

@@ -16,6 +16,7 @@ from rec_sys.scoring import ScoreFormula
 from rec_sys.settings import MemorySettings
 from rec_sys.train.calibration import choose_memory_term, choose_rating_share, scale_rating_term
 from tests.review_graphs import make_builder, make_graph, random_table, small_graph_settings, small_model_settings
+from tests.text_width import TEXT_DIM
 
 NUM_PRODUCTS, NUM_QUERIES = 40, 33
 FORMULA = ScoreFormula(temperature=0.07, recency=0.9)
@@ -27,7 +28,9 @@ def some_model(**changes: object) -> tuple[ReviewGraphModel, BlockBuilder, Queri
     known = np.arange(80) % 3 > 0
     builder = make_builder(graph, user_side=known, product_side=known)
     torch.manual_seed(0)
-    model = ReviewGraphModel(graph.interactions.num_products, small_model_settings(**changes), small_graph_settings())
+    model = ReviewGraphModel(
+        graph.interactions.num_products, TEXT_DIM, small_model_settings(**changes), small_graph_settings()
+    )
     with torch.no_grad():
         model.rating_scale.fill_(2.0)
     return model, builder, ask_one_by_one(graph.interactions, np.flatnonzero(~known), known)

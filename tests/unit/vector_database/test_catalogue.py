@@ -18,6 +18,7 @@ from rec_sys.settings import EdgeIndex
 from rec_sys.vector_database.catalogue import Catalogue, IndexPoint, point_id, read_catalogue
 from rec_sys.vector_database.server_version import _server_point
 from tests.product_indexes import DIM, make_catalogue
+from tests.text_width import TEXT_DIM
 
 SETTINGS = EdgeIndex(backend="edge", folder=Path("index"))
 
@@ -201,3 +202,11 @@ def test_a_bundle_without_memory_or_text_makes_points_without_them(tmp_path: Pat
     catalogue = make_catalogue(tmp_path / "bundle", 60, neighbours=0, has_text=False)
     assert not catalogue.version(SETTINGS).has_memory
     assert {(point.text, point.memory) for point in all_points(catalogue)} == {(None, None)}
+
+
+def test_text_vectors_of_another_width_than_the_bundles_are_damage(tmp_path: Path) -> None:
+    make_catalogue(tmp_path / "bundle", 60)
+    manifest = tmp_path / "bundle" / BundleFile.MANIFEST
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"text_dim": TEXT_DIM + 1}))
+    with pytest.raises(InputError, match=rf"finite text vectors of shape \(60, {TEXT_DIM + 1}\)"):
+        read_catalogue(Bundle(tmp_path / "bundle"))

@@ -7,11 +7,12 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from rec_sys.contracts import TEXT_DIM, PayloadField
+from rec_sys.contracts import PayloadField
 from rec_sys.vector_database.catalogue import Catalogue
 from rec_sys.vector_database.contract import ProductFilter, ProductQuery, SimilarTo, TextMeaning, UserTaste
 from rec_sys.vector_database.exact import ExactRanking
 from tests.product_indexes import make_catalogue
+from tests.text_width import TEXT_DIM
 
 NEVER = -np.inf
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from rec_sys.contracts import TEXT_DIM, InputError, PayloadField
+from rec_sys.contracts import InputError, PayloadField
 from rec_sys.vector_database.catalogue import new_points, point_id
 from rec_sys.vector_database.contract import IndexVersion, NewProduct, ProductDetails
+from tests.text_width import MINILM_DIM, TEXT_DIM
 
 VERSION = IndexVersion(
     name="v",
@@ -13,6 +14,7 @@ VERSION = IndexVersion(
     created="2026-01-01T00:00:00+00:00",
     num_products=5,
     dim=2,
+    text_dim=TEXT_DIM,
     temperature=0.5,
     text_encoder="none",
     has_memory=True,
@@ -56,3 +58,8 @@ def test_an_upserted_product_is_marked_and_keeps_the_index_of_the_one_it_replace
 def test_a_text_of_zeros_is_no_text() -> None:
     (point,) = new_points([NewProduct(ProductDetails("a"), UNIT, text=np.zeros(TEXT_DIM, np.float32))], VERSION, {})
     assert point.text is None
+
+
+def test_a_version_that_does_not_name_the_width_of_its_texts_is_of_the_time_of_one_encoder() -> None:
+    fields = VERSION.model_dump(exclude={"text_dim"})
+    assert IndexVersion.model_validate(fields).text_dim == MINILM_DIM

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rec_sys.contracts import TEXT_DIM, IndexVector, InputError, PayloadField
+from rec_sys.contracts import IndexVector, InputError, PayloadField
 from rec_sys.settings import EdgeIndex
 from rec_sys.vector_database.catalogue import point_id
 from rec_sys.vector_database.contract import (
@@ -23,6 +23,7 @@ from rec_sys.vector_database.contract import (
 )
 from rec_sys.vector_database.search_request import DiversityRequest, SearchRequest, StoredPoint
 from rec_sys.vector_database.searching import answer, order_diversely
+from tests.text_width import TEXT_DIM
 
 SETTINGS = EdgeIndex(backend="edge", folder=Path("index"))
 VECTOR = np.array([0.6, 0.8], dtype=np.float32)
@@ -41,6 +42,7 @@ class Recorder:
             created="2026-01-01T00:00:00+00:00",
             num_products=5,
             dim=2,
+            text_dim=TEXT_DIM,
             temperature=0.5,
             text_encoder="none",
             has_memory=has_memory,
