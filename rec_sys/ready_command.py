@@ -56,4 +56,5 @@ def _value(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     is_plain = isinstance(value, str | Path) and _PLAIN.fullmatch(str(value)) and str(value).lower() not in _VALUES
-    return str(value) if is_plain else quote(value)
+    is_number = str(value)[:1].isdigit()  # which a name may be, but no path
+    return str(value) if is_plain and not (is_number and isinstance(value, Path)) else quote(value)

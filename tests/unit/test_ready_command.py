@@ -46,6 +46,7 @@ def test_a_mapping_is_read_back(mapping: dict[str, object]) -> None:
 
 
 def test_the_command_runs_in_the_folder_where_it_is_printed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert read_back(argument("data.reviews_path", Path("2015"))) == "2015"
     monkeypatch.chdir(ROOT)
     assert command_to_copy("rec_sys.train.train data=table") == "uv run -m rec_sys.train.train data=table"
     assert path_to_copy(Path("a.csv")) == Path("a.csv")

@@ -168,6 +168,7 @@ HEADERLESS = [
     ([USERS, PRODUCTS, STARS, SECONDS, TEXTS], {"user_id": 1, "asin": 2, "timestamp": 4, "rating": 3, "text": 5}),
     ([USERS, PRODUCTS, DAYS("%Y-%m-%d")], {"user_id": 1, "asin": 2, "timestamp": 3}),
     ([USERS, PRODUCTS], {"user_id": 1, "asin": 2}),
+    ([[f"user {row % 37}" for row in range(ROWS)], PRODUCTS, STARS], {"user_id": 1, "asin": 2, "rating": 3}),
     ([[5] * ROWS, PRODUCTS, [5] * ROWS], {"user_id": 1, "asin": 2}),
 ]
 
