@@ -8,7 +8,7 @@ import polars as pl
 
 from rec_sys.contracts import InputError, ReviewColumn
 from rec_sys.raw_files.list_texts import texts_within
-from rec_sys.raw_files.table_rows import LIST_SEPARATOR
+from rec_sys.raw_files.parquet_rows import LIST_SEPARATOR
 from rec_sys.settings import EventSettings
 
 _LOG: Final = logging.getLogger(__name__)
