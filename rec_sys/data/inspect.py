@@ -18,7 +18,7 @@ from rec_sys.entry import run_entry
 from rec_sys.files import writable_folder
 from rec_sys.processes import quote
 from rec_sys.raw_files.listing import MOST_NAMES, first_of
-from rec_sys.ready_command import argument, command_to_copy, is_sayable, path_to_copy
+from rec_sys.ready_command import argument, command_to_copy, path_to_copy
 from rec_sys.settings import CommandSettings, DataSettings, TableData
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def run(settings: InspectSettings) -> None:
 def _look_at_table(data: TableData, output_dir: Path) -> list[str]:
     """Prints what is found and writes the map; the settings that read the table so."""
     from rec_sys.data.column_map import complete_map, read_head
-    from rec_sys.data.column_map_file import map_arguments, write_map
+    from rec_sys.data.column_map_file import map_arguments, needs_map, write_map
     from rec_sys.data.readers.table import read_table_reviews
 
     found = complete_map(data)
@@ -72,7 +72,7 @@ def _look_at_table(data: TableData, output_dir: Path) -> list[str]:
     write_map(found, path)
     print(f"map: {path}, for data.map_path")
     arguments = [*_file_arguments(found), *map_arguments(found)]
-    if found.rating_words and not is_sayable(found.rating_words):
+    if needs_map(found):
         arguments.append(argument("data.map_path", path_to_copy(path)))
     said = " ".join(arguments)
     return arguments + [f"{name}={value}" for name, value in batch.remedies.items() if f"{name}=" not in said]

@@ -13,7 +13,7 @@ from rec_sys import ready_command
 from rec_sys.ready_command import argument, command_to_copy, is_sayable, path_to_copy
 
 ROOT = Path(__file__).resolve().parents[2]
-KEYS = st.text(string.ascii_letters + string.digits + "_ -öß'\"", min_size=1).filter(lambda key: is_sayable([key]))
+KEYS = st.text(string.ascii_letters + string.digits + "_ -öß'\"", min_size=1).filter(lambda key: is_sayable({key: 1}))
 
 
 def read_back(text: str) -> object:

@@ -439,7 +439,8 @@ def test_the_command_says_how_the_table_is_written(tmp_path: Path, capsys: pytes
     path.write_text("\n".join(["% made by hand", *rows]), encoding="cp1252")
     columns = {"user_id": "1", "asin": "2", "rating": "3"}
     written = {"header": False, "comment": "%", "encoding": "cp1252", "separator": "tab"}
-    given = settings(path, columns=columns, rating_words={"schön": 5, "mies": 1}, **written)
+    events = {"column": "3", "weights": {"schön": 1, "mies": 0.5}}
+    given = settings(path, columns=columns, rating_words={"schön": 5, "mies": 1}, events=events, **written)
     run(InspectSettings(data=given, output_dir=tmp_path))
     arguments = shlex.split(capsys.readouterr().out.splitlines()[-1])
     again = compose_settings([*arguments[arguments.index("data=table") :], "data.name=shop"], Settings).data
