@@ -22,7 +22,7 @@ from rec_sys.contracts import (
     TowerTensor,
 )
 from rec_sys.scoring import ScoreFormula
-from rec_sys.settings import TextSettings
+from rec_sys.settings import TableData, TextSettings
 from tests.text_width import MINILM_DIM, TEXT_DIM
 
 DIM, USER_REVIEWS = 16, 6
@@ -51,6 +51,7 @@ def write_serving_bundle(
     num_users: int = 40,
     text: TextSettings = NO_TEXT,
     text_encoder: str = "none",
+    data: TableData | None = None,
 ) -> Bundle:
     """Writes a bundle; other seeds make other bundles.
 
@@ -63,6 +64,7 @@ def write_serving_bundle(
         num_users: Users whose reviews it has.
         text: The text settings.
         text_encoder: The encoder's id, or none.
+        data: The table that it says it was trained on.
     """
     random = np.random.default_rng(seed)
     vectors = _unit(random.normal(size=(num_products, DIM)))
@@ -79,7 +81,7 @@ def write_serving_bundle(
             "projection": (random.normal(size=(text_dim, DIM)) / 8).astype(np.float32),
             "unknown_user": random.normal(size=DIM).astype(np.float32),
         },
-        settings={"text": text.model_dump(mode="json")},
+        settings={"text": text.model_dump(mode="json")} | ({"data": data.model_dump(mode="json")} if data else {}),
         products=_products(random, num_products),
         product_vectors={
             ProductVector.OUTPUT: vectors,

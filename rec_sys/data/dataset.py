@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rec_sys.contracts import InputError, PreparedFile, ReviewColumn
 
 RATING_SCALE: Final = "rating scale"  # among what was found, where it is not 1 to 5
+TIME_FORM: Final = "form of the times"  # among what was found, where the settings leave it open
 
 
 class DatasetSummary(BaseModel):

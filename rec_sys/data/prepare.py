@@ -43,13 +43,7 @@ def prepare(data: DataSettings, output_dir: Path) -> "PreparedDataset":
     from rec_sys.data.readers import open_source
 
     home = writable_folder(output_dir / "data")
-    if isinstance(data, TableData):
-        from rec_sys.data.column_map import complete_map
-        from rec_sys.data.column_map_file import map_arguments
-
-        asked, data = data, complete_map(data)
-        if data != asked:
-            _LOG.info(f"columns found: {' '.join(map_arguments(data))}")
+    data = with_columns_found(data)
     source = open_source(data, output_dir / "raw")
     fingerprint = data_fingerprint(data, source.files, home / ".hashes.json")
     folder = home / f"{data.name}-{fingerprint[:12]}"
@@ -64,6 +58,33 @@ def prepare(data: DataSettings, output_dir: Path) -> "PreparedDataset":
             fill_folder(source, data, fingerprint, unfinished, left_quarantine)
         left_quarantine.unlink(missing_ok=True)
     return PreparedDataset(folder)
+
+
+def with_columns_found(data: DataSettings) -> DataSettings:
+    """The settings with every column of a table named that they leave open; others are as they were.
+
+    Raises:
+        InputError: A file cannot be read, or columns cannot be told.
+    """
+    if not isinstance(data, TableData):
+        return data
+    from rec_sys.data.column_map import complete_map
+    from rec_sys.data.column_map_file import map_arguments
+
+    found = complete_map(data)
+    if found != data:
+        _LOG.info(f"columns found: {' '.join(map_arguments(found))}")
+    return found
+
+
+def as_read(data: DataSettings, dataset: "PreparedDataset") -> DataSettings:
+    """The settings under which further rows of the same table are read as those of the prepared one were."""
+    from rec_sys.data.dataset import TIME_FORM
+
+    form = dataset.summary.found.get(TIME_FORM)
+    if form is None or not isinstance(data, TableData):
+        return data
+    return data.model_copy(update={"timestamp_format" if "%" in form else "timestamp_unit": form})
 
 
 def _finished(folder: Path, fingerprint: str) -> "PreparedDataset | None":

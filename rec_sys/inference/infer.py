@@ -20,6 +20,7 @@ from rec_sys.settings import CommandSettings, IndexSettings, InferenceSettings
 
 if TYPE_CHECKING:
     from rec_sys.inference.contract import RecommendationAnswer, RecommendationRequest
+    from rec_sys.inference.recommender import Recommender
 
 _SHOWN_SNIPPET = 60  # characters
 _SHOWN_REVIEWS = 3
@@ -60,8 +61,8 @@ def run(settings: InferSettings) -> None:
             )
         asyncio.run(_export(settings, settings.users))
     elif settings.user_id is not None or settings.reviews is not None:
-        request = _read_request(settings)
-        _show(asyncio.run(_recommend(settings, request)), request, settings)
+        answer, why_empty = asyncio.run(_recommend(settings))
+        _show(answer, why_empty, settings)
     else:
         raise InputError(
             "nobody is asked for",
@@ -70,26 +71,37 @@ def run(settings: InferSettings) -> None:
         )
 
 
-def _read_request(settings: InferSettings) -> "RecommendationRequest":
-    from rec_sys.inference.contract import RecommendationRequest, Review, parse
-    from rec_sys.raw_files.values import read_values
-
-    content: dict[str, object] = {}
-    if settings.reviews is not None:
-        values = read_values(settings.reviews, Review.model_fields)
-        is_request = len(values) == 1 and isinstance(values[0], dict) and "asin" not in values[0]
-        content = values[0] if is_request else {"reviews": values}
-    content = {"limit": settings.limit, **content}
-    if settings.user_id is not None:
-        content["user_id"] = settings.user_id
-    return parse(RecommendationRequest, content)
-
-
-async def _recommend(settings: InferSettings, request: "RecommendationRequest") -> "RecommendationAnswer":
+async def _recommend(settings: InferSettings) -> "tuple[RecommendationAnswer, list[str]]":
+    """An answer, and why it has no product where it has none."""
+    from rec_sys.inference.contract import RecommendationRequest, parse
     from rec_sys.inference.recommender import Recommender
 
+    given = {} if settings.user_id is None else {"user_id": settings.user_id}
     async with Recommender(settings.index, settings.inference, settings.output_dir, settings.bundle) as recommender:
-        return await recommender.recommend(request)
+        content = {} if settings.reviews is None else await _read_content(settings.reviews, recommender)
+        request = parse(RecommendationRequest, {"limit": settings.limit} | content | given)
+        answer = await recommender.recommend(request)
+        return answer, [] if answer.products else [_why_empty(request), *await recommender.unmet_parts(request.filter)]
+
+
+async def _read_content(path: Path, recommender: "Recommender") -> dict[str, object]:
+    """A request that stands in a file, or one with the reviews there, under our names or the training table's."""
+    from rec_sys.inference.contract import Review
+    from rec_sys.raw_files.trained_columns import rows_as_trained
+    from rec_sys.raw_files.values import read_values
+
+    values = read_values(path, Review.model_fields)
+    try:
+        trained_on = await recommender.table_settings()
+    except InputError:  # what is missing is said when it is asked
+        trained_on = None
+    rows = rows_as_trained(values, trained_on, Review.model_fields)
+    if len(rows) != 1 or not isinstance(rows[0], dict) or "asin" in rows[0]:
+        return {"reviews": rows}
+    content: dict[str, object] = rows[0]
+    if isinstance(reviews := content.get("reviews"), list):
+        content = content | {"reviews": rows_as_trained(reviews, trained_on, Review.model_fields)}
+    return content
 
 
 async def _export(settings: InferSettings, users: Path) -> None:
@@ -109,7 +121,7 @@ async def _export(settings: InferSettings, users: Path) -> None:
     print(f"recommendations: {folder}")
 
 
-def _show(answer: "RecommendationAnswer", request: "RecommendationRequest", settings: InferSettings) -> None:
+def _show(answer: "RecommendationAnswer", why_empty: list[str], settings: InferSettings) -> None:
     text = answer.model_dump_json(indent=2)
     if settings.output is not None:
         with atomic_file(settings.output) as path:
@@ -123,8 +135,8 @@ def _show(answer: "RecommendationAnswer", request: "RecommendationRequest", sett
             print(line)
         if answer.products:
             print_table(answer_table(answer))
-        else:
-            print(_why_empty(request))
+        for line in why_empty:
+            print(line)
         for line in _remarks(answer, settings.reviews is not None):
             print(line)
 

@@ -9,6 +9,7 @@ from rec_sys.inference.answers import list_hits, popular_products, to_query
 from rec_sys.inference.backends import Backends, OtherBundleError
 from rec_sys.inference.clock import StepClock, timed
 from rec_sys.inference.contract import (
+    Filter,
     Health,
     ModelCard,
     Page,
@@ -20,11 +21,12 @@ from rec_sys.inference.contract import (
     Versions,
 )
 from rec_sys.inference.dynamic_batcher import DynamicBatcher
+from rec_sys.inference.filter_names import unmet_parts
 from rec_sys.inference.inspection import describe_models, examine
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.user_blocks import PreparedUser, about_user, answer_users, prepare
 from rec_sys.inference.user_reviews import read_user
-from rec_sys.settings import IndexSettings, InferenceSettings
+from rec_sys.settings import IndexSettings, InferenceSettings, TableData
 from rec_sys.vector_database.contract import ProductAnswer, SimilarTo, TextMeaning, UnknownProductError
 
 Result = TypeVar("Result")
@@ -144,6 +146,22 @@ class Recommender:
 
         return await self._in_one_version(ask)
 
+    async def unmet_parts(self, wanted: Filter) -> list[str]:
+        """What a filter asks for that no product of the bundle has, in words, with the nearest names.
+
+        Raises:
+            InputError: There is no bundle.
+        """
+        return unmet_parts(wanted, await self._bundle_at_hand())
+
+    async def table_settings(self) -> TableData | None:
+        """How the table was read that the model was trained on; None where it was no table.
+
+        Raises:
+            InputError: There is no bundle.
+        """
+        return (await self._bundle_at_hand()).table_settings
+
     async def health(self) -> Health:
         """Whether answers can be given; never raises."""
         return await examine(self._backends)
@@ -151,6 +169,13 @@ class Recommender:
     async def models(self) -> tuple[ModelCard, ...]:
         """What takes part in answers now; components that are away are left out."""
         return await describe_models(self._backends)
+
+    async def _bundle_at_hand(self) -> ServedBundle:
+        """The bundle served; where the index is away, the one that a fallback would answer from."""
+        try:
+            return await self._backends.served()
+        except ServingUnavailable:
+            return await self._backends.any_bundle()
 
     async def _in_one_version(self, ask: Callable[[ServedBundle], Awaitable[Result]]) -> Result:
         """Asks again where another bundle was published on the way."""

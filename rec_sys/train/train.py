@@ -53,10 +53,13 @@ def train(settings: Settings, folder: "RunFolder") -> Path | None:
         The bundle's path; None in the worker processes of a multi-device run.
     """
     from rec_sys.data.interactions import build_interactions
-    from rec_sys.data.prepare import prepare
+    from rec_sys.data.prepare import as_read, prepare, with_columns_found
     from rec_sys.data.splits import refuse_too_little, split_reviews
 
-    dataset = prepare(settings.data, settings.output_dir)
+    data = with_columns_found(settings.data)
+    dataset = prepare(data, settings.output_dir)
+    # The bundle keeps them: reviews that are handed in later may be written as the training data was.
+    settings = settings.model_copy(update={"data": as_read(data, dataset)})
     _LOG.info(
         f"data: {dataset.summary.num_reviews:,} reviews, {dataset.summary.num_users:,} users,"
         f" {dataset.summary.num_products:,} products in {dataset.folder}"

@@ -4,10 +4,11 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
@@ -119,15 +120,18 @@ def test_similar_products_are_the_services(model: ReviewGraphRecommender, client
         model.similar(["nothing of the kind"])
 
 
-def test_answers_are_of_the_library_that_was_given(output_dir: Path) -> None:
-    model = ReviewGraphRecommender.load(output_dir)
-    assert isinstance(model.recommend(["user 1"]), pl.DataFrame)
-    given = pd.DataFrame({"user_id": [7.0], "asin": ["p3"]})
-    found = model.recommend_for_reviews(given)
+def test_answers_are_of_the_library_of_what_they_answer(model: ReviewGraphRecommender) -> None:
+    given = {"user_id": [7.0], "asin": ["p3"]}
+    found = model.recommend_for_reviews(pd.DataFrame(given))
     assert isinstance(found, pd.DataFrame)
     assert set(found["user_id"]) == {"7"}  # a table library turns whole numbers into floats
-    assert isinstance(model.similar(["p3"]), pd.DataFrame)
-    model.close()
+    assert isinstance(model.recommend_for_reviews(pl.DataFrame(given)), pl.DataFrame)
+    for users in (["user 1"], ("user 1",), np.array(["user 1"]), pl.Series(["user 1"])):
+        assert isinstance(model.recommend(users), pl.DataFrame)  # whatever was given before
+    for users in (pd.Series(["user 1"]), pd.Index(["user 1"])):
+        assert isinstance(model.recommend(users), pd.DataFrame)
+    assert isinstance(model.similar(pd.Series(["p3"])), pd.DataFrame)
+    assert isinstance(model.similar(["p3"]), pl.DataFrame)
 
 
 def test_users_who_are_not_known_are_named_or_answered_as_somebody_unknown(
@@ -153,10 +157,95 @@ def test_reviews_that_cannot_be_meant_are_refused(model: ReviewGraphRecommender,
         model.recommend_for_reviews(frame)
 
 
-@pytest.mark.parametrize("k", [0, -1, 1.5, "3", None, 10**9])
-def test_a_k_that_is_no_number_of_products_is_refused(model: ReviewGraphRecommender, k: Any) -> None:
-    with pytest.raises(InputError, match="from 1 to 10,000"):
-        model.recommend(USERS, k=k)
+@pytest.mark.parametrize(
+    ("wrong", "remedy"),
+    [
+        *(({"k": k}, "give a whole number from 1 to 10,000") for k in (0, -1, 1.5, True, "3", None, 10**9)),
+        *(({"filter_viewed": value}, "give True or False") for value in ("no", 1, None)),
+        *(({"filter": value}, "give a dict with any of") for value in ("x", ["brands"], 5)),
+        *(({"on_unknown": value}, "give 'raise' or 'popular'") for value in ("zzz", None, True)),
+        *(({"by": value}, "give 'graph' or 'text'") for value in ("zz", None)),
+    ],
+)
+def test_an_argument_that_cannot_be_meant_is_named_with_what_it_takes(
+    model: ReviewGraphRecommender, wrong: dict[str, Any], remedy: str
+) -> None:
+    [name] = wrong
+    frame = pl.DataFrame({"user_id": ["a"], "asin": ["p1"]})
+    calls: dict[str, Callable[[], Any]] = {
+        "k filter_viewed filter on_unknown": lambda: model.recommend(USERS, **wrong),
+        "k filter_viewed filter": lambda: model.recommend_for_reviews(frame, **wrong),
+        "k by": lambda: model.similar(["p3"], **wrong),
+    }
+    for takes, call in calls.items():
+        if name in takes.split():
+            with pytest.raises(InputError, match=f"{name} is ") as refused:
+                call()
+            assert refused.value.where == name
+            assert refused.value.remedy.startswith(remedy)
+
+
+def test_nobody_is_answered_by_nothing_and_each_once(model: ReviewGraphRecommender) -> None:
+    whole = model.recommend(USERS[:2], k=4)
+    assert_frame_equal(model.recommend([]), whole.clear())
+    assert_frame_equal(model.recommend_for_reviews(pl.DataFrame({"user_id": [], "asin": []})), whole.clear())
+    assert_frame_equal(model.similar([], k=4), whole.clear().rename({"user_id": "asin", "asin": "similar_asin"}))
+    for users in (
+        [*USERS[:2], USERS[0]],
+        np.array(USERS[:2]),
+        pl.Series(USERS[:2]),
+        (f" {user} " for user in USERS[:2]),
+    ):
+        assert_frame_equal(model.recommend(users, k=np.int64(4)), whole)
+    assert model.recommend([" user 3"], k=1)["user_id"].to_list() == ["user 3"]
+
+
+def test_what_no_product_meets_is_said_with_the_nearest_names(
+    model: ReviewGraphRecommender, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert model.recommend(USERS, filter={"brands": ["brand 1"], "categories_any": ["Knd 2", "Kind 1"]}).is_empty()
+    assert caplog.messages == [
+        "filter: no product of the bundle has the brand 'brand 1'; the nearest: 'Brand 1', 'Brand 3', 'Brand 2'",
+        "filter: no product of the bundle has the category 'Knd 2'; the nearest: 'Kind 2', 'Kind 1', 'Kind 0'",
+        "no answer for 3 of 3 users, such as user 1: no product passes the filter",
+    ]
+    caplog.clear()
+    assert model.recommend(USERS, filter={"brands": ["Brand 1"], "min_rating": 2}).height
+    assert caplog.messages == []
+
+
+def test_reviews_that_are_not_used_are_counted(model: ReviewGraphRecommender, caplog: pytest.LogCaptureFixture) -> None:
+    rows = {"user_id": ["a", "a", "b"], "asin": ["p1", "elsewhere", "nowhere"], "text": [None, "fine", None]}
+    model.recommend_for_reviews(pl.DataFrame(rows), k=150)
+    assert len(caplog.messages) == 1
+    assert "that were not used: 2; the product is not in the catalogue" in caplog.text
+
+
+def test_a_review_that_cannot_be_meant_is_said_to_be_whose(model: ReviewGraphRecommender) -> None:
+    frame = pl.DataFrame({"user_id": ["a", "b", "b"], "asin": ["p1"] * 3, "rating": [5, 5, 7]})
+    with pytest.raises(InputError) as refused:
+        model.recommend_for_reviews(frame)
+    assert refused.value.where == "reviews[1].rating of user b"
+
+
+def test_only_what_belongs_together_is_fitted(tmp_path: Path) -> None:
+    model, frame = ReviewGraphRecommender(output_dir=tmp_path), pl.DataFrame({"asin": ["p1"]})
+    with pytest.raises(InputError, match="products are given, and no reviews"):
+        model.fit(products=frame)
+    with pytest.raises(InputError, match="columns are given, and no reviews"):
+        model.fit(columns={"asin": "x"})
+    with pytest.raises(InputError, match="product_columns are given, and no products"):
+        model.fit(frame, product_columns={"asin": "x"})
+    with pytest.raises(InputError, match="data=sample and a frame of reviews"):
+        ReviewGraphRecommender("data=sample", output_dir=tmp_path).fit(frame)
+
+
+def test_a_bundle_that_is_chosen_must_be_the_one_of_the_index(model: ReviewGraphRecommender, output_dir: Path) -> None:
+    other = write_serving_bundle(output_dir.parent / "other", seed=5)
+    chosen = ReviewGraphRecommender.load(output_dir, f"bundle={other.folder}")
+    with pytest.raises(InputError, match=f"and bundle {other.identity} is to be served"):
+        chosen.recommend(["user 1"])
+    chosen.close()
 
 
 @pytest.mark.parametrize("users", ["user 1", None, pl.DataFrame({"user_id": USERS}), [None], [float("nan")]])
@@ -190,11 +279,16 @@ def test_asking_before_fitting_says_what_to_do(tmp_path: Path) -> None:
 def test_frames_are_fitted_and_a_missing_column_is_named(tmp_path: Path) -> None:
     write_table(tmp_path)
     text = ("text=given", f"text.vectors_path={tmp_path / 'vectors.npy'}")
-    reviews = pd.read_csv(tmp_path / "reviews.csv").rename(columns={"user_id": "whose"})
+    names = {"user_id": "whose", "asin": "ItemCode", "timestamp": "unixReviewTime"}
+    reviews = pd.read_csv(tmp_path / "reviews.csv").rename(columns=names)
     model = ReviewGraphRecommender(*SMALL, *text, "trainer.max_epochs=1", output_dir=tmp_path / "out")
-    with pytest.raises(InputError, match="no column is known to be the user"):
+    with pytest.raises(InputError, match="no column is known to be the user") as refused:
         model.fit(reviews.assign(whose=reviews["whose"] + reviews.index.astype(str)))
+    assert refused.value.where == "the frame reviews"
+    assert "columns={'user_id': 'whose'}" in refused.value.remedy
     products = pd.DataFrame({"asin": ["p1", "p2"], "title": ["One", "Two"], "price": [1.5, 20.0]})
+    with pytest.raises(InputError, match=r"'whose' is List\(String\)"):
+        model.fit(reviews.assign(whose=[["u1"]] * len(reviews)), columns={"user_id": "whose"})
     model.fit(reviews, products, columns={"user_id": "whose"})
     found = model.recommend(["u1", "u2"], k=3)
     assert isinstance(found, pd.DataFrame)
@@ -203,6 +297,10 @@ def test_frames_are_fitted_and_a_missing_column_is_named(tmp_path: Path) -> None
     model.close()
     again = ReviewGraphRecommender.load(tmp_path / "out")
     assert_frame_equal(again.recommend(["u1", "u2"], k=3), pl.from_pandas(found), check_dtypes=False)
+    # The shop's own frame is understood as it was by training, its seconds too.
+    theirs = pl.from_pandas(reviews).filter(pl.col("whose") == "u1").drop("text")
+    ours = theirs.rename({new: old for old, new in names.items()}).with_columns(pl.col("timestamp") * 1000)
+    assert_frame_equal(again.recommend_for_reviews(theirs, k=5), again.recommend_for_reviews(ours, k=5))
     again.close()
 
 

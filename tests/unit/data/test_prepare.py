@@ -11,7 +11,7 @@ import pytest
 from rec_sys.contracts import InputError, PreparedFile, QuarantineColumn
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.data.fingerprint import file_sha256
-from rec_sys.data.prepare import prepare, run
+from rec_sys.data.prepare import as_read, prepare, run, with_columns_found
 from rec_sys.data.schemas import ProductTable, ReviewTable
 from rec_sys.entry import compose_settings
 from rec_sys.settings import AmazonData, SampleData, Settings, TableData
@@ -296,6 +296,22 @@ def test_the_summary_shows_the_first_and_the_last_date_and_the_form(tmp_path: Pa
         "first review": "2014-05-13",
         "last review": "2015-02-01",
     }
+
+
+def test_further_rows_of_a_table_are_read_as_its_own_were(tmp_path: Path) -> None:
+    names = {"user_id": "u", "asin": "p", "timestamp": "t"}
+    rows = "a,x,13/05/2014,4", "b,x,01/02/2015,4"
+    asked = _table(tmp_path / "x.csv", *rows, header="u,p,t,stars", columns=names)
+    found = with_columns_found(asked)
+    read = as_read(found, prepare(asked, tmp_path))
+    assert isinstance(found, TableData)
+    assert isinstance(read, TableData)
+    assert found.columns.rating == "stars"
+    assert (read.columns, read.timestamp_format) == (found.columns, "%d/%m/%Y")
+    seconds = _table(tmp_path / "y.csv", "a,x,1400000000,4", "b,x,1410000000,4")
+    assert as_read(seconds, prepare(seconds, tmp_path)) == seconds.model_copy(update={"timestamp_unit": "s"})
+    sample = SampleData.model_validate({"name": "toy", "reader": "sample"})
+    assert with_columns_found(sample) == sample
 
 
 def test_a_failing_run_keeps_what_another_prepared(reviews_path: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from rec_sys.contracts import InputError
 from rec_sys.inference import batch_export
 from rec_sys.inference.contract import Reason, Recommendation, RecommendationAnswer, RequestError, UnknownUserError
 from rec_sys.inference.infer import InferSettings, answer_table, run
+from rec_sys.settings import ReviewColumnMap, TableData
 from rec_sys.vector_database.catalogue import read_catalogue
 from rec_sys.vector_database.edge_index import EdgePublisher
 from tests.product_indexes import quick_folder
@@ -68,6 +70,7 @@ def test_a_user_is_shown_as_a_table_with_reasons(folder: Path, capsys: pytest.Ca
     [
         ({"filter": {"brands": ["nobody's"]}}, "no product passes the filter that this user has not reviewed"),
         ({"filter": {"brands": ["nobody's"]}, "include_seen": True}, "no product passes the filter\n"),
+        ({"filter": {"brands": ["brand1"]}}, "no product of the bundle has the brand 'brand1'; the nearest: 'Brand 1'"),
         ({"offset": 9_999}, "no product: the ranking ends before offset 9999"),
     ],
 )
@@ -163,6 +166,47 @@ def test_reviews_are_read_as_training_files_are(
     assert "Très bien 🎸" in shown
     assert "ignored: reviews[1] (nowhere)" in shown
     assert "reviews read: 1;" in shown
+
+
+def test_reviews_may_have_the_names_and_the_scale_of_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    columns = ReviewColumnMap(user_id="CustomerID", asin="ItemCode", rating="Points", timestamp="When", text=None)
+    table = TableData(
+        **{"name": "shop", "reader": "table", "reviews_path": "shop.csv", "columns": columns},
+        **{"rating_scale": (0, 10), "timestamp_unit": "s"},
+    )
+    bundle = write_serving_bundle(tmp_path / "bundles" / "only", data=table)
+    index = InferSettings.model_validate(
+        {"index": {"backend": "edge", "folder": tmp_path / "index", "progress": False}, "inference": {}}
+    ).index
+    EdgePublisher(index).publish(read_catalogue(bundle))  # type: ignore[arg-type]
+    ours = [{"asin": "p3", "rating": 5, "timestamp": 1_500_000_000_000}, {"asin": "p4", "rating": 1}]
+    shops = [
+        {"CustomerID": 17850, "ItemCode": "p3", "Points": 10, "When": 1_500_000_000},
+        {"ItemCode": "p4", "Points": "0"},
+    ]
+    written = {
+        "ours.json": json.dumps(ours),
+        "shop.json": json.dumps(shops),
+        "request.json": json.dumps({"reviews": shops}),
+        "shop.csv": "CustomerID,ItemCode,Points,When,Colour\n17850,p3,10,1500000000,red\n17850,p4,0,,red\n",
+    }
+    answers = []
+    for name, text in written.items():
+        (tmp_path / name).write_text(text)
+        infer(tmp_path, reviews=tmp_path / name, format="json")
+        answers.append(answer_of(capsys.readouterr().out))
+    assert all(answer["products"] == answers[0]["products"] for answer in answers)
+    assert "columns that nothing reads: Colour; the training data had CustomerID, ItemCode, Points, When" in caplog.text
+    for text, message in (
+        ("CustomerID,ItemCode\n17850,p3\n17851,p4\n", "the reviews are of 2 people, such as 17850 and 17851"),
+        ("ItemCode,Points\np3,10\np4,11\n", "'11' cannot be read: ratings go from 0 to 10"),
+        ('[{"ItemCode": "p3", "Points": [5]}]', "[5] cannot be read"),
+    ):
+        (tmp_path / "wrong").write_text(text)
+        with pytest.raises(InputError, match=re.escape(message)):
+            infer(tmp_path, reviews=tmp_path / "wrong")
 
 
 def test_a_column_that_no_review_has_is_named_with_what_to_call_it(folder: Path, tmp_path: Path) -> None:

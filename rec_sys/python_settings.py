@@ -1,0 +1,150 @@
+"""Settings given in Python: composed as a command line's are, and what is wrong with them said in Python's terms."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from rec_sys.contracts import InputError
+from rec_sys.processes import quote
+
+if TYPE_CHECKING:
+    from rec_sys.inference.infer import InferSettings
+    from rec_sys.settings import Settings
+
+FRAMES: Final = "frames"  # the folder below output_dir where `fit` puts its frames
+_TABLE: Final = "data=table"
+# Of `infer`'s settings those that are arguments of the methods here.
+_OF_A_QUESTION: Final = ("user_id", "reviews", "users", "limit", "format", "output")
+_OF_TRAINING: Final = 'settings are texts, given as ReviewGraphRecommender("NAME=VALUE")'
+_OF_ANSWERS: Final = 'settings of answers are texts, given as serving=["NAME=VALUE"] or load("outputs", "NAME=VALUE")'
+_COLUMN: Final = r"data\.((?:product_)?columns)\.(\w+)"
+_VALUE: Final = r"""(?:"(?:[^"\\]|\\.)*"|'[^']*'|\[[^\]]*\]|\{[^}]*\}|[^\s;,?)]+)"""
+_KEY: Final = r"(?:(?:\w+\.)+\w+|data|text|evaluation|index|inference)"
+_SETTING: Final = rf"""'({_KEY}=[^']*)'|(?<![\w."'])({_KEY}={_VALUE})"""
+_SAID_IN_PYTHON: Final = (
+    (r"\(command line", "(given in Python"),
+    (r"\bcommand line\b", "the settings"),
+    (r"\bto the command\b", "to the settings"),
+    (r"add --multirun for a run with each, or, if", "if"),
+    (r"--help shows .*", "rec-sys train --help shows every setting"),
+    (r"run rec_sys\.train\.train first, or give .* bundle=\.\.\.", "call fit first, or give the folder it wrote to"),
+    (r"run rec_sys\.vector_database\.create_vectorbase first", "fit or load again"),
+)
+
+
+def compose_training(given: Sequence[str], output_dir: Path, frames: Sequence[str] = ()) -> "Settings":
+    """The settings of a training; `frames` are those that say where its frames are.
+
+    Raises:
+        InputError: One is wrong, or chooses other data than the frames.
+    """
+    from rec_sys.entry import compose_settings
+    from rec_sys.settings import Settings
+
+    _check_texts(given)
+    if frames:
+        given = [text for text in given if text != _TABLE]
+    chosen = [text for text in given if _name_of(text) in ("data", "data.reviews_path", "data.metadata_path")]
+    if frames and chosen:
+        raise InputError(
+            f"the setting {chosen[0]} and a frame of reviews both say what to train on",
+            where="fit",
+            remedy="leave one of them out",
+        )
+    with in_python(output_dir):
+        table = [_TABLE, "data.name=frame"] if frames else []
+        return compose_settings([*table, *frames, *given, f"output_dir={quote(output_dir)}"], Settings)
+
+
+def check_training(given: Sequence[str], output_dir: Path) -> None:
+    """Composes what `fit` will, as far as it is known before its frames are.
+
+    Raises:
+        InputError: A setting is wrong.
+    """
+    names = [_name_of(text) for text in given if isinstance(text, str) and text != _TABLE]
+    is_of_data = any(name.startswith("data.") for name in names) or _TABLE in given
+    if is_of_data and not {"data", "data.reviews_path"} & {*names}:
+        try:
+            compose_training(given, output_dir, ["data.reviews_path=frame"])
+        except InputError as refused:
+            try:
+                compose_training(given, output_dir)  # they may be those of the sample
+            except InputError:
+                raise refused from None
+    elif given:
+        compose_training(given, output_dir)
+
+
+def compose_serving(given: Sequence[str], output_dir: Path) -> "InferSettings":
+    """The settings of answers.
+
+    Raises:
+        InputError: One is wrong, or belongs to a single question.
+    """
+    from rec_sys.entry import compose_settings
+    from rec_sys.inference.infer import InferSettings
+
+    _check_texts(given, _OF_ANSWERS)
+    if asked := [text for text in given if _name_of(text) in _OF_A_QUESTION]:
+        raise InputError(
+            f"{asked[0]} is of a single question",
+            where="serving settings",
+            remedy="give users, reviews and k to recommend and recommend_for_reviews",
+        )
+    with in_python(output_dir, _OF_ANSWERS):
+        return compose_settings([f"output_dir={quote(output_dir)}", *given], InferSettings, "infer")
+
+
+@contextmanager
+def in_python(output_dir: Path, how: str = _OF_TRAINING) -> Iterator[None]:
+    """Says the errors of a command in Python's terms: columns are an argument; `how` settings are given is said."""
+    try:
+        yield
+    except InputError as error:
+        for name in ("what", "where", "remedy"):
+            setattr(error, name, _said_in_python(getattr(error, name), output_dir))
+        error.remedy, settings = re.subn(_SETTING, _as_text, error.remedy)
+        if settings:
+            error.remedy += f"; {how}"
+        error.args = InputError(error.what, where=error.where, remedy=error.remedy).args
+        raise
+
+
+def _said_in_python(text: str, output_dir: Path) -> str:
+    for what in ("reviews", "products"):
+        for path in (f"{output_dir / FRAMES / what}.parquet", f"{what}.parquet"):
+            text = text.replace(path, f"the frame {what}")
+    text = re.sub(rf"'{_COLUMN}=([^']*)'|{_COLUMN}=({_VALUE})", _as_mapping, text)
+    text = re.sub(_COLUMN, r'\1["\2"]', text)
+    for said, meant in _SAID_IN_PYTHON:
+        text = re.sub(said, meant, text)
+    return text
+
+
+def _as_mapping(found: re.Match[str]) -> str:
+    argument, role, column = [group for group in found.groups() if group is not None]
+    bare = column.strip("\"'")
+    return f"{argument}={{{role!r}: {None if bare == 'null' else bare!r}}}"
+
+
+def _as_text(found: re.Match[str]) -> str:
+    """A setting without the quotes of a shell, in those of Python."""
+    text = found.group(1) or found.group(2).replace("='", "=").rstrip("'")
+    return f'"{text}"' if '"' not in text else repr(text)
+
+
+def _name_of(setting: str) -> str:
+    return setting.partition("=")[0].lstrip("+~")
+
+
+def _check_texts(given: Sequence[object], how: str = _OF_TRAINING) -> None:
+    for setting in given:
+        if not isinstance(setting, str):
+            raise InputError(f"{setting!r} is no setting", where="the settings", remedy=how)
+        if _name_of(setting) == "output_dir":
+            raise InputError(
+                "output_dir is an argument of its own", where=setting, remedy="give output_dir=... beside the settings"
+            )
