@@ -31,6 +31,8 @@ class ReviewColumn:
     STYLE: Final = "style"  # str, JSON object of the variant bought; null where missing
     HELPFUL_VOTES: Final = "helpful_votes"  # int32; null where missing
     VERIFIED: Final = "verified"  # bool; null where missing
+    EVENT: Final = "event"  # str, its kind, such as a view or an order; null where all rows are of one kind
+    WEIGHT: Final = "weight"  # float32 > 0, how much it says beside others; 1 where the settings say nothing
     SOURCE_ROW: Final = "source_row"  # int64, row number in the raw file, counted from 0
 
 
@@ -96,6 +98,8 @@ class HistoryColumn:
     RATING: Final = "rating"  # float32, null where missing
     TIMESTAMP: Final = "timestamp"  # int64, as in ReviewColumn
     TEXT_ROW: Final = "text_row"  # int32, row of `history_text.npy`, -1 where missing
+    WEIGHT: Final = "weight"  # float32, as in ReviewColumn
+    KNOWN: Final = "known"  # bool: of a kind that is predicted, so that answers leave its product out
     SNIPPET: Final = "snippet"  # str, the first characters of headline and body; null where missing
 
 
@@ -139,7 +143,7 @@ class TowerTensor:
     HAS_TEXT: Final = "has_text"  # float32 0/1 [batch, length]
     RATING: Final = "rating"  # float32 [batch, length], stars, 0 where missing
     AGE: Final = "age"  # float32 [batch, length], days before the newest review, -1 where there is no time
-    MASK: Final = "mask"  # float32 0/1 [batch, length]
+    MASK: Final = "mask"  # float32 [batch, length], each review's ReviewColumn.WEIGHT, 0 where there is none
     PRODUCT_TEXT: Final = "product_text"  # float32 [batch, text_dim], zero where missing
     HAS_PRODUCT_TEXT: Final = "has_product_text"  # float32 0/1 [batch]
     ACTIVITY: Final = "activity"  # float32 [batch, 4]

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,9 +24,12 @@ def argument(setting: str, value: object) -> str:
     return shlex.quote(f"{setting}={_value(value)}")
 
 
-def is_sayable(words: Iterable[str]) -> bool:
-    """Whether a command line can have these as keys of a mapping, which Hydra knows no quotes for."""
-    return all(_KEY.fullmatch(word) and word.lower() not in _VALUES for word in words)
+def is_sayable(value: object) -> bool:
+    """Whether a command line can say a value: Hydra has no quotes for the keys of its mappings."""
+    if not isinstance(value, Mapping):
+        return True
+    keys = all(_KEY.fullmatch(key) and key.lower() not in _VALUES for key in value)
+    return keys and all(map(is_sayable, value.values()))
 
 
 def command_to_copy(line: str) -> str:
@@ -56,4 +59,5 @@ def _value(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     is_plain = isinstance(value, str | Path) and _PLAIN.fullmatch(str(value)) and str(value).lower() not in _VALUES
-    return str(value) if is_plain else quote(value)
+    is_number = str(value)[:1].isdigit()  # which a name may be, but no path
+    return str(value) if is_plain and not (is_number and isinstance(value, Path)) else quote(value)

@@ -1,11 +1,12 @@
 r"""The score of a product for a user, in its one home: two towers and a sparse item-item model, summed.
 
 .. math:: s(u, j) = \frac{\cos(u, j)}{T} + w \sum_r h_r \, M_{i(r), j}, \qquad
-    h_r = \rho^{n(r)} \, (1 + c \, e^{-a(r) / D}).
+    h_r = e(r) \, \rho^{n(r)} \, (1 + c \, e^{-a(r) / D}).
 
 The sum runs over the user's newest reviews r: :math:`i(r)` is the product reviewed, :math:`n(r)` the number of newer
-reviews, :math:`a(r)` the days before the newest one; M is the co-review memory, see `modules.memory`. The letters are
-`ScoreFormula`'s T = `temperature`, w = `memory_weight`, :math:`\rho` = `recency`, c = `session`, D = `session_days`.
+reviews, :math:`a(r)` the days before the newest one, :math:`e(r)` its weight among events, 1 where there are none; M is
+the co-review memory, see `modules.memory`. The letters are `ScoreFormula`'s T = `temperature`, w = `memory_weight`,
+:math:`\rho` = `recency`, c = `session`, D = `session_days`.
 
 Training, evaluation, exact search, index queries and explanations compute with this module. numpy and scipy only.
 """
@@ -32,7 +33,12 @@ class ScoreFormula(BaseModel):
     session: float = Field(0.0, description="How much more the reviews written about the newest one's day weigh.")
     session_days: float = Field(7.0, description="Days in which that fades to a third (1/e).")
 
-    def weigh_reviews(self, newer: npt.NDArray[np.integer], age: npt.NDArray[np.floating]) -> FloatArray:
+    def weigh_reviews(
+        self,
+        newer: npt.NDArray[np.integer],
+        age: npt.NDArray[np.floating],
+        evidence: npt.NDArray[np.floating] | None = None,
+    ) -> FloatArray:
         """The reviews' weights h in the memory's sum, which `memory_weight` multiplies: float32 `[n]`.
 
         What is reviewed together was often bought together, which is why a session weighs more than its place says.
@@ -40,11 +46,14 @@ class ScoreFormula(BaseModel):
         Args:
             newer: `[n]`, how many newer reviews the history has.
             age: `[n]`, days before the history's newest review; negative where unknown.
+            evidence: `[n]`, the reviews' own weights; None where all say the same.
         """
         weights = self.recency ** np.asarray(newer, dtype=np.float64)
         if self.session > 0:
             more = 1 + self.session * np.exp(-np.maximum(age, 0) / self.session_days)
             weights = weights * np.where(age >= 0, more, 1.0)
+        if evidence is not None:
+            weights = weights * evidence
         return weights.astype(np.float32)
 
     def weigh_histories(
@@ -54,6 +63,7 @@ class ScoreFormula(BaseModel):
         num_products: int,
         limit: int,
         age: npt.NDArray[np.floating] | None = None,
+        evidence: npt.NDArray[np.floating] | None = None,
     ) -> sparse.csr_matrix:
         """`weigh_reviews` for the newest `limit` reviews of many histories.
 
@@ -63,6 +73,7 @@ class ScoreFormula(BaseModel):
             num_products: Size of the catalogue.
             limit: Most reviews that are read.
             age: `[total]`, see `weigh_reviews`; None = unknown.
+            evidence: `[total]`, likewise; None = all say the same.
 
         Returns:
             float32 CSR `[rows, num_products]`; a product reviewed twice has the sum.
@@ -71,7 +82,7 @@ class ScoreFormula(BaseModel):
         newer = offsets[row + 1] - 1 - np.arange(len(products))
         read = newer < limit
         days = np.full(len(products), -1.0) if age is None else age
-        weights = self.weigh_reviews(newer[read], days[read])
+        weights = self.weigh_reviews(newer[read], days[read], None if evidence is None else evidence[read])
         return sparse.csr_matrix((weights, (row[read], products[read])), shape=(len(offsets) - 1, num_products))
 
 

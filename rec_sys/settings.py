@@ -136,6 +136,21 @@ class ProductColumnMap(Section):
     description: str | None = Field(AUTO, description="Its description.")
 
 
+class EventSettings(Section):
+    """Rows as events of several kinds, such as views, baskets and orders: how much each says of a user."""
+
+    column: str | None = Field(None, description="Names the kind of event; empty: all rows are of one kind.")
+    weights: dict[str, Annotated[float, Field(gt=0)]] | None = Field(
+        None, description="Kind -> weight; rows of other kinds are left out and counted. Empty: every kind weighs 1."
+    )
+    amount: str | None = Field(
+        None,
+        description="A column that multiplies it, such as a quantity or a watched share; rows of 0 are left out.",
+    )
+    full_amount: float = Field(1.0, gt=0, description="The amount that counts once: 100 where it is in percent.")
+    half_life_days: float | None = Field(None, gt=0, description="Days in which a weight halves; empty: it stays.")
+
+
 class TableData(FileData):
     """Any CSV or Parquet table, by a map of its columns."""
 
@@ -170,6 +185,10 @@ class TableData(FileData):
         None, description="Word -> stars, where ratings are words."
     )
     category_separator: str = Field("|", min_length=1, description="Stands between the categories of a product.")
+    events: EventSettings = Field(EventSettings(), description="How much each row says of its user.")
+    equal_rows: Literal["merge", "quantity"] = Field(
+        "merge", description="Rows that are equal: one review, or as many as there are in its weight."
+    )
 
     @field_validator("separator")
     @classmethod
@@ -335,6 +354,9 @@ class EvaluationSettings(Section):
     num_folds: int = Field(4, ge=1, le=50, description="time_folds: windows, one after the other up to the newest day.")
     fold: int = Field(0, ge=0, description="time_folds: which window is for test, counted from the oldest.")
     ks: tuple[int, ...] = Field((5, 10, 20), min_length=1, description="Lengths of the lists that are measured.")
+    target_events: tuple[str, ...] = Field(
+        (), description="Kinds of events that are predicted, in training too (data.events.column); empty: all."
+    )
     refit: bool = Field(False, description="Train once more on train + validation, for as many epochs as were best.")
     query_batch: int = Field(1024, ge=1, description="Users scored at once.")
 

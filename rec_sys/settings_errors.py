@@ -101,6 +101,8 @@ def explain_validation(error: ValidationError, request: Request) -> InputError:
             key, what, remedy = mismatch
         elif kind == "extra_forbidden":
             what, remedy = _unknown_key(key, request)
+        elif kind == "missing" and isinstance(problem["loc"][-1], int):
+            what = f"{key} is missing"
         elif kind == "missing":
             choices = "|".join(request.options(key)) or "VALUE"
             what, remedy = f"{key} has no value", f"add {key}={choices} to the command"
@@ -243,8 +245,12 @@ def _allowed(field: FieldInfo | None) -> str:
 
 def describe_values(field: FieldInfo) -> str:
     """The kind and the range of a field's values, in words."""
-    words = _either(_kinds(field.annotation))
-    for constraint in field.metadata:
+    return _bounded(field.annotation, field.metadata)
+
+
+def _bounded(annotation: Any, constraints: Iterable[Any]) -> str:
+    words = _either(_kinds(annotation))
+    for constraint in constraints:
         for name, phrase in BOUNDS.items():
             if (bound := getattr(constraint, name, None)) is not None:
                 words += f", {phrase} {bound}"
@@ -265,6 +271,10 @@ def _kinds(annotation: Any) -> Iterator[str]:
         yield from (str(value) for value in get_args(annotation))
     elif get_origin(annotation) in (list, tuple, set):
         yield f"a list such as [a,b], each {_either(_kinds(get_args(annotation)[0]))}"
+    elif get_origin(annotation) is dict:
+        value, *further = get_args(get_args(annotation)[1]) or (get_args(annotation)[1],)
+        constraints = [one for field in further if isinstance(field, FieldInfo) for one in field.metadata]
+        yield f"a mapping such as {{a: b}}, each value {_bounded(value, constraints)}"
     elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield f"a section with {', '.join(annotation.model_fields)}"
     else:

@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import AwareDatetime
+
 KINDS: Final[Mapping[Any, str]] = {
     bool: "true or false",
     int: "a whole number",
     float: "a number",
     str: "a text",
     Path: "a path",
+    AwareDatetime: "a time with its zone, such as 2027-01-31T12:00:00Z",
 }
 BOUNDS: Final = {
     "ge": "at least",
@@ -45,7 +48,7 @@ _TAKES: Final = {
     **dict.fromkeys(("list_type", "tuple_type", "set_type"), "a list"),
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), _OBJECT),
     "path_type": KINDS[Path],
-    **dict.fromkeys(("timezone_aware", "datetime_parsing", "datetime_type"), "a time with its zone"),
+    **dict.fromkeys(("timezone_aware", "datetime_parsing", "datetime_type"), KINDS[AwareDatetime]),
 }
 _WHOLE: Final = {
     "missing": "{name} is missing",

@@ -33,6 +33,7 @@ class ReviewTable:
     rating: npt.NDArray[np.float32]
     vector: npt.NDArray[np.float16]
     has_time: bool = True
+    weight: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.user)
@@ -54,6 +55,7 @@ def random_table(
     num_days: int = 40,
     num_bodies: int = 30,
     has_time: bool = True,
+    are_events: bool = False,
 ) -> ReviewTable:
     """Some users and products without any review, missing texts and stars, half stars, texts that stand twice."""
     random = np.random.default_rng(seed)
@@ -70,6 +72,7 @@ def random_table(
         rating=rating,
         vector=of_body[body].astype(np.float16),
         has_time=has_time,
+        weight=random.choice([0.1, 0.4, 1.0, 3.0], num_reviews).astype(np.float32) if are_events else None,
     )
 
 
@@ -92,6 +95,7 @@ def make_interactions(table: ReviewTable) -> tuple[Interactions, npt.NDArray[np.
         body_index=body.astype(np.int32),
         unit_start=unit_start,
         review_row=np.arange(len(table), dtype=np.int64),
+        weight=None if table.weight is None else table.weight[order],
     )
     return interactions, order
 
@@ -156,4 +160,5 @@ def pad_reviews(block: UserBlock | ProductBlock, num_rows: int, length: int) -> 
     """Text, has_text, rating, age and mask of a block's edges, padded."""
     edges, reviews = block.edges, block.reviews
     of_edges = [reviews.text[edges.review].float(), reviews.has_text[edges.review], reviews.rating[edges.review]]
-    return [pad_edges(edges, one, num_rows, length) for one in (*of_edges, edges.age, torch.ones(len(edges.row)))]
+    weight = edges.evidence.exp() if len(edges.evidence) else torch.ones(len(edges.row))
+    return [pad_edges(edges, one, num_rows, length) for one in (*of_edges, edges.age, weight)]

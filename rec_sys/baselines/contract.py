@@ -55,7 +55,7 @@ class Baseline(ABC):
         able = self.can_answer(histories)
         if able.all():
             return self._score(histories)
-        scores = np.tile(self.counts.astype(np.float32), (len(histories), 1))
+        scores = np.tile(self.reviews.popularity(), (len(histories), 1))
         if able.any():
             scores[able] = self._score(histories.take(np.flatnonzero(able)))
         return scores

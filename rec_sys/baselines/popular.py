@@ -31,10 +31,10 @@ class RandomBaseline(UnpersonalBaseline):
 
 
 class PopularBaseline(UnpersonalBaseline):
-    """Ranks products by their number of training reviews; equal counts stay ties."""
+    """Ranks products by their number of training reviews, or what these weigh; equal counts stay ties."""
 
     def _fit(self, reviews: TrainingReviews) -> None:
-        self._weights = self.counts.astype(np.float32)
+        self._weights = reviews.popularity()
         self.num_parameters = len(self._weights)
 
     def _score(self, histories: Histories) -> FloatArray:
@@ -55,6 +55,8 @@ class PopularRecentBaseline(PopularBaseline):
             raise ValueError("recent popularity needs times, and this data has only an order within each user")
         age_days = (reviews.timestamp.max() - reviews.timestamp) / MILLISECONDS_A_DAY
         weights = 0.5 ** (age_days / self.settings.half_life_days)
+        if reviews.weight is not None:
+            weights = weights * reviews.weight
         total = np.bincount(reviews.product_index, weights=weights, minlength=reviews.num_products)
         self._weights = total.astype(np.float32)
         self.num_parameters = len(self._weights)

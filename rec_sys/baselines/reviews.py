@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from rec_sys import ragged
 from rec_sys.data.interactions import FloatArray, IntArray, Interactions, SmallIntArray
-from rec_sys.data.splits import Queries
+from rec_sys.data.queries import Queries
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -23,27 +23,31 @@ class Histories:
         offsets: int64 `[num_histories + 1]`, into the next.
         products: int32 `[length]`.
         text_row: int32 `[length]`, row of `TrainingReviews.text_vectors`; -1 = no text that may be read.
+        weight: float32 `[length]`, how much each says beside others; None where all say the same.
     """
 
     user_index: SmallIntArray
     offsets: IntArray
     products: SmallIntArray
     text_row: SmallIntArray
+    weight: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.user_index)
 
     @classmethod
-    def of_queries(cls, queries: Queries, text_row: SmallIntArray | None = None) -> Self:
+    def of_queries(cls, queries: Queries, interactions: Interactions, text_row: SmallIntArray | None = None) -> Self:
         """The histories of a split's questions; `text_row` is int32 `[num_reviews]`, of all reviews; None: no texts."""
-        no_text = np.full(len(queries.history_products), -1, np.int32)
-        rows = no_text if text_row is None else text_row[queries.history_edges]
-        return cls(queries.user_index, queries.history_offsets, queries.history_products, rows)
+        edges = queries.history_edges
+        rows = np.full(len(edges), -1, np.int32) if text_row is None else text_row[edges]
+        weight = interactions.weights_of(edges)
+        return cls(queries.user_index, queries.history_offsets, queries.history_products, rows, weight)
 
     def take(self, rows: npt.NDArray[np.integer]) -> "Histories":
         """Some of the histories."""
         offsets, entries = ragged.take_rows(self.offsets, rows)
-        return Histories(self.user_index[rows], offsets, self.products[entries], self.text_row[entries])
+        weight = None if self.weight is None else self.weight[entries]
+        return Histories(self.user_index[rows], offsets, self.products[entries], self.text_row[entries], weight)
 
     def lengths(self) -> IntArray:
         """int64 `[num_histories]`."""
@@ -54,17 +58,17 @@ class Histories:
         return ragged.row_of_entries(self.offsets)
 
     def matrix(self, num_products: int, recency: float = 1.0) -> "csr_matrix":
-        """float32 `[num_histories, num_products]`: weight 1 for the newest review, times `recency` a step back.
+        """float32 `[num_histories, num_products]`: a review's weight, times `recency` for each step back.
 
-        A product that stands twice has the weight of its newest review.
+        A product that stands twice has the heaviest of its reviews: of equal ones that is the newest.
         """
-        from scipy.sparse import csr_matrix
+        from rec_sys.data.evidence import evidence_matrix
 
-        rows, steps = self.rows(), np.repeat(self.offsets[1:], self.lengths()) - 1 - np.arange(len(self.products))
-        keys, newest = np.unique((rows * num_products + self.products)[::-1], return_index=True)
-        weights = recency ** steps[::-1][newest].astype(np.float64)
-        shape = (len(self), num_products)
-        return csr_matrix((weights.astype(np.float32), np.divmod(keys, num_products)), shape=shape)
+        steps = np.repeat(self.offsets[1:], self.lengths()) - 1 - np.arange(len(self.products))
+        weights = recency ** steps.astype(np.float64)
+        if self.weight is not None:
+            weights = weights * self.weight
+        return evidence_matrix(self.rows(), self.products, weights.astype(np.float32), (len(self), num_products))
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ class TrainingReviews:
         has_time: Whether timestamps are times.
         text_row: int32, row of `text_vectors`; -1 = no text that may be read.
         text_vectors: float16 `[num_texts, text_dim]`, unit length; without rows where no baseline reads texts.
+        weight: float32, how much each says beside others; None where all say the same.
     """
 
     num_users: int
@@ -90,6 +95,7 @@ class TrainingReviews:
     has_time: bool
     text_row: SmallIntArray
     text_vectors: npt.NDArray[np.float16]
+    weight: FloatArray | None = None
 
     @classmethod
     def of_edges(
@@ -111,6 +117,7 @@ class TrainingReviews:
             has_time=interactions.has_time,
             text_row=(no_text if text_row is None else text_row)[edges],
             text_vectors=np.empty((0, 0), np.float16) if text_vectors is None else text_vectors,
+            weight=interactions.weights_of(edges),
         )
 
     def __len__(self) -> int:
@@ -120,15 +127,16 @@ class TrainingReviews:
         """int64 `[num_products]`: reviews of each product."""
         return np.bincount(self.product_index, minlength=self.num_products)
 
-    def matrix(self) -> "csr_matrix":
-        """float32 `[num_users, num_products]`: 1 where the user has reviewed the product, however often."""
-        from scipy.sparse import csr_matrix
+    def popularity(self) -> FloatArray:
+        """float32 `[num_products]`: what the reviews of each product weigh."""
+        return np.bincount(self.product_index, self.weight, minlength=self.num_products).astype(np.float32)
 
-        ones = np.ones(len(self), dtype=np.float32)
-        matrix = csr_matrix((ones, (self.user_index, self.product_index)), shape=(self.num_users, self.num_products))
-        matrix.sum_duplicates()
-        matrix.data[:] = 1
-        return matrix
+    def matrix(self) -> "csr_matrix":
+        """float32 `[num_users, num_products]`: what the user says of the product, see `evidence_matrix`."""
+        from rec_sys.data.evidence import evidence_matrix
+
+        shape = (self.num_users, self.num_products)
+        return evidence_matrix(self.user_index, self.product_index, self.weight, shape)
 
     def histories_of(self, users: npt.NDArray[np.integer]) -> Histories:
         """What users have reviewed among these reviews; nothing where they are not in the data."""
@@ -139,4 +147,5 @@ class TrainingReviews:
         offsets, entries = ragged.take_rows(bounds, np.where(inside, users, self.num_users))
         entries = order[entries]
         asking = np.where(inside, users, -1).astype(np.int32)
-        return Histories(asking, offsets, self.product_index[entries], self.text_row[entries])
+        weight = None if self.weight is None else self.weight[entries]
+        return Histories(asking, offsets, self.product_index[entries], self.text_row[entries], weight)

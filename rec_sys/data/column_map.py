@@ -11,6 +11,7 @@ from rec_sys.contracts import InputError, ProductColumn, ReviewColumn
 from rec_sys.data.column_map_file import with_map
 from rec_sys.data.column_names import LIKELY, compact, known_names, likeness, split_words
 from rec_sys.data.headerless import refuse_headerless
+from rec_sys.data.readers.events import event_columns
 from rec_sys.data.readers.table import product_table, review_table, table_form
 from rec_sys.raw_files.listing import first_of
 from rec_sys.raw_files.rating_scales import STARS, proposed_settings
@@ -59,7 +60,7 @@ def complete_map(data: TableData) -> TableData:
     if is_settled(data):
         return data
     head = read_head(data, data.reviews_path, "data.columns", data.columns.model_dump())
-    columns = _find_review_columns(head, data.columns.model_dump())
+    columns = _find_review_columns(head, data.columns.model_dump(), {*event_columns(data.events).values()})
     changes: dict[str, Any] = {"columns": data.columns.model_copy(update=columns)}
     rating = columns[ReviewColumn.RATING]
     if data.columns.rating == AUTO and rating is not None and data.rating_scale == STARS:
@@ -83,16 +84,16 @@ def read_head(data: TableData, path: Path, setting: str, given: dict[str, str | 
     return TableHead(path, setting, batch.frame.head(_EXAMINED))
 
 
-def _find_review_columns(head: TableHead, given: dict[str, str | None]) -> dict[str, str | None]:
+def _find_review_columns(head: TableHead, given: dict[str, str | None], events: set[str]) -> dict[str, str | None]:
     frame, names = head.frame, known_names()["reviews"]
     found = {role: column for role, column in given.items() if column != AUTO}
     # Times and ratings first: their content leaves no doubt, and what they are is no id.
     for role in (ReviewColumn.TIMESTAMP, ReviewColumn.RATING, ReviewColumn.ASIN, ReviewColumn.USER_ID, *names):
         if role not in found:
-            found[role] = _choose(head, role, names[role], {column for column in found.values() if column})
+            found[role] = _choose(head, role, names[role], {column for column in found.values() if column} | events)
     for role in (ReviewColumn.ASIN, ReviewColumn.USER_ID):
         if found[role] is None:
-            left = [name for name in frame.columns if name not in found.values() and _is_id(frame[name])]
+            left = [name for name in frame.columns if name not in {*found.values(), *events} and _is_id(frame[name])]
             names_of_things = [name for name in left if {"name", "title"} & {*split_words(name)}]
             if role == ReviewColumn.ASIN and len(names_of_things) == 1:  # a title is an id where there is no other
                 left = names_of_things

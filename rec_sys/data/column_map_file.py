@@ -14,9 +14,11 @@ from rec_sys.value_words import fault_in_words
 
 _MAPPED: Final = (
     *("rating_scale", "rating_words", "timestamp_unit", "timestamp_format"),
-    *("separator", "quoting", "header", "comment", "encoding", "missing_values", "category_separator"),
+    *("separator", "quoting", "header", "comment", "encoding", "missing_values", "category_separator", "events"),
 )
-_NEVER_ARGUMENTS: Final = {"name", "reader", "reviews_path", "metadata_path", "map_path"}
+_NEVER_SAID: Final = {
+    *("name", "reader", "reviews_path", "metadata_path", "map_path", "columns", "product_columns"),
+}
 
 
 def write_map(data: TableData, path: Path) -> None:
@@ -61,7 +63,7 @@ def _first_fault(error: Exception) -> str:
 
 
 def map_arguments(data: TableData) -> list[str]:
-    """What the settings say of a table, its files aside, as arguments of a command line; what is null is left out."""
+    """What the settings say of a table, its files aside, as arguments of a command line, as far as one can say it."""
     maps = {"columns": data.columns, "product_columns": data.product_columns if data.metadata_path else None}
     found = [
         argument(f"data.{setting}.{name}", column)
@@ -70,10 +72,17 @@ def map_arguments(data: TableData) -> list[str]:
         for name, column in one.model_dump().items()
         if column not in (None, AUTO)
     ]
-    plain, fields = data.model_dump(mode="json", exclude={*_NEVER_ARGUMENTS, *maps}), TableData.model_fields
+    return [*found, *(argument(f"data.{name}", value) for name, value in _said(data).items() if is_sayable(value))]
+
+
+def needs_map(data: TableData) -> bool:
+    """Whether a command line cannot say all of it, and the map has to."""
+    return not all(map(is_sayable, _said(data).values()))
+
+
+def _said(data: TableData) -> dict[str, Any]:
+    """What differs from the defaults, files and columns aside."""
+    fields = TableData.model_fields
+    plain = data.model_dump(mode="json", exclude=_NEVER_SAID)
     said = {name: value for name, value in plain.items() if getattr(data, name) != fields[name].default}
-    if data.rating_words and not is_sayable(data.rating_words):
-        del said["rating_words"]  # a map can say them
-    if data.separator == "\t":
-        said["separator"] = "tab"
-    return [*found, *(argument(f"data.{name}", value) for name, value in said.items())]
+    return said | ({"separator": "tab"} if data.separator == "\t" else {})

@@ -24,9 +24,9 @@ def likeness(name: str, known: list[str]) -> float:
 
 
 def is_known(name: str) -> bool:
-    """Whether a name says anything at all."""
+    """Whether a whole name is known, and not only a word of it."""
     names = known_names()
-    return any(likeness(name, known) for part in ("reviews", "products") for known in names[part].values())
+    return any(likeness(name, known) > LIKELY for part in ("reviews", "products") for known in names[part].values())
 
 
 def split_words(name: str) -> list[str]:

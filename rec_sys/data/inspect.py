@@ -7,7 +7,7 @@ aside and why; it writes the map for `data.map_path` and prints the command that
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import Field
 from rich.table import Table
@@ -18,7 +18,7 @@ from rec_sys.entry import run_entry
 from rec_sys.files import writable_folder
 from rec_sys.processes import quote
 from rec_sys.raw_files.listing import MOST_NAMES, first_of
-from rec_sys.ready_command import argument, command_to_copy, is_sayable, path_to_copy
+from rec_sys.ready_command import argument, command_to_copy, path_to_copy
 from rec_sys.settings import CommandSettings, DataSettings, TableData
 
 if TYPE_CHECKING:
@@ -38,18 +38,20 @@ class InspectSettings(CommandSettings):
 
 def run(settings: InspectSettings) -> None:
     """Prints what is found; the last line is the command that trains."""
-    from rec_sys.data.column_map import complete_map, read_head
-    from rec_sys.data.column_map_file import map_arguments, write_map
-    from rec_sys.data.readers.table import read_table_reviews
-
     data = settings.data
     if not isinstance(data, TableData):
         raise InputError("only tables are looked at", where="setting data", remedy="leave it out, or write data=table")
-    if choice := _json_choice(data.reviews_path):
-        setting = "data.path" if choice == "sequences" else "data.reviews_path"
-        print(f"{data.reviews_path} follows a schema that is known: data={choice}")
-        print(command_to_copy(f"{_TRAIN.format(choice)} {argument(setting, path_to_copy(data.reviews_path))}"))
-        return
+    choice = _json_choice(data.reviews_path)
+    arguments = _look_at_table(data, settings.output_dir) if choice is None else _look_at_json(data, choice)
+    print(command_to_copy(" ".join([_TRAIN.format(choice or "table"), *arguments])))
+
+
+def _look_at_table(data: TableData, output_dir: Path) -> list[str]:
+    """Prints what is found and writes the map; the settings that read the table so."""
+    from rec_sys.data.column_map import complete_map, read_head
+    from rec_sys.data.column_map_file import map_arguments, needs_map, write_map
+    from rec_sys.data.readers.table import read_table_reviews
+
     found = complete_map(data)
     heads = [read_head(found, found.reviews_path, "data.columns", found.columns.model_dump())]
     maps = [found.columns.model_dump()]
@@ -59,25 +61,44 @@ def run(settings: InspectSettings) -> None:
     for head, columns in zip(heads, maps, strict=True):
         print_table(_map_table(head, columns))
     batch = next(read_table_reviews(found.reviews_path, found))
-    for line in _remarks(batch, data.max_bad_share):
-        print(line)
+    print("\n".join(_remarks(batch, data.max_bad_share)))
     if len(heads) > 1:
         reviewed, known = (
             head.frame[str(columns[ReviewColumn.ASIN])].drop_nulls().unique()
             for head, columns in zip(heads, maps, strict=True)
         )
         print(f"product metadata: {int(reviewed.is_in(known.implode()).sum())} of {len(reviewed)} products have it")
-    path = writable_folder(settings.output_dir / "maps") / f"{found.reviews_path.name.partition('.')[0]}.yaml"
+    path = writable_folder(output_dir / "maps") / f"{found.reviews_path.name.partition('.')[0]}.yaml"
     write_map(found, path)
     print(f"map: {path}, for data.map_path")
-    files = {"reviews_path": found.reviews_path, "metadata_path": found.metadata_path}
-    arguments = [argument(f"data.{name}", path_to_copy(file)) for name, file in files.items() if file is not None]
-    arguments += map_arguments(found)
-    if found.rating_words and not is_sayable(found.rating_words):
+    arguments = [*_file_arguments(found), *map_arguments(found)]
+    if needs_map(found):
         arguments.append(argument("data.map_path", path_to_copy(path)))
     said = " ".join(arguments)
-    arguments += [f"{name}={value}" for name, value in batch.remedies.items() if f"{name}=" not in said]
-    print(command_to_copy(" ".join([_TRAIN.format("table"), *arguments])))
+    return arguments + [f"{name}={value}" for name, value in batch.remedies.items() if f"{name}=" not in said]
+
+
+def _look_at_json(data: TableData, choice: str) -> list[str]:
+    """Prints what becomes of reviews in a known schema; the settings that read them."""
+    from rec_sys.data.readers.amazon_reviews import read_amazon_reviews
+    from rec_sys.data.readers.sequences import read_sequences
+
+    path, how = data.reviews_path, (data.encoding, data.missing_values)
+    print(f"{path} follows a schema that is known: data={choice}")
+    if choice == "sequences":
+        batch = next(read_sequences(path, *how))
+        arguments = [argument("data.path", path_to_copy(path))]
+    else:
+        edition: Any = choice.replace("instruments", "amazon")
+        batch = next(read_amazon_reviews(path, edition, *how))
+        arguments = _file_arguments(data)
+    print("\n".join(_remarks(batch, data.max_bad_share, has_time=choice != "sequences")))
+    return arguments
+
+
+def _file_arguments(data: TableData) -> list[str]:
+    files = {"reviews_path": data.reviews_path, "metadata_path": data.metadata_path}
+    return [argument(f"data.{name}", path_to_copy(file)) for name, file in files.items() if file is not None]
 
 
 def _json_choice(path: Path) -> str | None:
@@ -110,17 +131,16 @@ def _map_table(head: "TableHead", columns: dict[str, str | None]) -> Table:
     return table
 
 
-def _remarks(batch: "Batch", max_bad_share: float) -> list[str]:
+def _remarks(batch: "Batch", max_bad_share: float, *, has_time: bool = True) -> list[str]:
     """How the file is written, and what becomes of its first rows."""
     import polars as pl
 
     lines = [f"{label}: {value}" for label, value in batch.found.items()]
     rows, times = batch.rows, batch.rows[ReviewColumn.TIMESTAMP]
     users, products = rows[ReviewColumn.USER_ID].n_unique(), rows[ReviewColumn.ASIN].n_unique()
-    lines.append(
-        f"first {batch.num_records:,} rows: {rows.height:,} reviews of {products:,} products by {users:,} users"
-    )
-    if times.count():
+    what = f"first {batch.num_records:,} {'rows' if has_time else 'sequences'}"
+    lines.append(f"{what}: {rows.height:,} reviews of {products:,} products by {users:,} users")
+    if has_time and times.count():
         days = pl.from_epoch(times.sort(), time_unit="ms").dt.to_string("%Y-%m-%d").to_list()
         lines.append(f"times: {days[0]} to {days[-1]}")
     lines += [f"{what}: {number:,}" for what, number in batch.counts.items() if number and "lines" not in what]

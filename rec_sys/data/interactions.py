@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from rec_sys.contracts import ProductColumn, ReviewColumn
+from rec_sys.contracts import InputError, ProductColumn, ReviewColumn
 from rec_sys.data.dataset import PreparedDataset
 
 IntArray = npt.NDArray[np.int64]
@@ -33,6 +33,9 @@ class Interactions:
         unit_start: int64, the first edge of the review's unit: the reviews that one user wrote at one moment with one
             text (variants of one purchase). A unit is never divided, neither by a split nor by "before".
         review_row: int64, row of `reviews.parquet`.
+        weight: float32, how much each says beside others; None where all say the same.
+        event_index: int16, row of `event_kinds`, -1 where unknown; None where all are of one kind.
+        event_kinds: The kinds of events, in the order of the alphabet.
     """
 
     num_users: int
@@ -45,11 +48,38 @@ class Interactions:
     body_index: SmallIntArray
     unit_start: IntArray
     review_row: IntArray
+    weight: FloatArray | None = None
+    event_index: npt.NDArray[np.int16] | None = None
+    event_kinds: tuple[str, ...] = ()
 
     @property
     def num_reviews(self) -> int:
         """Number of reviews, and so of edges."""
         return len(self.user_index)
+
+    def weights_of(self, edges: IntArray) -> FloatArray | None:
+        """`weight` of some reviews, float32 `[len(edges)]`."""
+        return None if self.weight is None else np.asarray(self.weight[edges])
+
+    def of_kinds(self, kinds: tuple[str, ...]) -> BoolArray | None:
+        """bool `[num_reviews]`, whether a review is an event of one of these kinds; None where none are asked for.
+
+        Raises:
+            InputError: The data has no such kind.
+        """
+        if not kinds:
+            return None
+        unknown = [kind for kind in kinds if kind not in self.event_kinds]
+        if self.event_index is None or unknown:
+            raise InputError(
+                f"there is no event of the kind {', '.join(unknown)}",
+                where="setting evaluation.target_events",
+                remedy=f"the data has {', '.join(self.event_kinds)}"
+                if self.event_kinds
+                else "say which column names the kind of event with data.events.column",
+            )
+        found: BoolArray = np.isin(self.event_index, [self.event_kinds.index(kind) for kind in kinds])
+        return found
 
 
 def list_user_ids(reviews: pl.DataFrame) -> pl.Series:
@@ -83,18 +113,22 @@ def build_interactions(
         .select(
             *("user_index", "product_index", "body_index", "review_row"),
             *(ReviewColumn.RATING, ReviewColumn.TIMESTAMP, ReviewColumn.SOURCE_ROW),
+            *(ReviewColumn.WEIGHT, ReviewColumn.EVENT),
         )
         .collect()
     )
-    columns = {name: table[name].to_numpy() for name in table.columns}
+    kinds = tuple(table[ReviewColumn.EVENT].drop_nulls().unique().sort().to_list())
+    columns = {name: table[name].to_numpy() for name in table.columns if name != ReviewColumn.EVENT}
     user, product, when = columns["user_index"], columns["product_index"], columns[ReviewColumn.TIMESTAMP]
-    body_index, row = columns["body_index"], columns[ReviewColumn.SOURCE_ROW]
-    # What makes a unit: the text where there is one, else the review itself.
-    unit_key = np.where(body_index >= 0, body_index, -1 - np.arange(len(user), dtype=np.int64))
+    body_index, row, weight = columns["body_index"], columns[ReviewColumn.SOURCE_ROW], columns[ReviewColumn.WEIGHT]
+    # What makes a unit: the text where there is one, else the raw row, which may list several products.
+    unit_key = np.where(body_index >= 0, body_index, -1 - row.astype(np.int64))
     if tie_break == "file":
         order = np.lexsort((row, _first_of_unit(user, when, unit_key, row), when))
     else:
         unit_name = np.where(body_index >= 0, body_index, table.height + product.astype(np.int64))
+        of_list = (body_index < 0) & table[ReviewColumn.SOURCE_ROW].is_duplicated().to_numpy()
+        unit_name = np.where(of_list, table.height + products.height + row, unit_name)
         order = np.lexsort((row, mix(user, product, seed), mix(user, unit_name, seed), when))
     return Interactions(
         num_users=users.height,
@@ -107,7 +141,16 @@ def build_interactions(
         body_index=body_index[order].astype(np.int32),
         unit_start=_first_of_unit(user[order], when[order], unit_key[order], np.arange(len(order))),
         review_row=columns["review_row"][order].astype(np.int64),
+        weight=None if (weight == 1).all() else weight[order],
+        event_index=_places(table[ReviewColumn.EVENT], kinds)[order] if kinds else None,
+        event_kinds=kinds,
     )
+
+
+def _places(events: pl.Series, kinds: tuple[str, ...]) -> npt.NDArray[np.int16]:
+    """int16 `[num_reviews]`: the place of each event among the kinds, -1 for null."""
+    places = {kind: place for place, kind in enumerate(kinds)}
+    return events.replace_strict(places, default=-1, return_dtype=pl.Int16).to_numpy()
 
 
 def _first_of_unit(

@@ -17,7 +17,7 @@ from rec_sys.data.dataset import DatasetSummary
 from rec_sys.data.product_join import join_products
 from rec_sys.data.products import product_table
 from rec_sys.data.readers.batches import PRODUCT_FACTS_SCHEMA, QUARANTINE_SCHEMA, Batch, Source
-from rec_sys.data.time_order import write_in_time_order
+from rec_sys.data.time_order import WeightRules, write_in_time_order
 from rec_sys.files import atomic_file
 from rec_sys.settings import DataSettings, TableData
 
@@ -55,7 +55,12 @@ def fill_folder(source: Source, data: DataSettings, fingerprint: str, folder: Pa
         _refuse_too_many_bad(found, data, left_quarantine)
     if not reviews.files:
         raise InputError("there is no review in the data", where=_names(source), remedy="check the file")
-    merged = write_in_time_order(reviews.files, reviews.num_bytes, scratch, folder / PreparedFile.REVIEWS)
+    weights = WeightRules()
+    if isinstance(data, TableData):
+        weights = WeightRules(data.equal_rows == "quantity", data.events.half_life_days)
+    merged = write_in_time_order(
+        reviews.files, reviews.num_bytes, scratch, folder / PreparedFile.REVIEWS, weights=weights
+    )
     reviews.found |= _write_products(data, metadata, folder, source)
     pl.concat([reviews.set_aside, metadata.set_aside]).write_parquet(folder / PreparedFile.QUARANTINE)
     shutil.rmtree(scratch)

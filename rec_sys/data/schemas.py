@@ -28,7 +28,9 @@ class ReviewTable(_Table):
     style: pl.String = pandera.Field(str_startswith="{", nullable=True)
     helpful_votes: pl.Int32 = pandera.Field(ge=0, nullable=True)
     verified: pl.Boolean = pandera.Field(nullable=True)
-    source_row: pl.Int64 = pandera.Field(ge=0, unique=True)
+    event: pl.String = pandera.Field(str_length={"min_value": 1}, nullable=True)
+    weight: pl.Float32 = pandera.Field(gt=0)
+    source_row: pl.Int64 = pandera.Field(ge=0)  # several rows where one listed several products
 
     @pandera.dataframe_check
     @classmethod

@@ -1,52 +1,22 @@
 """Which review is for what: training, validation, test, and the questions that the held-out reviews ask."""
 
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from rec_sys import ragged
 from rec_sys.contracts import MILLISECONDS_A_DAY, InputError, SplitName
 from rec_sys.data.interactions import BoolArray, IntArray, Interactions, SmallIntArray
+from rec_sys.data.queries import Queries, ask_users
 from rec_sys.settings import EvaluationSettings
 
 _LOG: Final = logging.getLogger(__name__)
 
 FEW_QUESTIONS: Final = 50  # below it a share such as recall has a standard error of up to 0.07 and more
 _BY_TIME = ("global_time", "time_folds", "next_days")  # everybody is asked at one moment, the split's first
-
-
-@dataclass(frozen=True)
-class Queries:
-    """Users who are each asked once, "what next?", as seen from just before their edge bound.
-
-    Attributes:
-        user_index: int32 `[num_queries]`.
-        bound: int64 `[num_queries]`; the history is the user's visible edges with an id below it.
-        target_offsets: int64 `[num_queries + 1]`, into the targets.
-        target_products: int32 `[num_targets]`, the products that were reviewed next.
-        target_edges: int64 `[num_targets]`, their reviews.
-        history_offsets: int64 `[num_queries + 1]`, into the history.
-        history_products: int32 `[history_length]`, products of the user's visible earlier reviews.
-        num_cold: Users who had to be left out because nothing is known of them before the bound.
-        history_edges: int64 `[history_length]`, the reviews of `history_products`.
-    """
-
-    user_index: SmallIntArray
-    bound: IntArray
-    target_offsets: IntArray
-    target_products: SmallIntArray
-    target_edges: IntArray
-    history_offsets: IntArray
-    history_products: SmallIntArray
-    num_cold: int
-    history_edges: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-
-    def __len__(self) -> int:
-        return len(self.user_index)
 
 
 @dataclass(frozen=True)
@@ -60,6 +30,7 @@ class Split:
         validation: Questions whose history is the train split (and HISTORY).
         test: Questions whose history is the train and the validation split (and HISTORY).
         cold_test: The test questions of users of whom nothing is known before; their histories are empty.
+        of_kind: bool `[num_reviews]`, whether a review is of a kind that is predicted; None where all are.
     """
 
     of_review: npt.NDArray[np.uint8]
@@ -67,11 +38,18 @@ class Split:
     validation: Queries
     test: Queries
     cold_test: Queries
+    of_kind: BoolArray | None = None
 
     @property
     def train_edges(self) -> IntArray:
         """int64 `[num_train]`, in time order."""
         return np.flatnonzero(self.of_review == SplitName.TRAIN)
+
+    @property
+    def train_targets(self) -> IntArray:
+        """int64 `[num_targets]`, the train edges that are predicted, in time order."""
+        edges = self.train_edges
+        return edges if self.of_kind is None else edges[self.of_kind[edges]]
 
     def train_on_validation(self, interactions: Interactions) -> "Split":
         """The same questions, with the validation split (and the history of its users) moved into the train split."""
@@ -114,9 +92,10 @@ def split_reviews(interactions: Interactions, settings: EvaluationSettings, seed
         "time_folds": _cut_windows,
         "next_days": _cut_windows,
     }
-    of_review = protocols[settings.protocol](interactions, settings, seed)
+    of_kind = interactions.of_kinds(settings.target_events)
+    of_review = protocols[settings.protocol](interactions, settings, seed, of_kind)
     for number, name in ((SplitName.TRAIN, "train"), (SplitName.VALIDATION, "validation"), (SplitName.TEST, "test")):
-        if not (of_review == number).any():
+        if not ((of_review == number) if of_kind is None else (of_review == number) & of_kind).any():
             raise InputError(
                 f"the split {settings.protocol} leaves no {name} reviews"
                 f" ({interactions.num_reviews:,} reviews of {interactions.num_users:,} users)",
@@ -127,9 +106,10 @@ def split_reviews(interactions: Interactions, settings: EvaluationSettings, seed
             )
     cut = settings.protocol in _BY_TIME
     known = (SplitName.TRAIN, SplitName.VALIDATION, SplitName.HISTORY)
-    validation = _queries(interactions, of_review, SplitName.VALIDATION, (SplitName.TRAIN, SplitName.HISTORY), cut)
-    test = _queries(interactions, of_review, SplitName.TEST, known, cut)
-    cold_test = _queries(interactions, of_review, SplitName.TEST, known, cut, cold=True)
+    before = SplitName.TRAIN, SplitName.HISTORY
+    validation = ask_users(interactions, of_review, of_kind, SplitName.VALIDATION, before, cut)
+    test = ask_users(interactions, of_review, of_kind, SplitName.TEST, known, cut)
+    cold_test = ask_users(interactions, of_review, of_kind, SplitName.TEST, known, cut, cold=True)
     for queries, name in ((validation, "validation"), (test, "test")):
         if not len(queries):
             raise InputError(
@@ -137,34 +117,53 @@ def split_reviews(interactions: Interactions, settings: EvaluationSettings, seed
                 where="setting evaluation.protocol",
                 remedy="choose evaluation=leave_last_out or evaluation=random_split, or bring more data",
             )
-    return Split(of_review, hide_straddling_texts(of_review, interactions.body_index), validation, test, cold_test)
+    visible = hide_straddling_texts(of_review, interactions.body_index)
+    return Split(of_review, visible, validation, test, cold_test, of_kind)
 
 
-def _unit_ranks(interactions: Interactions) -> pl.DataFrame:
-    """For every edge: `newest`, the rank of its unit counted from the user's newest (1), and `units` of that user."""
-    return (
+def _unit_ranks(interactions: Interactions, of_kind: BoolArray | None) -> tuple[IntArray, IntArray, IntArray]:
+    """For every edge the rank of its unit among the user's, from 1, and those of the user's last two units asked for.
+
+    Returns:
+        int64 `[num_reviews]` each: the rank, that of the last unit of a kind that is predicted, and that of the one
+        before it; 0 where there is none.
+    """
+    asked = pl.lit(True) if of_kind is None else pl.Series(of_kind)
+    ranks = (
         pl.DataFrame({"user": interactions.user_index, "unit": interactions.unit_start})
         .with_columns(rank=pl.col("unit").rank("dense").over("user").cast(pl.Int64))
-        .with_columns(units=pl.col("rank").max().over("user"))
-        .with_columns(newest=pl.col("units") - pl.col("rank") + 1)
+        .with_columns(target=pl.when(asked).then("rank"))
+        .with_columns(last=pl.col("target").max().over("user"))
+        .with_columns(second=pl.col("target").filter(pl.col("target") < pl.col("last")).max().over("user"))
+        .fill_null(0)
     )
+    rank, last, second = (ranks[name].to_numpy() for name in ("rank", "last", "second"))
+    return rank, last, second
 
 
-def _leave_last_out(interactions: Interactions, settings: EvaluationSettings, seed: int) -> npt.NDArray[np.uint8]:
-    """A user's last unit is for test, the one before for validation; users with fewer than three only train."""
-    ranks = _unit_ranks(interactions)
-    enough = ranks["units"].to_numpy() >= 3
-    newest = ranks["newest"].to_numpy()
+def _leave_last_out(
+    interactions: Interactions, settings: EvaluationSettings, seed: int, of_kind: BoolArray | None
+) -> npt.NDArray[np.uint8]:
+    """A user's last unit is for test, the one before for validation; users with fewer than three only train.
+
+    Where only some kinds are predicted, the last two of these are: what lies between them is read by the test's
+    history alone, and what follows them by nobody.
+    """
+    rank, last, second = _unit_ranks(interactions, of_kind)
+    enough = second >= 2
     of_review = np.full(interactions.num_reviews, SplitName.TRAIN, dtype=np.uint8)
-    of_review[enough & (newest == 2)] = SplitName.VALIDATION
-    of_review[enough & (newest == 1)] = SplitName.TEST
+    of_review[enough & (rank >= second)] = SplitName.VALIDATION
+    of_review[enough & (rank == last)] = SplitName.TEST
+    of_review[enough & (rank > last)] = SplitName.LATER
     return of_review
 
 
-def _hold_out_users(interactions: Interactions, settings: EvaluationSettings, seed: int) -> npt.NDArray[np.uint8]:
+def _hold_out_users(
+    interactions: Interactions, settings: EvaluationSettings, seed: int, of_kind: BoolArray | None
+) -> npt.NDArray[np.uint8]:
     """Users drawn at random are never trained on: their last unit is asked for, the earlier ones are their history."""
-    ranks = _unit_ranks(interactions)
-    able = np.unique(ranks.filter(pl.col("units") >= 2)["user"].to_numpy())
+    rank, last, _ = _unit_ranks(interactions, of_kind)
+    able = np.unique(interactions.user_index[last >= 2])
     drawn = np.random.default_rng(seed).permutation(able)
     num_test, num_validation = (
         round(fraction * len(able)) for fraction in (settings.test_fraction, settings.validation_fraction)
@@ -173,11 +172,15 @@ def _hold_out_users(interactions: Interactions, settings: EvaluationSettings, se
     role[drawn[:num_test]] = SplitName.TEST
     role[drawn[num_test : num_test + num_validation]] = SplitName.VALIDATION
     of_review = role[interactions.user_index]
-    of_review[(of_review != SplitName.TRAIN) & (ranks["newest"].to_numpy() > 1)] = SplitName.HISTORY
+    held_out = of_review != SplitName.TRAIN
+    of_review[held_out & (rank < last)] = SplitName.HISTORY
+    of_review[held_out & (rank > last)] = SplitName.LATER
     return of_review
 
 
-def _cut_time(interactions: Interactions, settings: EvaluationSettings, seed: int) -> npt.NDArray[np.uint8]:
+def _cut_time(
+    interactions: Interactions, settings: EvaluationSettings, seed: int, of_kind: BoolArray | None
+) -> npt.NDArray[np.uint8]:
     """Two moments cut all reviews into train, validation and test; reviews of one moment stay together."""
     _refuse_timeless(interactions, settings)
     when = interactions.timestamp  # sorted
@@ -192,7 +195,9 @@ def _cut_time(interactions: Interactions, settings: EvaluationSettings, seed: in
     return of_review
 
 
-def _cut_windows(interactions: Interactions, settings: EvaluationSettings, seed: int) -> npt.NDArray[np.uint8]:
+def _cut_windows(
+    interactions: Interactions, settings: EvaluationSettings, seed: int, of_kind: BoolArray | None
+) -> npt.NDArray[np.uint8]:
     """A window of whole days is for test, the one before it for validation, all before that for training.
 
     With `next_days` the test window is the newest one; `time_folds` has several, one after the other, as RecTools'
@@ -229,41 +234,3 @@ def hide_straddling_texts(of_review: npt.NDArray[np.uint8], body_index: SmallInt
     np.maximum.at(latest, body_index, lateness)  # index -1 (no text) is the last place, read by nobody
     visible: BoolArray = (body_index < 0) | (lateness == latest[body_index])
     return visible
-
-
-def _queries(
-    interactions: Interactions,
-    of_review: npt.NDArray[np.uint8],
-    asked: int,
-    known: tuple[int, ...],
-    cut: bool,
-    cold: bool = False,
-) -> Queries:
-    """The questions of a split; of the users with a history, or of those without one."""
-    target_edges = np.flatnonzero(of_review == asked)
-    # By user, then by time: the order in which the offsets below count.
-    target_edges = target_edges[np.argsort(interactions.user_index[target_edges], kind="stable")]
-    users, first = np.unique(interactions.user_index[target_edges], return_index=True)
-    bound = np.full(len(users), target_edges.min()) if cut else interactions.unit_start[target_edges[first]]
-    place = np.full(interactions.num_users, -1, dtype=np.int64)
-    place[users] = np.arange(len(users))
-
-    history = np.flatnonzero(np.isin(of_review, known) & (place[interactions.user_index] >= 0))
-    history = history[history < bound[place[interactions.user_index[history]]]]
-    history = history[np.argsort(interactions.user_index[history], kind="stable")]
-    history_count = np.bincount(place[interactions.user_index[history]], minlength=len(users))
-    target_count = np.diff(np.append(first, len(target_edges)))
-
-    chosen = (history_count > 0) != cold
-    keep_target = np.repeat(chosen, target_count)
-    return Queries(
-        user_index=users[chosen].astype(np.int32),
-        bound=bound[chosen].astype(np.int64),
-        target_offsets=ragged.offsets_of(target_count[chosen]),
-        target_products=interactions.product_index[target_edges[keep_target]],
-        target_edges=target_edges[keep_target],
-        history_offsets=ragged.offsets_of(history_count[chosen]),
-        history_products=interactions.product_index[np.empty(0, dtype=np.int64) if cold else history],
-        num_cold=int((history_count == 0).sum()),
-        history_edges=np.empty(0, dtype=np.int64) if cold else history,
-    )

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from rec_sys import ragged
-from rec_sys.data.splits import Queries
+from rec_sys.data.queries import Queries
 from rec_sys.evaluation.ranks import NO_PRODUCT, IntArray, distinct_pairs
 
 if TYPE_CHECKING:

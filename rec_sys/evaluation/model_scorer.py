@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rec_sys import ragged
 from rec_sys.data.interactions import FloatArray
-from rec_sys.data.splits import Queries
+from rec_sys.data.queries import Queries
 from rec_sys.evaluation.ranking import RankingResult, evaluate_ranking
 from rec_sys.evaluation.rating import rating_metrics
 from rec_sys.graph.block_builder import BlockBuilder
@@ -77,9 +77,8 @@ class ModelScorer:
         column = torch.from_numpy(queries.target_products[target].astype(np.int64)).to(self.device)
         row_of_target = torch.from_numpy(row).to(self.device)
         # One softmax a target: a row of logits is repeated for each, and so is its history.
-        history_offsets, history = ragged.take_rows(queries.history_offsets, rows[row])
-        masked_row = ragged.row_of_entries(history_offsets)
-        masked_column = queries.history_products[history].astype(np.int64)
+        masked_row, masked = queries.masked_products(rows[row])
+        masked_column = masked.astype(np.int64)
         loss = ranking_loss(
             logits[row_of_target],
             column,

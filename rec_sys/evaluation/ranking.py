@@ -1,7 +1,7 @@
 """How well scores rank the products that users reviewed next: exact ranks first, then metrics of the ranks.
 
 Two rankings are measured. Unmasked, every product competes. Masked, the products of the user's history are left out,
-as serving leaves them out.
+as serving leaves them out: those that they have come to in the way that is predicted.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from rec_sys import ragged
-from rec_sys.data.splits import Queries
+from rec_sys.data.queries import Queries
 from rec_sys.evaluation.ranking_metrics import METRICS
 from rec_sys.evaluation.ranks import NO_PRODUCT, FloatArray, distinct_pairs, rank_products, rank_targets
 
@@ -58,7 +58,6 @@ def evaluate_ranking(
     )
     if len(np.unique(target_queries)) < num_queries:
         raise ValueError("every query needs at least one target")
-    history_queries = ragged.row_of_entries(queries.history_offsets)
 
     unmasked = np.empty(len(target_queries))
     masked = np.empty(len(target_queries))
@@ -69,9 +68,8 @@ def evaluate_ranking(
         if scores.shape != (len(rows), num_products):
             raise ValueError(f"scores have shape {scores.shape}, expected {(len(rows), num_products)}")
         asked = slice(*np.searchsorted(target_queries, [start, start + len(rows)]))
-        history = slice(*np.searchsorted(history_queries, [start, start + len(rows)]))
         wanted = target_queries[asked] - start, target_products[asked]
-        reviewed = history_queries[history] - start, queries.history_products[history]
+        reviewed = queries.masked_products(rows)
         unmasked[asked], masked[asked] = rank_targets(scores, *wanted, *reviewed)
         lists[rows] = rank_products(scores, max(ks), *reviewed)
 

@@ -76,6 +76,8 @@ def write_synthetic_bundle(
                 HistoryColumn.TIMESTAMP: pl.Int64,
                 HistoryColumn.TEXT_ROW: pl.Int32,
                 HistoryColumn.SNIPPET: pl.String,
+                HistoryColumn.WEIGHT: pl.Float32,
+                HistoryColumn.KNOWN: pl.Boolean,
             }
         ),
         history_text=np.zeros((0, text_dim), dtype=np.float16),

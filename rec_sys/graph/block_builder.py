@@ -1,6 +1,7 @@
 """Makes blocks: picks what a batch may read, each review once, and turns it into tensors."""
 
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,14 @@ from rec_sys.graph.product_hop import Neighbours, ProductHop
 from rec_sys.graph.rating_offsets import RatingOffsets, shrunken_means
 from rec_sys.graph.sampler import TemporalSampler
 
+LEAST_EVIDENCE: Final = 0.01  # weights below are read as this: an event of long ago has its age to tell it
+
+
+def log_evidence(weights: FloatArray | None) -> FloatArray:
+    """Log of weights, float32 `[num_edges]`, none below `LEAST_EVIDENCE`; empty for None."""
+    given = np.empty(0, dtype=np.float32) if weights is None else weights
+    return np.log(np.maximum(given, np.float32(LEAST_EVIDENCE)))
+
 
 class BlockBuilder:
     """Builds blocks through a sampler.
@@ -25,6 +34,7 @@ class BlockBuilder:
         user_limit: Most reviews of a user.
         product_limit: Most reviews of a product.
         hop: Which products follow one another, in what the product side sees; None = products have no neighbours.
+        of_kind: bool `[num_reviews]`, whether a review is of a kind that is predicted; None = all are.
     """
 
     def __init__(
@@ -35,6 +45,7 @@ class BlockBuilder:
         user_limit: int,
         product_limit: int,
         hop: ProductHop | None = None,
+        of_kind: BoolArray | None = None,
     ) -> None:
         self.graph = sampler.graph
         self.sampler = sampler
@@ -43,6 +54,7 @@ class BlockBuilder:
         self.user_limit = user_limit
         self.product_limit = product_limit if self.graph.has_text or self.graph.has_rating else 0
         self.hop = hop
+        self.of_kind = of_kind
         self._whole_hop: Hop | None = None
         self._product_offset = offsets.of_products()
         self._product_has_text = np.any(self.graph.product_text_vectors, axis=1)
@@ -85,6 +97,7 @@ class BlockBuilder:
             products=self._products(product.astype(np.int64)),
             reviews=self._reviews(distinct // 2, (distinct % 2).astype(bool)),
             user_offset=torch.from_numpy(offset.astype(np.float32)),
+            known=torch.from_numpy(np.ones(len(edge), dtype=np.bool_) if self.of_kind is None else self.of_kind[edge]),
             backwards=backwards,
         )
 
@@ -175,6 +188,7 @@ class BlockBuilder:
             review=torch.from_numpy(review),
             distance=torch.from_numpy(np.ascontiguousarray(distance)),
             age=torch.from_numpy(age),
+            evidence=torch.from_numpy(log_evidence(columns.weights_of(edge))),
         )
 
     def _reviews(self, edge: IntArray, hidden: BoolArray) -> Reviews:

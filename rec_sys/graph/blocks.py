@@ -53,12 +53,14 @@ class Edges:
         review: int64 `[num_edges]`, row of `Reviews`.
         distance: int64 `[num_edges]`, how many newer reviews the row has.
         age: float32 `[num_edges]`, days before the row's newest review; -1 where the data has no time.
+        evidence: float32 `[num_edges]`, log of how much the review says beside others; `[0]` where all say the same.
     """
 
     row: Tensor
     review: Tensor
     distance: Tensor
     age: Tensor
+    evidence: Tensor
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class UserBlock:
         products: Distinct products of the histories.
         reviews: Distinct reviews of the histories.
         user_offset: float32 `[num_queries]`, how far above the products' mean this user rates.
+        known: bool `[num_edges]`, reviews of a kind that is predicted: their products do not compete.
         backwards: The histories are read from the future: distance and age count away from the question as ever.
     """
 
@@ -104,6 +107,7 @@ class UserBlock:
     products: Products
     reviews: Reviews
     user_offset: Tensor
+    known: Tensor
     backwards: bool = False
 
 

@@ -7,6 +7,7 @@ about are left out instead: either way no vector has read the transition that is
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,9 @@ import numpy.typing as npt
 from rec_sys import ragged
 from rec_sys.data.interactions import BoolArray, FloatArray, IntArray
 from rec_sys.graph.review_graph import Adjacency, ReviewGraph, build_adjacency
-from rec_sys.graph.sampler import count_edges_before, last_places, take_ranges
+from rec_sys.graph.sampler import count_edges_before, last_places, sum_before, take_ranges
+
+_LEAST: Final = 1e-12  # of two degrees: sums of weights that have decayed to nothing
 
 
 @dataclass(frozen=True)
@@ -24,8 +27,8 @@ class Neighbours:
     Attributes:
         row: int64 `[num_edges]`, ascending.
         product: int64 `[num_edges]`, product index of the neighbour.
-        weight: float32 `[num_edges]`, 1 / sqrt(degree of the row's product * degree of the neighbour), both counted
-            in what may be read.
+        weight: float32 `[num_edges]`, the transition's weight over sqrt(degree of the row's product * degree of the
+            neighbour), both summed over what may be read.
     """
 
     row: IntArray
@@ -38,8 +41,8 @@ class ProductHop:
 
     Edges are weighted by D^-1/2 A D^-1/2, the symmetric normalisation of graph convolutions (Kipf, Welling 2017,
     arXiv 1609.02907, eq. 2; without self-loops and without weights to learn as in LightGCN, He et al. 2020, arXiv
-    2002.02126, eq. 3). That products which follow one another in a session are neighbours is from SR-GNN (Wu et al.
-    2019, arXiv 1811.00855).
+    2002.02126, eq. 3). A is 1, or the product of the weights of two events. That products which follow one another in
+    a session are neighbours is from SR-GNN (Wu et al. 2019, arXiv 1811.00855).
 
     Args:
         graph: The graph.
@@ -65,6 +68,10 @@ class ProductHop:
         self._by_product = Adjacency(offsets, bound[order])
         self._reader, self._other = reader[order], other[order]
         self._user = np.tile(columns.user_index[newer], 2)[order]
+        self._weight: FloatArray | None = None
+        if columns.weight is not None:
+            self._weight = np.tile(columns.weight[older] * columns.weight[newer], 2)[order]
+            self._cumulative = np.concatenate([[0.0], np.cumsum(self._weight, dtype=np.float64)])
         self._by_user = build_adjacency(self._user, np.arange(len(order)), columns.num_users)
 
     def read(self, products: IntArray, before: int) -> Neighbours:
@@ -74,9 +81,15 @@ class ProductHop:
         row, _ = np.nonzero(place >= 0)
         other = self._other[place[place >= 0]]
         distinct, back = np.unique(other, return_inverse=True)
-        degree = count_edges_before(self._by_product, distinct, before)[back]
-        own = count_edges_before(self._by_product, products, before)[row]
-        return Neighbours(row, other, (1 / np.sqrt(own * degree)).astype(np.float32))
+        degree = self._degrees(distinct, before)[back]
+        own = self._degrees(products, before)[row]
+        weight = 1.0 if self._weight is None else self._weight[place[place >= 0]]
+        return Neighbours(row, other, (weight / np.sqrt(np.maximum(own * degree, _LEAST))).astype(np.float32))
+
+    def _degrees(self, products: IntArray, before: int) -> npt.NDArray[np.number]:
+        if self._weight is None:
+            return count_edges_before(self._by_product, products, before)
+        return sum_before(self._by_product, self._cumulative, products, before)
 
     def read_without(self, users: npt.NDArray[np.integer], products: IntArray) -> Neighbours:
         """All neighbours, some users' transitions hidden: these weigh 0 and count in no degree.
@@ -89,11 +102,10 @@ class ProductHop:
         """
         row, place = self._whole if len(products) == self.num_products else self._newest(products)
         unread = take_ranges(self._by_user, np.unique(users))
-        degree = np.diff(self._by_product.offsets)
-        np.subtract.at(degree, self._reader[unread], 1)
-        scale = (1 / np.sqrt(np.maximum(degree, 1))).astype(np.float32)
-        read = np.ones(len(self._other), dtype=np.float32)
+        read = np.ones(len(self._other), dtype=np.float32) if self._weight is None else self._weight.copy()
         read[unread] = 0
+        degree = np.bincount(self._reader, read, minlength=self.num_products)
+        scale = (1 / np.sqrt(np.where(degree > 0, degree, 1))).astype(np.float32)
         other = self._other[place]
         return Neighbours(row, other, scale[products[row]] * scale[other] * read[place])
 

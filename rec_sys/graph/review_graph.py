@@ -17,7 +17,7 @@ from rec_sys import ragged
 from rec_sys.data.interactions import IntArray, Interactions, SmallIntArray
 from rec_sys.files import atomic_folder
 
-FORMAT_VERSION = 2  # of the files, and of the rules that order the edges
+FORMAT_VERSION = 3  # of the files, and of the rules that order the edges
 # Where no text has a width: as wide as the default encoder's, so that a model draws the same weights without texts.
 _DIM_WITHOUT_TEXT = 384
 
@@ -149,6 +149,7 @@ def load_graph(folder: Path) -> ReviewGraph:
         return np.load(folder / f"{name}.npy", mmap_mode="r")
 
     scalars = json.loads((folder / "graph.json").read_text())
+    scalars["event_kinds"] = tuple(scalars["event_kinds"])
     arrays = {field.name: column(field.name) for field in fields(Interactions) if field.name not in scalars}
     return ReviewGraph(
         interactions=Interactions(**scalars, **arrays),

@@ -82,6 +82,19 @@ def count_edges_before(adjacency: Adjacency, nodes: npt.NDArray[np.integer], bef
     return count
 
 
+def sum_before(
+    adjacency: Adjacency, cumulative: npt.NDArray[np.float64], nodes: npt.NDArray[np.integer], before: int
+) -> npt.NDArray[np.float64]:
+    """What the edges below one bound weigh together: float64 `[num_rows]`.
+
+    `cumulative`, float64 `[num_edges + 1]`, holds the sums of the weights up to each place of `adjacency.edges`.
+    """
+    start = adjacency.offsets[nodes]
+    end = start + count_edges_before(adjacency, nodes, before)
+    total: npt.NDArray[np.float64] = cumulative[end] - cumulative[start]
+    return total
+
+
 def take_ranges(adjacency: Adjacency, nodes: npt.NDArray[np.integer]) -> IntArray:
     """All edges of some nodes, one node after the other: int64 `[num_edges]`."""
     edges: IntArray = adjacency.edges[ragged.take_rows(adjacency.offsets, nodes)[1]]

@@ -7,7 +7,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from rec_sys.contracts import PayloadField
 from rec_sys.inference.contract import Page, Reason, Recommendation, RequestError, Source
 from rec_sys.inference.explanations import strongest_reviews
 from rec_sys.inference.served_bundle import ServedBundle
@@ -93,12 +92,14 @@ def list_hits(found: ProductAnswer, page: Page, source: Source) -> tuple[Recomme
 
 
 def popular_products(served: ServedBundle, page: Page, wanted: ProductFilter) -> tuple[Recommendation, ...]:
-    """What most have reviewed, for when nothing better can be said; the score is the number of reviews."""
+    """What most have come to, for when nothing better can be said; the score is the reviews' weight: their number."""
     order = served.by_popularity
     chosen = order[served.exact.matching(wanted)[order]][page.offset : page.offset + page.limit]
     hits = [
-        ProductHit(details_of(payload), float(payload[PayloadField.REVIEW_COUNT]))
-        for payload in served.catalogue.details[chosen].to_dicts()
+        ProductHit(details_of(payload), score)
+        for payload, score in zip(
+            served.catalogue.details[chosen].to_dicts(), served.popularity[chosen].tolist(), strict=True
+        )
     ]
     return tuple(_recommendation(hit, page.offset + place, "popular", ()) for place, hit in enumerate(hits, start=1))
 

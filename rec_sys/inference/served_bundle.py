@@ -41,6 +41,8 @@ class KnownUsers:
         timestamp: int64 `[num_reviews]`.
         text_row: int64 `[num_reviews]`, -1 where missing.
         snippet: How each review begins; null where it has no text.
+        weight: float32 `[num_reviews]`, how much it says beside others.
+        known: bool `[num_reviews]`, whether answers leave its product out.
     """
 
     def __init__(self, histories: pl.DataFrame) -> None:
@@ -49,6 +51,11 @@ class KnownUsers:
         self.timestamp: IntArray = histories[HistoryColumn.TIMESTAMP].to_numpy().astype(np.int64)
         self.text_row: IntArray = histories[HistoryColumn.TEXT_ROW].to_numpy().astype(np.int64)
         self.snippet = histories[HistoryColumn.SNIPPET]
+        self.weight: FloatArray = np.ones(histories.height, dtype=np.float32)
+        self.known: npt.NDArray[np.bool_] = np.ones(histories.height, dtype=np.bool_)
+        if HistoryColumn.WEIGHT in histories.columns:  # an older bundle has no events
+            self.weight = histories[HistoryColumn.WEIGHT].to_numpy().astype(np.float32)
+            self.known = histories[HistoryColumn.KNOWN].to_numpy()
         runs = histories.select(pl.col(HistoryColumn.USER_ID).rle()).unnest(HistoryColumn.USER_ID)
         bounds = ragged.offsets_of(runs["len"].to_numpy()).tolist()
         self._rows = dict(zip(runs["value"].to_list(), itertools.pairwise(bounds), strict=True))
@@ -117,6 +124,13 @@ class ServedBundle:
         return TextSettings.model_validate(self._bundle.settings()["text"])
 
     @cached_property
+    def popularity(self) -> FloatArray:
+        """What the reviews of each product weigh, their number where there are no events; float32 `[num_products]`."""
+        if (self.users.weight == 1).all():
+            return self.catalogue.details[PayloadField.REVIEW_COUNT].to_numpy().astype(np.float32)
+        return np.bincount(self.users.product, self.users.weight, minlength=len(self.catalogue)).astype(np.float32)
+
+    @cached_property
     def table_settings(self) -> TableData | None:
         """How the table was read that the bundle was trained on; None where it was none, or another version read it."""
         try:
@@ -126,9 +140,8 @@ class ServedBundle:
 
     @cached_property
     def by_popularity(self) -> IntArray:
-        """Product indices, the most reviewed first; int64 `[num_products]`."""
-        counts = self.catalogue.details[PayloadField.REVIEW_COUNT].to_numpy()
-        return np.argsort(-counts, kind="stable").astype(np.int64)
+        """Product indices, the most popular first; int64 `[num_products]`."""
+        return np.argsort(-self.popularity, kind="stable").astype(np.int64)
 
     @cached_property
     def _titles(self) -> list[str | None]:

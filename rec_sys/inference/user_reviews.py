@@ -27,9 +27,10 @@ class UserReviews:
         product: int64 `[num_reads]`, rows of `ServedBundle.inputs`.
         rating: float32 `[num_reads]`, 0 where missing.
         timestamp: int64 `[num_reads]`, -1 where unknown.
+        weight: float32 `[num_reads]`, how much each says beside others; 1 for those that are sent.
         texts: What is to be embedded, by place in `sent`.
         known_user: Whether the bundle knows the user.
-        seen: Products to leave out, all reviews and not only the newest.
+        seen: Products to leave out, of all reviews and not only of the newest; of events, of those that are predicted.
         ignored: Reviews, or texts, that cannot be used.
     """
 
@@ -37,6 +38,7 @@ class UserReviews:
     product: IntArray
     rating: FloatArray
     timestamp: IntArray
+    weight: FloatArray
     sent: tuple[Review, ...]
     texts: Mapping[int, str]
     known_user: bool
@@ -64,7 +66,7 @@ def read_user(request: RecommendationRequest, served: ServedBundle, limits: Infe
         )
     users = served.users
     rows = users.rows(request.user_id) if request.user_id is not None and known else np.zeros(0, dtype=np.int64)
-    reviewed = [served.asins[product] for product in users.product[rows]]
+    reviewed = [served.asins[product] for product in users.product[rows[users.known[rows]]]]
     seen = tuple(dict.fromkeys([*reviewed, *(review.asin for review in request.reviews)]))
     if request.reviews:
         return _merge(request.reviews, rows, served, known, seen)
@@ -74,7 +76,8 @@ def read_user(request: RecommendationRequest, served: ServedBundle, limits: Infe
 def stored_reviews(rows: IntArray, served: ServedBundle, known: bool = True, seen: tuple[str, ...] = ()) -> UserReviews:
     """A user's newest reviews of those that the bundle has; `rows` are places in its histories, newest first."""
     users, rows = served.users, rows[: served.manifest.user_reviews]
-    return UserReviews(rows, users.product[rows], users.rating[rows], users.timestamp[rows], (), {}, known, seen, ())
+    columns = (users.product[rows], users.rating[rows], users.timestamp[rows], users.weight[rows])
+    return UserReviews(rows, *columns, (), {}, known, seen, ())
 
 
 def _merge(
@@ -106,6 +109,7 @@ def _merge(
         product=np.concatenate([product[places][::-1], users.product[rows]]).astype(np.int64)[order],
         rating=np.concatenate([_filled(ratings, 0.0)[::-1], users.rating[rows]]).astype(np.float32)[order],
         timestamp=timestamp[order],
+        weight=np.concatenate([np.ones(len(places), dtype=np.float32), users.weight[rows]])[order],
         sent=reviews,
         texts={place: texts[place] for place in (-1 - read[read < 0]).tolist() if place in texts},
         known_user=known,
@@ -180,7 +184,7 @@ def tower_inputs(
         TowerTensor.HAS_TEXT: has_text,
         TowerTensor.RATING: spread([user.rating for user in users], 0.0),
         TowerTensor.AGE: spread([_ages(user.timestamp, served.manifest.has_time) for user in users], _NO_AGE),
-        TowerTensor.MASK: (np.arange(length) < counts[:, None]).astype(np.float32),
+        TowerTensor.MASK: spread([user.weight for user in users], 0.0),
     }
 
 
@@ -194,7 +198,7 @@ def memory_weights(user: UserReviews, served: ServedBundle) -> tuple[FloatArray,
     if served.catalogue.memory is None or formula.memory_weight == 0:
         return np.zeros(len(user), dtype=np.float32), {}
     age = _ages(user.timestamp, served.manifest.has_time)
-    weights = np.float32(formula.memory_weight) * formula.weigh_reviews(np.arange(len(user)), age)
+    weights = np.float32(formula.memory_weight) * formula.weigh_reviews(np.arange(len(user)), age, user.weight)
     weights[user.product >= served.unknown_product] = 0
     summed: dict[int, float] = {}
     for product, weight in zip(user.product.tolist(), weights.tolist(), strict=True):

@@ -36,6 +36,7 @@ class KnownReviews:
         timestamp: int64 milliseconds; None where the data has no time.
         text_row: int32, row of `text_vectors`, -1 where there is no text that may be read.
         text_vectors: float16 `[num_texts, text_dim]`.
+        weight: float32, how much each says beside others; None where all say the same.
     """
 
     user_index: SmallIntArray
@@ -43,6 +44,7 @@ class KnownReviews:
     timestamp: IntArray | None
     text_row: SmallIntArray
     text_vectors: npt.NDArray[np.float16]
+    weight: FloatArray | None = None
 
 
 def count_memory(reviews: KnownReviews, num_users: int, num_products: int, settings: MemorySettings) -> CoReviewMemory:
@@ -92,6 +94,7 @@ def _count_pairs(
     day = None if reviews.timestamp is None else reviews.timestamp[order] / MILLISECONDS_A_DAY
     last = np.searchsorted(user, user, side="right") - 1  # place of the user's newest review
     author = (np.bincount(user, minlength=num_users)[user] ** -settings.author_power).astype(np.float32)
+    heavy = None if reviews.weight is None else reviews.weight[order]
     place = np.arange(len(user))
     shape = (num_products, num_products)
     counted = sparse.csr_matrix(shape, dtype=np.float32)
@@ -102,7 +105,7 @@ def _count_pairs(
         if len(older) == 0:
             break
         newer = older + gap
-        weight = author[older]
+        weight = author[older] if heavy is None else author[older] * heavy[older] * heavy[newer]
         if day is not None and settings.session > 0:
             apart = np.exp(-(day[newer] - day[older]) / settings.session_days)
             weight = (weight * (1 + settings.session * apart)).astype(np.float32)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from rec_sys import ragged
 from rec_sys.contracts import MILLISECONDS_A_DAY
 from rec_sys.data.interactions import FloatArray, IntArray
-from rec_sys.data.splits import Queries
+from rec_sys.data.queries import Queries
 from rec_sys.modules.memory import CoReviewMemory
 from rec_sys.scoring import ScoreFormula
 
@@ -22,12 +22,14 @@ class MemoryTerm:
         formula: The score's numbers.
         limit: Most reviews of a user that are read.
         timestamp: int64 `[num_reviews]`, milliseconds, of every edge; None where the data has no time.
+        weight: float32 `[num_reviews]`, how much each says beside others; None where all say the same.
     """
 
     memory: CoReviewMemory
     formula: ScoreFormula
     limit: int
     timestamp: IntArray | None = None
+    weight: FloatArray | None = None
 
     def score(self, queries: Queries, rows: npt.NDArray[np.int64]) -> FloatArray:
         """What the memory adds: float32 `[len(rows), num_products]`."""
@@ -39,9 +41,10 @@ class MemoryTerm:
         age = None
         if self.timestamp is not None and self.formula.session > 0 and len(place):
             age = _ages(self.timestamp, queries.history_edges[place], offsets)
+        weight = None if self.weight is None else np.asarray(self.weight)[queries.history_edges[place]]
         size = self.memory.matrix.shape[0]
         return self.memory.score(
-            self.formula.weigh_histories(offsets, queries.history_products[place], size, self.limit, age)
+            self.formula.weigh_histories(offsets, queries.history_products[place], size, self.limit, age, weight)
         )
 
 

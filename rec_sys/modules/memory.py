@@ -22,6 +22,7 @@ import torch
 from scipy import sparse
 
 from rec_sys.contracts import MemoryTensor
+from rec_sys.data.evidence import evidence_matrix
 from rec_sys.data.interactions import IntArray
 from rec_sys.settings import MemorySettings
 
@@ -61,18 +62,18 @@ def fit_memory(
     num_products: int,
     settings: MemorySettings,
     l2: float,
+    weight: npt.NDArray[np.float32] | None = None,
 ) -> CoReviewMemory:
     """Fits both models to reviews in time order, int `[num_reviews]`, and keeps each product's strongest weights.
 
     `l2` is the ridge strength of the symmetric model; the directed one uses half of it, since its counts are smaller.
+    `weight`, float32 `[num_reviews]`, is what each review says beside others: a pair counts the product of its two.
     """
-    ones = np.ones(len(user_index), dtype=np.float32)
-    reviewed = sparse.csr_matrix((ones, (user_index, product_index)), shape=(num_users, num_products))
-    reviewed.data[:] = 1  # a product reviewed twice is one product
+    reviewed = evidence_matrix(user_index, product_index, weight, (num_users, num_products))
     together = (reviewed.T @ reviewed).tocsr()
     weights = _solve_locally(together, together, settings.candidates, l2, itself=False)
     if settings.directed > 0:
-        past, future = count_by_gap(user_index, product_index, num_products, settings.past, settings.future)
+        past, future = count_by_gap(user_index, product_index, num_products, settings.past, settings.future, weight)
         weights = weights + settings.directed * _solve_locally(past, future, settings.candidates, l2 / 2, itself=True)
     return CoReviewMemory(keep_strongest(weights.tocsc(), settings.neighbours))
 
@@ -83,6 +84,7 @@ def count_by_gap(
     num_products: int,
     past: float,
     future: float,
+    weight: npt.NDArray[np.float32] | None = None,
 ) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
     """The directed model's two matrices, summed over every place where a user's sequence can be cut.
 
@@ -94,6 +96,7 @@ def count_by_gap(
     """
     order = np.argsort(user_index, kind="stable")
     user, product = user_index[order], product_index[order]
+    heavy = None if weight is None else weight[order]
     last = np.searchsorted(user, user, side="right") - 1  # place of the user's newest review
     place = np.arange(len(user))
     shape = (num_products, num_products)
@@ -109,11 +112,15 @@ def count_by_gap(
         older, newer = product[pair], product[pair + gap]
         # Cuts after the newer of the two: 1 + past^2 + past^4 + ... over the reviews that follow it.
         cuts = (1 - past ** (2 * (last[pair] - place[pair] - gap))) / (1 - past**2)
-        both = sparse.csr_matrix(((past**gap * cuts).astype(np.float32), (older, newer)), shape=shape)
+        counted = past**gap * cuts
+        reached = np.full(len(pair), reach, dtype=np.float32)
+        if heavy is not None:
+            says = heavy[pair] * heavy[pair + gap]
+            counted, reached = counted * says, reached * says
+        both = sparse.csr_matrix((counted.astype(np.float32), (older, newer)), shape=shape)
         history = history + (both if gap == 0 else both + both.T)
         if gap:
-            weight = np.full(len(pair), reach, dtype=np.float32)
-            ahead = ahead + sparse.csr_matrix((weight, (older, newer)), shape=shape)
+            ahead = ahead + sparse.csr_matrix((reached, (older, newer)), shape=shape)
     return history.tocsr(), ahead.tocsr()
 
 

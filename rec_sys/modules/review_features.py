@@ -72,7 +72,7 @@ class ReviewEncoder(nn.Module):
 
 
 class PlaceEncoder(nn.Module):
-    """Where a review stands as seen from the question: how many newer ones there are, and how old it is.
+    """Where a review stands as seen from the question: how many newer there are, how old it is, how much it says.
 
     With a learned query, a vector added to keys is a learned bias a head for that place.
     """
@@ -82,10 +82,23 @@ class PlaceEncoder(nn.Module):
         self.distance = nn.Embedding(limit, dim)
         nn.init.normal_(self.distance.weight, std=0.1)
         self.age = nn.Linear(3, dim, bias=False)
+        # Of kinds of events; it stays zero where all reviews weigh 1.
+        self.evidence = nn.Parameter(torch.zeros(1, dim))
 
-    def forward(self, distance: Tensor, age: Tensor) -> Tensor:
-        """int64 `[...]` newer reviews, float `[...]` days (`MISSING_AGE` where unknown) -> float `[..., dim]`."""
+    def forward(self, distance: Tensor, age: Tensor, evidence: Tensor) -> Tensor:
+        """Encodes places.
+
+        Args:
+            distance: int64 `[...]`, newer reviews.
+            age: float `[...]`, days, `MISSING_AGE` where unknown.
+            evidence: float `[...]`, log of the weight; `[0]` where all weigh 1.
+
+        Returns:
+            float `[..., dim]`.
+        """
         place: Tensor = self.distance(distance) + self.age(self.describe_age(age))
+        if evidence.shape == distance.shape:
+            place = place + evidence.unsqueeze(-1) * self.evidence
         return place
 
     def describe_age(self, age: Tensor) -> Tensor:

@@ -101,7 +101,7 @@ def number_reviews(mask: Tensor, reads: int) -> tuple[Tensor, Tensor]:
     Requests are padded to lengths that suit the server, which may be longer than what the model has places for.
 
     Returns:
-        int64 `[batch, length]`, below `max(1, reads)`, and float 0/1 `[batch, length]`.
+        int64 `[batch, length]`, below `max(1, reads)`, and float `[batch, length]`.
     """
     place = torch.arange(mask.shape[1], device=mask.device)
     distance = place.clamp(max=max(1, reads) - 1).expand(mask.shape[0], -1)

@@ -67,7 +67,7 @@ def example_inputs(names: Iterable[str], case: ParityCase, dim: int, text_dim: i
         TowerTensor.HAS_TEXT: has_text,
         TowerTensor.RATING: random.integers(0, 6, size=(batch, length)) * mask,
         TowerTensor.AGE: np.where(random.random((batch, length)) < 0.2, -1, random.random((batch, length)) * 900),
-        TowerTensor.MASK: mask,
+        TowerTensor.MASK: mask * random.choice([1.0, 1.0, 0.1, 3.0], size=mask.shape),
         TowerTensor.PRODUCT_TEXT: random.normal(size=(batch, text_dim)) * 0.05 * has_product_text[:, None],
         TowerTensor.HAS_PRODUCT_TEXT: has_product_text,
         TowerTensor.ACTIVITY: random.normal(size=(batch, NUM_ACTIVITIES)),

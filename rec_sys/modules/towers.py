@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rec_sys.graph.block_builder import LEAST_EVIDENCE
 from rec_sys.graph.blocks import NUM_ACTIVITIES, ProductBlock, UserBlock
 from rec_sys.modules.review_attention import EdgeTerm, ReviewAttention
 from rec_sys.modules.review_features import PlaceEncoder, TextProjection
@@ -27,6 +28,14 @@ class FeedForward(nn.Module):
         """float `[..., dim]` -> float `[..., dim]`."""
         widened: Tensor = hidden + self.block(hidden)
         return widened
+
+
+def split_mask(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Whether a review is there, float 0/1, and the log of its weight: float `[batch, length]` each.
+
+    `mask` is the weight, 0 where there is no review; 1, that of data without events, changes nothing.
+    """
+    return (mask > 0).to(mask.dtype), mask.clamp(min=LEAST_EVIDENCE).log()
 
 
 class UserTower(nn.Module):
@@ -56,18 +65,21 @@ class UserTower(nn.Module):
         Returns:
             float `[num_queries, dim]`, not normalised.
         """
-        distance, age, query_of_edge = block.edges.distance, block.edges.age, block.edges.row
+        distance, age, evidence = block.edges.distance, block.edges.age, block.edges.evidence
+        query_of_edge = block.edges.row
         source = self.dropout(product_inputs)
         reviews = self.dropout(reviews)
         if self.attention.shares_parts:
             terms = [EdgeTerm(reviews, block.edges.review), EdgeTerm(self.place.distance.weight, distance)]
             if bool((age >= 0).any()):
                 terms.append(EdgeTerm(self.place.age.weight.T, amount=self.place.describe_age(age)))
+            if len(evidence):
+                terms.append(EdgeTerm(self.place.evidence, amount=evidence.unsqueeze(-1)))
             attended = self.attention.attend_by_terms(
                 self.query, EdgeTerm(source, block.product_of_edge), terms, query_of_edge, block.num_queries
             )
         else:
-            edge = reviews[block.edges.review] + self.place(distance, age)
+            edge = reviews[block.edges.review] + self.place(distance, age, evidence)
             destination = self.query.expand(block.num_queries, -1)
             attended = self.attention(source, block.product_of_edge, edge, destination, query_of_edge)
         newest = distance == 0
@@ -90,15 +102,16 @@ class UserTower(nn.Module):
             reviews: float `[batch, length, dim]`.
             distance: int64 `[batch, length]`.
             age: float `[batch, length]`, days.
-            mask: float 0/1 `[batch, length]`.
+            mask: float `[batch, length]`, each review's weight, 0 where there is none.
 
         Returns:
             The hidden state, float `[batch, dim]`, and the reviews' weights, float `[batch, length]`.
         """
-        edge = reviews + self.place(distance, age)
+        present, evidence = split_mask(mask)
+        edge = reviews + self.place(distance, age, evidence)
         destination = self.query.expand(mask.shape[0], -1)
-        attended, weights = self.attention.attend_densely(product_inputs, edge, destination, mask)
-        known = mask[:, :1]
+        attended, weights = self.attention.attend_densely(product_inputs, edge, destination, present)
+        known = present[:, :1]
         return self._finish(attended, product_inputs[:, 0] * known, known), weights
 
     def _finish(self, attended: Tensor, newest: Tensor, known: Tensor) -> Tensor:
@@ -171,7 +184,7 @@ class ProductTower(nn.Module):
             trained = (products != self.num_products).to(neighbours.dtype)
             described = described + self.hop * trained.unsqueeze(-1) * neighbours
         edges = block.edges
-        edge = self.dropout(reviews[edges.review] + self.place(edges.distance, edges.age))
+        edge = self.dropout(reviews[edges.review] + self.place(edges.distance, edges.age, edges.evidence))
         if len(edge) == 0:
             return described
         source_of_edge = torch.zeros_like(edges.row)
@@ -189,11 +202,12 @@ class ProductTower(nn.Module):
         age: Tensor,
         mask: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """The same over a padded block: reviews float `[batch, length, dim]`, mask float 0/1 `[batch, length]`."""
+        """The same over a padded block: reviews float `[batch, length, dim]`, mask float `[batch, length]`, weights."""
         described = self._describe(products, text, has_text, activity)
-        edge = reviews + self.place(distance, age)
+        present, evidence = split_mask(mask)
+        edge = reviews + self.place(distance, age, evidence)
         source = self.source.unsqueeze(0).expand(edge.shape[0], edge.shape[1], -1)
-        attended, weights = self.attention.attend_densely(source, edge, described + self.query, mask)
+        attended, weights = self.attention.attend_densely(source, edge, described + self.query, present)
         return described + attended, weights
 
     def _describe(self, products: Tensor, text: Tensor, has_text: Tensor, activity: Tensor) -> Tensor:

@@ -75,6 +75,7 @@ class Table:
         setting: The setting that holds this map, for errors.
         missing_values: Words of other tools for "missing".
         form: How a CSV is written, as far as it is known.
+        other_settings: Name in the contract -> its setting, where that is not in the map.
     """
 
     path: Path
@@ -82,6 +83,11 @@ class Table:
     setting: str
     missing_values: tuple[str, ...] = MISSING_VALUES
     form: TableFormat = DEFAULT_FORMAT
+    other_settings: Mapping[str, str] = field(default_factory=dict)
+
+    def setting_of(self, name: str) -> str:
+        """The setting that names a column."""
+        return self.other_settings.get(name, f"{self.setting}.{name}")
 
     @property
     def is_parquet(self) -> bool:
@@ -99,8 +105,8 @@ def check_columns(*tables: Table) -> None:
     for table in tables:
         present = list_columns(table)
         missing = {name: column for name, column in table.columns.items() if column not in present}
-        wrong += [f"{column!r} ({table.setting}.{name})" for name, column in missing.items()]
-        guesses += [argument(f"{table.setting}.{name}", near) for name, near in _guess(missing, table, present)]
+        wrong += [f"{column!r} ({table.setting_of(name)})" for name, column in missing.items()]
+        guesses += [argument(table.setting_of(name), near) for name, near in _guess(missing, table, present)]
         twice = [column for column in table.columns.values() if present.count(column) > 1]
         if twice:
             raise InputError(

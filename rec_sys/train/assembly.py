@@ -42,6 +42,7 @@ def make_builders(graph: ReviewGraph, split: Split, settings: Settings) -> dict[
             settings.graph.user_reviews,
             settings.graph.product_reviews,
             hop,
+            split.of_kind,
         )
         for name, history in histories.items()
     }
@@ -75,10 +76,11 @@ def fit_co_review(graph: ReviewGraph, split: Split, settings: MemorySettings, l2
             timestamp=columns.timestamp[edges] if columns.has_time else None,
             text_row=np.where(split.text_visible[edges], graph.text_row[edges], -1).astype(np.int32),
             text_vectors=graph.text_vectors,
+            weight=columns.weights_of(edges),
         )
         return count_memory(reviews, columns.num_users, columns.num_products, settings)
     reviewed = columns.user_index[edges], columns.product_index[edges]
-    return fit_memory(*reviewed, columns.num_users, columns.num_products, settings, l2)
+    return fit_memory(*reviewed, columns.num_users, columns.num_products, settings, l2, columns.weights_of(edges))
 
 
 def tune_co_review(
@@ -94,7 +96,8 @@ def tune_co_review(
     wanted = settings.model.co_review
     strengths = wanted.l2 if wanted.method == "ridge" else wanted.l2[:1]  # counts have none to choose
     columns = builder.graph.interactions
-    read = make_formula(model, wanted), settings.graph.user_reviews, columns.timestamp if columns.has_time else None
+    time = columns.timestamp if columns.has_time else None
+    read = make_formula(model, wanted), settings.graph.user_reviews, time, columns.weight
     terms = {l2: MemoryTerm(fit_co_review(builder.graph, split, wanted, l2), *read) for l2 in strengths}
     towers = ModelScorer(model, builder, split.validation).score
     l2, term, figures = choose_memory_term(

@@ -130,7 +130,7 @@ class TrainingBatches(IterableDataset[TrainingBatch]):
         )
         history = users.products.index[users.product_of_edge].numpy()
         place = np.minimum(np.searchsorted(candidates, history), len(candidates) - 1)
-        present = (candidates[place] == history) & self.mask_history
+        present = (candidates[place] == history) & self.mask_history & users.known.numpy()
         rating = np.asarray(columns.rating[window])
         sampled = self._log_sampled[candidates] if self.num_candidates else np.zeros(len(candidates), np.float32)
         return TrainingBatch(

@@ -14,7 +14,7 @@ import torch
 
 from rec_sys import ragged
 from rec_sys.data.interactions import FloatArray
-from rec_sys.data.splits import Queries
+from rec_sys.data.queries import Queries
 from rec_sys.evaluation.model_scorer import ModelScorer
 from rec_sys.evaluation.ranking_metrics import ndcg
 from rec_sys.evaluation.ranks import rank_targets
@@ -47,9 +47,8 @@ def choose_memory_term(
         rows = np.arange(start, min(start + query_batch, len(queries)))
         logits = tower(rows)
         target_offsets, targets = ragged.take_rows(queries.target_offsets, rows)
-        history_offsets, history = ragged.take_rows(queries.history_offsets, rows)
         asked = ragged.row_of_entries(target_offsets), queries.target_products[targets]
-        reviewed = ragged.row_of_entries(history_offsets), queries.history_products[history]
+        reviewed = queries.masked_products(rows)
         for l2, term in terms.items():
             remembered = term.unweighted(queries, rows)
             for weight in weights:

@@ -95,7 +95,7 @@ def fit(learner: ReviewGraphLearner, checkpoints: Path, tracker: Tracker, epochs
     if resume_from is None or not _has_stopped(resume_from):
         size = sum(weight.numel() for weight in learner.parameters() if weight.requires_grad)
         _LOG.info(
-            f"train: {size:,} weights, {len(learner.split.train_edges):,} reviews an epoch,"
+            f"train: {size:,} weights, {len(learner.split.train_targets):,} reviews an epoch,"
             f" {trainer.max_epochs} epochs{' at most' if epochs is None else ''}; the first figures come after an epoch"
         )
         trainer.fit(learner, ckpt_path=resume_from)

@@ -56,7 +56,7 @@ class ReviewGraphLearner(lightning.LightningModule):
         trainer, model = self.settings, self.model.settings
         return TrainingBatches(
             self.builders["train"],
-            self.split.train_edges,
+            self.split.train_targets,
             batch_size=trainer.batch_size,
             num_candidates=trainer.num_candidates,
             id_dropout=model.id_dropout if model.product_ids else 0.0,

@@ -17,6 +17,7 @@ from rec_sys.baselines.settings import NoSettings
 from rec_sys.bundle import BundleContents, write_bundle
 from rec_sys.contracts import HistoryColumn, ProductVector, ReviewColumn
 from rec_sys.data.dataset import PreparedDataset, embedded_review_text
+from rec_sys.data.interactions import BoolArray
 from rec_sys.data.splits import Split
 from rec_sys.evaluation.model_scorer import SplitResult, encode_catalogue
 from rec_sys.evaluation.ranking import evaluate_ranking
@@ -48,7 +49,7 @@ def measure_baselines(
     train = split.train_edges
     product = columns.product_index[train]
     popular = PopularBaseline(NoSettings()).fit(TrainingReviews.of_edges(columns, train))
-    histories = Histories.of_queries(split.test)
+    histories = Histories.of_queries(split.test, columns)
     ranking = evaluate_ranking(
         lambda rows: popular.score(histories.take(rows)),
         split.test,
@@ -131,9 +132,10 @@ def product_vectors(model: ReviewGraphModel, builder: BlockBuilder) -> dict[str,
     return {name: value.float().cpu().numpy() for name, value in found.items()}
 
 
-def list_histories(graph: ReviewGraph, dataset: PreparedDataset) -> pl.DataFrame:
+def list_histories(graph: ReviewGraph, dataset: PreparedDataset, of_kind: BoolArray | None) -> pl.DataFrame:
     """Every user's reviews as the bundle keeps them, so that serving needs no other file (`HistoryColumn`)."""
     columns = graph.interactions
+    known = np.ones(columns.num_reviews, dtype=np.bool_) if of_kind is None else of_kind
     reviews = dataset.reviews()
     table = reviews[columns.review_row].select(
         pl.col(ReviewColumn.USER_ID).alias(HistoryColumn.USER_ID),
@@ -142,6 +144,8 @@ def list_histories(graph: ReviewGraph, dataset: PreparedDataset) -> pl.DataFrame
         pl.Series(HistoryColumn.TIMESTAMP, np.array(columns.timestamp)),
         pl.Series(HistoryColumn.TEXT_ROW, np.array(graph.text_row)),
         embedded_review_text().str.slice(0, SNIPPET_LENGTH).alias(HistoryColumn.SNIPPET),
+        pl.col(ReviewColumn.WEIGHT).alias(HistoryColumn.WEIGHT),
+        pl.Series(HistoryColumn.KNOWN, known),
     )
     return table.sort(HistoryColumn.USER_ID, maintain_order=True)
 
@@ -171,7 +175,7 @@ def write_results(
         products=dataset.products(),
         product_vectors=vectors,
         metrics=metrics,
-        histories=list_histories(graph, dataset),
+        histories=list_histories(graph, dataset, graph.interactions.of_kinds(settings.evaluation.target_events)),
         history_text=graph.text_vectors,
         score=make_formula(model, settings.model.co_review, memory_term.formula.memory_weight if memory_term else 0.0),
         memory=memory_term.memory.tensors() if memory_term else None,

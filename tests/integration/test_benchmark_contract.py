@@ -9,7 +9,8 @@ from rec_sys.baselines.contract import Baseline
 from rec_sys.baselines.reviews import Histories, TrainingReviews
 from rec_sys.contracts import SplitName
 from rec_sys.data.interactions import FloatArray, Interactions
-from rec_sys.data.splits import Queries, Split
+from rec_sys.data.queries import Queries
+from rec_sys.data.splits import Split
 from rec_sys.entry import compose_settings
 from rec_sys.settings import Settings
 from tests.baseline_contract import PersonalBaselineContract

@@ -13,7 +13,7 @@ from rec_sys import ready_command
 from rec_sys.ready_command import argument, command_to_copy, is_sayable, path_to_copy
 
 ROOT = Path(__file__).resolve().parents[2]
-KEYS = st.text(string.ascii_letters + string.digits + "_ -öß'\"", min_size=1).filter(lambda key: is_sayable([key]))
+KEYS = st.text(string.ascii_letters + string.digits + "_ -öß'\"", min_size=1).filter(lambda key: is_sayable({key: 1}))
 
 
 def read_back(text: str) -> object:
@@ -46,6 +46,7 @@ def test_a_mapping_is_read_back(mapping: dict[str, object]) -> None:
 
 
 def test_the_command_runs_in_the_folder_where_it_is_printed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert read_back(argument("data.reviews_path", Path("2015"))) == "2015"
     monkeypatch.chdir(ROOT)
     assert command_to_copy("rec_sys.train.train data=table") == "uv run -m rec_sys.train.train data=table"
     assert path_to_copy(Path("a.csv")) == Path("a.csv")

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 
 from rec_sys.contracts import InputError
 from rec_sys.entry import CONFIG_DIR, compose_settings
+from rec_sys.serving.gateway import GatewaySettings
 from rec_sys.settings import Section, Settings
 from rec_sys.settings_errors import locate
 
@@ -272,3 +273,22 @@ def test_the_tag_of_a_union_is_no_part_of_a_key(values: dict[str, Any], key: str
     with pytest.raises(ValidationError) as refused:
         Shelf.model_validate(values)
     assert {locate(Shelf, problem["loc"])[0] for problem in refused.value.errors()} == {key}
+
+
+@pytest.mark.parametrize(
+    ("given", "takes"),
+    [
+        ("data.rating_words={good: 9}", "a mapping such as {a: b}, each value a number, at least 1, at most 5 or null"),
+        ("data.rating_scale=[1]", "data.rating_scale takes a list such as [a,b], each a number"),
+    ],
+)
+def test_values_of_several_parts_are_described(given: str, takes: str) -> None:
+    assert takes in refusal("data=table", "data.reviews_path=file", given).remedy
+
+
+def test_a_time_is_described() -> None:
+    with pytest.raises(InputError) as refused:
+        compose_settings(
+            ['serving.tokens=[{name:a,token:a-long-one,expires:"2026-05-31"}]'], GatewaySettings, "gateway"
+        )
+    assert "takes a time with its zone, such as 2027-01-31T12:00:00Z or null" in refused.value.remedy

@@ -11,7 +11,7 @@ from rec_sys.contracts import InputError
 from rec_sys.data.download import download
 from rec_sys.data.readers.amazon_products import read_amazon_metadata
 from rec_sys.data.readers.amazon_reviews import read_amazon_reviews
-from rec_sys.data.readers.batches import PRODUCT_FACTS_SCHEMA, QUARANTINE_SCHEMA, REVIEW_SCHEMA, Batch, Source
+from rec_sys.data.readers.batches import PRODUCT_FACTS_SCHEMA, QUARANTINE_SCHEMA, Batch, Source, as_reviews
 from rec_sys.data.readers.sequences import read_sequences
 from rec_sys.data.readers.table import product_table, read_table_products, read_table_reviews, review_table
 from rec_sys.raw_files.content import first_bytes
@@ -54,13 +54,15 @@ def _sample_source(data: SampleData) -> Source:
 
         return generate_sample(_scaled(data))[:2]
 
-    def batches(index: int, schema: dict[str, pl.DataType]) -> Iterator[Batch]:
-        rows = frames()[index].select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+    def batch(rows: pl.DataFrame) -> Iterator[Batch]:
         yield Batch(rows, pl.DataFrame(schema=QUARANTINE_SCHEMA), rows.height)
+
+    def products() -> pl.DataFrame:
+        return frames()[1].select(pl.col(name).cast(dtype) for name, dtype in PRODUCT_FACTS_SCHEMA.items())
 
     folder = Path(__file__).parents[1] / "sample"
     files = tuple(sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"))
-    return Source(files, True, lambda: batches(0, REVIEW_SCHEMA), lambda: batches(1, PRODUCT_FACTS_SCHEMA))
+    return Source(files, True, lambda: batch(as_reviews(frames()[0])), lambda: batch(products()))
 
 
 def _scaled(data: SampleData) -> SampleData:

@@ -23,6 +23,8 @@ REVIEW_SCHEMA: Final[dict[str, pl.DataType]] = {
     ReviewColumn.STYLE: pl.String(),
     ReviewColumn.HELPFUL_VOTES: pl.Int32(),
     ReviewColumn.VERIFIED: pl.Boolean(),
+    ReviewColumn.EVENT: pl.String(),
+    ReviewColumn.WEIGHT: pl.Float32(),
     ReviewColumn.SOURCE_ROW: pl.Int64(),
 }
 
@@ -98,6 +100,12 @@ def note_unread_fields(batch: RecordBatch, read: Collection[str]) -> dict[str, s
         return {}
     names = dict.fromkeys(name for record in batch.records[:_EXAMINED_RECORDS] for name in field_names(record.raw))
     return note_unread([name for name in names if name not in read], "fields")
+
+
+def as_reviews(rows: pl.DataFrame) -> pl.DataFrame:
+    """Typed rows as `REVIEW_SCHEMA`; columns that are not there are null."""
+    missing = [pl.lit(None).alias(name) for name in REVIEW_SCHEMA if name not in rows.columns]
+    return rows.with_columns(missing).select(pl.col(name).cast(dtype) for name, dtype in REVIEW_SCHEMA.items())
 
 
 def quarantine(file: Path, bad_rows: Sequence[BadRow]) -> pl.DataFrame:

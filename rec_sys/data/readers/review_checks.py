@@ -38,12 +38,16 @@ def checked_reviews(raw: pl.DataFrame, rules: ReviewRules) -> tuple[pl.DataFrame
     """Types the raw rows and parts the good from the bad.
 
     Args:
-        raw: The columns of `REVIEW_SCHEMA` as strings, `source_row` as an integer.
+        raw: The columns of `REVIEW_SCHEMA` as strings, `source_row` as an integer; `event` and `weight`, a number,
+            only where rows are events.
         rules: How the values are meant.
 
     Returns:
         The good rows as `REVIEW_SCHEMA`, and the bad ones as `index` (row in `raw`) and `reason`.
     """
+    if ReviewColumn.WEIGHT not in raw.columns:
+        one_kind = pl.lit(None, dtype=pl.String).alias(ReviewColumn.EVENT)
+        raw = raw.with_columns(one_kind, pl.lit(1.0, dtype=pl.Float32).alias(ReviewColumn.WEIGHT))
     times, ratings = raw[ReviewColumn.TIMESTAMP], raw[ReviewColumn.RATING]
     # Types first, so that the reasons below compare numbers.
     typed = raw.with_columns(
@@ -126,6 +130,7 @@ def _reason(rules: ReviewRules) -> pl.Expr:
     faults = [
         (pl.col(ReviewColumn.USER_ID).is_null(), "user id is missing"),
         (pl.col(ReviewColumn.ASIN).is_null(), "product id is missing"),
+        (pl.col(ReviewColumn.WEIGHT).is_null(), "amount is missing or not a number"),
         # A review may have no rating: the model has a vector for that.
         (pl.col("rating_is_given") & rating.is_null(), "rating is not a number"),
         (~rating.is_between(*STARS), f"rating is outside {low:g} to {high:g}"),

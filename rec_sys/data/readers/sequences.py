@@ -7,7 +7,7 @@ from typing import Final
 import polars as pl
 
 from rec_sys.contracts import InputError, ReviewColumn
-from rec_sys.data.readers.batches import REVIEW_SCHEMA, Batch, note_unread_fields, set_aside
+from rec_sys.data.readers.batches import Batch, as_reviews, note_unread_fields, set_aside
 from rec_sys.raw_files.json_objects import parse_objects
 from rec_sys.raw_files.records import read_records, shown_fields
 from rec_sys.settings import MISSING_VALUES
@@ -66,6 +66,4 @@ def _as_reviews(sequences: pl.DataFrame, first_row: int) -> pl.DataFrame:
     positions = pl.int_ranges(pl.col(ITEMS).list.len()).alias(ReviewColumn.TIMESTAMP)
     rows = sequences.with_columns(positions).explode(ITEMS, ReviewColumn.TIMESTAMP)
     rows = rows.rename({USER: ReviewColumn.USER_ID, ITEMS: ReviewColumn.ASIN})
-    rows = rows.with_row_index(ReviewColumn.SOURCE_ROW, offset=first_row)
-    missing = [pl.lit(None).alias(name) for name in REVIEW_SCHEMA if name not in rows.columns]
-    return rows.with_columns(missing).select(pl.col(name).cast(dtype) for name, dtype in REVIEW_SCHEMA.items())
+    return as_reviews(rows.with_row_index(ReviewColumn.SOURCE_ROW, offset=first_row))

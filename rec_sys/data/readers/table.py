@@ -1,5 +1,6 @@
 """Any CSV or Parquet table, by a map that says which column is what."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from rec_sys.contracts import InputError, ProductColumn, ReviewColumn
 from rec_sys.data.dataset import RATING_SCALE, TIME_FORM
 from rec_sys.data.plain_text import count_unread_prices, prices
 from rec_sys.data.readers.batches import DESCRIPTION, FEATURES, PRODUCT_FACTS_SCHEMA, Batch, note_unread, quarantine
+from rec_sys.data.readers.events import EVENT_SETTINGS, ROW, as_events, check_kinds, event_columns
 from rec_sys.data.readers.review_checks import (
     REASON,
     ReviewRules,
@@ -31,7 +33,7 @@ from rec_sys.settings import AUTO, TableData
 
 _REVIEW_TEXTS: Final = (
     *(ReviewColumn.RATING, ReviewColumn.TIMESTAMP, ReviewColumn.TITLE, ReviewColumn.TEXT),
-    *(ReviewColumn.STYLE, ReviewColumn.HELPFUL_VOTES, ReviewColumn.VERIFIED),
+    *(ReviewColumn.STYLE, ReviewColumn.HELPFUL_VOTES, ReviewColumn.VERIFIED, ReviewColumn.EVENT),
 )
 
 
@@ -44,23 +46,28 @@ def read_table_reviews(path: Path, data: TableData) -> Iterator[Batch]:
     Raises:
         InputError: The file cannot be read, or a column of the map is not in it.
     """
-    columns = _mapped(data.columns)
     table = review_table(path, data)
+    columns = table.columns
     rules: ReviewRules | None = None
     found = _unread(table)
+    kinds: Counter[str] = Counter()
     for batch in read_table_rows(table):
         missing = [pl.lit(None, dtype=pl.String).alias(name) for name in _REVIEW_TEXTS if name not in columns]
         rows = pl.Series(ReviewColumn.SOURCE_ROW, batch.source_rows, dtype=pl.Int64)
-        raw = batch.frame.with_columns(rows, *missing)
+        whole = batch.frame.with_columns(rows, *missing)
         if rules is None:
-            rules = _review_rules(path, data, columns, raw[ReviewColumn.TIMESTAMP])
+            rules = _review_rules(path, data, columns, whole[ReviewColumn.TIMESTAMP])
             found |= _named(rules, data)
+        raw, events = as_events(whole, data.events, str(path))
+        kinds.update(events)
         good, bad = checked_reviews(raw, rules)
-        bad_rows = [_bad_row(batch, index, reason) for index, reason in bad.select("index", REASON).iter_rows()]
-        set_aside, counts = quarantine(path, batch.ragged + bad_rows), batch.counts(len(bad_rows))
+        at = raw[ROW].gather(bad["index"]).to_list()
+        bad_rows = [_bad_row(batch, row, reason) for row, reason in dict.fromkeys(zip(at, bad[REASON], strict=True))]
+        set_aside, counts = quarantine(path, batch.ragged + bad_rows), batch.counts(len(bad_rows)) | events
         counts |= count_unrated(good) if ReviewColumn.RATING in columns else {}
         told = {**batch.found, **found}
         yield Batch(good, set_aside, batch.num_records, told, counts, remedies(raw, bad, rules))
+    check_kinds(kinds, data.events, str(path))
 
 
 def _review_rules(path: Path, data: TableData, columns: dict[str, str], times: pl.Series) -> ReviewRules:
@@ -132,7 +139,8 @@ def read_table_products(path: Path, data: TableData) -> Iterator[Batch]:
 
 def review_table(path: Path, data: TableData) -> Table:
     """The table of reviews and what the settings say of it."""
-    return Table(path, _mapped(data.columns), "data.columns", data.missing_values, table_form(data))
+    columns = {**_mapped(data.columns), **event_columns(data.events)}
+    return Table(path, columns, "data.columns", data.missing_values, table_form(data), EVENT_SETTINGS)
 
 
 def product_table(path: Path, data: TableData) -> Table:

@@ -4,7 +4,7 @@ import numpy as np
 
 from rec_sys.bundle import Bundle
 from rec_sys.contracts import MemoryTensor, SplitName
-from rec_sys.data.interactions import IntArray
+from rec_sys.data.interactions import Interactions
 from rec_sys.experiments.benchmark.evaluation_data import EvaluationData
 from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.graph.product_hop import ProductHop
@@ -60,16 +60,11 @@ class BundledModel:
             hop,
         )
         columns = graph.interactions
-        self.memory_term = read_memory_term(bundle, columns.timestamp if columns.has_time else None)
+        self.memory_term = read_memory_term(bundle, columns)
 
 
-def read_memory_term(bundle: Bundle, timestamp: IntArray | None) -> MemoryTerm | None:
-    """The co-review memory of a bundle and what it counts for; None where it has none.
-
-    Args:
-        bundle: The bundle.
-        timestamp: int64 `[num_reviews]`, milliseconds, of every edge; None where the data has no time.
-    """
+def read_memory_term(bundle: Bundle, reviews: Interactions) -> MemoryTerm | None:
+    """The co-review memory of a bundle and what it counts for in these reviews' histories; None where it has none."""
     from scipy.sparse import csr_matrix
 
     tensors = bundle.memory()
@@ -78,4 +73,5 @@ def read_memory_term(bundle: Bundle, timestamp: IntArray | None) -> MemoryTerm |
     rows = (tensors[MemoryTensor.WEIGHTS], tensors[MemoryTensor.NEIGHBOURS], tensors[MemoryTensor.OFFSETS])
     size = bundle.manifest.num_products
     memory = CoReviewMemory(csr_matrix(rows, shape=(size, size)))
-    return MemoryTerm(memory, bundle.manifest.score, bundle.manifest.user_reviews, timestamp)
+    timestamp = reviews.timestamp if reviews.has_time else None
+    return MemoryTerm(memory, bundle.manifest.score, bundle.manifest.user_reviews, timestamp, reviews.weight)

@@ -10,7 +10,8 @@ from rec_sys.baselines.reviews import Histories, TrainingReviews
 from rec_sys.contracts import SplitName
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.data.interactions import IntArray, Interactions, build_interactions
-from rec_sys.data.splits import Queries, Split, split_reviews
+from rec_sys.data.queries import Queries
+from rec_sys.data.splits import Split, split_reviews
 from rec_sys.evaluation.beyond_accuracy import KnownReviews
 from rec_sys.settings import EvaluationSettings, GraphSettings, TextSettings
 
@@ -67,12 +68,12 @@ def baseline_inputs(
     They are made together, because both name texts by the rows of one table of vectors. `with_text` looks up (and, the
     first time, embeds) the texts of the reviews, by what `build_graph` takes.
     """
-    edges = evaluation_data.fitted.train_edges
+    columns, edges = evaluation_data.interactions, evaluation_data.fitted.train_edges
     if not with_text:
-        return TrainingReviews.of_edges(evaluation_data.interactions, edges), Histories.of_queries
+        return TrainingReviews.of_edges(columns, edges), lambda queries: Histories.of_queries(queries, columns)
     from rec_sys.graph.build import build_graph
 
     graph, _ = build_graph(evaluation_data.dataset, settings, text, seed, output_dir)
     text_row = np.where(evaluation_data.fitted.text_visible, graph.text_row, -1).astype(np.int32)
-    reviews = TrainingReviews.of_edges(evaluation_data.interactions, edges, text_row, graph.text_vectors)
-    return reviews, lambda queries: Histories.of_queries(queries, text_row)
+    reviews = TrainingReviews.of_edges(columns, edges, text_row, graph.text_vectors)
+    return reviews, lambda queries: Histories.of_queries(queries, columns, text_row)

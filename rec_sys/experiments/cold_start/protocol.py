@@ -17,7 +17,8 @@ from rec_sys import ragged
 from rec_sys.baselines.reviews import Histories
 from rec_sys.contracts import InputError, SplitName
 from rec_sys.data.interactions import BoolArray, FloatArray, IntArray, Interactions
-from rec_sys.data.splits import Queries, Split, hide_straddling_texts
+from rec_sys.data.queries import Queries
+from rec_sys.data.splits import Split, hide_straddling_texts
 from rec_sys.evaluation.model_scorer import PRODUCT_CHUNK
 from rec_sys.evaluation.ranking import RankingResult, evaluate_ranking
 from rec_sys.evaluation.uncertainty import standard_error_of_mean
@@ -70,6 +71,7 @@ def truncate_histories(queries: Queries, length: int) -> Queries:
         history_products=queries.history_products[place],
         num_cold=0,
         history_edges=queries.history_edges[place],
+        history_known=None if queries.history_known is None else queries.history_known[place],
     )
 
 
@@ -91,7 +93,8 @@ def withhold_products(
     hidden = np.isin(product, drawn)
     used = split.of_review != SplitName.LATER
     known = used & ~hidden & (split.of_review != SplitName.TEST)
-    questions = ask_one_by_one(interactions, np.flatnonzero(hidden & used & (rank >= first_reviews)), known)
+    later = np.flatnonzero(hidden & used & (rank >= first_reviews))
+    questions = ask_one_by_one(interactions, later, known, split.of_kind)
     if len(questions) == 0:
         raise InputError(
             f"no product has more than {first_reviews} reviews by people with others before",
@@ -111,22 +114,27 @@ def withhold_products(
 def _split_anew(interactions: Interactions, split: Split, of_review: npt.NDArray[np.uint8]) -> Split:
     """A split by other parts; its questions are asked one by one, so that no protocol needs to be known."""
     known = np.isin(of_review, (SplitName.TRAIN, SplitName.HISTORY))
-    return Split(
+    validation, test = (np.flatnonzero(of_review == part) for part in (SplitName.VALIDATION, SplitName.TEST))
+    later = known | (of_review == SplitName.VALIDATION)
+    return replace(
+        split,
         of_review=of_review,
         text_visible=hide_straddling_texts(of_review, interactions.body_index),
-        validation=ask_one_by_one(interactions, np.flatnonzero(of_review == SplitName.VALIDATION), known),
-        test=ask_one_by_one(
-            interactions, np.flatnonzero(of_review == SplitName.TEST), known | (of_review == SplitName.VALIDATION)
-        ),
-        cold_test=split.cold_test,
+        validation=ask_one_by_one(interactions, validation, known, split.of_kind),
+        test=ask_one_by_one(interactions, test, later, split.of_kind),
     )
 
 
-def ask_one_by_one(interactions: Interactions, edges: IntArray, known: BoolArray) -> Queries:
+def ask_one_by_one(
+    interactions: Interactions, edges: IntArray, known: BoolArray, of_kind: BoolArray | None = None
+) -> Queries:
     """One question for each review, as seen from just before it; those without anything known before are left out.
 
-    `edges`, int64, are the reviews that are asked for; `known`, bool `[num_reviews]`, says what may stand in a history.
+    `edges`, int64, are the reviews that are asked for, where they are `of_kind`, as in `Split`; `known`, bool
+    `[num_reviews]`, says what may stand in a history.
     """
+    if of_kind is not None:
+        edges = edges[of_kind[edges]]
     by_user = np.flatnonzero(known)
     by_user = by_user[np.argsort(interactions.user_index[by_user], kind="stable")]
     # A user's reviews ascend, so one key finds both the user and the place in their history.
@@ -149,6 +157,7 @@ def ask_one_by_one(interactions: Interactions, edges: IntArray, known: BoolArray
         history_products=interactions.product_index[history],
         num_cold=int((~kept).sum()),
         history_edges=history,
+        history_known=None if of_kind is None else of_kind[history],
     )
 
 
@@ -173,10 +182,13 @@ def place_products(model: ReviewGraphModel, builder: BlockBuilder, new_products:
 
 
 def score_by_histories(
-    score: Callable[[Histories], FloatArray], queries: Queries, text_row: npt.NDArray[np.int32]
+    score: Callable[[Histories], FloatArray],
+    queries: Queries,
+    interactions: Interactions,
+    text_row: npt.NDArray[np.int32],
 ) -> Scorer:
     """A baseline's answers to the rows of some questions."""
-    histories = Histories.of_queries(queries, text_row)
+    histories = Histories.of_queries(queries, interactions, text_row)
     return lambda rows: score(histories.take(rows))
 
 
@@ -244,4 +256,5 @@ def _among(queries: Queries, candidates: IntArray, num_products: int) -> Queries
         history_offsets=ragged.offsets_of(ragged.count_in_rows(queries.history_offsets, kept)),
         history_products=place[queries.history_products[kept]].astype(np.int32),
         history_edges=queries.history_edges[kept],
+        history_known=None if queries.history_known is None else queries.history_known[kept],
     )

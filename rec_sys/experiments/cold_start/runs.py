@@ -12,7 +12,8 @@ from rec_sys.baselines.popular import PopularBaseline
 from rec_sys.baselines.reviews import TrainingReviews
 from rec_sys.baselines.settings import NoSettings
 from rec_sys.data.prepare import prepare
-from rec_sys.data.splits import Queries, Split, split_reviews
+from rec_sys.data.queries import Queries
+from rec_sys.data.splits import Split, split_reviews
 from rec_sys.evaluation.model_scorer import ModelScorer
 from rec_sys.experiments.cold_start.protocol import (
     OWN,
@@ -133,9 +134,10 @@ def _baselines(graph: ReviewGraph, split: Split, queries: Queries, with_content:
     """Popularity, and content where there are texts to go by."""
     text_row = np.where(split.text_visible, graph.text_row, -1).astype(np.int32)
     reviews = TrainingReviews.of_edges(graph.interactions, split.train_edges, text_row, graph.text_vectors)
+    asked = queries, graph.interactions, text_row
     baselines: dict[str, Scorer] = {
-        "popular": score_by_histories(PopularBaseline(NoSettings()).fit(reviews).score, queries, text_row)
+        "popular": score_by_histories(PopularBaseline(NoSettings()).fit(reviews).score, *asked)
     }
     if with_content and (reviews.text_row >= 0).any():
-        baselines["content"] = score_by_histories(ContentBaseline(NoSettings()).fit(reviews).score, queries, text_row)
+        baselines["content"] = score_by_histories(ContentBaseline(NoSettings()).fit(reviews).score, *asked)
     return baselines

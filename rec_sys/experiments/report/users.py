@@ -11,7 +11,7 @@ import polars as pl
 from rec_sys.contracts import ProductColumn
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.data.interactions import list_user_ids
-from rec_sys.data.splits import Queries
+from rec_sys.data.queries import Queries
 from rec_sys.evaluation.ranks import NO_PRODUCT
 from rec_sys.evaluation.segments import HISTORY_BOUNDS
 from rec_sys.experiments.benchmark.evaluation_data import EvaluationData

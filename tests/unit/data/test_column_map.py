@@ -1,5 +1,6 @@
 """Which column is what, found without any setting: exports of many tools and languages, and what is left open."""
 
+import json
 import shlex
 import tomllib
 from pathlib import Path
@@ -168,6 +169,7 @@ HEADERLESS = [
     ([USERS, PRODUCTS, STARS, SECONDS, TEXTS], {"user_id": 1, "asin": 2, "timestamp": 4, "rating": 3, "text": 5}),
     ([USERS, PRODUCTS, DAYS("%Y-%m-%d")], {"user_id": 1, "asin": 2, "timestamp": 3}),
     ([USERS, PRODUCTS], {"user_id": 1, "asin": 2}),
+    ([[f"user {row % 37}" for row in range(ROWS)], PRODUCTS, STARS], {"user_id": 1, "asin": 2, "rating": 3}),
     ([[5] * ROWS, PRODUCTS, [5] * ROWS], {"user_id": 1, "asin": 2}),
 ]
 
@@ -437,7 +439,8 @@ def test_the_command_says_how_the_table_is_written(tmp_path: Path, capsys: pytes
     path.write_text("\n".join(["% made by hand", *rows]), encoding="cp1252")
     columns = {"user_id": "1", "asin": "2", "rating": "3"}
     written = {"header": False, "comment": "%", "encoding": "cp1252", "separator": "tab"}
-    given = settings(path, columns=columns, rating_words={"schön": 5, "mies": 1}, **written)
+    events = {"column": "3", "weights": {"schön": 1, "mies": 0.5}}
+    given = settings(path, columns=columns, rating_words={"schön": 5, "mies": 1}, events=events, **written)
     run(InspectSettings(data=given, output_dir=tmp_path))
     arguments = shlex.split(capsys.readouterr().out.splitlines()[-1])
     again = compose_settings([*arguments[arguments.index("data=table") :], "data.name=shop"], Settings).data
@@ -463,8 +466,28 @@ def test_inspect_says_where_too_many_rows_are_bad(tmp_path: Path, capsys: pytest
     assert "preparation stops above data.max_bad_share=0.01" in capsys.readouterr().out
 
 
-def test_inspect_knows_files_of_known_schemas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "reviews.json"
-    path.write_text('{"reviewerID": "A", "asin": "B", "overall": 5.0, "helpful": [0, 0]}\n')
+def test_inspect_knows_files_of_known_schemas(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    review = {"reviewerID": "A", "asin": "B", "overall": 5.0, "helpful": [0, 0], "unixReviewTime": SECONDS[0]}
+    other = {"reviewerID": "", "asin": "B", "colour": "red"}
+    path, products = tmp_path / "reviews.json", tmp_path / "products.json"
+    path.write_text(json.dumps(review) + "\n" + json.dumps(other) + "\n")
+    products.write_text('{"asin": "B"}\n')
+    run(compose_settings(name_arguments([str(path), str(products)]), InspectSettings, "inspect"))
+    *shown, command = capsys.readouterr().out.splitlines()
+    paths = f"data.reviews_path={path} data.metadata_path={products}"
+    assert command == f"uv run -m rec_sys.train.train data=instruments_2014 {paths}"
+    for line in ("fields that nothing reads: colour", "times: 2014-05-13 to 2014-05-13"):
+        assert line in shown
+    assert "set aside: 1 rows, user id is missing" in shown
+    assert "first 2 rows: 1 reviews of 1 products by 1 users" in shown
+    path.write_text('{"user": "A", "items": ["B", "C"], "age": 7}\n')
     run(compose_settings(name_arguments([str(path)]), InspectSettings, "inspect"))
-    assert capsys.readouterr().out.splitlines()[-1].startswith("uv run -m rec_sys.train.train data=instruments_2014 ")
+    *shown, command = capsys.readouterr().out.splitlines()
+    assert command == f"uv run -m rec_sys.train.train data=sequences data.path={path}"
+    assert shown[1:] == [
+        "fields that nothing reads: age",
+        "first 1 sequences: 2 reviews of 2 products by 1 users",
+    ]

@@ -22,13 +22,16 @@ SCHEMA = {
     ReviewColumn.TIMESTAMP: pl.Int64,
     ReviewColumn.TITLE: pl.String,
     ReviewColumn.TEXT: pl.String,
+    ReviewColumn.EVENT: pl.String,
+    ReviewColumn.WEIGHT: pl.Float32,
     ReviewColumn.SOURCE_ROW: pl.Int64,
 }
 Row = dict[str, Any]
 
 
 def row(user: str, asin: str, when: int, text: str | None = None, **more: Any) -> Row:
-    return {"user_id": user, "asin": asin, "timestamp": when, "text": text, "title": None, "rating": 4.0} | more
+    known = {"user_id": user, "asin": asin, "timestamp": when, "text": text, "title": None, "rating": 4.0}
+    return known | {"event": None, "weight": 1.0} | more
 
 
 def order(

@@ -16,6 +16,7 @@ from rec_sys.data.time_order import SAME_REVIEW, write_in_time_order
 
 def _reviews(*rows: dict[str, Any]) -> pl.DataFrame:
     defaults = dict.fromkeys(REVIEW_SCHEMA) | {"user_id": "u", "asin": "p", "rating": 5.0, "timestamp": 7, "text": "a"}
+    defaults |= {"weight": 1.0}
     return pl.DataFrame([defaults | {"source_row": at} | row for at, row in enumerate(rows)], schema=REVIEW_SCHEMA)
 
 
@@ -40,7 +41,7 @@ def test_the_first_of_equal_reviews_is_kept_though_headline_and_style_differ(tmp
 
 @pytest.mark.parametrize("name", SAME_REVIEW)
 def test_reviews_that_differ_in_one_part_are_two_reviews(tmp_path: Path, name: str) -> None:
-    other = {"user_id": "v", "asin": "q", "timestamp": 8, "rating": None, "text": None}[name]
+    other = {"user_id": "v", "asin": "q", "timestamp": 8, "rating": None, "text": None, "event": "view"}[name]
     found, merged = _written(tmp_path, _reviews({}, {name: other}))
     assert (found.height, merged) == (2, 0)
 
@@ -114,7 +115,8 @@ def test_the_schemas_have_the_columns_of_the_contract() -> None:
         [{"timestamp": None}],
         [{"timestamp": 2}, {"timestamp": 1}],
         [{"user_id": "b"}, {"user_id": "a"}],
-        [{"source_row": 4}, {"source_row": 4, "text": "b"}],
+        [{"weight": 0.0}],
+        [{"weight": None}],
         [{"text": ""}],
     ],
 )

@@ -51,6 +51,8 @@ def test_a_review_of_2014_keeps_its_helpful_votes(tmp_path: Path) -> None:
         "style": None,
         "helpful_votes": 13,
         "verified": None,
+        "event": None,
+        "weight": 1.0,
         "source_row": 0,
     }
 

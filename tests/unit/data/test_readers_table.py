@@ -159,7 +159,7 @@ def test_columns_that_the_map_leaves_out_are_null_and_no_fault(tmp_path: Path) -
     settings = _settings(columns={"user_id": "user", "asin": "item"})
     reviews, bad = _read(_csv(tmp_path / "x.csv", "u1,p1", header="user,item\n"), settings)
     assert bad.is_empty()
-    assert reviews.row(0) == ("u1", "p1", None, None, None, None, None, None, None, 0)
+    assert reviews.row(0) == ("u1", "p1", *[None] * 8, 1.0, 0)
 
 
 def test_styles_votes_and_verification_are_taken_from_a_table(tmp_path: Path) -> None:

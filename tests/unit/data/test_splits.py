@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from rec_sys.contracts import InputError, SplitName
 from rec_sys.data.interactions import Interactions
-from rec_sys.data.splits import FEW_QUESTIONS, Queries, Split, hide_straddling_texts, refuse_too_little, split_reviews
+from rec_sys.data.queries import Queries
+from rec_sys.data.splits import FEW_QUESTIONS, Split, hide_straddling_texts, refuse_too_little, split_reviews
 from rec_sys.settings import EvaluationSettings
 from tests.review_graphs import ReviewTable, make_interactions, random_table
 
@@ -51,7 +52,7 @@ def slow_queries(interactions: Interactions, split: Split, asked: int, cut: bool
     known = {SplitName.TRAIN, SplitName.HISTORY} | ({SplitName.VALIDATION} if asked == SplitName.TEST else set())
     targets = defaultdict(list)
     for edge, part in enumerate(split.of_review):
-        if part == asked:
+        if part == asked and (split.of_kind is None or split.of_kind[edge]):
             targets[int(interactions.user_index[edge])].append(edge)
     found: list[tuple[Any, ...]] = []
     for user in sorted(targets):
@@ -86,16 +87,22 @@ def fast_queries(queries: Queries) -> list[tuple[Any, ...]]:
     st.integers(2, 20),
     st.integers(1, 12),
     st.integers(0, 3),
+    st.booleans(),
 )
 def test_a_split_of_any_data_keeps_its_promises(
-    seed: int, protocol: str, num_reviews: int, num_users: int, num_days: int, split_seed: int
+    seed: int, protocol: str, num_reviews: int, num_users: int, num_days: int, split_seed: int, are_events: bool
 ) -> None:
     table = random_table(
         seed, num_reviews=num_reviews, num_users=num_users, num_days=num_days, num_bodies=1 + num_reviews // 3
     )
     interactions, _ = make_interactions(table)
+    asked_for = settings_of(protocol)
+    if are_events:
+        kinds = np.random.default_rng(seed).integers(-1, 2, num_reviews).astype(np.int16)
+        interactions = replace(interactions, event_index=kinds, event_kinds=("order", "view"))
+        asked_for = asked_for.model_copy(update={"target_events": ("order",)})
     try:
-        split = split_reviews(interactions, settings_of(protocol), split_seed)
+        split = split_reviews(interactions, asked_for, split_seed)
     except InputError:
         assume(False)
     cut = protocol in BY_TIME
@@ -112,6 +119,15 @@ def test_a_split_of_any_data_keeps_its_promises(
             assert fast_queries(split.cold_test) == [one for one in asking if not one[3]]
         assert (queries.target_products == interactions.product_index[queries.target_edges]).all()
         assert (queries.user_index[1:] > queries.user_index[:-1]).all()
+        rows = np.arange(len(queries))[::-1]
+        place, masked = queries.masked_products(rows)
+        known = [
+            (at, int(interactions.product_index[edge]))
+            for at, row in enumerate(rows)
+            for edge in queries.history_edges[slice(*queries.history_offsets[row : row + 2])]
+            if not are_events or interactions.event_index[edge] == 0
+        ]
+        assert list(zip(place.tolist(), masked.tolist(), strict=True)) == known
     # A text that may be read stands nowhere later.
     for edge in np.flatnonzero(split.text_visible & (interactions.body_index >= 0)):
         same = interactions.body_index == interactions.body_index[edge]
@@ -121,6 +137,38 @@ def test_a_split_of_any_data_keeps_its_promises(
         same = interactions.body_index == interactions.body_index[edge]
         assert max(map(lateness, split.of_review[same])) > lateness(split.of_review[edge])
     assert split.train_edges.tolist() == [edge for edge, part in enumerate(split.of_review) if part == SplitName.TRAIN]
+
+
+def test_only_the_kinds_asked_for_are_predicted_and_what_lies_between_them_is_the_tests_history() -> None:
+    interactions = users_reviews([1, 2, 3, 4, 5, 6], [1, 2, 3])
+    user, day = interactions.user_index, interactions.timestamp // 86_400_000
+    of_day = {1: "view", 2: "order", 3: "view", 4: "view", 5: "order", 6: "view"}
+    index = np.array([["order", "view"].index(of_day[int(one)]) for one in day], dtype=np.int16)
+    interactions = replace(interactions, event_index=index, event_kinds=("order", "view"))
+    settings = settings_of("leave_last_out").model_copy(update={"target_events": ("order",)})
+    split = split_reviews(interactions, settings, 0)
+    parts = {(int(one), int(when)): int(part) for one, when, part in zip(user, day, split.of_review, strict=True)}
+    assert [parts[0, when] for when in range(1, 7)] == [
+        SplitName.TRAIN, SplitName.VALIDATION, SplitName.VALIDATION, SplitName.VALIDATION, SplitName.TEST,
+        SplitName.LATER,
+    ]  # fmt: skip
+    # Who has ordered once only trains, and what is trained on are orders.
+    assert [parts[1, when] for when in range(1, 4)] == [SplitName.TRAIN] * 3
+    assert [(int(user[edge]), int(day[edge])) for edge in split.train_targets] == [(1, 2)]
+    assert fast_queries(split.test)[0][3] == [
+        interactions.product_index[(user == 0) & (day == when)][0] for when in range(1, 5)
+    ]
+
+
+def test_a_kind_that_the_data_does_not_have_is_named() -> None:
+    settings = settings_of("leave_last_out").model_copy(update={"target_events": ("order",)})
+    with pytest.raises(InputError, match="no event of the kind order") as raised:
+        split_reviews(users_reviews([1, 2, 3, 4]), settings, 0)
+    assert "data.events.column" in str(raised.value.remedy)
+    views = replace(users_reviews([1, 2, 3, 4]), event_index=np.zeros(4, dtype=np.int16), event_kinds=("view",))
+    with pytest.raises(InputError, match="no event of the kind order") as raised:
+        split_reviews(views, settings, 0)
+    assert raised.value.remedy == "the data has view"
 
 
 def test_leave_last_out_takes_the_last_two_units_of_users_with_three() -> None:

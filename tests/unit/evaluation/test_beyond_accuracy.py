@@ -7,7 +7,7 @@ from rectools import Columns
 from rectools.metrics import AvgRecPopularity, IntraListDiversity, MeanInvUserFreq, Serendipity
 from rectools.metrics.distances import PairwiseDistanceCalculator
 
-from rec_sys.data.splits import Queries
+from rec_sys.data.queries import Queries
 from rec_sys.evaluation.beyond_accuracy import KnownReviews, measure_lists
 from rec_sys.evaluation.ranks import NO_PRODUCT, IntArray
 

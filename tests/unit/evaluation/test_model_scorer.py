@@ -8,7 +8,8 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from rec_sys.data.splits import Queries, Split, split_reviews
+from rec_sys.data.queries import Queries
+from rec_sys.data.splits import Split, split_reviews
 from rec_sys.evaluation.model_scorer import ModelScorer, SplitResult, encode_catalogue, evaluate_model
 from rec_sys.evaluation.ranking import evaluate_ranking
 from rec_sys.evaluation.rating import rating_metrics

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rec_sys.data.splits import Queries
+from rec_sys.data.queries import Queries
 from rec_sys.evaluation.ranking import evaluate_ranking
 
 

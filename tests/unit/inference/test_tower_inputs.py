@@ -50,7 +50,7 @@ def read_inputs(model: ReviewGraphModel, graph: ReviewGraph) -> np.ndarray:
     return np.asarray(found)
 
 
-def serve(folder: Path, graph: ReviewGraph, model: ReviewGraphModel) -> ServedBundle:
+def serve(folder: Path, graph: ReviewGraph, model: ReviewGraphModel, known: np.ndarray | None = None) -> ServedBundle:
     columns = graph.interactions
     size, dim = columns.num_products, model.settings.dim
     outputs = np.random.default_rng(0).normal(size=(size, dim)).astype(np.float32)
@@ -62,6 +62,8 @@ def serve(folder: Path, graph: ReviewGraph, model: ReviewGraphModel) -> ServedBu
             HistoryColumn.TIMESTAMP: np.array(columns.timestamp),
             HistoryColumn.TEXT_ROW: np.array(graph.text_row),
             HistoryColumn.SNIPPET: [None] * columns.num_reviews,
+            HistoryColumn.WEIGHT: np.ones(columns.num_reviews) if columns.weight is None else np.array(columns.weight),
+            HistoryColumn.KNOWN: np.ones(columns.num_reviews, dtype=bool) if known is None else known,
         },
         schema_overrides={HistoryColumn.SNIPPET: pl.String},
     ).sort(HistoryColumn.USER_ID, maintain_order=True)
@@ -110,9 +112,10 @@ def serve(folder: Path, graph: ReviewGraph, model: ReviewGraphModel) -> ServedBu
     return ServedBundle(Bundle(folder))
 
 
-@pytest.mark.parametrize("has_time", [True, False])
-def test_known_users_are_read_as_training_reads_them(tmp_path: Path, has_time: bool) -> None:
-    graph, _ = make_graph(random_table(3, num_reviews=90, has_time=has_time), product_text=True)
+@pytest.mark.parametrize(("has_time", "are_events"), [(True, False), (False, False), (True, True)])
+def test_known_users_are_read_as_training_reads_them(tmp_path: Path, has_time: bool, are_events: bool) -> None:
+    table = random_table(3, num_reviews=90, has_time=has_time, are_events=are_events)
+    graph, _ = make_graph(table, product_text=True)
     model = make_model(graph)
     served = serve(tmp_path / "bundle", graph, model)
     users = np.unique(graph.interactions.user_index).astype(np.int64)
@@ -131,6 +134,22 @@ def test_known_users_are_read_as_training_reads_them(tmp_path: Path, has_time: b
     row, place = block.edges.row.numpy(), block.edges.distance.numpy()
     products = block.products.index.numpy()[block.product_of_edge.numpy()]
     assert np.allclose(found[TowerTensor.PRODUCT_INPUTS][row, place], inputs[products])
+
+
+def test_answers_leave_out_what_was_ordered_and_popularity_weighs_events(tmp_path: Path) -> None:
+    graph, _ = make_graph(random_table(4, num_reviews=90, are_events=True))
+    columns = graph.interactions
+    ordered = np.asarray(columns.weight) >= 1
+    served = serve(tmp_path / "bundle", graph, make_model(graph), ordered)
+    for user in np.unique(columns.user_index).tolist():
+        found = read_user(RecommendationRequest(user_id=f"u{user}"), served, LIMITS)
+        own = columns.product_index[(columns.user_index == user) & ordered]
+        assert set(found.seen) == {f"p{product}" for product in own.tolist()}
+        sent = read_user(RecommendationRequest(user_id=f"u{user}", reviews=(Review(asin="p1"),)), served, LIMITS)
+        assert set(sent.seen) == {*found.seen, "p1"}
+    popular = np.bincount(columns.product_index, columns.weight, minlength=columns.num_products)
+    np.testing.assert_allclose(served.popularity, popular, rtol=1e-5)
+    assert (np.diff(served.popularity[served.by_popularity]) <= 0).all()
 
 
 def test_a_product_that_training_has_not_seen_is_read_as_the_tower_would_read_it(tmp_path: Path) -> None:

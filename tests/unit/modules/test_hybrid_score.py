@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rec_sys.contracts import MILLISECONDS_A_DAY
-from rec_sys.data.splits import Queries
+from rec_sys.data.queries import Queries
 from rec_sys.modules.hybrid_score import MemoryTerm
 from rec_sys.modules.memory import CoReviewMemory, fit_memory
 from rec_sys.scoring import ScoreFormula
@@ -49,6 +49,11 @@ def test_reviews_of_the_newest_day_weigh_more_than_their_place_says(memory: CoRe
     np.testing.assert_array_equal(MemoryTerm(memory, formula, 10, None).score(queries, rows), plain)
     np.testing.assert_array_equal(MemoryTerm(memory, without, 10, day).score(queries, rows), plain)
     assert not np.allclose(found, plain)
+
+    says = np.array([0.1, 1.0, 3.0], dtype=np.float32)
+    lighter = MemoryTerm(memory, formula, 10, day, says).score(queries, rows)
+    events = sum(2 * weights[at] * says[at] * memory.matrix.toarray()[history[at]] for at in range(3))
+    np.testing.assert_allclose(lighter[0], events, rtol=1e-5)
 
 
 def test_users_without_a_history_are_given_nothing(memory: CoReviewMemory) -> None:

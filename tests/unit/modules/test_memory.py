@@ -18,26 +18,34 @@ def some_reviews(seed: int, num_users: int = 9) -> tuple[np.ndarray, np.ndarray]
     return random.integers(0, num_users, count), random.integers(0, NUM_PRODUCTS, count)
 
 
+def some_weights(count: int, seed: int) -> np.ndarray | None:
+    """Of events; None, all say the same, of even seeds."""
+    choices = np.array([0.1, 0.4, 1.0, 2.0], dtype=np.float32)
+    return np.random.default_rng(seed).choice(choices, count) if seed % 2 else None
+
+
 @given(seed=st.integers(0, 10_000))
 def test_the_directed_counts_equal_the_sums_over_all_cuts(seed: int) -> None:
     past, future = 0.5, 0.3
     user, product = some_reviews(seed)
+    weight = some_weights(len(user), seed)
+    says = np.ones(len(user)) if weight is None else weight
     expected_history = np.zeros((NUM_PRODUCTS, NUM_PRODUCTS))
     expected_ahead = np.zeros_like(expected_history)
     for one in np.unique(user):
-        sequence = product[user == one]
+        sequence, own = product[user == one], says[user == one]
         for cut in range(1, len(sequence)):
             before, after = np.zeros(NUM_PRODUCTS), np.zeros(NUM_PRODUCTS)
-            np.add.at(before, sequence[:cut], past ** np.arange(cut - 1, -1, -1))
-            np.add.at(after, sequence[cut:], future ** np.arange(len(sequence) - cut))
+            np.add.at(before, sequence[:cut], own[:cut] * past ** np.arange(cut - 1, -1, -1))
+            np.add.at(after, sequence[cut:], own[cut:] * future ** np.arange(len(sequence) - cut))
             expected_history += np.outer(before, before)
             expected_ahead += np.outer(before, after)
 
-    history, ahead = count_by_gap(user, product, NUM_PRODUCTS, past, future)
+    history, ahead = count_by_gap(user, product, NUM_PRODUCTS, past, future, weight)
 
     # Gaps whose weights have faded below 0.001 are left out.
-    np.testing.assert_allclose(history.toarray(), expected_history, atol=0.02)
-    np.testing.assert_allclose(ahead.toarray(), expected_ahead, atol=0.02)
+    np.testing.assert_allclose(history.toarray(), expected_history, atol=0.03)
+    np.testing.assert_allclose(ahead.toarray(), expected_ahead, atol=0.03)
 
 
 @given(seed=st.integers(0, 10_000))
@@ -45,10 +53,12 @@ def test_with_every_product_as_candidate_the_symmetric_model_is_one_ridge_regres
     user, product = some_reviews(seed)
     settings = MemorySettings(candidates=NUM_PRODUCTS, neighbours=NUM_PRODUCTS, directed=0)
 
-    weights = fit_memory(user, product, 9, NUM_PRODUCTS, settings, l2=3.0).matrix.toarray()
+    weight = some_weights(len(user), seed)
+    weights = fit_memory(user, product, 9, NUM_PRODUCTS, settings, 3.0, weight).matrix.toarray()
 
     reviewed = np.zeros((9, NUM_PRODUCTS))
-    reviewed[user, product] = 1
+    # Several events of one user and product say what the strongest of them says.
+    np.maximum.at(reviewed, (user, product), 1 if weight is None else weight)
     gram = reviewed.T @ reviewed
     for target in range(NUM_PRODUCTS):
         others = [i for i in range(NUM_PRODUCTS) if i != target and gram[i, target] > 0]

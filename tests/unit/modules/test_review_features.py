@@ -71,7 +71,12 @@ def test_places_tell_distance_and_age_and_an_unknown_age_is_no_age(distance: int
     torch.manual_seed(0)
     place = PlaceEncoder(8, limit=5)
     at, ages = torch.tensor([distance, distance]), torch.tensor([days, MISSING_AGE])
-    known, unknown = place(at, ages)
+    known, unknown = place(at, ages, torch.zeros(0))
     torch.testing.assert_close(unknown, place.distance.weight[distance])
     waves = torch.tensor([math.log1p(days) / 8, math.exp(-days / 30), math.exp(-days / 365)])
     torch.testing.assert_close(known, unknown + place.age.weight @ waves)
+    with torch.no_grad():
+        place.evidence.normal_()
+    weak, plain = place(at, torch.full((2,), MISSING_AGE), torch.tensor([math.log(0.1), 0.0]))
+    torch.testing.assert_close(weak, plain + math.log(0.1) * place.evidence[0])
+    torch.testing.assert_close(plain, unknown, rtol=0, atol=0)

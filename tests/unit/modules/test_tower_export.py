@@ -103,7 +103,8 @@ def test_the_cases_ask_for_everything_that_may_be_missing() -> None:
     assert mask[0].all()
     assert not mask[-1].any()
     assert 0 < has_text.sum() < mask.sum()
-    assert (has_text <= mask).all()
+    assert (has_text <= (mask > 0)).all()
+    assert {0.1, 1.0, 3.0} <= {round(float(weight), 1) for weight in np.unique(mask)}
     assert 0 < several[TowerTensor.HAS_PRODUCT_TEXT].sum() < 64
     assert not several[TowerTensor.REVIEW_TEXT][has_text == 0].any()
     assert (several[TowerTensor.RATING][mask == 1] == 0).any()

@@ -33,7 +33,7 @@ def make_model(convolution: str = "transformer_conv", **changes: Any) -> ReviewG
     model = ReviewGraphModel(11, TEXT_DIM, settings, small_graph_settings()).eval()
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            if weight.dim() == 1:
+            if weight.dim() == 1 or name.endswith("place.evidence"):
                 weight.add_(torch.randn_like(weight) * 0.3)
             if name.endswith("_id.weight"):
                 weight[-1].zero_()
@@ -44,7 +44,8 @@ same_model = cache(make_model)  # for tests that only ask
 
 
 def some_builder(seed: int, product_text: bool = True) -> BlockBuilder:
-    graph, _ = make_graph(random_table(seed, has_time=bool(seed % 2)), product_text=product_text)
+    table = random_table(seed, has_time=bool(seed % 2), are_events=seed % 3 == 0)
+    graph, _ = make_graph(table, product_text=product_text)
     return make_builder(graph)
 
 
@@ -149,7 +150,7 @@ def test_an_empty_history_answers_with_the_learned_stranger() -> None:
 @pytest.mark.parametrize("convolution", CONVOLUTIONS)
 def test_every_part_of_the_model_learns_from_a_full_block(convolution: str) -> None:
     model = make_model(convolution, fit_temperature=True)
-    builder = some_builder(1)
+    builder = some_builder(3)  # of events
     users = builder.build_users(np.arange(9), np.full(9, 60))
     products = builder.build_products(np.arange(11), 60)
     later = builder.build_users(np.arange(9), np.full(9, -1), backwards=True)

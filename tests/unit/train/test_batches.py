@@ -210,6 +210,23 @@ def test_bare_sequences_come_by_user_and_hide_those_users_transitions(seed: int,
             assert read == columns.product_index[side].tolist()
 
 
+def test_a_product_that_was_only_looked_at_competes() -> None:
+    builder, edges = train_builder(1)
+    columns = builder.graph.interactions
+    ordered = np.random.default_rng(1).random(columns.num_reviews) < 0.3
+    builder.of_kind = ordered
+    looked_at = 0
+    for batch in epoch_of(builder, edges):
+        candidates = batch.products.products.index.numpy()
+        users = batch.users
+        row, product = users.edges.row.numpy(), users.products.index[users.product_of_edge].numpy()
+        known = {(int(one), int(what)) for one, what in zip(row[users.known], product[users.known], strict=True)}
+        masked = set(zip(batch.masked_row.tolist(), candidates[batch.masked_column.numpy()].tolist(), strict=True))
+        assert masked == known
+        looked_at += len(row) - int(users.known.sum())
+    assert looked_at
+
+
 def test_an_unmasked_history_competes() -> None:
     builder, edges = bare_builder(1)
     assert any(len(batch.masked_row) for batch in epoch_of(builder, edges))

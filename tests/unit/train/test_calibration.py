@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rec_sys.data.splits import Queries
+from rec_sys.data.queries import Queries
 from rec_sys.evaluation.model_scorer import ModelScorer
 from rec_sys.evaluation.ranking import evaluate_ranking
 from rec_sys.experiments.cold_start.protocol import ask_one_by_one

@@ -1,0 +1,111 @@
+"""The questions of a split: who is asked, as seen from when, and what they came to next."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from rec_sys import ragged
+from rec_sys.data.interactions import BoolArray, IntArray, Interactions, SmallIntArray
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Users who are each asked once, "what next?", as seen from just before their edge bound.
+
+    Attributes:
+        user_index: int32 `[num_queries]`.
+        bound: int64 `[num_queries]`; the history is the user's visible edges with an id below it.
+        target_offsets: int64 `[num_queries + 1]`, into the targets.
+        target_products: int32 `[num_targets]`, the products that were reviewed next.
+        target_edges: int64 `[num_targets]`, their reviews.
+        history_offsets: int64 `[num_queries + 1]`, into the history.
+        history_products: int32 `[history_length]`, products of the user's visible earlier reviews.
+        num_cold: Users who had to be left out because nothing is known of them before the bound.
+        history_edges: int64 `[history_length]`, the reviews of `history_products`.
+        history_known: bool `[history_length]`, whether they are of a kind that is predicted; None where all are.
+    """
+
+    user_index: SmallIntArray
+    bound: IntArray
+    target_offsets: IntArray
+    target_products: SmallIntArray
+    target_edges: IntArray
+    history_offsets: IntArray
+    history_products: SmallIntArray
+    num_cold: int
+    history_edges: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    history_known: BoolArray | None = None
+
+    def __len__(self) -> int:
+        return len(self.user_index)
+
+    def masked_products(self, rows: npt.NDArray[np.integer]) -> tuple[IntArray, SmallIntArray]:
+        """What a masked ranking leaves out: the products that the history has come to as it is asked about.
+
+        Of somebody who has looked at a product and is asked what they will order it stays in.
+
+        Args:
+            rows: int `[n]`, queries.
+
+        Returns:
+            Places in `rows`, int64 `[m]`, ascending, and products, int32 `[m]`.
+        """
+        offsets, entries = ragged.take_rows(self.history_offsets, rows)
+        place = ragged.row_of_entries(offsets)
+        if self.history_known is not None:
+            known = self.history_known[entries]
+            place, entries = place[known], entries[known]
+        return place, self.history_products[entries]
+
+
+def ask_users(
+    interactions: Interactions,
+    of_review: npt.NDArray[np.uint8],
+    of_kind: BoolArray | None,
+    asked: int,
+    known: tuple[int, ...],
+    cut: bool,
+    cold: bool = False,
+) -> Queries:
+    """The questions of a split; of the users with a history, or of those without one.
+
+    Args:
+        interactions: The reviews.
+        of_review: uint8 `[num_reviews]`, each review's split.
+        of_kind: bool `[num_reviews]`, whether a review is of a kind that is predicted; None where all are.
+        asked: The split whose reviews are asked for.
+        known: The splits that histories are read from.
+        cut: Everybody is asked at one moment, that of the first review asked for.
+        cold: Ask the users without a history.
+    """
+    target_edges = np.flatnonzero(of_review == asked if of_kind is None else (of_review == asked) & of_kind)
+    # By user, then by time: the order in which the offsets below count.
+    target_edges = target_edges[np.argsort(interactions.user_index[target_edges], kind="stable")]
+    users, first = np.unique(interactions.user_index[target_edges], return_index=True)
+    bound = np.full(len(users), target_edges.min()) if cut else interactions.unit_start[target_edges[first]]
+    place = np.full(interactions.num_users, -1, dtype=np.int64)
+    place[users] = np.arange(len(users))
+
+    history = np.flatnonzero(np.isin(of_review, known) & (place[interactions.user_index] >= 0))
+    history = history[history < bound[place[interactions.user_index[history]]]]
+    history = history[np.argsort(interactions.user_index[history], kind="stable")]
+    history_count = np.bincount(place[interactions.user_index[history]], minlength=len(users))
+    target_count = np.diff(np.append(first, len(target_edges)))
+
+    chosen = (history_count > 0) != cold
+    keep_target = np.repeat(chosen, target_count)
+    if cold:
+        history = np.empty(0, dtype=np.int64)
+    return Queries(
+        user_index=users[chosen].astype(np.int32),
+        bound=bound[chosen].astype(np.int64),
+        target_offsets=ragged.offsets_of(target_count[chosen]),
+        target_products=interactions.product_index[target_edges[keep_target]],
+        target_edges=target_edges[keep_target],
+        history_offsets=ragged.offsets_of(history_count[chosen]),
+        history_products=interactions.product_index[history],
+        num_cold=int((history_count == 0).sum()),
+        history_edges=history,
+        history_known=None if of_kind is None else of_kind[history],
+    )
