@@ -53,6 +53,25 @@ def write_table(folder: Path) -> tuple[str, ...]:
     )
 
 
+def write_events(folder: Path) -> tuple[str, ...]:
+    """The same tastes in what is ordered; what is looked at is anything, and much more of it."""
+    random = np.random.default_rng(2)
+    with (folder / "events.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["user_id", "item_id", "timestamp", "event"])
+        for user in range(90):
+            ordered = random.permutation(NUM_PRODUCTS // 3)[: random.integers(4, 8)] * 3 + user % 3
+            moment = 1_400_000_000 + int(random.integers(0, 10_000_000))
+            for product in ordered:
+                for seen in (*random.integers(0, NUM_PRODUCTS, 4), product):
+                    writer.writerow([f"u{user}", f"p{seen}", moment := moment + 60, "view"])
+                writer.writerow([f"u{user}", f"p{product}", moment := moment + 60, "order"])
+    return (
+        *("data=table", f"data.reviews_path={folder / 'events.csv'}", "text=none", "data.events.column=event"),
+        "evaluation.target_events=[order]",
+    )
+
+
 def write_sequences(folder: Path) -> tuple[str, ...]:
     """The same tastes as bare sequences."""
     random = np.random.default_rng(1)

@@ -10,6 +10,7 @@ import polars as pl
 from rec_sys.contracts import InputError, ProductColumn, ReviewColumn
 from rec_sys.data.column_map_file import with_map
 from rec_sys.data.column_names import LIKELY, compact, known_names, likeness, split_words
+from rec_sys.data.event_proposal import propose_events
 from rec_sys.data.headerless import refuse_headerless
 from rec_sys.data.readers.events import event_columns
 from rec_sys.data.readers.table import product_table, review_table, table_form
@@ -61,6 +62,8 @@ def complete_map(data: TableData) -> TableData:
         return data
     head = read_head(data, data.reviews_path, "data.columns", data.columns.model_dump())
     columns = _find_review_columns(head, data.columns.model_dump(), {*event_columns(data.events).values()})
+    if data.events.column is None:
+        propose_events(head.frame, columns.values())
     changes: dict[str, Any] = {"columns": data.columns.model_copy(update=columns)}
     rating = columns[ReviewColumn.RATING]
     if data.columns.rating == AUTO and rating is not None and data.rating_scale == STARS:

@@ -14,7 +14,8 @@ from rec_sys.value_words import fault_in_words
 
 _MAPPED: Final = (
     *("rating_scale", "rating_words", "timestamp_unit", "timestamp_format"),
-    *("separator", "quoting", "header", "comment", "encoding", "missing_values", "category_separator", "events"),
+    *("separator", "quoting", "header", "comment", "encoding", "missing_values", "category_separator"),
+    *("events", "equal_rows"),
 )
 _NEVER_SAID: Final = {
     *("name", "reader", "reviews_path", "metadata_path", "map_path", "columns", "product_columns"),
@@ -85,4 +86,6 @@ def _said(data: TableData) -> dict[str, Any]:
     fields = TableData.model_fields
     plain = data.model_dump(mode="json", exclude=_NEVER_SAID)
     said = {name: value for name, value in plain.items() if getattr(data, name) != fields[name].default}
+    if "events" in said:
+        said["events"] = data.events.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     return said | ({"separator": "tab"} if data.separator == "\t" else {})

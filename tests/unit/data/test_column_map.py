@@ -1,6 +1,7 @@
 """Which column is what, found without any setting: exports of many tools and languages, and what is left open."""
 
 import json
+import logging
 import shlex
 import tomllib
 from pathlib import Path
@@ -13,7 +14,7 @@ import yaml
 from rec_sys.contracts import InputError
 from rec_sys.data import column_map
 from rec_sys.data.column_map import complete_map
-from rec_sys.data.column_map_file import map_arguments, write_map
+from rec_sys.data.column_map_file import map_arguments, with_map, write_map
 from rec_sys.data.inspect import InspectSettings, name_arguments, run
 from rec_sys.data.prepare import prepare
 from rec_sys.entry import compose_settings
@@ -491,3 +492,32 @@ def test_inspect_knows_files_of_known_schemas(
         "fields that nothing reads: age",
         "first 1 sequences: 2 reviews of 2 products by 1 users",
     ]
+
+
+def test_a_column_of_kinds_is_proposed_and_its_settings_read_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    kinds = ["view", "view", "addtocart", "transaction"]
+    rows = [f"{1_433_221_332_117 + row},{row % 7},{kinds[row % 4]},{row % 5}" for row in range(40)]
+    path = tmp_path / "events.csv"
+    path.write_text("\n".join(["timestamp,visitorid,event,itemid", *rows]))
+    completed = complete_map(settings(path))
+    assert (completed.columns.user_id, completed.columns.asin, completed.events.column) == ("visitorid", "itemid", None)
+    said = "data.events.column=event 'data.events.weights={addtocart:0.4,transaction:1,view:0.1}'"
+    assert f"add for instance {said} 'evaluation.target_events=[transaction]'" in caplog.text
+    caplog.clear()
+    weighed = settings(path, events={"column": "event", "weights": {"view": 0.1, "transaction": 1}})
+    assert "add for instance" not in caplog.text
+    arguments = map_arguments(complete_map(weighed))
+    assert "'data.events={column:event,weights:{view:0.1,transaction:1}}'" in arguments
+    write_map(weighed, tmp_path / "map.yaml")
+    assert with_map(settings(path), tmp_path / "map.yaml").events == weighed.events
+
+
+def test_words_that_are_no_events_are_not_proposed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    path = tmp_path / "x.csv"
+    path.write_text("\n".join(["user_id,product_id,action", *(f"u{row % 7},p{row % 5},sing" for row in range(40))]))
+    complete_map(settings(path))
+    assert "kinds of events" not in caplog.text

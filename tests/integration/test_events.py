@@ -1,0 +1,40 @@
+"""Events of different strength, from the file to the answer."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from rec_sys import ReviewGraphRecommender
+from rec_sys.contracts import HistoryColumn
+from tests.training_runs import train_here, write_events
+
+WEIGHTS = "data.events.weights={view:0.05,order:1}"
+
+
+def test_orders_are_predicted_better_where_views_weigh_little(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    events = (*write_events(tmp_path), "model.tower=none", "model.co_review.l2=[3]")
+    alike = train_here(caplog, tmp_path / "alike", *events).metrics["test"]["ndcg_at_10_masked"]
+    weighed = train_here(caplog, tmp_path / "weighed", *events, WEIGHTS).metrics["test"]["ndcg_at_10_masked"]
+    assert weighed > 1.15 * alike
+
+
+def test_whoever_has_ordered_is_answered_by_it_and_what_was_looked_at_may_be_recommended(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = train_here(caplog, tmp_path, *write_events(tmp_path), WEIGHTS, "trainer.max_epochs=4", towers=True)
+    test, popular = run.metrics["test"], run.metrics["baselines"]["popular"]
+    assert test["num_queries"] == 90
+    assert test["ndcg_at_10_masked"] > 1.2 * popular["ndcg_at_10_masked"]
+    histories = run.bundle.histories()
+    weights = histories.select(pl.col(HistoryColumn.WEIGHT).round(3), HistoryColumn.KNOWN).unique()
+    assert sorted(weights.rows()) == [(pytest.approx(0.05), False), (1.0, True)]
+
+    products = run.bundle.products()["asin"]
+    user = histories.filter(pl.col(HistoryColumn.USER_ID) == "u7")
+    own = {known: set(products[part[HistoryColumn.PRODUCT_INDEX]]) for (known,), part in user.group_by("known")}
+    model = ReviewGraphRecommender.load(tmp_path)
+    found = set(model.recommend(["u7"], k=30)["asin"].to_list())
+    model.close()
+    assert found == set(products) - own[True]
+    assert found & own[False]
