@@ -66,7 +66,11 @@ class Review(_Closed):
     asin: Id = Field(description="The product reviewed.")
     text: str | None = Field(None, description="What was written.")
     title: str | None = Field(None, description="Its headline.")
-    rating: float | None = Field(None, ge=1, le=5, allow_inf_nan=False, description="Stars.")
+    rating: float | None = Field(
+        None,
+        allow_inf_nan=False,
+        description="On the scale of the model's data, 1 to 5 unless /v1/models says another; read as stars, 1 to 5.",
+    )
     timestamp: Annotated[int | None, BeforeValidator(as_milliseconds)] = Field(
         None,
         ge=0,
@@ -141,7 +145,7 @@ class Reason(_Closed):
     asin: str = Field(description="The product reviewed.")
     title: str | None = Field(description="The product's title.")
     snippet: str | None = Field(description="How the review begins.")
-    rating: float | None
+    rating: float | None = Field(description="Stars, 1 to 5, whatever the scale of the data.")
     timestamp: int | None = Field(description="Milliseconds since 1970 UTC; null where unknown.")
     weight: float = Field(description="The review's share of the user tower's attention; those of a user sum to 1.")
     memory: float = Field(description="What the co-review memory adds to this product's score for it.")
@@ -195,6 +199,7 @@ class ProductsAnswer(_Closed):
     """Products, the best first."""
 
     products: tuple[Recommendation, ...]
+    hints: tuple[str, ...] = Field((), description="Why there is no product, where there is none.")
     fallback: Fallback | None = Field(None, description="What answered in place of a component that was away.")
     fallback_reason: str | None = Field(None, description="Which component that was, and why.")
     versions: Versions

@@ -1,20 +1,29 @@
-"""What a filter asks for that no product has, so that an empty answer explains itself."""
+"""Why an answer is empty: what a filter asks for that no product has, and the other ends of a ranking."""
 
 import difflib
 from collections.abc import Iterable
 
 from rec_sys.contracts import PayloadField
-from rec_sys.inference.contract import Filter
+from rec_sys.inference.contract import Filter, Page
 from rec_sys.inference.served_bundle import ServedBundle
+
+
+def explain_empty(page: Page, served: ServedBundle, *, seen_left_out: bool = False) -> tuple[str, ...]:
+    """Why a page has no product, in words; `seen_left_out` where products that the user has reviewed are left out."""
+    if page.offset:
+        return (f"the ranking ends before offset {page.offset}",)
+    seen = " that this user has not reviewed; include_seen asks for those too" if seen_left_out else ""
+    passing = "no product passes the filter" if page.filter != Filter() else "no product is left"
+    return (f"{passing}{seen}", *unmet_parts(page.filter, served))
 
 
 def unmet_parts(wanted: Filter, served: ServedBundle) -> list[str]:
     """The parts of a filter that no product of the bundle meets, in words, each name with the nearest ones."""
     details, found = served.catalogue.details, []
     if wanted.brands:
-        found += _unknown("brand", wanted.brands, details[PayloadField.BRAND].drop_nulls().unique())
+        found += _unknown("brand", wanted.brands, served.brands)
     if categories := (*wanted.categories_any, *wanted.categories_all):
-        found += _unknown("category", categories, details[PayloadField.CATEGORIES].explode().drop_nulls().unique())
+        found += _unknown("category", categories, served.categories)
     if (wanted.min_price, wanted.max_price) != (None, None) and not details[PayloadField.PRICE].count():
         found.append("no product of the bundle has a price")
     if wanted.min_rating is not None and not details[PayloadField.RATING_MEAN].count():
@@ -22,8 +31,7 @@ def unmet_parts(wanted: Filter, served: ServedBundle) -> list[str]:
     return found
 
 
-def _unknown(what: str, names: Iterable[str], known: Iterable[str]) -> list[str]:
-    listed = sorted(known)
+def _unknown(what: str, names: Iterable[str], listed: tuple[str, ...]) -> list[str]:
     by_plain = {name.casefold(): name for name in listed}
     found = []
     for name in dict.fromkeys(names):

@@ -19,7 +19,7 @@ from rec_sys.files import atomic_file, writable_folder
 from rec_sys.settings import CommandSettings, IndexSettings, InferenceSettings
 
 if TYPE_CHECKING:
-    from rec_sys.inference.contract import RecommendationAnswer, RecommendationRequest
+    from rec_sys.inference.contract import RecommendationAnswer
     from rec_sys.inference.recommender import Recommender
 
 _SHOWN_SNIPPET = 60  # characters
@@ -71,8 +71,7 @@ def run(settings: InferSettings) -> None:
         )
 
 
-async def _recommend(settings: InferSettings) -> "tuple[RecommendationAnswer, list[str]]":
-    """An answer, and why it has no product where it has none."""
+async def _recommend(settings: InferSettings) -> "RecommendationAnswer":
     from rec_sys.inference.contract import RecommendationRequest, parse
     from rec_sys.inference.recommender import Recommender
 
@@ -80,8 +79,7 @@ async def _recommend(settings: InferSettings) -> "tuple[RecommendationAnswer, li
     async with Recommender(settings.index, settings.inference, settings.output_dir, settings.bundle) as recommender:
         content = {} if settings.reviews is None else await _read_content(settings.reviews, recommender)
         request = parse(RecommendationRequest, {"limit": settings.limit} | content | given)
-        answer = await recommender.recommend(request)
-        return answer, [] if answer.products else [_why_empty(request), *await recommender.unmet_parts(request.filter)]
+        return await recommender.recommend(request)
 
 
 async def _read_content(path: Path, recommender: "Recommender") -> dict[str, object]:
@@ -121,7 +119,7 @@ async def _export(settings: InferSettings, users: Path) -> None:
     print(f"recommendations: {folder}")
 
 
-def _show(answer: "RecommendationAnswer", why_empty: list[str], settings: InferSettings) -> None:
+def _show(answer: "RecommendationAnswer", settings: InferSettings) -> None:
     text = answer.model_dump_json(indent=2)
     if settings.output is not None:
         with atomic_file(settings.output) as path:
@@ -135,18 +133,10 @@ def _show(answer: "RecommendationAnswer", why_empty: list[str], settings: InferS
             print(line)
         if answer.products:
             print_table(answer_table(answer))
-        for line in why_empty:
+        for line in answer.hints:
             print(line)
         for line in _remarks(answer, settings.reviews is not None):
             print(line)
-
-
-def _why_empty(request: "RecommendationRequest") -> str:
-    if request.offset:
-        return f"no product: the ranking ends before offset {request.offset}"
-    seen = "" if request.include_seen else " that this user has not reviewed; include_seen asks for those too"
-    passing = "no product passes the filter" if request.filter != type(request.filter)() else "no product is left"
-    return f"{passing}{seen}"
 
 
 def answer_table(answer: "RecommendationAnswer") -> Table:

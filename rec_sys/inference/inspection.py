@@ -73,6 +73,7 @@ def _tower_details(served: ServedBundle) -> dict[str, Any]:
         "temperature": manifest.score.temperature,
         "user_reviews": manifest.user_reviews,
         "data": manifest.data_name,
+        "rating_scale": served.rating_scale,
         "created": manifest.created,
         "known_users": len(served.users),
     }

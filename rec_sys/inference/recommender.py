@@ -21,7 +21,7 @@ from rec_sys.inference.contract import (
     Versions,
 )
 from rec_sys.inference.dynamic_batcher import DynamicBatcher
-from rec_sys.inference.filter_names import unmet_parts
+from rec_sys.inference.filter_names import explain_empty, unmet_parts
 from rec_sys.inference.inspection import describe_models, examine
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.user_blocks import PreparedUser, about_user, answer_users, prepare
@@ -120,7 +120,9 @@ class Recommender:
             raise
         except InputError as error:
             raise RequestError(error.what, field="by", remedy=error.remedy) from error
-        return _list_products(found, page, by, clock)
+        if found.hits:
+            return _list_products(found, page, by, clock)
+        return _list_products(found, page, by, clock, explain_empty(page, await self._bundle_at_hand()))
 
     async def search(self, text: str, page: Page) -> ProductsAnswer:
         """Products whose text means what this one does.
@@ -142,7 +144,8 @@ class Recommender:
             query = to_query(TextMeaning(vector), page, page.filter.for_index())
             with timed("index", [clock]):
                 [found] = await self._backends.search([query], served)
-            return _list_products(found, page, "text", clock, fallback)
+            hints = () if found.hits else explain_empty(page, served)
+            return _list_products(found, page, "text", clock, hints, fallback)
 
         return await self._in_one_version(ask)
 
@@ -202,9 +205,11 @@ class Recommender:
             raise away from None  # without any bundle nothing is known of popularity either
         reviews = read_user(request, served, self._settings)
         wanted = request.filter.for_index(() if request.include_seen else reviews.seen)
+        products = popular_products(served, request, wanted)
         return RecommendationAnswer.model_construct(
             **about_user(request, reviews),
-            products=popular_products(served, request, wanted),
+            products=products,
+            hints=() if products else explain_empty(request, served, seen_left_out=not request.include_seen),
             fallback="popular",
             fallback_reason=away.what,
             versions=Versions(
@@ -215,11 +220,17 @@ class Recommender:
 
 
 def _list_products(
-    found: ProductAnswer, page: Page, source: Literal["graph", "text"], clock: StepClock, fallback: str | None = None
+    found: ProductAnswer,
+    page: Page,
+    source: Literal["graph", "text"],
+    clock: StepClock,
+    hints: tuple[str, ...] = (),
+    fallback: str | None = None,
 ) -> ProductsAnswer:
     version = found.version
     return ProductsAnswer.model_construct(
         products=list_hits(found, page, source),
+        hints=hints,
         fallback=None if fallback is None else "in_process",
         fallback_reason=fallback,
         versions=Versions.model_construct(

@@ -25,6 +25,7 @@ from rec_sys.contracts import (
     ProductVector,
     TowerFile,
 )
+from rec_sys.raw_files.rating_scales import STARS
 from rec_sys.settings import TableData, TextSettings
 from rec_sys.vector_database.catalogue import Catalogue, FloatArray, IntArray, read_catalogue
 from rec_sys.vector_database.exact import ExactRanking
@@ -137,6 +138,21 @@ class ServedBundle:
             return TableData.model_validate(self._bundle.settings().get("data"))
         except ValidationError:
             return None
+
+    @property
+    def rating_scale(self) -> tuple[float, float]:
+        """The lowest and the highest rating of the data, which ratings in requests are on."""
+        return STARS if self.table_settings is None else self.table_settings.rating_scale
+
+    @cached_property
+    def brands(self) -> tuple[str, ...]:
+        """All brands, in the order of the alphabet."""
+        return tuple(self.catalogue.details[PayloadField.BRAND].drop_nulls().unique().sort())
+
+    @cached_property
+    def categories(self) -> tuple[str, ...]:
+        """All categories, likewise."""
+        return tuple(self.catalogue.details[PayloadField.CATEGORIES].explode().drop_nulls().unique().sort())
 
     @cached_property
     def by_popularity(self) -> IntArray:

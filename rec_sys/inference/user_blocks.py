@@ -15,6 +15,7 @@ from rec_sys.inference.contract import (
     ServingUnavailable,
     Versions,
 )
+from rec_sys.inference.filter_names import explain_empty
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.user_reviews import UserReviews, memory_weights, read_user, tower_inputs
 from rec_sys.vector_database.catalogue import FloatArray
@@ -122,6 +123,7 @@ def _put_together(
     return RecommendationAnswer.model_construct(
         **about_user(request, user.reviews),
         products=products,
+        hints=() if products else explain_empty(request, served, seen_left_out=not request.include_seen),
         fallback=None if fallback is None else "in_process",
         fallback_reason=fallback,
         versions=Versions.model_construct(

@@ -9,6 +9,7 @@ import numpy as np
 from rec_sys.contracts import MILLISECONDS_A_DAY, TowerTensor
 from rec_sys.inference.contract import IgnoredReview, RecommendationRequest, RequestError, Review, UnknownUserError
 from rec_sys.inference.served_bundle import ServedBundle
+from rec_sys.raw_files.rating_scales import to_stars
 from rec_sys.settings import InferenceSettings
 from rec_sys.vector_database.catalogue import FloatArray, IntArray
 
@@ -57,6 +58,7 @@ def read_user(request: RecommendationRequest, served: ServedBundle, limits: Infe
         UnknownUserError: A user id that the bundle does not know, and no reviews.
     """
     _check_sizes(request.reviews, limits)
+    _check_ratings(request.reviews, served.rating_scale)
     known = request.user_id is not None and request.user_id in served.users
     if request.user_id is not None and not known and not request.reviews:
         raise UnknownUserError(
@@ -96,7 +98,8 @@ def _merge(
     )
     places = np.flatnonzero(usable)
     stamps = [reviews[place].timestamp for place in places]
-    ratings = [reviews[place].rating for place in places]
+    given = [reviews[place].rating for place in places]
+    ratings = [None if rating is None else to_stars(rating, served.rating_scale) for rating in given]
     # Newest first: what has no time is the newest, of those and of equals the last one sent.
     users = served.users
     origin = np.concatenate([-1 - places[::-1], rows])
@@ -221,6 +224,17 @@ def _check_sizes(reviews: tuple[Review, ...], limits: InferenceSettings) -> None
                 f"this review has {length:,} characters, {limits.max_text_characters:,} are the most",
                 field=f"reviews[{place}].text",
                 remedy="shorten it; only its beginning is read anyway",
+            )
+
+
+def _check_ratings(reviews: tuple[Review, ...], scale: tuple[float, float]) -> None:
+    low, high = scale
+    for place, review in enumerate(reviews):
+        if review.rating is not None and not low <= review.rating <= high:
+            raise RequestError(
+                f"a rating of {review.rating:g} is outside the scale of this model's data, {low:g} to {high:g}",
+                field=f"reviews[{place}].rating",
+                remedy=f"give it on that scale, or leave it out; it is {review.rating:g}",
             )
 
 

@@ -1,9 +1,11 @@
 """Ratings of any scale become stars, 1 to 5; and which scale is meant where they do not fit."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 import polars as pl
+
+Ratings = TypeVar("Ratings", float, pl.Series)
 
 STARS: Final = (1.0, 5.0)
 # Scales that public data sets and shops use, the narrowest first.
@@ -21,15 +23,34 @@ def stars(ratings: pl.Series, scale: tuple[float, float], words: Mapping[str, fl
     A rating outside the scale stays outside 1 to 5.
     """
     texts = ratings.str.strip_chars()
-    numbers = _numbers(texts)
-    if scale != STARS:
-        low, high = scale
-        numbers = 1 + 4 * (numbers - low) / (high - low)
+    numbers = to_stars(_numbers(texts), scale)
     if words:
         known = {word.strip().lower(): float(value) for word, value in words.items()}
         by_word = texts.str.to_lowercase().replace_strict(known, default=None, return_dtype=pl.Float64)
         numbers = by_word.fill_null(numbers)
     return numbers
+
+
+def to_stars(ratings: Ratings, scale: tuple[float, float]) -> Ratings:
+    """Ratings of a scale as stars, the lowest 1 and the highest 5.
+
+    >>> to_stars(5.0, (0, 10)), to_stars(4.0, (1, 5))
+    (3.0, 4.0)
+    """
+    low, high = scale
+    return ratings if scale == STARS else 1 + 4 * (ratings - low) / (high - low)
+
+
+def on_scale(stars: pl.Series, scale: tuple[float, float]) -> pl.Series:
+    """Stars as ratings of a scale, the other way round."""
+    low, high = scale
+    return stars if scale == STARS else (low + (stars - 1) * (high - low) / 4).clip(low, high)
+
+
+def describe_scale(scale: tuple[float, float], words: Mapping[str, float]) -> str:
+    """A scale, and the words that stand for stars, in words."""
+    numbers = "{:g} to {:g}".format(*scale) + ("" if scale == STARS else ", read as 1 to 5 stars")
+    return ", ".join([numbers, *(f"{word} = {value:g} stars" for word, value in words.items())])
 
 
 def proposed_settings(ratings: pl.Series) -> dict[str, str]:

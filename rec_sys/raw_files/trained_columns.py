@@ -8,7 +8,7 @@ import polars as pl
 
 from rec_sys.contracts import InputError, ReviewColumn
 from rec_sys.raw_files.missing import null_missing
-from rec_sys.raw_files.rating_scales import STARS, stars
+from rec_sys.raw_files.rating_scales import STARS, on_scale, stars
 from rec_sys.raw_files.times import EARLIEST, latest_time, milliseconds, time_forms
 from rec_sys.settings import AUTO, TableData
 
@@ -33,7 +33,7 @@ def warn_of_unread(unread: Sequence[str], names: dict[str, str], fields: Collect
 
 
 def read_as_trained(frame: pl.DataFrame, names: dict[str, str], data: TableData) -> pl.DataFrame:
-    """Reviews under our names: stars from the scale or the words of training, times in milliseconds.
+    """Reviews under our names: ratings on the scale of training, its words too, times in milliseconds.
 
     Args:
         frame: Under the training table's names, of any types; ids are left as they are.
@@ -119,7 +119,7 @@ def _read_ratings(texts: pl.Series, data: TableData) -> pl.Series:
     low, high = data.rating_scale
     words = f", or {', '.join(data.rating_words)}" if data.rating_words else ""
     _refuse(texts, read.is_between(*STARS), f"ratings go from {low:g} to {high:g}{words}, as in training")
-    return read
+    return on_scale(read, data.rating_scale)
 
 
 def _read_times(texts: pl.Series, data: TableData) -> pl.Series:

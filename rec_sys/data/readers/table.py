@@ -25,7 +25,7 @@ from rec_sys.data.readers.review_checks import (
 from rec_sys.raw_files.bad_rows import BadRow
 from rec_sys.raw_files.list_texts import first_path, texts_within
 from rec_sys.raw_files.parquet_rows import LIST_SEPARATOR
-from rec_sys.raw_files.rating_scales import STARS
+from rec_sys.raw_files.rating_scales import STARS, describe_scale
 from rec_sys.raw_files.table_layout import TableFormat
 from rec_sys.raw_files.table_rows import Table, TableBatch, has_time_type, list_columns, read_table_rows
 from rec_sys.raw_files.times import time_forms
@@ -101,8 +101,8 @@ def _named(rules: ReviewRules, data: TableData) -> dict[str, str]:
     found = {}
     if rules.time_form is not None and data.timestamp_format is None and data.timestamp_unit == "auto":
         found[TIME_FORM] = rules.time_form
-    if rules.rating_scale != STARS:
-        found[RATING_SCALE] = "{:g} to {:g}, read as 1 to 5 stars".format(*rules.rating_scale)
+    if rules.rating_scale != STARS or rules.rating_words:
+        found[RATING_SCALE] = describe_scale(rules.rating_scale, rules.rating_words)
     return found
 
 
