@@ -167,9 +167,10 @@ class ReviewGraphRecommender:
         """Products for whoever wrote these reviews, known or not; nothing is trained.
 
         Args:
-            reviews: A frame with `user_id`, `asin` and any of `rating`, `timestamp` (milliseconds, or a time), `title`,
-                `text`; or with the columns of the table that was trained on, which are read as they were then. The
-                newest review of a user stands last. What a known user wrote before counts too.
+            reviews: A frame with `user_id`, `asin` and any of `rating` (on the scale of the training data), `timestamp`
+                (milliseconds, or a time), `title`, `text`; or with the columns of the table that was trained on, which
+                are read as they were then. The newest review of a user stands last. What a known user wrote before
+                counts too.
             k: Products a user.
             filter_viewed: As `recommend`.
             filter: As `recommend`.

@@ -89,7 +89,9 @@ class Filter(_Closed):
     brands: tuple[str, ...] = Field((), max_length=100, description="One of these.")
     min_price: float | None = Field(None, ge=0, allow_inf_nan=False, description="In the data's currency.")
     max_price: float | None = Field(None, ge=0, allow_inf_nan=False, description="In the data's currency.")
-    min_rating: float | None = Field(None, ge=1, le=5, allow_inf_nan=False, description="Mean stars.")
+    min_rating: float | None = Field(
+        None, ge=1, le=5, allow_inf_nan=False, description="Mean stars, 1 to 5, whatever the scale of the data."
+    )
 
     @model_validator(mode="after")
     def _prices_are_in_order(self) -> "Filter":

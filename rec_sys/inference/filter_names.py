@@ -11,7 +11,7 @@ from rec_sys.inference.served_bundle import ServedBundle
 def explain_empty(page: Page, served: ServedBundle, *, seen_left_out: bool = False) -> tuple[str, ...]:
     """Why a page has no product, in words; `seen_left_out` where products that the user has reviewed are left out."""
     if page.offset:
-        return (f"the ranking ends before offset {page.offset}",)
+        return (f"no product: the ranking ends before offset {page.offset}",)
     seen = " that this user has not reviewed; include_seen asks for those too" if seen_left_out else ""
     passing = "no product passes the filter" if page.filter != Filter() else "no product is left"
     return (f"{passing}{seen}", *unmet_parts(page.filter, served))

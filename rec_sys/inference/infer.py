@@ -61,8 +61,7 @@ def run(settings: InferSettings) -> None:
             )
         asyncio.run(_export(settings, settings.users))
     elif settings.user_id is not None or settings.reviews is not None:
-        answer, why_empty = asyncio.run(_recommend(settings))
-        _show(answer, why_empty, settings)
+        _show(asyncio.run(_recommend(settings)), settings)
     else:
         raise InputError(
             "nobody is asked for",

@@ -57,10 +57,10 @@ _MEANINGS: Final[dict[int, tuple[str, dict[str, Any]]]] = {
     422: (
         "The request cannot be meant; `field` names what is at fault.",
         {
-            "error": "reviews[3].rating takes a number, at most 5",
+            "error": "a rating of 7 is outside the scale of this model's data, 1 to 5",
             "where": "reviews[3].rating",
             "field": "reviews[3].rating",
-            "remedy": "change it; it is 7",
+            "remedy": "give it on that scale, or leave it out; it is 7",
         },
     ),
     500: (

@@ -158,6 +158,17 @@ def test_products_and_words_are_answered(address: str, sources: set[str], client
     assert "p3" not in {product.asin for product in answer.products} or "search" in address
 
 
+@pytest.mark.parametrize("address", ["users/user 2/recommendations", "products/p1/similar", "products/search?q=quiet"])
+def test_a_filter_that_no_product_meets_is_answered_with_a_hint(address: str, client: TestClient) -> None:
+    response = client.get(f"/v1/{address}{'&' if '?' in address else '?'}brands=No such brand&categories_any=Nowhere")
+    assert response.status_code == 200, response.text
+    assert response.json()["products"] == []
+    passes, brand, category = response.json()["hints"]
+    assert passes.startswith("no product passes the filter")
+    assert brand.startswith("no product of the bundle has the brand 'No such brand'")
+    assert category.startswith("no product of the bundle has the category 'Nowhere'")
+
+
 def test_models_carry_the_identity_of_the_bundle(client: TestClient, house: House) -> None:
     cards = {card["name"]: card for card in client.get("/v1/models").json()["models"]}
     assert cards["user_tower"]["identity"] == cards["product_index"]["identity"] == house.first.identity

@@ -108,10 +108,10 @@ def test_reviews_under_the_names_of_training_are_read_as_there(caplog: pytest.Lo
     third = int(datetime.datetime(2015, 1, 3, tzinfo=datetime.UTC).timestamp() * 1000)
     assert found == {
         "17850": [
-            {"asin": "A", "rating": 5.0, "timestamp": third, "text": "fine"},
+            {"asin": "A", "rating": 10.0, "timestamp": third, "text": "fine"},
             {"asin": "B", "rating": None, "timestamp": third + day, "text": None},
         ],
-        "17851": [{"asin": "C", "rating": 1.0, "timestamp": None, "text": None}],
+        "17851": [{"asin": "C", "rating": 0.0, "timestamp": None, "text": None}],
     }
     assert caplog.messages == [
         "columns that nothing reads: Colour; the training data had CustomerID, ItemCode, Points, When, Words, Size"

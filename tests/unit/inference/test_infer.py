@@ -181,7 +181,7 @@ def test_reviews_may_have_the_names_and_the_scale_of_training(
         {"index": {"backend": "edge", "folder": tmp_path / "index", "progress": False}, "inference": {}}
     ).index
     EdgePublisher(index).publish(read_catalogue(bundle))  # type: ignore[arg-type]
-    ours = [{"asin": "p3", "rating": 5, "timestamp": 1_500_000_000_000}, {"asin": "p4", "rating": 1}]
+    ours = [{"asin": "p3", "rating": 10, "timestamp": 1_500_000_000_000}, {"asin": "p4", "rating": 0}]
     shops = [
         {"CustomerID": 17850, "ItemCode": "p3", "Points": 10, "When": 1_500_000_000},
         {"ItemCode": "p4", "Points": "0"},
@@ -198,11 +198,13 @@ def test_reviews_may_have_the_names_and_the_scale_of_training(
         infer(tmp_path, reviews=tmp_path / name, format="json")
         answers.append(answer_of(capsys.readouterr().out))
     assert all(answer["products"] == answers[0]["products"] for answer in answers)
+    assert {reason["rating"] for product in answers[0]["products"] for reason in product["reasons"]} == {5, 1}
     assert "columns that nothing reads: Colour; the training data had CustomerID, ItemCode, Points, When" in caplog.text
     for text, message in (
         ("CustomerID,ItemCode\n17850,p3\n17851,p4\n", "the reviews are of 2 people, such as 17850 and 17851"),
         ("ItemCode,Points\np3,10\np4,11\n", "'11' cannot be read: ratings go from 0 to 10"),
         ('[{"ItemCode": "p3", "Points": [5]}]', "[5] cannot be read"),
+        ('[{"asin": "p3", "rating": 11}]', "a rating of 11 is outside the scale of this model's data, 0 to 10"),
     ):
         (tmp_path / "wrong").write_text(text)
         with pytest.raises(InputError, match=re.escape(message)):

@@ -22,7 +22,7 @@ from rec_sys.inference.contract import (
     UnknownUserError,
 )
 from rec_sys.inference.recommender import Recommender
-from rec_sys.settings import EdgeIndex, InferenceSettings
+from rec_sys.settings import EdgeIndex, InferenceSettings, TableData
 from rec_sys.vector_database.catalogue import read_catalogue
 from rec_sys.vector_database.edge_index import EdgePublisher
 from tests.product_indexes import quick_folder
@@ -240,6 +240,44 @@ def test_what_cannot_be_asked_of_products_is_named(folder: Path) -> None:
         with pytest.raises(RequestError) as refused:
             ask(folder, lambda recommender, text=text: recommender.search(text, Page()))
         assert refused.value.field == "q"
+
+
+def test_an_empty_answer_says_why(folder: Path, bundle: Bundle) -> None:
+    brand = bundle.products()["brand"].drop_nulls()[0]
+    unknown = Filter(brands=(f"{brand}x",), categories_any=("No such thing",))
+    nearest = f"no product of the bundle has the brand '{brand}x'; the nearest: '{brand}'"
+    answers = [
+        recommend(folder, RecommendationRequest(user_id="user 2", filter=unknown)),
+        ask(folder, lambda recommender: recommender.similar("p1", Page(filter=unknown))),
+    ]
+    for answer in answers:
+        assert answer.products == ()
+        assert answer.hints[0].startswith("no product passes the filter")
+        assert answer.hints[1].startswith(nearest)
+        assert answer.hints[2].startswith("no product of the bundle has the category 'No such thing'")
+    assert recommend(folder, RecommendationRequest(user_id="user 2")).hints == ()
+    late = recommend(folder, RecommendationRequest(user_id="user 2", offset=9_000))
+    assert late.hints == ("no product: the ranking ends before offset 9000",)
+
+
+def test_ratings_are_on_the_scale_of_the_data(folder: Path, tmp_path: Path) -> None:
+    shop = {"name": "shop", "reader": "table", "reviews_path": "shop.csv", "rating_scale": (0, 10)}
+    publish(write_serving_bundle(tmp_path / "bundles" / "shop", data=TableData.model_validate(shop)), tmp_path)
+
+    def asked(where: Path, *ratings: float | None) -> RecommendationAnswer:
+        reviews = tuple(Review(asin=f"p{place}", rating=rating) for place, rating in enumerate(ratings))
+        return recommend(where, RecommendationRequest(reviews=reviews))
+
+    of_ten, of_five = asked(tmp_path, 10, 0, 7.5, None), asked(folder, 5, 1, 4, None)
+    assert of_ten.products == of_five.products
+    assert {reason.rating for product in of_ten.products for reason in product.reasons} <= {5, 1, 4, None}
+    for where, rating, scale in ((tmp_path, 10.5, "0 to 10"), (tmp_path, -1, "0 to 10"), (folder, 0, "1 to 5")):
+        with pytest.raises(RequestError, match=f"outside the scale of this model's data, {scale}") as refused:
+            asked(where, None, rating)
+        assert refused.value.field == "reviews[1].rating"
+    for where, scale in ((tmp_path, (0, 10)), (folder, (1, 5))):
+        (tower, *_) = ask(where, lambda recommender: recommender.models())
+        assert tower.details["rating_scale"] == scale
 
 
 def test_too_much_is_refused_by_its_field(folder: Path) -> None:
