@@ -214,6 +214,13 @@ class SequencesData(FileData):
 DataSettings = Annotated[SampleData | AmazonData | TableData | SequencesData, Field(discriminator="reader")]
 
 
+_PRECISIONS: Final = {
+    "minilm": ("fp32", "int8"),
+    "sentence_transformer": ("fp32", "fp16", "bf16"),
+    "static": ("fp32",),
+}
+
+
 class TextSettings(Section):
     """The text encoder and where its weights come from."""
 
@@ -221,23 +228,50 @@ class TextSettings(Section):
     vectors_path: Path | None = Field(
         None, validate_default=True, description="source=given: float .npy [raw review rows, any width]."
     )
-    weights: Literal["package", "folder", "hub"] = Field("package", description="Where the encoder's weights are.")
+    encoder: Literal["minilm", "sentence_transformer", "static"] = Field(
+        "minilm", description="What reads texts: all-MiniLM-L6-v2, any other model, or its tokens' vectors alone."
+    )
+    model: str | None = Field(
+        None,
+        validate_default=True,
+        description="A folder that sentence-transformers has written, or a name in the local cache or on the hub;"
+        " encoder=static: what it is distilled from, empty = MiniLM.",
+    )
+    prompt: str | None = Field(None, description="Which of the model's prompts goes before a text; empty: its default.")
+    static_dim: int = Field(256, ge=8, le=4096, description="encoder=static: width of its vectors.")
+    weights: Literal["package", "folder", "hub"] = Field("package", description="Where MiniLM's weights are.")
     weights_folder: Path | None = Field(None, validate_default=True, description="weights=folder: that folder.")
     hub_name: str = Field("sentence-transformers/all-MiniLM-L6-v2", description="weights=hub: the model's name.")
-    precision: Literal["fp32", "int8"] = Field("fp32", description="Of the encoder; int8 is faster and less exact.")
+    precision: Literal["fp32", "int8", "fp16", "bf16"] = Field(
+        "fp32", description="Of the encoder. MiniLM: int8 is faster and less exact; other models on CUDA: fp16, bf16."
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the encoder runs.")
-    max_tokens: int = Field(256, ge=8, le=512, description="Tokens read of a text; the model was trained with 256.")
+    max_tokens: int | None = Field(
+        None, ge=8, le=1_000_000, description="Tokens read of a text; empty: what the model says, MiniLM 256."
+    )
     token_budget: int = Field(0, ge=0, description="Padded tokens a batch; 0 = what suits the device.")
     num_threads: int = Field(0, ge=0, description="0 = every core.")
 
-    @field_validator("vectors_path", "weights_folder")
+    @field_validator("vectors_path", "weights_folder", "model")
     @classmethod
-    def _sources_are_complete(cls, path: Path | None, info: ValidationInfo) -> Path | None:
-        needed = {"vectors_path": ("source", "given"), "weights_folder": ("weights", "folder")}
+    def _sources_are_complete(cls, value: Path | str | None, info: ValidationInfo) -> Path | str | None:
+        needed = {
+            "vectors_path": ("source", "given"),
+            "weights_folder": ("weights", "folder"),
+            "model": ("encoder", "sentence_transformer"),
+        }
         chooser, choice = needed[info.field_name or ""]
-        if path is None and info.data.get(chooser) == choice:
+        if value is None and info.data.get(chooser) == choice:
             raise PydanticCustomError("missing", "it has no value")
-        return path
+        return value
+
+    @field_validator("precision")
+    @classmethod
+    def _encoder_has_the_precision(cls, precision: str, info: ValidationInfo) -> str:
+        known = _PRECISIONS.get(info.data.get("encoder", ""), (precision,))
+        if precision not in known:
+            raise ValueError(f"encoder={info.data['encoder']} is computed in {' or '.join(known)}")
+        return precision
 
 
 class GraphSettings(Section):

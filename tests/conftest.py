@@ -151,12 +151,12 @@ def text_cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     The variable names a folder that outlives the run, to save the export while working on the tests.
     """
     from rec_sys.settings import TextSettings
-    from rec_sys.text.encoder import TextEncoder
+    from rec_sys.text.opening import open_encoder
 
     given = os.environ.get(CACHE_VARIABLE)
     own = tmp_path_factory.getbasetemp()
     folder = Path(given) if given else (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "text_encoder"
     folder.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(folder / ".lock"):
-        TextEncoder(TextSettings(device="cpu", num_threads=1), folder).encode(["exported by the first who asks"])
+        open_encoder(TextSettings(device="cpu", num_threads=1), folder).encode(["exported by the first who asks"])
     return folder.resolve()

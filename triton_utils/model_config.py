@@ -43,7 +43,8 @@ def tower_options(settings: ExportSettings, reads: int) -> ServingOptions:
 
 def text_options(settings: ExportSettings, reads: int) -> ServingOptions:
     """The text encoder's options; `reads` is how many tokens it looks at."""
-    lengths = _until(reads, settings.token_lengths)
+    # Not beyond what it reads: a model may have no place for more.
+    lengths = (*(length for length in settings.token_lengths if length < reads), reads)
     return ServingOptions(lengths, reads, settings.text_instances, settings.text_threads, settings)
 
 

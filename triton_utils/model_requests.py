@@ -43,6 +43,7 @@ class ModelDescription:
         lengths: What rows are padded to; empty where that is not known.
         reads: How far along a row it reads; None where that is not known.
         identities: What each version was made from, by its number.
+        on_gpu: Whether its copies work on a GPU.
     """
 
     name: str
@@ -52,6 +53,7 @@ class ModelDescription:
     lengths: tuple[int, ...]
     reads: int | None
     identities: dict[int, str]
+    on_gpu: bool
 
 
 def describe(config: Any) -> ModelDescription:
@@ -65,6 +67,7 @@ def describe(config: Any) -> ModelDescription:
         lengths=tuple(int(part) for part in parameters.get(ServedParameter.LENGTHS, "").split(",") if part),
         reads=int(parameters[ServedParameter.READS]) if ServedParameter.READS in parameters else None,
         identities=identities_of(config),
+        on_gpu=any(group.kind == group.KIND_GPU for group in config.instance_group),
     )
 
 

@@ -44,7 +44,7 @@ def build_graph(
 
 def _identify_vectors(text: TextSettings) -> str:
     if text.source == "encoder":
-        from rec_sys.text.encoder import identify_encoder
+        from rec_sys.text.opening import identify_encoder
 
         return identify_encoder(text)
     if text.source == "given" and text.vectors_path is not None:

@@ -13,6 +13,7 @@ from rec_sys.inference.triton_models import TritonModels
 from rec_sys.inference.user_towers import TowerAnswer, TowerInProcess, TowerInTriton
 from rec_sys.settings import EdgeIndex, IndexSettings, InferenceSettings
 from rec_sys.text.encoder import TextEncoder
+from rec_sys.text.opening import open_encoder
 from rec_sys.vector_database.catalogue import FloatArray
 from rec_sys.vector_database.contract import (
     EmptyIndexError,
@@ -127,7 +128,7 @@ class Backends:
         wanted = served.manifest.text_encoder
         if wanted not in self._encoders:
             settings = served.text_settings.model_copy(update={"device": "cpu"})
-            encoder = await asyncio.to_thread(TextEncoder, settings, self._text_dir)
+            encoder = await asyncio.to_thread(open_encoder, settings, self._text_dir)
             if encoder.encoder_id != wanted:
                 raise InputError(
                     f"the bundle's texts were read by the encoder {wanted}, here is {encoder.encoder_id}",
@@ -138,11 +139,11 @@ class Backends:
         return self._encoders[wanted]
 
     def _text_runtimes(self, encoder: TextEncoder) -> list[TextsTogether]:
-        """Where an encoder runs, and last its fallback."""
+        """Where an encoder runs, and last its fallback; here alone where Triton cannot be given it."""
         if encoder.encoder_id not in self._runtimes:
             runtimes = [TextsTogether(EncoderInProcess(encoder))]
-            if self.triton is not None:
-                runtimes.insert(0, TextsTogether(EncoderInTriton(encoder, self.triton)))
+            if self.triton is not None and encoder.tokenizer is not None:
+                runtimes.insert(0, TextsTogether(EncoderInTriton(encoder, encoder.tokenizer, self.triton)))
             self._runtimes[encoder.encoder_id] = runtimes
         return self._runtimes[encoder.encoder_id]
 

@@ -50,20 +50,33 @@ async def describe_models(backends: Backends) -> tuple[ModelCard, ...]:
         return ()
     cards = [await _model_card(backends, ServedModel.USER_TOWER, served.identity, _tower_details(served))]
     if served.text_settings.source == "encoder":
-        details = {"dim": served.manifest.text_dim, "max_tokens": served.text_settings.max_tokens}
-        cards.append(await _model_card(backends, ServedModel.TEXT_ENCODER, served.manifest.text_encoder, details))
+        cards.append(await _encoder_card(backends, served))
     return (*(card for card in cards if card is not None), *_index_cards(backends, served, version))
 
 
-async def _model_card(backends: Backends, name: str, identity: str, details: dict[str, Any]) -> ModelCard | None:
-    version, runtime = identity, "in_process"
-    if backends.triton is not None:
+async def _encoder_card(backends: Backends, served: ServedBundle) -> ModelCard | None:
+    try:
+        encoder = await backends.encoder(served)
+    except InputError:
+        return None
+    identity, for_triton = encoder.encoder_id, encoder.tokenizer is not None
+    return await _model_card(backends, ServedModel.TEXT_ENCODER, identity, encoder.details(), for_triton)
+
+
+async def _model_card(
+    backends: Backends, name: str, identity: str, details: dict[str, Any], for_triton: bool = True
+) -> ModelCard | None:
+    version, runtime, device = identity, "in_process", "cpu"
+    if backends.triton is not None and for_triton:
         try:
             version, runtime = await backends.triton.version(name, identity), "triton"
+            device = "gpu" if await backends.triton.on_gpu(name) else "cpu"
         except ServingUnavailable:
             if backends.settings.fallback != "in_process":
                 return None
-    return ModelCard(name=name, version=version, identity=identity, runtime=runtime, details=details)
+    return ModelCard(
+        name=name, version=version, identity=identity, runtime=runtime, details={**details, "device": device}
+    )
 
 
 def _tower_details(served: ServedBundle) -> dict[str, Any]:

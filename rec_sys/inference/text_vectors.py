@@ -13,6 +13,7 @@ from rec_sys.contracts import ServedModel, TextEncoderTensor
 from rec_sys.inference.dynamic_batcher import DynamicBatcher
 from rec_sys.inference.triton_models import TritonModels
 from rec_sys.text.encoder import TextEncoder, cut_batches
+from rec_sys.text.tokens import TextTokenizer
 from rec_sys.vector_database.catalogue import FloatArray
 
 _TEXTS_AT_ONCE: Final = 64
@@ -40,8 +41,8 @@ class EncoderInProcess:
 class EncoderInTriton:
     """The encoder behind Triton; the texts become tokens here."""
 
-    def __init__(self, encoder: TextEncoder, models: TritonModels) -> None:
-        self._encoder, self._models = encoder, models
+    def __init__(self, encoder: TextEncoder, tokenizer: TextTokenizer, models: TritonModels) -> None:
+        self._encoder, self._tokenizer, self._models = encoder, tokenizer, models
 
     async def encode(self, texts: Sequence[str]) -> FloatArray:
         """See `TextRuntime`.
@@ -49,13 +50,12 @@ class EncoderInTriton:
         Raises:
             ServingUnavailable: Triton is away, or does not serve this encoder.
         """
-        tokenizer = self._encoder.tokenizer
-        lengths = tokenizer.count(texts)
+        lengths = self._tokenizer.count(texts)
         order = np.argsort(-lengths, kind="stable")
         batches = list(cut_batches(lengths, order, _TOKENS_A_REQUEST))
 
         async def ask(positions: npt.NDArray[np.intp]) -> FloatArray:
-            token_ids, mask = tokenizer.pad([texts[position] for position in positions.tolist()])
+            token_ids, mask = self._tokenizer.pad([texts[position] for position in positions.tolist()])
             found = await self._models.infer(
                 ServedModel.TEXT_ENCODER,
                 self._encoder.encoder_id,

@@ -38,6 +38,17 @@ class TritonModels:
             raise self._away(f"Triton serves no {model} made from {identity}")
         return version
 
+    async def on_gpu(self, model: str) -> bool:
+        """Whether Triton computes a model on a GPU.
+
+        Raises:
+            ServingUnavailable: Triton is away or does not serve it.
+        """
+        try:
+            return (await self.client.describe(model)).on_gpu
+        except (TritonError, InputError) as error:
+            raise self._away(str(error)) from error
+
     async def infer(self, model: str, identity: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
         """Asks the version made from a bundle or encoder.
 

@@ -28,7 +28,8 @@ from rec_sys.modules.tower_parity import (
     refuse_difference,
 )
 from rec_sys.settings import ExportSettings, TextSettings, TritonSettings
-from rec_sys.text.encoder import TextEncoder
+from rec_sys.text.encoder import NotExportableError, TextEncoder
+from rec_sys.text.opening import open_encoder
 from triton_utils.client import TritonClient
 from triton_utils.connection import TritonError
 from triton_utils.core import find_core
@@ -68,8 +69,9 @@ def publish_bundle(bundle: Bundle, export: ExportSettings, triton: TritonSetting
         model = load_model(bundle)
         try:
             towers = _towers_of(bundle, model, export, Path(scratch))
-            encoder = _encoder_of(bundle, export, text_dir)
-            candidates = [*towers.values(), *([encoder] if encoder else [])]
+            encoder = _encoder_of(bundle, text_dir)
+            text = _export_encoder(encoder, export) if encoder else None
+            candidates = [*towers.values(), *([text] if text else [])]
             for candidate in candidates:
                 read_signature(candidate.onnx)
             _LOG.info("check: torch = onnxruntime")
@@ -79,7 +81,8 @@ def publish_bundle(bundle: Bundle, export: ExportSettings, triton: TritonSetting
                 for file, candidate in towers.items()
                 for question in _compare_tower(candidate, file, modules[file], model)
             ]
-            questions += _ask_encoder(encoder) if encoder else []
+            if text and encoder and encoder.tokenizer:
+                questions += _ask_encoder(text, encoder.tokenizer.vocabulary_size)
             if export.check == "triton":
                 _LOG.info("check: torch = Triton")
                 difference = _compare_with_triton(candidates, questions, triton, Path(scratch) / "repository")
@@ -125,24 +128,30 @@ def _towers_of(bundle: Bundle, model: ReviewGraphModel, export: ExportSettings, 
     }
 
 
-def _encoder_of(bundle: Bundle, export: ExportSettings, text_dir: Path) -> Candidate | None:
+def _encoder_of(bundle: Bundle, text_dir: Path) -> TextEncoder | None:
     """The encoder that made the bundle's text vectors; None where they have none or come from elsewhere."""
     settings = TextSettings.model_validate(bundle.settings()["text"])
     if settings.source != "encoder":
         return None
-    encoder = TextEncoder(settings.model_copy(update={"device": "cpu"}), text_dir)
+    encoder = open_encoder(settings.model_copy(update={"device": "cpu"}), text_dir)
     if encoder.encoder_id != bundle.manifest.text_encoder:
         raise InputError(
             f"the bundle's texts were read by the encoder {bundle.manifest.text_encoder}, here is {encoder.encoder_id}",
             where=str(bundle.folder),
             remedy="bring the weights that it was trained with, or train again",
         )
-    return Candidate(
-        name=ServedModel.TEXT_ENCODER,
-        onnx=encoder.export(),
-        identity=encoder.encoder_id,
-        options=text_options(export, settings.max_tokens),
-    )
+    return encoder
+
+
+def _export_encoder(encoder: TextEncoder, export: ExportSettings) -> Candidate | None:
+    """The encoder for Triton; None where it has no such form, and whoever serves the bundle runs it."""
+    try:
+        onnx = encoder.export()
+    except NotExportableError as error:
+        _LOG.info(f"text encoder: {error}; Triton does not get it, and the gateway embeds in its own process")
+        return None
+    options = text_options(export, encoder.max_tokens or export.token_lengths[-1])
+    return Candidate(name=ServedModel.TEXT_ENCODER, onnx=onnx, identity=encoder.encoder_id, options=options)
 
 
 def _compare_tower(candidate: Candidate, file: str, module: nn.Module, model: ReviewGraphModel) -> list[Question]:
@@ -158,7 +167,7 @@ def _compare_tower(candidate: Candidate, file: str, module: nn.Module, model: Re
     return questions
 
 
-def _ask_encoder(candidate: Candidate) -> list[Question]:
+def _ask_encoder(candidate: Candidate, vocabulary: int) -> list[Question]:
     """What onnxruntime says to some token ids; that it agrees with torch was checked when it was exported."""
     session = open_session(candidate.onnx.read_bytes())
     lengths = [length for length in candidate.options.lengths if length <= candidate.options.reads]
@@ -170,7 +179,7 @@ def _ask_encoder(candidate: Candidate) -> list[Question]:
         count[0] = case.length
         mask = (np.arange(case.length) < count[:, None]).astype(np.int64)
         inputs = {
-            TextEncoderTensor.INPUT_IDS: random.integers(1000, 20_000, mask.shape) * mask,
+            TextEncoderTensor.INPUT_IDS: random.integers(0, vocabulary, mask.shape) * mask,
             TextEncoderTensor.ATTENTION_MASK: mask,
         }
         expected = answer_by_onnxruntime(session, inputs)

@@ -1,1 +1,1 @@
-"""MiniLM through onnxruntime and the store that embeds every text once."""
+"""Text encoders and the store that embeds every text once."""

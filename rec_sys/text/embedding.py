@@ -14,6 +14,7 @@ import polars as pl
 from rec_sys.progress import WorkProgress
 from rec_sys.settings import TextSettings
 from rec_sys.text.encoder import Positions, TextEncoder, cut_batches
+from rec_sys.text.opening import open_encoder
 from rec_sys.text.store import LOCK_PAUSE_SECONDS, NULL_KEY, Keys, Vectors, VectorStore, make_keys
 
 _LOG: Final = logging.getLogger(__name__)
@@ -29,7 +30,8 @@ class EmbeddedTexts:
     """Vectors in the order of the texts asked for.
 
     Attributes:
-        vectors: float16 [num_texts, dim], unit length, zero for null; memory-mapped where a file was asked for.
+        vectors: float16 [num_texts, dim], as long as the encoder makes them, zero for null; memory-mapped where a file
+            was asked for.
         num_embedded: Distinct texts that this call embedded.
         num_reused: Distinct texts that were there already, or that another process embedded meanwhile.
     """
@@ -58,7 +60,7 @@ def embed_texts(
     """
     series = _as_series(texts)
     keys = np.concatenate([make_keys([]), *map(make_keys, _blocks(series))])
-    encoder = TextEncoder(settings, cache_dir)
+    encoder = open_encoder(settings, cache_dir)
     store = VectorStore(cache_dir / "vectors", encoder.encoder_id, encoder.dim)
     distinct, first = np.unique(keys, return_index=True)
     distinct, first = distinct[distinct != NULL_KEY], first[distinct != NULL_KEY]
@@ -80,8 +82,8 @@ def _as_series(texts: pl.Series | Sequence[str | None]) -> pl.Series:
 
 def _embed_missing(texts: pl.Series, keys: Keys, encoder: TextEncoder, store: VectorStore) -> int:
     """Embeds distinct texts, claim by claim; returns how many of them this process embedded."""
-    encoder.export()
-    lengths = np.concatenate([encoder.tokenizer.count(block) for block in _blocks(texts)])
+    encoder.prepare()
+    lengths = np.concatenate([encoder.count(block) for block in _blocks(texts)])
     # Longest first and equal lengths by key: an order that the set of missing texts alone decides.
     waiting = np.lexsort((keys, -lengths))
     num_embedded, claim_tokens = 0, _FIRST_CLAIM_TOKENS

@@ -1,49 +1,82 @@
-"""all-MiniLM-L6-v2 through onnxruntime: texts in, unit vectors out; free of torch once the model is exported."""
+"""What every text encoder promises, whichever library runs it: texts in, vectors out, the same ones ever after."""
 
-import hashlib
-import importlib.util
-import logging
 import os
-import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
-from rec_sys.contracts import InputError, TextEncoderTensor
-from rec_sys.locks import hold_lock
 from rec_sys.settings import TextSettings
 from rec_sys.text.tokens import TextTokenizer
-from rec_sys.text.weights import WeightFiles, locate_weights
-
-_LOG: Final = logging.getLogger(__name__)
 
 Positions = npt.NDArray[np.intp]
 
-# Reviews a second on one core of an EPYC with 1 MB of cache each: 33 at 256 to 1,024 tokens a batch, 29 at 2,048,
-# 23 at 16,384. A GPU wants large batches.
-_TOKEN_BUDGET: Final = {"CPUExecutionProvider": 512, "CUDAExecutionProvider": 16_384}
+
+class NotExportableError(Exception):
+    """This encoder has no form that Triton could run; it answers in the process that asks."""
 
 
-def identify_encoder(settings: TextSettings) -> str:
-    """The name of the vectors that these settings lead to: equal names, equal vectors.
+class TextEncoder(ABC):
+    """Turns texts into vectors.
 
-    Raises:
-        InputError: The weights cannot be found or are not what they should be.
+    Attributes:
+        encoder_id: Names the vectors: equal names, equal vectors.
+        dim: Width of a vector.
+        max_tokens: Tokens read of a text; None for all of them.
+        token_budget: Padded tokens a batch.
+        num_workers: Batches at once.
+        tokenizer: Reads texts for the exported model; None where there is none to be had.
     """
-    return _name_encoder(locate_weights(settings), settings)
 
+    encoder_id: str
+    dim: int
+    max_tokens: int | None
+    token_budget: int
+    num_workers: int
+    tokenizer: TextTokenizer | None
 
-def _name_encoder(files: WeightFiles, settings: TextSettings) -> str:
-    from rec_sys.text.export import EXPORT_VERSION  # that module is of the side that has torch, so not at the top
+    @abstractmethod
+    def count(self, texts: Sequence[str]) -> npt.NDArray[np.int32]:
+        """int32 [len(texts)]: tokens that are read of each text."""
 
-    parts = (files.model_sha256, files.config_sha256, files.tokenizer_sha256, settings.precision, settings.max_tokens)
-    digest = hashlib.sha256(" ".join(map(str, (EXPORT_VERSION, *parts))).encode()).hexdigest()
-    return f"{settings.precision}-{settings.max_tokens}-{digest[:16]}"
+    @abstractmethod
+    def encode_batches(
+        self, texts: Sequence[str], batches: Iterable[Positions]
+    ) -> Iterator[tuple[Positions, npt.NDArray[np.float32]]]:
+        """Yields the positions and the vectors, float32 [len(positions), dim], of each batch, in the order given."""
+
+    @abstractmethod
+    def export(self) -> Path:
+        """The encoder as an ONNX model with the tensors of `contracts.TextEncoderTensor`, made where it is missing.
+
+        Raises:
+            NotExportableError: It has no such form.
+            InputError: It must be made and what is needed for that is not installed, or the disk is full.
+        """
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Makes what the first text would need, once for all processes, before any work begins."""
+
+    def details(self) -> dict[str, Any]:
+        """What a list of models says of it."""
+        return {"dim": self.dim, "max_tokens": self.max_tokens}
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """float32 [len(texts), dim]: a vector for each text."""
+        vectors = np.empty((len(texts), self.dim), dtype=np.float32)
+        if not len(texts):
+            return vectors
+        lengths = self.count(texts)
+        # Few texts are spread over all workers instead of filling one batch.
+        budget = min(self.token_budget, -(-int(lengths.sum()) // self.num_workers))
+        batches = cut_batches(lengths, np.argsort(-lengths, kind="stable"), budget)
+        for positions, found in self.encode_batches(texts, batches):
+            vectors[positions] = found
+        return vectors
 
 
 def cut_batches(lengths: npt.NDArray[np.int32], order: Positions, token_budget: int) -> Iterator[Positions]:
@@ -59,128 +92,12 @@ def cut_batches(lengths: npt.NDArray[np.int32], order: Positions, token_budget: 
     """
     start = 0
     while start < len(order):
-        count = max(1, token_budget // int(lengths[order[start]]))
+        count = max(1, token_budget // max(1, int(lengths[order[start]])))
         yield order[start : start + count]
         start += count
 
 
-class TextEncoder:
-    """Turns texts into vectors.
-
-    Nothing is exported or opened before the first text is encoded. A batch runs on one thread and several batches at
-    once: that is faster than sharing a batch among threads, and the vectors do not depend on how many threads there
-    are. They do depend on the batch that a text is in: fp32 in the seventh decimal, int8 in the second.
-
-    Args:
-        settings: The text settings.
-        cache_dir: The exported model is kept in `models` below it.
-
-    Attributes:
-        encoder_id: Names the vectors; see `identify_encoder`.
-        model_path: The exported model, whether it exists yet or not.
-        token_budget: Padded tokens a batch.
-        num_workers: Batches at once.
-
-    Raises:
-        InputError: The weights or the device cannot be used.
-    """
-
-    def __init__(self, settings: TextSettings, cache_dir: Path) -> None:
-        self._settings = settings
-        self._files = locate_weights(settings)
-        self._provider = _choose_provider(settings)
-        self._opening = threading.Lock()
-        self._opened: onnxruntime.InferenceSession | None = None
-        self.encoder_id = _name_encoder(self._files, settings)
-        self.dim: int = self._files.dim
-        self.model_path = cache_dir / "models" / f"{self.encoder_id}.onnx"
-        self.tokenizer = TextTokenizer(self._files.tokenizer, settings.max_tokens)
-        self.token_budget = settings.token_budget or _TOKEN_BUDGET[self._provider]
-        # A GPU runs one batch at a time.
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self.num_workers = (settings.num_threads or cores) if self._provider.startswith("CPU") else 1
-
-    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """float32 [len(texts), dim]: one unit vector for each text."""
-        vectors = np.empty((len(texts), self.dim), dtype=np.float32)
-        if not len(texts):
-            return vectors
-        lengths = self.tokenizer.count(texts)
-        # Few texts are spread over all workers instead of filling one batch.
-        budget = min(self.token_budget, -(-int(lengths.sum()) // self.num_workers))
-        batches = cut_batches(lengths, np.argsort(-lengths, kind="stable"), budget)
-        for positions, found in self.encode_batches(texts, batches):
-            vectors[positions] = found
-        return vectors
-
-    def encode_batches(
-        self, texts: Sequence[str], batches: Iterable[Positions]
-    ) -> Iterator[tuple[Positions, npt.NDArray[np.float32]]]:
-        """Yields the positions and the vectors, float32 [len(positions), dim], of each batch, in the order given."""
-        session = self._open()
-
-        def run(positions: Positions) -> tuple[Positions, npt.NDArray[np.float32]]:
-            token_ids, mask = self.tokenizer.pad([texts[position] for position in positions])
-            names = TextEncoderTensor
-            return positions, session.run([names.VECTOR], {names.INPUT_IDS: token_ids, names.ATTENTION_MASK: mask})[0]
-
-        with ThreadPoolExecutor(self.num_workers) as workers:
-            yield from workers.map(run, batches)
-
-    def export(self) -> Path:
-        """The exported model, made first where it is missing.
-
-        Raises:
-            InputError: It must be exported and torch is not installed, the weights do not fit, or the disk is full.
-        """
-        if self.model_path.is_file():
-            return self.model_path
-        waiting = "text: waiting for another process that exports the encoder"
-        with hold_lock(self.model_path.parent / f".{self.encoder_id}.lock", waiting=waiting):
-            if not self.model_path.is_file():
-                _LOG.info("text: exporting the encoder to ONNX, once for these weights and this precision")
-                missing = [name for name in ("torch", "transformers") if importlib.util.find_spec(name) is None]
-                if missing:
-                    raise InputError(
-                        f"the text encoder is not exported yet, and {' and '.join(missing)} are not installed here",
-                        where=str(self.model_path),
-                        remedy="copy this file from where the model was trained, or install the whole project",
-                    )
-                from rec_sys.text.export import export_encoder
-
-                export_encoder(self._files, self._settings.precision, self.model_path)
-        return self.model_path
-
-    def _open(self) -> onnxruntime.InferenceSession:
-        with self._opening:
-            if self._opened is None:
-                self._opened = _open_session(self.export(), self._provider)
-            return self._opened
-
-
-def _choose_provider(settings: TextSettings) -> str:
-    has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    if settings.device == "cuda" and not has_cuda:
-        raise InputError(
-            "the installed onnxruntime cannot use CUDA",
-            where="setting text.device=cuda",
-            remedy="install onnxruntime-gpu in place of onnxruntime, or set text.device=cpu",
-        )
-    # The operators of an int8 graph are made for CPUs.
-    wanted = settings.device == "cuda" or (settings.device == "auto" and settings.precision == "fp32")
-    return "CUDAExecutionProvider" if wanted and has_cuda else "CPUExecutionProvider"
-
-
-def _open_session(path: Path, provider: str) -> onnxruntime.InferenceSession:
-    options: Any = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.use_deterministic_compute = True
-    session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
-    if session.get_providers()[0] != provider:
-        raise InputError(
-            "onnxruntime could not start CUDA: see its message above",
-            where="setting text.device",
-            remedy="set text.device=cpu",
-        )
-    return session
+def usable_cores(settings: TextSettings) -> int:
+    """The threads that the settings allow."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return settings.num_threads or cores

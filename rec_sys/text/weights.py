@@ -10,6 +10,7 @@ from rec_sys.contracts import InputError
 from rec_sys.files import sha256_of
 from rec_sys.settings import TextSettings
 
+DEFAULT_MAX_TOKENS: Final = 256  # what all-MiniLM-L6-v2 was trained with
 _MODEL: Final = "model.safetensors"
 _CONFIG: Final = "config.json"
 _TOKENIZER: Final = "tokenizer.json"
@@ -46,10 +47,11 @@ def locate_weights(settings: TextSettings) -> WeightFiles:
         files = read_weights_folder(settings.weights_folder)
     else:
         files = read_weights_folder(_download(settings.hub_name))
+    wanted = settings.max_tokens or DEFAULT_MAX_TOKENS
     positions = json.loads(files.config.read_text(encoding="utf-8")).get("max_position_embeddings", 0)
-    if positions < settings.max_tokens:
+    if positions < wanted:
         raise InputError(
-            f"this model reads {positions} tokens of a text, {settings.max_tokens} are asked for",
+            f"this model reads {positions} tokens of a text, {wanted} are asked for",
             where=str(files.config),
             remedy=f"set text.max_tokens={positions} or less",
         )

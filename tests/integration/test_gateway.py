@@ -21,7 +21,7 @@ from rec_sys.inference.recommender import Recommender
 from rec_sys.serving.application import create_application
 from rec_sys.serving.gateway import GatewaySettings
 from rec_sys.settings import ServerIndex, TextSettings
-from rec_sys.text.encoder import identify_encoder
+from rec_sys.text.opening import identify_encoder
 from rec_sys.vector_database.catalogue import read_catalogue
 from rec_sys.vector_database.edge_index import EdgePublisher
 from rec_sys.vector_database.server_publisher import ServerPublisher

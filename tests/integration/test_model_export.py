@@ -27,7 +27,7 @@ from rec_sys.modules.publication import publish_bundle
 from rec_sys.modules.tower_export import INPUTS, OUTPUTS, export_modules
 from rec_sys.modules.tower_parity import ParityCase, answer, example_inputs, parity_cases
 from rec_sys.settings import ExportSettings, TextSettings, TritonSettings
-from rec_sys.text.encoder import TextEncoder
+from rec_sys.text.opening import open_encoder
 from rec_sys.text.weights import locate_weights
 from tests import warm_processes
 from tests.served_models import candidate, write_sums
@@ -74,7 +74,7 @@ def bundle(exported: list[Published], tmp_path_factory: pytest.TempPathFactory, 
     content = {one.name: (one.folder / MODEL_FILE).read_bytes() for one in exported}
     towers: dict[str, bytes] = {file: content[name] for file, name in SERVED.items()}
     folder = tmp_path_factory.mktemp("bundles") / "bundle"
-    return write_tower_bundle(folder, TEXT, TextEncoder(TEXT, text_cache_dir).encoder_id, towers)
+    return write_tower_bundle(folder, TEXT, open_encoder(TEXT, text_cache_dir).encoder_id, towers)
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ def test_triton_reads_texts_as_torch_does(server: TritonServer) -> None:
 
     files = locate_weights(TEXT)
     texts = ["Bright strings that stay in tune.", "Too quiet.", "🎸", "word " * 400, ""]
-    token_ids, mask = TextTokenizer(files.tokenizer, TEXT.max_tokens).pad(texts)
+    token_ids, mask = TextTokenizer(files.tokenizer, max_tokens=256).pad(texts)
     bert = BertModel(BertConfig.from_json_file(files.config), add_pooling_layer=False).eval()
     bert.load_state_dict(load_torch(files.model), strict=False)
     with torch.inference_mode():
@@ -247,7 +247,7 @@ def test_an_encoder_that_did_not_read_the_bundles_texts_is_not_published(
     copied: Bundle, tmp_path: Path, text_cache_dir: Path
 ) -> None:
     path = copied.folder / BundleFile.SETTINGS
-    path.write_text(path.read_text().replace('"max_tokens": 256', '"max_tokens": 128'))
+    path.write_text(path.read_text().replace('"max_tokens": null', '"max_tokens": 128'))
     with pytest.raises(InputError, match="the bundle's texts were read by the encoder fp32-256-"):
         publish(copied, tmp_path / "models", text_cache_dir, check="onnxruntime")
     assert ModelRepository(tmp_path / "models").models() == {}

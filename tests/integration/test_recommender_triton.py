@@ -22,6 +22,7 @@ from rec_sys.inference.contract import (
 from rec_sys.inference.recommender import Recommender
 from rec_sys.settings import EdgeIndex, ExportSettings, InferenceSettings, TextSettings, TritonSettings
 from rec_sys.text.encoder import TextEncoder
+from rec_sys.text.opening import open_encoder
 from rec_sys.vector_database.catalogue import read_catalogue
 from rec_sys.vector_database.edge_index import EdgePublisher
 from tests.product_indexes import quick_folder
@@ -91,7 +92,7 @@ class Road:
 def road(text_cache_dir: Path) -> Iterator[Road]:
     with quick_folder() as folder:
         (folder / "text").symlink_to(text_cache_dir)
-        encoder = TextEncoder(TEXT, text_cache_dir)
+        encoder = open_encoder(TEXT, text_cache_dir)
         repository = ModelRepository(folder / "models")
         settings = {"model_repository": repository.folder, "poll_seconds": 1, "log_path": folder / "triton.log"}
         ports = {"grpc_port": 0, "http_port": 0, "metrics_port": 0}

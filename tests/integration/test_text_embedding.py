@@ -13,7 +13,7 @@ import pytest
 
 from rec_sys.settings import TextSettings
 from rec_sys.text.embedding import EmbeddedTexts, embed_texts
-from rec_sys.text.encoder import TextEncoder
+from rec_sys.text.opening import open_encoder
 from rec_sys.text.store import VectorStore, make_keys
 from tests.text_width import MINILM_DIM
 from tests.warm_processes import WarmProcess
@@ -50,7 +50,7 @@ def _reviews(count: int, seed: int = 0) -> list[str]:
 @pytest.fixture
 def cache(tmp_path: Path, text_cache_dir: Path) -> Path:
     """A cache of its own that shares the exported models with all tests."""
-    TextEncoder(SETTINGS, text_cache_dir).export()
+    open_encoder(SETTINGS, text_cache_dir).export()
     return _empty_cache(tmp_path / "cache", text_cache_dir)
 
 
@@ -65,7 +65,7 @@ def _embed(texts: pl.Series | list[str | None], cache: Path, out: Path | None = 
 
 
 def _store(cache: Path) -> VectorStore:
-    return VectorStore(cache / "vectors", TextEncoder(SETTINGS, cache).encoder_id, MINILM_DIM)
+    return VectorStore(cache / "vectors", open_encoder(SETTINGS, cache).encoder_id, MINILM_DIM)
 
 
 @contextmanager
@@ -94,7 +94,7 @@ def test_repeated_texts_and_nulls_get_their_vectors_in_input_order(cache: Path) 
     assert np.array_equal(embedded.vectors[0], embedded.vectors[3])
     lengths = np.linalg.norm(embedded.vectors.astype(np.float32), axis=1)
     assert np.allclose(lengths, [1, 0, 1, 1, 1], atol=2e-3)
-    alone = TextEncoder(SETTINGS, cache).encode(["bright strings", "a dull amp"])
+    alone = open_encoder(SETTINGS, cache).encode(["bright strings", "a dull amp"])
     assert (alone * embedded.vectors[[0, 2]]).sum(axis=1).min() > 0.98
 
 
@@ -145,7 +145,7 @@ def test_work_that_was_killed_goes_on_and_equals_undisturbed_work(cache: Path, t
     assert undisturbed.num_embedded == len(texts)
     assert np.array_equal(resumed.vectors, undisturbed.vectors)
     # The comparison can fail: in a batch of its own a text has another vector.
-    encoder = TextEncoder(SETTINGS, cache)
+    encoder = open_encoder(SETTINGS, cache)
     alone = np.concatenate([encoder.encode([text]) for text in texts[:5]]).astype(np.float16)
     assert not np.array_equal(alone, undisturbed.vectors[:5])
 

@@ -142,7 +142,7 @@ def test_a_reader_changed_without_its_file_is_the_one_thing_named() -> None:
         ("trainer.progress=maybe", "true or false", "config/trainer/default.yaml"),
         ("trainer.devices=many", "a whole number or auto", "config/trainer/default.yaml"),
         ("model.rating_error=cubic", "absolute or squared", "config/model/transformer_conv.yaml"),
-        ("text.precision=int9", "fp32 or int8", "config/text/minilm.yaml"),
+        ("text.precision=int9", "fp32, int8, fp16 or bf16", "config/text/minilm.yaml"),
         ("evaluation.ks=5", "a list such as [a,b], each a whole number", "config/evaluation/leave_last_out.yaml"),
         ("evaluation.ks=[]", "of length at least 1", "config/evaluation/leave_last_out.yaml"),
         ("data.max_bad_share=2", "a number, at least 0, at most 1", "config/data/sample.yaml"),

@@ -12,7 +12,7 @@ import pytest
 
 from rec_sys.contracts import InputError
 from rec_sys.settings import TextSettings
-from rec_sys.text.encoder import identify_encoder
+from rec_sys.text.opening import identify_encoder
 from rec_sys.text.weights import locate_weights, published_weights, read_weights_folder
 from tests.text_width import MINILM_DIM
 

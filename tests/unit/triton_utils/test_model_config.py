@@ -71,8 +71,11 @@ def test_lengths_are_doubled_until_the_longest_history_fits(reads: int, lengths:
 
 
 def test_texts_have_lengths_and_threads_of_their_own() -> None:
-    found = text_options(ExportSettings(token_lengths=(10, 30), text_threads=2, text_instances=4), 40)
-    assert (found.lengths, found.reads, found.threads, found.instances) == ((10, 30, 60), 40, 2, 4)
+    settings = ExportSettings(token_lengths=(10, 30), text_threads=2, text_instances=4)
+    found = text_options(settings, 40)
+    assert (found.lengths, found.reads, found.threads, found.instances) == ((10, 30, 40), 40, 2, 4)
+    # Nothing is padded beyond what is read: the encoder may have no place for more tokens.
+    assert [text_options(settings, reads).lengths for reads in (8, 30)] == [(8,), (10, 30)]
 
 
 def test_models_of_other_tensors_are_told_apart(tmp_path: Path) -> None:

@@ -44,6 +44,11 @@ def test_a_model_is_described_as_its_configuration_says(sums: ModelDescription) 
     assert (sums.max_batch_size, sums.lengths, sums.reads, sums.identities) == (16, (8, 16, 32, 64), 50, {3: "bundle"})
 
 
+def test_a_model_is_known_to_be_on_a_gpu_where_it_is(sums: ModelDescription, tmp_path: Path) -> None:
+    signature = read_signature(write_sums(tmp_path / "sums.onnx"))
+    assert (sums.on_gpu, describe(make_config("sums", signature, options(device="gpu"), {})).on_gpu) == (False, True)
+
+
 def test_a_model_without_our_parameters_is_described_too(tmp_path: Path) -> None:
     config = make_config("sums", read_signature(write_sums(tmp_path / "sums.onnx")), options(), {})
     config.parameters.clear()
