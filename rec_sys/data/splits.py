@@ -121,12 +121,12 @@ def split_reviews(interactions: Interactions, settings: EvaluationSettings, seed
     return Split(of_review, visible, validation, test, cold_test, of_kind)
 
 
-def _unit_ranks(interactions: Interactions, of_kind: BoolArray | None) -> tuple[IntArray, IntArray, IntArray]:
-    """For every edge the rank of its unit among the user's, from 1, and those of the user's last two units asked for.
+def _unit_ranks(interactions: Interactions, of_kind: BoolArray | None) -> tuple[IntArray, ...]:
+    """For every edge the rank of its unit among the user's, from 1, and those of the user's last units asked for.
 
     Returns:
-        int64 `[num_reviews]` each: the rank, that of the last unit of a kind that is predicted, and that of the one
-        before it; 0 where there is none.
+        int64 `[num_reviews]` each: the rank, and those of the last, second last and third last unit of a kind that is
+        predicted; 0 where there is none.
     """
     asked = pl.lit(True) if of_kind is None else pl.Series(of_kind)
     ranks = (
@@ -135,10 +135,10 @@ def _unit_ranks(interactions: Interactions, of_kind: BoolArray | None) -> tuple[
         .with_columns(target=pl.when(asked).then("rank"))
         .with_columns(last=pl.col("target").max().over("user"))
         .with_columns(second=pl.col("target").filter(pl.col("target") < pl.col("last")).max().over("user"))
+        .with_columns(third=pl.col("target").filter(pl.col("target") < pl.col("second")).max().over("user"))
         .fill_null(0)
     )
-    rank, last, second = (ranks[name].to_numpy() for name in ("rank", "last", "second"))
-    return rank, last, second
+    return tuple(ranks[name].to_numpy() for name in ("rank", "last", "second", "third"))
 
 
 def _leave_last_out(
@@ -146,12 +146,13 @@ def _leave_last_out(
 ) -> npt.NDArray[np.uint8]:
     """A user's last unit is for test, the one before for validation; users with fewer than three only train.
 
-    Where only some kinds are predicted, the last two of these are: what lies between them is read by the test's
-    history alone, and what follows them by nobody.
+    Where only some kinds are predicted, the last two of these are: what led to either is read as history and not
+    trained on, so that validation asks what test asks; what follows them is read by nobody.
     """
-    rank, last, second = _unit_ranks(interactions, of_kind)
+    rank, last, second, third = _unit_ranks(interactions, of_kind)
     enough = second >= 2
     of_review = np.full(interactions.num_reviews, SplitName.TRAIN, dtype=np.uint8)
+    of_review[enough & (rank > third)] = SplitName.HISTORY
     of_review[enough & (rank >= second)] = SplitName.VALIDATION
     of_review[enough & (rank == last)] = SplitName.TEST
     of_review[enough & (rank > last)] = SplitName.LATER
@@ -162,7 +163,7 @@ def _hold_out_users(
     interactions: Interactions, settings: EvaluationSettings, seed: int, of_kind: BoolArray | None
 ) -> npt.NDArray[np.uint8]:
     """Users drawn at random are never trained on: their last unit is asked for, the earlier ones are their history."""
-    rank, last, _ = _unit_ranks(interactions, of_kind)
+    rank, last, *_ = _unit_ranks(interactions, of_kind)
     able = np.unique(interactions.user_index[last >= 2])
     drawn = np.random.default_rng(seed).permutation(able)
     num_test, num_validation = (
