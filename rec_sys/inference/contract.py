@@ -218,6 +218,9 @@ class RecommendationAnswer(ProductsAnswer):
         " or popularity answers; no_known_product: there are, but nothing of them could be read, likewise."
     )
     reviews_used: int = Field(description="Reviews that the towers read, the newest.")
+    rating_scale: tuple[float, float] = Field(
+        (1, 5), description="The lowest and the highest rating of the model's data, which ratings in requests are on."
+    )
     ignored: tuple[IgnoredReview, ...] = ()
 
 

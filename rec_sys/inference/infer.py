@@ -184,6 +184,8 @@ def _remarks(answer: "RecommendationAnswer", reviews_given: bool) -> list[str]:
         lines.append(f"basis: {answer.basis}")
     if reviews_given:
         lines.append("order: the last review given is the newest; reviews with a timestamp are ordered by it")
+    if answer.rating_scale != type(answer).model_fields["rating_scale"].default:
+        lines.append("ratings: {:g} to {:g}, as in the training data".format(*answer.rating_scale))
     times, versions = answer.times, answer.versions
     lines.append(
         f"reviews read: {answer.reviews_used}; bundle {versions.bundle}, index {versions.index},"

@@ -207,7 +207,7 @@ class Recommender:
         wanted = request.filter.for_index(() if request.include_seen else reviews.seen)
         products = popular_products(served, request, wanted)
         return RecommendationAnswer.model_construct(
-            **about_user(request, reviews),
+            **about_user(request, reviews, served),
             products=products,
             hints=() if products else explain_empty(request, served, seen_left_out=not request.include_seen),
             fallback="popular",

@@ -121,7 +121,7 @@ def _put_together(
     else:
         products = recommend_hits(found, request, served, contributions if request.explain else None)
     return RecommendationAnswer.model_construct(
-        **about_user(request, user.reviews),
+        **about_user(request, user.reviews, served),
         products=products,
         hints=() if products else explain_empty(request, served, seen_left_out=not request.include_seen),
         fallback=None if fallback is None else "in_process",
@@ -136,7 +136,7 @@ def _put_together(
     )
 
 
-def about_user(request: RecommendationRequest, reviews: UserReviews) -> dict[str, Any]:
+def about_user(request: RecommendationRequest, reviews: UserReviews, served: ServedBundle) -> dict[str, Any]:
     """What an answer says of its user."""
     basis: Basis = "reviews" if len(reviews) else "no_known_product" if reviews.sent else "no_reviews"
     return {
@@ -144,5 +144,6 @@ def about_user(request: RecommendationRequest, reviews: UserReviews) -> dict[str
         "known_user": reviews.known_user,
         "basis": basis,
         "reviews_used": len(reviews),
+        "rating_scale": served.rating_scale,
         "ignored": reviews.ignored,
     }

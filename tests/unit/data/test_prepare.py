@@ -258,6 +258,7 @@ def test_ratings_in_words_become_stars(tmp_path: Path) -> None:
     rows = ["a,p,1400000000,good", "b,p,1400000000, BAD", "c,p,1400000000,3"]
     dataset = prepare(_table(tmp_path / "x.csv", *rows, rating_words={"Good": 5, "bad": 1}), tmp_path)
     assert dataset.reviews().sort("user_id")["rating"].to_list() == [5, 1, 3]
+    assert dataset.summary.found["rating scale"] == "1 to 5, Good = 5 stars, bad = 1 stars"
 
 
 def test_columns_that_nothing_reads_are_listed(tmp_path: Path) -> None:

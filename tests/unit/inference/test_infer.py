@@ -198,6 +198,9 @@ def test_reviews_may_have_the_names_and_the_scale_of_training(
         infer(tmp_path, reviews=tmp_path / name, format="json")
         answers.append(answer_of(capsys.readouterr().out))
     assert all(answer["products"] == answers[0]["products"] for answer in answers)
+    assert answers[0]["rating_scale"] == [0, 10]
+    infer(tmp_path, reviews=tmp_path / "ours.json")
+    assert "ratings: 0 to 10, as in the training data" in capsys.readouterr().out
     assert {reason["rating"] for product in answers[0]["products"] for reason in product["reasons"]} == {5, 1}
     assert "columns that nothing reads: Colour; the training data had CustomerID, ItemCode, Points, When" in caplog.text
     for text, message in (
