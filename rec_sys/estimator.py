@@ -1,18 +1,23 @@
 """The recommender for Python: the commands' own training, index and answers, with data frames in and out."""
 
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
 from rec_sys.call_arguments import one_of, read_filter, true_or_false, whole_number
 from rec_sys.contracts import InputError, ReviewColumn
 from rec_sys.frame_ids import text_ids
 from rec_sys.frames import check_id_columns, is_pandas, read_frame, reviews_by_user, write_frame
-from rec_sys.python_settings import FRAMES, check_training, compose_serving, compose_training, in_python
+from rec_sys.python_settings import FRAMES, OF_ANSWERS, check_training, compose_serving, compose_training, in_python
 
 if TYPE_CHECKING:
+    from rec_sys.inference.recommender import Recommender
     from rec_sys.inference.recommender_thread import RecommenderThread
 
+Result = TypeVar("Result")
+
+_OPENING: Final = threading.Lock()  # a model may be asked by several threads
 _MOST_PRODUCTS: Final = 10_000  # for one user
 
 
@@ -184,7 +189,7 @@ class ReviewGraphRecommender:
         from rec_sys.inference.contract import Review
 
         read = read_frame(reviews, "reviews")
-        trained_on = self._ready().ask(lambda recommender: recommender.table_settings())
+        trained_on = self._ask(lambda recommender: recommender.table_settings())
         asked = reviews_by_user(read, tuple(Review.model_fields), trained_on)
         return self._recommend(reviews, asked, k, filter_viewed, filter, "raise")
 
@@ -207,7 +212,7 @@ class ReviewGraphRecommender:
         one_of(by, "by", ("graph", "text"))
         k = whole_number(k, "k", _MOST_PRODUCTS)
         names = list(dict.fromkeys(text_ids(asins, "asins")))
-        found = self._ready().ask(lambda recommender: similar_products(recommender, names, k, by))
+        found = self._ask(lambda recommender: similar_products(recommender, names, k, by))
         return self._as_given(asins, found, (ReviewColumn.ASIN, "similar_asin"))
 
     def close(self) -> None:
@@ -230,7 +235,7 @@ class ReviewGraphRecommender:
         k, seen_too = whole_number(k, "k", _MOST_PRODUCTS), not true_or_false(filter_viewed, "filter_viewed")
         common = {"include_seen": seen_too, "explain": False, "filter": read_filter(filter)}
         popular = on_unknown == "popular"
-        found = self._ready().ask(lambda recommender: recommend_products(recommender, asked, k, common, popular))
+        found = self._ask(lambda recommender: recommend_products(recommender, asked, k, common, popular))
         return self._as_given(given, found, (ReviewColumn.USER_ID, ReviewColumn.ASIN))
 
     def _as_given(self, given: Any, rows: list[tuple[str, str, int, float, str]], names: tuple[str, str]) -> Any:
@@ -242,14 +247,19 @@ class ReviewGraphRecommender:
         is_plain = type(given).__module__ in ("builtins", "numpy")
         return frame.to_pandas() if is_pandas(given) or (is_plain and self._was_pandas) else frame
 
-    def _ready(self) -> "RecommenderThread":
-        from rec_sys.inference.recommender_thread import RecommenderThread
+    def _ask(self, question: "Callable[[Recommender], Coroutine[Any, Any, Result]]") -> Result:
+        from rec_sys.inference.recommender_thread import RecommenderThread, claim_process
 
+        claim_process()  # before a lock that a thread of another process may have held
         if not self._is_open:
             raise InputError(
                 "nothing has been fitted or loaded", where="ReviewGraphRecommender", remedy="call fit or load first"
             )
-        if self._thread is None:
-            settings = compose_serving(self._serving, self._output_dir)
-            self._thread = RecommenderThread(settings.index, settings.inference, self._output_dir, settings.bundle)
-        return self._thread
+        with in_python(self._output_dir, OF_ANSWERS):
+            with _OPENING:
+                if self._thread is None:
+                    settings = compose_serving(self._serving, self._output_dir)
+                    self._thread = RecommenderThread(
+                        settings.index, settings.inference, self._output_dir, settings.bundle
+                    )
+            return self._thread.ask(question)

@@ -68,7 +68,7 @@ def check_id_column(column: "pl.Series", what: str) -> None:
     dtype, known = column.dtype, column.drop_nulls()
     if dtype.is_integer() or dtype in (pl.String, pl.Categorical, pl.Enum, pl.Null):
         return
-    shown, example = f"frame[{column.name!r}]", f", such as {known[0]!r}" if len(known) else ""
+    shown, example = f"frame[{column.name!r}]", f", such as {known.head(1).to_list()[0]!r}" if len(known) else ""
     if dtype.is_float() or dtype.is_decimal():
         numbers = known.cast(pl.Float64).drop_nans()
         exact = _EXACT.get(str(dtype).lower(), _EXACT["float64"])
@@ -85,6 +85,6 @@ def check_id_column(column: "pl.Series", what: str) -> None:
         remedy = f"make them texts where they are ids, as {shown}.astype(str) or .cast(pl.String); else name another"
     raise InputError(
         f"the column {column.name!r} is {dtype}{example}, and ids are texts or whole numbers",
-        where=f"{what} of the frame",
+        where=f"the frame {what}",
         remedy=remedy,
     )

@@ -119,6 +119,11 @@ def write_frame(frame: "pl.DataFrame", what: str, columns: Mapping[str, str | No
     """
     path_setting, map_setting = _SETTINGS[what]
     path = writable_folder(folder).absolute() / f"{what}.parquet"
+    if frame.is_empty():
+        raise InputError("the frame has no rows", where=what, remedy="look where they were lost")
+    if not isinstance(columns, Mapping):
+        kind, example = type(columns).__name__, '{"user_id": "CustomerID"}'
+        raise InputError(f"{map_setting} is {kind}", where=map_setting, remedy=f"give a dict such as {example}")
     with atomic_file(path) as unfinished:
         frame.write_parquet(unfinished)
     named = [f"data.{map_setting}.{name}={quote(column)}" for name, column in columns.items()]
@@ -131,8 +136,13 @@ def check_id_columns(frames: Mapping[str, "pl.DataFrame"], data: DataSettings) -
     Raises:
         InputError: See `check_id_column`.
     """
+    import polars as pl
+
     assert isinstance(data, TableData)
-    roles = [("reviews", data.columns.user_id), ("reviews", data.columns.asin)]
+    roles = [("reviews", data.columns.user_id)]
+    products = frames["reviews"].schema[data.columns.asin]
+    if not isinstance(products, pl.List | pl.Array) or not (products.inner == pl.String or products.inner.is_integer()):
+        roles.append(("reviews", data.columns.asin))  # else each row has several, and becomes one for each
     if "products" in frames and data.product_columns is not None:
         roles.append(("products", data.product_columns.asin))
     for what, column in roles:
@@ -154,7 +164,13 @@ def reviews_by_user(
     """
     import polars as pl
 
-    from rec_sys.raw_files.trained_columns import as_texts, read_as_trained, trained_names, warn_of_unread
+    from rec_sys.raw_files.trained_columns import (
+        as_texts,
+        one_product_a_row,
+        read_as_trained,
+        trained_names,
+        warn_of_unread,
+    )
 
     present, needed = frame.columns, (ReviewColumn.USER_ID, ReviewColumn.ASIN)
     trained = trained_names(data, present, needed)
@@ -168,6 +184,7 @@ def reviews_by_user(
             + (f", or as in training to {' and '.join(known[name] for name in needed)}" if known else ""),
         )
     warn_of_unread([name for name in present if name not in names.values()], trained, fields)
+    frame = one_product_a_row(frame, names[ReviewColumn.ASIN])
     for name in needed:
         check_id_column(frame[names[name]], "reviews")
     if trained and data:

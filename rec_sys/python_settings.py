@@ -18,9 +18,10 @@ _TABLE: Final = "data=table"
 # Of `infer`'s settings those that are arguments of the methods here.
 _OF_A_QUESTION: Final = ("user_id", "reviews", "users", "limit", "format", "output")
 _OF_TRAINING: Final = 'settings are texts, given as ReviewGraphRecommender("NAME=VALUE")'
-_OF_ANSWERS: Final = 'settings of answers are texts, given as serving=["NAME=VALUE"] or load("outputs", "NAME=VALUE")'
+OF_ANSWERS: Final = 'settings of answers are texts, given as serving=["NAME=VALUE"] or load("outputs", "NAME=VALUE")'
 _COLUMN: Final = r"data\.((?:product_)?columns)\.(\w+)"
 _VALUE: Final = r"""(?:"(?:[^"\\]|\\.)*"|'[^']*'|\[[^\]]*\]|\{[^}]*\}|[^\s;,?)]+)"""
+_MAPPING: Final = r"((?:product_)?columns)=\{[^}]*\}"
 _KEY: Final = r"(?:(?:\w+\.)+\w+|data|text|evaluation|index|inference)"
 _SETTING: Final = rf"""'({_KEY}=[^']*)'|(?<![\w."'])({_KEY}={_VALUE})"""
 _SAID_IN_PYTHON: Final = (
@@ -87,14 +88,14 @@ def compose_serving(given: Sequence[str], output_dir: Path) -> "InferSettings":
     from rec_sys.entry import compose_settings
     from rec_sys.inference.infer import InferSettings
 
-    _check_texts(given, _OF_ANSWERS)
+    _check_texts(given, OF_ANSWERS)
     if asked := [text for text in given if _name_of(text) in _OF_A_QUESTION]:
         raise InputError(
             f"{asked[0]} is of a single question",
             where="serving settings",
             remedy="give users, reviews and k to recommend and recommend_for_reviews",
         )
-    with in_python(output_dir, _OF_ANSWERS):
+    with in_python(output_dir, OF_ANSWERS):
         return compose_settings([f"output_dir={quote(output_dir)}", *given], InferSettings, "infer")
 
 
@@ -118,6 +119,7 @@ def _said_in_python(text: str, output_dir: Path) -> str:
         for path in (f"{output_dir / FRAMES / what}.parquet", f"{what}.parquet"):
             text = text.replace(path, f"the frame {what}")
     text = re.sub(rf"'{_COLUMN}=([^']*)'|{_COLUMN}=({_VALUE})", _as_mapping, text)
+    text = re.sub(rf"({_MAPPING})(?: \2=({{[^}}]*}}))+", _as_one_mapping, text)
     text = re.sub(_COLUMN, r'\1["\2"]', text)
     for said, meant in _SAID_IN_PYTHON:
         text = re.sub(said, meant, text)
@@ -128,6 +130,12 @@ def _as_mapping(found: re.Match[str]) -> str:
     argument, role, column = [group for group in found.groups() if group is not None]
     bare = column.strip("\"'")
     return f"{argument}={{{role!r}: {None if bare == 'null' else bare!r}}}"
+
+
+def _as_one_mapping(found: re.Match[str]) -> str:
+    """Several of an argument's mappings as the one that it takes."""
+    parts = re.findall(r"\{([^}]*)\}", found.group())
+    return f"{found.group(2)}={{{', '.join(parts)}}}"
 
 
 def _as_text(found: re.Match[str]) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Final
 import polars as pl
 
 from rec_sys.contracts import InputError, ReviewColumn
+from rec_sys.raw_files.list_texts import texts_within
 from rec_sys.raw_files.missing import null_missing
 from rec_sys.raw_files.rating_scales import STARS, on_scale, stars
 from rec_sys.raw_files.times import EARLIEST, latest_time, milliseconds, time_forms
@@ -15,6 +16,7 @@ from rec_sys.settings import AUTO, TableData
 _LOG: Final = logging.getLogger(__name__)
 
 _READ: Final = (ReviewColumn.RATING, ReviewColumn.TIMESTAMP, ReviewColumn.TITLE, ReviewColumn.TEXT)
+_PRINTED_LIST: Final = r"(?s)^\s*\[.*\]\s*$"
 _PLAIN_FORMS: Final = ("ms", "iso")  # of times in requests
 
 
@@ -60,6 +62,23 @@ def read_as_trained(frame: pl.DataFrame, names: dict[str, str], data: TableData)
     return pl.DataFrame(found)
 
 
+def one_product_a_row(frame: pl.DataFrame, column: str) -> pl.DataFrame:
+    """A row of a list of products, typed or printed, as one row for each, as training reads it."""
+    values = frame[column]
+    if values.dtype == pl.String:
+        printed = values.str.contains(_PRINTED_LIST).fill_null(False)
+        if not printed.any():
+            return frame
+        lists = [texts_within(text) if is_list else [text] for text, is_list in zip(values, printed, strict=True)]
+        values = pl.Series(column, lists, dtype=pl.List(pl.String))
+    elif isinstance(values.dtype, pl.Array):
+        values = values.arr.to_list()
+    elif not isinstance(values.dtype, pl.List):
+        return frame
+    listed = frame.with_columns(values)
+    return listed.filter((pl.col(column).list.len() > 0).fill_null(True)).explode(column)
+
+
 def rows_as_trained(rows: list[Any], data: TableData | None, fields: Collection[str]) -> list[Any]:
     """One person's reviews from a file; those under our own names, and what is no row at all, stay as they are.
 
@@ -77,8 +96,12 @@ def rows_as_trained(rows: list[Any], data: TableData | None, fields: Collection[
     names = trained_names(data, present, (ReviewColumn.ASIN,))
     if not names or data is None:
         return rows
+    product = names[ReviewColumn.ASIN]
+    lists = [row[product] if isinstance(row.get(product), list) else [row.get(product)] for row in rows]
+    rows = [row | {product: one} for row, products in zip(rows, lists, strict=True) for one in products]
     columns = {column: [row.get(column) for row in rows] for column in names.values()}
-    frame = pl.DataFrame({name: _as_series(name, values) for name, values in columns.items()})
+    whole = pl.DataFrame({name: _as_series(name, values) for name, values in columns.items()})
+    frame = one_product_a_row(whole, product)
     users = frame[names[ReviewColumn.USER_ID]].drop_nulls().unique() if ReviewColumn.USER_ID in names else ()
     if len(users) > 1:
         raise InputError(

@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -272,8 +275,33 @@ def test_columns_of_reviews_that_nothing_reads_are_named(
 def test_asking_before_fitting_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="fit or load"):
         ReviewGraphRecommender(output_dir=tmp_path).recommend(["a"])
-    with pytest.raises(InputError, match="no bundle yet"):
+    with pytest.raises(InputError, match="no bundle yet") as refused:
         ReviewGraphRecommender.load(tmp_path)
+    assert refused.value.remedy == "call fit first, or give the folder it wrote to"
+
+
+def test_an_index_that_is_gone_is_named_in_terms_of_python(tmp_path: Path) -> None:
+    write_serving_bundle(tmp_path / "bundles" / "only")
+    model = ReviewGraphRecommender.load(tmp_path)
+    shutil.rmtree(tmp_path / "index")
+    with pytest.raises(InputError, match="index") as refused:
+        model.recommend(USERS)
+    assert "load again" in refused.value.remedy
+    assert ReviewGraphRecommender.load(tmp_path).recommend(USERS).height == 30
+
+
+def test_threads_share_what_one_of_them_opens(output_dir: Path, model: ReviewGraphRecommender) -> None:
+    def count_loops() -> int:
+        return [thread.name for thread in threading.enumerate()].count("rec_sys")
+
+    whole, before = model.recommend(USERS), count_loops()
+    shared = ReviewGraphRecommender.load(output_dir)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: shared.recommend(USERS), range(8)))
+    for one in found:
+        assert_frame_equal(one, whole)
+    assert count_loops() == before + 1
+    shared.close()
 
 
 def test_frames_are_fitted_and_a_missing_column_is_named(tmp_path: Path) -> None:

@@ -96,4 +96,4 @@ def test_a_column_that_cannot_hold_ids_is_named_with_its_type(values: Any, messa
     with pytest.raises(InputError, match=message) as refused:
         check_id_column(pl.Series("who", values), "reviews")
     assert remedy in refused.value.remedy
-    assert refused.value.where == "reviews of the frame"
+    assert refused.value.where == "the frame reviews"

@@ -144,7 +144,8 @@ def test_times_of_requests_hold_beside_those_of_training() -> None:
         ({"When": [datetime.timedelta(1)] * 2}, "'When' is Duration", "column When"),
         ({"Words": [["a"], ["b"]]}, r"'Words' is List\(String\)", "column Words"),
         ({"CustomerID": ["u", None]}, "an id is missing", "row 2, column 'CustomerID'"),
-        ({"ItemCode": [["A"], ["B"]]}, r"'ItemCode' is List\(String\)", "reviews of the frame"),
+        ({"ItemCode": [[True], [False]]}, "'ItemCode' is Boolean", "the frame reviews"),
+        ({"ItemCode": [{"a": 1}] * 2}, r"'ItemCode' is Struct", "the frame reviews"),
     ],
 )
 def test_values_that_training_would_not_read_are_named(changed: dict[str, Any], message: str, where: str) -> None:
@@ -152,6 +153,16 @@ def test_values_that_training_would_not_read_are_named(changed: dict[str, Any], 
     with pytest.raises(InputError, match=message) as refused:
         reviews_by_user(frame, FIELDS, SHOP)
     assert refused.value.where == where
+
+
+@pytest.mark.parametrize("products", [[["A", "B"], ["C"], []], ["['A', 'B']", "C", "[]"]])
+def test_a_row_of_several_products_is_a_review_of_each(products: list[Any]) -> None:
+    frame = pl.DataFrame({"CustomerID": [1, 2, 3], "ItemCode": products, "Points": [10, 5, 0]})
+    found = reviews_by_user(frame, FIELDS, SHOP)
+    assert found == {
+        "1": [{"asin": "A", "rating": 10.0}, {"asin": "B", "rating": 10.0}],
+        "2": [{"asin": "C", "rating": 5.0}],
+    }
 
 
 def test_a_missing_column_is_told_with_the_names_of_training() -> None:

@@ -90,6 +90,10 @@ def test_a_frame_and_a_setting_that_choose_data_are_refused(tmp_path: Path) -> N
         ("add 'data.columns.asin=\"Größe\"'", "add columns={'asin': 'Größe'}"),
         ("add 'data.rating_scale=[0,10]', or leave", 'add "data.rating_scale=[0,10]", or leave; SETTINGS'),
         ("add data.rating_scale=[0,10], or leave", 'add "data.rating_scale=[0,10]", or leave; SETTINGS'),
+        (
+            "did you mean: data.columns.asin=a data.columns.user_id=b data.product_columns.asin=c; null",
+            "did you mean: columns={'asin': 'a', 'user_id': 'b'} product_columns={'asin': 'c'}; null",
+        ),
         ("add data.columns.rating=null", "add columns={'rating': None}"),
         ("see data.columns.asin", 'see columns["asin"]'),
         (

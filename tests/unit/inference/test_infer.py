@@ -190,6 +190,7 @@ def test_reviews_may_have_the_names_and_the_scale_of_training(
         "ours.json": json.dumps(ours),
         "shop.json": json.dumps(shops),
         "request.json": json.dumps({"reviews": shops}),
+        "lists.json": json.dumps([{**shops[0], "ItemCode": ["p3"]}, {"ItemCode": ["p4"], "Points": 0}]),
         "shop.csv": "CustomerID,ItemCode,Points,When,Colour\n17850,p3,10,1500000000,red\n17850,p4,0,,red\n",
     }
     answers = []
