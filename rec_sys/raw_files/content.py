@@ -25,12 +25,27 @@ _PACKINGS: Final[dict[bytes, tuple[str, Callable[[BinaryIO], Any]]]] = {
     b"\x28\xb5\x2f\xfd": ("zstd", zstd.ZstdFile),
 }
 _BROKEN_PACKING: Final = (EOFError, OSError, zlib.error, lzma.LZMAError, zstd.ZstdError)
+_SAVE: Final = "save it as CSV or Parquet with the tool that wrote it"
+_PAGE: Final = ("a web page", "download the file itself, perhaps after a login")
+_TAR_AT: Final = 257  # bytes before the mark of a tar archive
 _FOREIGN: Final = {
     PARQUET: ("Parquet", "read it with data=table and a map of its columns"),
     b"PK\x03\x04": (
         "a zip archive",
         "unpack it and give the file inside; an Excel workbook is one too: save its sheet as CSV",
     ),
+    b"\xd0\xcf\x11\xe0": ("an old Excel workbook", "save its sheet as CSV"),
+    b"ARROW1": ("Arrow, or Feather", _SAVE),
+    b"SQLite f": ("an SQLite database", "export its table as CSV"),
+    b"Obj\x01": ("Avro", _SAVE),
+    b"\x89HDF": ("HDF5", _SAVE),
+    b"\x80\x04\x95": ("a Python pickle", _SAVE),
+    b"\x80\x05\x95": ("a Python pickle", _SAVE),
+    b"%PDF": ("PDF", "give the table that it was made from"),
+    b"<!DOCTYP": _PAGE,
+    b"<!doctyp": _PAGE,
+    b"<html": _PAGE,
+    b"<?xml": ("XML", _SAVE),
 }
 # The longer mark first: UTF-32's begins with UTF-16's.
 _BYTE_ORDER_MARKS: Final = {
@@ -88,7 +103,9 @@ def open_raw(path: Path, encoding: str = "auto") -> Iterator[io.BufferedReader]:
             of this encoding.
     """
     with _open_unpacked(path) as stream:
-        start = stream.peek(8)
+        start = stream.peek(_CHUNK)
+        if start[_TAR_AT:].startswith(b"ustar"):
+            raise InputError("the file is a tar archive", where=str(path), remedy="unpack it and give the file inside")
         for magic, (kind, remedy) in _FOREIGN.items():
             if start.startswith(magic):
                 raise InputError(f"the file is {kind}", where=str(path), remedy=remedy)

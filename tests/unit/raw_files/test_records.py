@@ -1,7 +1,10 @@
 """Raw JSON files are cut into records, and broken ones are found by their line."""
 
 import gzip
+import io
 import json
+import pickle
+import tarfile
 from pathlib import Path
 
 import polars as pl
@@ -115,7 +118,25 @@ def test_an_empty_file_is_refused(tmp_path: Path, content: bytes) -> None:
     assert caught.value.where == str(path)
 
 
-@pytest.mark.parametrize(("content", "said"), [(b"PK\x03\x04zip", "zip"), (b"PAR1abcd", "Parquet")])
+def _tar() -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("reviews.json"), io.BytesIO())
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"PK\x03\x04zip", "zip"),
+        (b"PAR1abcd", "Parquet"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "an old Excel workbook"),
+        (b"SQLite format 3\x00", "an SQLite database"),
+        (pickle.dumps({"user": "u1"}), "a Python pickle"),
+        (gzip.compress(b"<!DOCTYPE html><html>"), "a web page"),
+        (_tar(), "a tar archive"),
+    ],
+)
 def test_another_format_is_called_by_its_name(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "x.json"
     path.write_bytes(content)
