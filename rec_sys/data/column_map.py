@@ -1,6 +1,7 @@
 """Which column of a table is what: found by name, in several languages, and by content, where the settings say auto."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +17,14 @@ from rec_sys.data.readers.events import event_columns
 from rec_sys.data.readers.table import product_table, review_table, table_form
 from rec_sys.raw_files.listing import first_of
 from rec_sys.raw_files.rating_scales import STARS, proposed_settings
-from rec_sys.raw_files.table_rows import Table, check_columns, has_time_type, list_text_columns, read_table_rows
+from rec_sys.raw_files.table_rows import (
+    Table,
+    check_columns,
+    has_time_type,
+    list_columns,
+    list_text_columns,
+    read_table_rows,
+)
 from rec_sys.raw_files.times import time_forms
 from rec_sys.ready_command import argument
 from rec_sys.settings import AUTO, TableData
@@ -32,11 +40,12 @@ _TRUTH: Final = {"true", "false", "yes", "no", "y", "n", "t", "f", "0", "1", "0.
 
 @dataclass(frozen=True)
 class TableHead:
-    """The first rows of a table, every column as text."""
+    """The first rows of a table, every column as text; `textless` are the columns that cannot be."""
 
     path: Path
     setting: str
     frame: pl.DataFrame
+    textless: tuple[str, ...]
 
 
 def is_settled(data: TableData) -> bool:
@@ -83,8 +92,11 @@ def read_head(data: TableData, path: Path, setting: str, given: dict[str, str | 
     present = list_text_columns(whole)
     if not present:
         raise InputError("the table has no columns", where=str(path), remedy="look whether it is the right file")
+    textless = tuple(name for name in list_columns(whole) if name and name not in present)
+    if {*named.values()} & {*textless}:
+        next(read_table_rows(whole))  # names the column that is meant to be read, and its type
     batch = next(read_table_rows(replace(whole, columns={name: name for name in present})))
-    return TableHead(path, setting, batch.frame.head(_EXAMINED))
+    return TableHead(path, setting, batch.frame.head(_EXAMINED), textless)
 
 
 def _find_review_columns(head: TableHead, given: dict[str, str | None], events: set[str]) -> dict[str, str | None]:
@@ -101,7 +113,7 @@ def _find_review_columns(head: TableHead, given: dict[str, str | None], events: 
             if role == ReviewColumn.ASIN and len(names_of_things) == 1:  # a title is an id where there is no other
                 left = names_of_things
             if len(left) != 1:
-                raise _undecided(head, role, left)
+                raise _undecided(head, role, left, [name for name in frame.columns if name not in found.values()])
             found[role] = left[0]
     return _checked(head, found)
 
@@ -115,7 +127,7 @@ def _find_product_columns(head: TableHead, given: dict[str, str | None], reviewe
         by_name = {name: likeness(name, names["reviews"]["asin"]) for name in frame.columns}
         best = max(frame.columns, key=lambda name: (share[name] >= _JOINED and round(share[name], 2), by_name[name]))
         if share[best] < _JOINED and not by_name[best]:
-            raise _undecided(head, ProductColumn.ASIN, [])
+            raise _undecided(head, ProductColumn.ASIN, [], frame.columns)
         found[ProductColumn.ASIN] = best
     for role, known in names["products"].items():
         if role not in found:
@@ -141,6 +153,9 @@ def _choose(head: TableHead, role: str, known: list[str], taken: set[str]) -> st
     """The column that a role's names and its content fit best; None where there is none."""
     fits = {name: likeness(name, known) for name in head.frame.columns if name not in taken}
     named = [name for name, fit in fits.items() if fit > LIKELY]
+    for name in head.textless:
+        if likeness(name, known) > LIKELY:
+            _LOG.warning(f"the column {name!r} is called like the {role}, but holds no texts: it is not read")
     fits = {name: fit for name, fit in fits.items() if fit and _can_be(role, head.frame[name])}
     if not fits:
         _warn_of_odd_values(head, role, named)
@@ -244,9 +259,14 @@ def _share(flags: pl.Series) -> float:
     return int(flags.sum()) / max(len(flags), 1)
 
 
-def _undecided(head: TableHead, role: str, choices: list[str]) -> InputError:
+def _undecided(head: TableHead, role: str, choices: list[str], others: Sequence[str] = ()) -> InputError:
+    """For a role that several columns could have, or none as far as is known, but one of the others."""
     what = "the user" if role == ReviewColumn.USER_ID else "the product" if role == ReviewColumn.ASIN else f"the {role}"
     several = f"{len(choices)} columns could be" if choices else "no column is known to be"
-    shown = [argument(f"{head.setting}.{role}", name) for name in choices or head.frame.columns if name != AUTO]
-    renamed = f"; rename {AUTO} in the file if that is it" if AUTO in head.frame.columns else ""
-    return InputError(f"{several} {what}", where=str(head.path), remedy=f"add {first_of(shown, ' or ')}{renamed}")
+    shown = [argument(f"{head.setting}.{role}", name) for name in choices or others if name != AUTO]
+    remedy = f"add {first_of(shown, ' or ')}" if shown else "look whether it is the right file"
+    if AUTO in (choices or others):
+        remedy += f"; rename {AUTO} in the file if that is it"
+    if head.textless:
+        remedy += f"; columns that hold no texts: {first_of(head.textless)}"
+    return InputError(f"{several} {what}", where=str(head.path), remedy=remedy)

@@ -460,6 +460,20 @@ def test_pictures_in_a_parquet_table_are_only_listed(tmp_path: Path, capsys: pyt
     assert "columns that nothing reads: reviewerName, reviewTime, picture" in capsys.readouterr().out
 
 
+def test_ids_that_are_no_texts_are_named_where_they_are_missed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "shop.parquet"
+    coded = [b"\xff" + product.encode() for product in PRODUCTS]
+    pl.DataFrame({"user": USERS, "sku": coded, "words": TEXTS}).write_parquet(path)
+    with pytest.raises(InputError, match="no column is known to be the product") as caught:
+        complete_map(settings(path))
+    assert caught.value.remedy == "add data.columns.asin=words; columns that hold no texts: sku"
+    assert "the column 'sku' is called like the asin, but holds no texts" in caplog.text
+    with pytest.raises(InputError, match="the column 'sku' is Binary"):
+        complete_map(settings(path, path, columns={"asin": "sku"}))
+
+
 def test_inspect_says_where_too_many_rows_are_bad(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pl.DataFrame({"user": ["", *USERS[1:60], *[""] * (ROWS - 60)], "sku": PRODUCTS}).write_csv(tmp_path / "r.csv")
     arguments = name_arguments([str(tmp_path / "r.csv"), f"output_dir={tmp_path}"])
