@@ -1,6 +1,6 @@
 """Every column, file and payload name, once, so that no two rooms spell one thing in two ways."""
 
-from typing import Final
+from typing import Any, Final
 
 
 class InputError(Exception):
@@ -17,6 +17,17 @@ class InputError(Exception):
         self.what = what
         self.where = where
         self.remedy = remedy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process gets it whole: by default an exception is made again from its text alone."""
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[InputError], texts: tuple[str, ...], attributes: dict[str, Any]) -> InputError:
+    error = kind.__new__(kind, *texts)
+    error.args = texts
+    error.__dict__.update(attributes)
+    return error
 
 
 class ReviewColumn:

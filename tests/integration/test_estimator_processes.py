@@ -74,6 +74,13 @@ def test_a_forked_process_is_told_at_once_what_to_do(
     assert exit_code == 0
 
 
+def test_a_pool_of_forked_processes_hands_the_refusal_on(model: ReviewGraphRecommender) -> None:
+    forking = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(1, forking) as pool, pytest.raises(InputError, match="forked from one that") as refused:
+        pool.submit(model.recommend, ["user 1"]).result(LONGEST)
+    assert "spawn" in refused.value.remedy
+
+
 def test_a_forked_process_drops_the_model_without_waiting(output_dir: Path) -> None:
     held = [ReviewGraphRecommender.load(output_dir)]
     held[0].recommend(["user 1"])
