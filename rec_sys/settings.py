@@ -152,10 +152,10 @@ class EventSettings(Section):
 
 
 class TableData(FileData):
-    """Any CSV or Parquet table, by a map of its columns."""
+    """Any table (CSV, JSON objects or Parquet), by a map of its columns."""
 
     reader: Literal["table"] = Field(description=_READER)
-    reviews_path: Path = Field(description="The table of reviews, CSV or Parquet.")
+    reviews_path: Path = Field(description="The table of reviews: CSV, JSON objects or Parquet.")
     metadata_path: Path | None = Field(None, description="The table of products, where there is one.")
     map_path: Path | None = Field(
         None, description="A map that rec_sys.data.inspect wrote; what is said here comes before what it says."

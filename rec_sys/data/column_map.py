@@ -108,7 +108,8 @@ def _find_review_columns(head: TableHead, given: dict[str, str | None], events: 
             found[role] = _choose(head, role, names[role], {column for column in found.values() if column} | events)
     for role in (ReviewColumn.ASIN, ReviewColumn.USER_ID):
         if found[role] is None:
-            left = [name for name in frame.columns if name not in {*found.values(), *events} and _is_id(frame[name])]
+            others = {*found.values(), *events, *filter(_is_of_products, frame.columns)}
+            left = [name for name in frame.columns if name not in others and _is_id(frame[name])]
             names_of_things = [name for name in left if {"name", "title"} & {*split_words(name)}]
             if role == ReviewColumn.ASIN and len(names_of_things) == 1:  # a title is an id where there is no other
                 left = names_of_things
@@ -216,6 +217,12 @@ def _can_be(role: str, column: pl.Series) -> bool:
         case ProductColumn.PRICE:
             return bool(values.str.contains(r"\d").any())
     return True
+
+
+def _is_of_products(name: str) -> bool:
+    """Whether a column is called like a price or a category, which are nobody's ids."""
+    names = known_names()["products"]
+    return any(likeness(name, names[role]) > LIKELY for role in (ProductColumn.PRICE, ProductColumn.CATEGORIES))
 
 
 def _is_id(values: pl.Series) -> bool:

@@ -24,7 +24,7 @@ def refuse_headerless(table: Table) -> None:
         InputError: The first line is a row like the others.
     """
     names = list_columns(table)
-    if table.columns or not table.form.header or table.is_parquet or any(map(is_known, names)):
+    if table.columns or not table.form.header or table.kind != "csv" or any(map(is_known, names)):
         return
     numbered = {str(place): str(place) for place in range(1, len(names) + 1)}
     frame = next(read_table_rows(replace(table, columns=numbered, form=replace(table.form, header=False)))).frame

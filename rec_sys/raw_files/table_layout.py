@@ -144,7 +144,7 @@ def _read_head(path: Path, form: TableFormat) -> list[str]:
         remedy = "add data.encoding=utf-16-le, or utf-16-be"
         raise InputError("this is UTF-16 without its byte order mark", where=f"{path}, line 1", remedy=remedy)
     if first.lstrip().startswith(("{", "[")):
-        remedy = "read it with the data= setting of its schema, such as data=instruments_2018 or data=sequences"
+        remedy = "give one object a line, or one array of objects"
         raise InputError("this is JSON and no table", where=str(path), remedy=remedy)
     return head or [""]
 

@@ -1,20 +1,22 @@
-"""The rows of a CSV or Parquet table as strings, in batches, with the line that each came from."""
+"""The rows of a CSV, JSON or Parquet table as strings, in batches, with the line that each came from."""
 
 import difflib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import polars as pl
 
-from rec_sys.contracts import InputError
+from rec_sys.contracts import InputError, ReviewColumn
 from rec_sys.raw_files.bad_rows import BadRow
 from rec_sys.raw_files.content import PARQUET, empty_file, first_bytes, open_raw
 from rec_sys.raw_files.csv_rows import CsvBatch, read_csv_rows
 from rec_sys.raw_files.encodings import not_utf8
+from rec_sys.raw_files.json_rows import json_fields, read_json_rows
 from rec_sys.raw_files.listing import first_of
 from rec_sys.raw_files.missing import count_words, null_missing
 from rec_sys.raw_files.parquet_rows import parquet_schema, read_parquet_texts, text_columns
@@ -70,7 +72,7 @@ class Table:
     """A table and what is read of it.
 
     Args:
-        path: CSV or Parquet, in any packing; the content tells which.
+        path: CSV, JSON objects or Parquet, in any packing; the content tells which.
         columns: Name in the contract -> column in the table.
         setting: The setting that holds this map, for errors.
         missing_values: Words of other tools for "missing".
@@ -89,10 +91,12 @@ class Table:
         """The setting that names a column."""
         return self.other_settings.get(name, f"{self.setting}.{name}")
 
-    @property
-    def is_parquet(self) -> bool:
-        """Whether it is a Parquet table, as its first bytes tell."""
-        return first_bytes(self.path).startswith(PARQUET)
+    @cached_property
+    def kind(self) -> Literal["csv", "parquet", "json"]:
+        """What the file is, as its content tells."""
+        if first_bytes(self.path).startswith(PARQUET):
+            return "parquet"
+        return "json" if json_fields(self.path, self.form.encoding) else "csv"
 
 
 def check_columns(*tables: Table) -> None:
@@ -132,14 +136,16 @@ def check_columns(*tables: Table) -> None:
 
 def list_columns(table: Table) -> list[str]:
     """The columns of a table, in their order."""
-    if table.is_parquet:
+    if table.kind == "json":
+        return json_fields(table.path, table.form.encoding)
+    if table.kind == "parquet":
         return list(parquet_schema(table.path))
     return list(find_layout(table.path, table.form, [*table.columns.values()]).names)
 
 
 def list_text_columns(table: Table) -> list[str]:
     """Those of the columns that have a name and hold texts, as every column of a CSV does."""
-    return text_columns(table.path) if table.is_parquet else [name for name in list_columns(table) if name]
+    return text_columns(table.path) if table.kind == "parquet" else [name for name in list_columns(table) if name]
 
 
 def _guess(missing: Mapping[str, str], table: Table, present: Sequence[str]) -> list[tuple[str, str]]:
@@ -163,7 +169,7 @@ def read_table_rows(table: Table) -> Iterator[TableBatch]:
     Raises:
         InputError: The file cannot be read, or a column of the map is not in it.
     """
-    return _read_parquet(table) if table.is_parquet else _read_csv(table)
+    return {"parquet": _read_parquet, "json": _read_json, "csv": _read_csv}[table.kind](table)
 
 
 def has_time_type(path: Path, column: str) -> bool:
@@ -218,6 +224,20 @@ def _as_frame(batch: CsvBatch, layout: TableLayout, table: Table, before: list[s
             "comment lines": batch.comments,
         },
     )
+
+
+def _read_json(table: Table) -> Iterator[TableBatch]:
+    """A text may be a word for "missing", since JSON has a null of its own."""
+    check_columns(table)
+    ours = [pl.col(column).alias(name) for name, column in table.columns.items()]
+    texts = [name for name in (ReviewColumn.TITLE, ReviewColumn.TEXT) if name in table.columns]
+    for batch in read_json_rows(table.path, table.columns.values(), table.form.encoding):
+        frame = batch.frame.select(ours)
+        filled = frame.with_columns(null_missing(frame.select(texts), ())[0])
+        known, words = null_missing(frame.drop(texts), table.missing_values)
+        found = {"table": "JSON, a row for each object"}
+        rows = filled.with_columns(known)
+        yield TableBatch(rows, frame, batch.lines, batch.numbers, words, batch.bad, found)
 
 
 def _read_parquet(table: Table) -> Iterator[TableBatch]:

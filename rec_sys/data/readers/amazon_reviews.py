@@ -131,7 +131,7 @@ def _refuse_another_schema(parsed: ParsedObjects, batch: RecordBatch, path: Path
     elif "price" in names or "brand" in names or "store" in names:
         remedy = "this looks like product metadata: give it as data.metadata_path and the reviews as data.reviews_path"
     elif names:
-        remedy = f"each line needs at least {users[0]} and {products[0]}"
+        remedy = f"each line needs at least {users[0]} and {products[0]}; objects with other fields: data=table"
     else:
         remedy = "give JSON lines; a CSV or Parquet table is read with data=table"
     raise InputError(

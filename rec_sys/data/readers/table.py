@@ -1,4 +1,4 @@
-"""Any CSV or Parquet table, by a map that says which column is what."""
+"""Any table, be it CSV, JSON or Parquet, by a map that says which column is what."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator

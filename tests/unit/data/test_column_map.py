@@ -288,6 +288,13 @@ def test_where_two_columns_could_be_meant_the_user_is_asked(
         ({"user": USERS, "auto": PRODUCTS, "other": PRODUCTS[::-1]}, "2 columns could be the product"),
     ],
 )
+def test_a_price_is_no_user(tmp_path: Path) -> None:
+    columns = {"asin": PRODUCTS, "price": [row % 37 + 0.5 for row in range(ROWS)], "category": ["Music", "Gifts"] * 120}
+    pl.DataFrame(columns).write_csv(tmp_path / "x.csv")
+    with pytest.raises(InputError, match="no column is known to be the user"):
+        complete_map(settings(tmp_path / "x.csv"))
+
+
 def test_a_column_called_auto_has_to_be_renamed_where_it_is_meant(
     tmp_path: Path, columns: dict[str, Any], said: str
 ) -> None:

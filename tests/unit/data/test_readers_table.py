@@ -1,6 +1,7 @@
 """Any table becomes reviews by a map of its columns."""
 
 import gzip
+import json
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -189,9 +190,39 @@ def test_a_column_that_is_not_there_is_named_with_the_nearest_and_all(tmp_path: 
     assert "user, item, star, when, words" in caught.value.remedy
 
 
-def test_json_is_no_table(tmp_path: Path) -> None:
+def test_json_that_is_no_object_is_no_table(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="JSON and no table"):
-        _read(_csv(tmp_path / "x.json", header='{"user": 1}\n'))
+        _read(_csv(tmp_path / "x.json", header="[1, 2]\n"))
+
+
+@pytest.mark.parametrize("kind", ["lines", "array", "gzip", "utf-16"])
+def test_objects_of_json_are_rows(tmp_path: Path, kind: str) -> None:
+    rows = [
+        {"user": 7, "item": "p1", "stars": 4.5, "when": "2014-05-13", "words": "None", "tags": ["a"]},
+        {"user": None, "item": "p1", "stars": 4, "when": "2014-05-13"},
+        {"user": "u2", "item": "nan", "stars": 4, "when": "2014-05-13"},
+        {"user": "u2", "item": "p2", "stars": "", "when": 1_400_000_000_000, "words": " "},
+        5,
+    ]
+    text = json.dumps(rows) if kind == "array" else "".join(json.dumps(row) + "\n" for row in rows)
+    path = tmp_path / "x.json"
+    content = text.encode("utf-16" if kind == "utf-16" else "utf-8")
+    path.write_bytes(gzip.compress(content) if kind == "gzip" else content)
+    (batch,) = read_table_reviews(path, _settings(timestamp_unit="iso"))
+    assert batch.rows.select("user_id", "asin", "rating", "text", "source_row").rows() == [("7", "p1", 4.5, "None", 0)]
+    reasons = ["user id is missing", "product id is missing", "time is missing or not a time", "not a JSON object"]
+    assert sorted(batch.set_aside["reason"]) == sorted(reasons)
+    assert kind == "array" or batch.set_aside["line"].to_list() == [2, 3, 4, 5]
+    assert batch.found["columns that nothing reads"] == "tags"
+    assert batch.counts == {"asin: words for missing": 1}
+
+
+def test_lists_of_json_products_are_lists(tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps({"asin": "p1", "kind": [["Music", "Ukes"], ["Gifts"]], "cost": 9.5}) + "\n")
+    columns = {"asin": "asin", "categories": "kind", "price": "cost"}
+    (batch,) = read_table_products(path, _settings(product_columns=columns))
+    assert batch.rows.select("asin", "categories", "price").rows() == [("p1", ["Music", "Ukes"], 9.5)]
 
 
 def test_a_table_without_rows_is_told_from_an_empty_file(tmp_path: Path) -> None:
