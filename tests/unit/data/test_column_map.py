@@ -288,13 +288,6 @@ def test_where_two_columns_could_be_meant_the_user_is_asked(
         ({"user": USERS, "auto": PRODUCTS, "other": PRODUCTS[::-1]}, "2 columns could be the product"),
     ],
 )
-def test_a_price_is_no_user(tmp_path: Path) -> None:
-    columns = {"asin": PRODUCTS, "price": [row % 37 + 0.5 for row in range(ROWS)], "category": ["Music", "Gifts"] * 120}
-    pl.DataFrame(columns).write_csv(tmp_path / "x.csv")
-    with pytest.raises(InputError, match="no column is known to be the user"):
-        complete_map(settings(tmp_path / "x.csv"))
-
-
 def test_a_column_called_auto_has_to_be_renamed_where_it_is_meant(
     tmp_path: Path, columns: dict[str, Any], said: str
 ) -> None:
@@ -308,6 +301,13 @@ def test_a_column_called_auto_has_to_be_renamed_where_it_is_meant(
 def test_a_column_called_auto_that_nothing_reads_does_not_disturb(tmp_path: Path) -> None:
     pl.DataFrame({"user": USERS, "sku": PRODUCTS, "auto": TEXTS}).write_csv(tmp_path / "x.csv")
     assert found(settings(tmp_path / "x.csv")) == {"user_id": "user", "asin": "sku"}
+
+
+def test_a_price_is_no_user(tmp_path: Path) -> None:
+    columns = {"asin": PRODUCTS, "price": [row % 37 + 0.5 for row in range(ROWS)], "category": ["Music", "Gifts"] * 120}
+    pl.DataFrame(columns).write_csv(tmp_path / "x.csv")
+    with pytest.raises(InputError, match="no column is known to be the user"):
+        complete_map(settings(tmp_path / "x.csv"))
 
 
 def test_the_only_dates_are_the_time_whatever_they_are_called(tmp_path: Path) -> None:
