@@ -1,5 +1,6 @@
 """The recommender for Python: the commands' own training, index and answers, with data frames in and out."""
 
+import logging
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
@@ -8,15 +9,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 from rec_sys.call_arguments import one_of, read_filter, true_or_false, whole_number
 from rec_sys.contracts import InputError, ReviewColumn
 from rec_sys.frame_ids import text_ids
-from rec_sys.frames import check_id_columns, is_pandas, read_frame, reviews_by_user, write_frame
+from rec_sys.frames import check_id_columns, is_pandas, read_frame, reviews_by_user, written_frames
 from rec_sys.python_settings import FRAMES, OF_ANSWERS, check_training, compose_serving, compose_training, in_python
 
 if TYPE_CHECKING:
     from rec_sys.inference.recommender import Recommender
     from rec_sys.inference.recommender_thread import RecommenderThread
+    from rec_sys.vector_database.contract import IndexVersion
 
 Result = TypeVar("Result")
 
+_LOG: Final = logging.getLogger(__name__)
 _OPENING: Final = threading.Lock()  # a model may be asked by several threads
 _MOST_PRODUCTS: Final = 10_000  # for one user
 
@@ -89,15 +92,9 @@ class ReviewGraphRecommender:
         from rec_sys.vector_database.opening import open_publisher
 
         claim_process()
-        for given, needs in (("products", "reviews"), ("columns", "reviews"), ("product_columns", "products")):
-            if locals()[given] is not None and locals()[needs] is None:
-                raise InputError(f"{given} are given, and no {needs}", where="fit", remedy=f"give a frame of {needs}")
-        with in_python(self._output_dir):
-            frames, written = {}, list[str]()
-            for what, frame, named in (("reviews", reviews, columns), ("products", products, product_columns)):
-                if frame is not None:
-                    frames[what] = read_frame(frame, what)
-                    written += write_frame(frames[what], what, named or {}, self._output_dir / FRAMES)
+        given = {"reviews": reviews, "products": products}
+        maps = {"reviews": columns, "products": product_columns}
+        with in_python(self._output_dir), written_frames(given, maps, self._output_dir / FRAMES) as (frames, written):
             settings = compose_training(self._settings, self._output_dir, written)
             if frames:
                 settings = settings.model_copy(update={"data": with_columns_found(settings.data)})
@@ -114,6 +111,8 @@ class ReviewGraphRecommender:
     @classmethod
     def load(cls, output_dir: str | Path = "outputs", *serving: str) -> Self:
         """What the commands or `fit` have left in a folder; without an index, its newest bundle is put into one.
+
+        An index that serves an older bundle is left as it is, with a warning.
 
         Args:
             output_dir: The folder.
@@ -132,8 +131,11 @@ class ReviewGraphRecommender:
         settings = compose_serving(serving, model._output_dir)
         with in_python(model._output_dir):
             publisher = open_publisher(settings.index)
-            if publisher.status().served is None:
+            served = publisher.status().served
+            if served is None:
                 publish(find_bundle(settings.bundle, model._output_dir), publisher)
+            elif settings.bundle is None:
+                _warn_of_newer(served, model._output_dir)
         model._is_open = True
         return model
 
@@ -263,3 +265,17 @@ class ReviewGraphRecommender:
                         settings.index, settings.inference, self._output_dir, settings.bundle
                     )
             return self._thread.ask(question)
+
+
+def _warn_of_newer(served: "IndexVersion", output_dir: Path) -> None:
+    from rec_sys.bundle import find_bundle
+
+    try:
+        newest = find_bundle(None, output_dir)
+    except InputError:  # they may be elsewhere, with an index on a server
+        return
+    if newest.manifest.created > served.created:
+        _LOG.warning(
+            f"the index serves bundle {served.bundle} of {served.created}, and {newest.folder.name} of"
+            f" {newest.manifest.created} is newer; rec-sys create_vectorbase publishes it"
+        )

@@ -1,12 +1,14 @@
 """Data frames of other libraries: read into Polars, and written where training finds them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rec_sys.contracts import InputError, ReviewColumn
-from rec_sys.files import atomic_file, writable_folder
+from rec_sys.files import atomic_file
 from rec_sys.frame_ids import check_id_column, text_id
+from rec_sys.locks import locked_folder
 from rec_sys.processes import quote
 from rec_sys.settings import DataSettings, TableData
 
@@ -108,17 +110,41 @@ def _no_frame(given: Any, what: str) -> InputError:
     return InputError(f"{type(given).__name__} is no data frame", where=what, remedy=remedy)
 
 
-def write_frame(frame: "pl.DataFrame", what: str, columns: Mapping[str, str | None], folder: Path) -> list[str]:
-    """Writes a frame for training; the arguments of the command line that say where and what it is.
+@contextmanager
+def written_frames(
+    given: Mapping[str, Any], maps: Mapping[str, Mapping[str, str | None] | None], folder: Path
+) -> "Iterator[tuple[dict[str, pl.DataFrame], list[str]]]":
+    """Writes the frames that there are for training, and keeps the folder from others while it reads them.
 
     Args:
-        frame: Of reviews or products.
-        what: Which of the two.
-        columns: Our name -> the frame's name of a column, where it is not to be found.
+        given: The frames of reviews and of products; None where there is none.
+        maps: Of each, our name -> the frame's name of a column, where it is not to be found.
         folder: Where to.
+
+    Yields:
+        The frames as Polars', and the arguments of the command line that say where and what they are.
+
+    Raises:
+        InputError: One cannot be read, or what it belongs to is not there; or another process fits frames here.
     """
+    for what, (_, argument) in _SETTINGS.items():
+        if given[what] is None and maps[what] is not None:
+            raise InputError(f"{argument} are given, and no {what}", where="fit", remedy=f"give a frame of {what}")
+    if given["reviews"] is None:
+        if given["products"] is not None:
+            remedy = "give a frame of reviews too, or both as files by the settings"
+            raise InputError("products are given, and no reviews", where="fit", remedy=remedy)
+        yield {}, []
+        return
+    remedy = "wait for it, or give this one an output_dir of its own"
+    with locked_folder(folder, "another process fits frames in this folder", remedy):
+        read = {what: read_frame(frame, what) for what, frame in given.items() if frame is not None}
+        yield read, [part for what, frame in read.items() for part in _write(frame, what, maps[what] or {}, folder)]
+
+
+def _write(frame: "pl.DataFrame", what: str, columns: Mapping[str, str | None], folder: Path) -> list[str]:
     path_setting, map_setting = _SETTINGS[what]
-    path = writable_folder(folder).absolute() / f"{what}.parquet"
+    path = folder.absolute() / f"{what}.parquet"
     if frame.is_empty():
         raise InputError("the frame has no rows", where=what, remedy="look where they were lost")
     if not isinstance(columns, Mapping):

@@ -59,7 +59,9 @@ async def recommend_products(
             unknown.add(user)
             return None
         except RequestError as error:
-            raise InputError(error.what, where=f"{error.where} of user {user}", remedy=error.remedy) from error
+            limit = {"reviews": "max_reviews", "text": "max_text_characters"}.get(error.field.rpartition(".")[2], "")
+            remedy = f"{error.remedy}; or raise inference.{limit}=..." if limit else error.remedy
+            raise InputError(error.what, where=f"{error.where} of user {user}", remedy=remedy) from error
 
     answers = await _ask_all(ask, reviews, k)
     if unknown:

@@ -172,7 +172,8 @@ def tower_inputs(
     has_text = np.zeros(shape, dtype=np.float32)
     if len(row):
         inputs[row, place] = served.inputs[np.concatenate([user.product for user in users])]
-        text_row = np.where(origin >= 0, served.users.text_row[origin] if len(served.users.text_row) else -1, -1)
+        known = np.maximum(origin, 0)  # more reviews may be sent than the bundle has
+        text_row = np.where(origin >= 0, served.users.text_row[known] if len(served.users.text_row) else -1, -1)
         stored = np.flatnonzero(text_row >= 0)
         text[row[stored], place[stored]] = served.history_text[text_row[stored]]
         has_text[row[stored], place[stored]] = 1

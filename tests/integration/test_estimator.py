@@ -1,6 +1,7 @@
 """The recommender for Python: frames in, frames out, the service's own answers, in a running event loop and outside."""
 
 import asyncio
+import gc
 import json
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ from rec_sys import ReviewGraphRecommender
 from rec_sys.contracts import InputError
 from rec_sys.entry import compose_settings
 from rec_sys.inference.recommender import Recommender
+from rec_sys.locks import locked_folder
 from rec_sys.serving.application import create_application
 from rec_sys.serving.gateway import GatewaySettings
 from tests.serving_bundles import write_serving_bundle
@@ -243,6 +245,41 @@ def test_only_what_belongs_together_is_fitted(tmp_path: Path) -> None:
         ReviewGraphRecommender("data=sample", output_dir=tmp_path).fit(frame)
 
 
+def test_reviews_beyond_a_limit_are_said_to_be_whose_with_the_setting(
+    model: ReviewGraphRecommender, output_dir: Path
+) -> None:
+    frame = pl.DataFrame({"user_id": ["a"] * 1_001, "asin": ["p1"] * 1_001})
+    with pytest.raises(InputError, match="1,000 are the most") as refused:
+        model.recommend_for_reviews(frame)
+    assert refused.value.where == "reviews of user a"
+    assert '"inference.max_reviews=..."; settings of answers are texts' in refused.value.remedy
+    more = ReviewGraphRecommender.load(output_dir, "inference.max_reviews=2000")
+    assert more.recommend_for_reviews(frame).height == 10
+    more.close()
+
+
+def test_frames_are_fitted_by_one_process_at_a_time(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"user_id": ["a"], "asin": ["p1"]})
+    with (
+        locked_folder(tmp_path / "frames", "", ""),
+        pytest.raises(InputError, match="another process fits frames") as refused,
+    ):
+        ReviewGraphRecommender(output_dir=tmp_path).fit(frame)
+    assert "output_dir of its own" in refused.value.remedy
+    assert [path.name for path in (tmp_path / "frames").iterdir()] == [".lock"]
+
+
+def test_a_newer_bundle_than_the_index_serves_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_serving_bundle(tmp_path / "bundles" / "first")
+    ReviewGraphRecommender.load(tmp_path)
+    ReviewGraphRecommender.load(tmp_path)
+    assert "is newer" not in caplog.text
+    path = write_serving_bundle(tmp_path / "bundles" / "second", seed=1).folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"created": "2999-01-01T00:00:00+00:00"}))
+    ReviewGraphRecommender.load(tmp_path)
+    assert "and second of 2999-01-01T00:00:00+00:00 is newer; rec-sys create_vectorbase publishes it" in caplog.text
+
+
 def test_a_bundle_that_is_chosen_must_be_the_one_of_the_index(model: ReviewGraphRecommender, output_dir: Path) -> None:
     other = write_serving_bundle(output_dir.parent / "other", seed=5)
     chosen = ReviewGraphRecommender.load(output_dir, f"bundle={other.folder}")
@@ -294,6 +331,7 @@ def test_threads_share_what_one_of_them_opens(output_dir: Path, model: ReviewGra
     def count_loops() -> int:
         return [thread.name for thread in threading.enumerate()].count("rec_sys")
 
+    gc.collect()
     whole, before = model.recommend(USERS), count_loops()
     shared = ReviewGraphRecommender.load(output_dir)
     with ThreadPoolExecutor(4) as pool:

@@ -115,6 +115,15 @@ def test_reviews_that_are_sent_count_like_those_that_are_known(folder: Path, bun
     assert not sent.known_user
 
 
+def test_more_reviews_may_be_sent_than_the_bundle_has(folder: Path, bundle: Bundle) -> None:
+    sent = [Review(asin=f"p{row % 60}", rating=1 + row % 5, timestamp=NEWEST + row) for row in range(300)]
+    assert len(sent) > bundle.histories().height
+    answer = ask(folder, lambda recommender: recommender.recommend(RecommendationRequest(reviews=tuple(sent))))
+    last = ask(folder, lambda recommender: recommender.recommend(RecommendationRequest(reviews=tuple(sent[-60:]))))
+    assert [product.score for product in answer.products] == [product.score for product in last.products]
+    assert answer.reviews_used == last.reviews_used
+
+
 def test_reviews_of_a_known_user_are_added_to_what_is_known(folder: Path, bundle: Bundle) -> None:
     later = Review(asin="p3", rating=5, timestamp=NEWEST + 10 * DAY)
     answer = recommend(folder, RecommendationRequest(user_id="user 4", reviews=(later,)))
