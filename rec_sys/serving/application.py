@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 
 from rec_sys.contracts import InputError
-from rec_sys.serving.authentication import SCHEME, BearerAuth, TokenFirst
+from rec_sys.serving.authentication import BearerAuth, TokenFirst
 from rec_sys.serving.body_limit import BodyLimit
 from rec_sys.serving.documentation import DESCRIPTION, TITLE
 from rec_sys.serving.metrics import GatewayMetrics
@@ -47,11 +47,12 @@ def create_application(settings: ServingSettings, recommender: "Recommender") ->
     # Its /docs loads Swagger UI from this service; FastAPI's own asks another host for it, and is blank without one.
     application: FastAPI = FastAPIOffline(title=TITLE, description=DESCRIPTION, version=_API_VERSION, lifespan=lifespan)
     install_handlers(application)
+    auth = BearerAuth(settings)
     for router in (product_routes(recommender, metrics), model_routes(recommender, settings)):
-        application.include_router(router, dependencies=[Depends(SCHEME)])
+        application.include_router(router, dependencies=[Depends(auth)])
     application.include_router(status_routes(recommender, metrics, settings))
     application.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
-    application.add_middleware(TokenFirst, auth=BearerAuth(settings), guarded=_GUARDED)
+    application.add_middleware(TokenFirst, auth=auth, guarded=_GUARDED)
     application.add_middleware(Observation, metrics=metrics, settings=settings)  # the last added is the outermost
     application.openapi = lambda: _describe(application)  # type: ignore[method-assign] # as FastAPI tells to
     return application

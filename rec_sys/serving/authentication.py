@@ -4,9 +4,10 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi.security import HTTPBearer
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -15,8 +16,7 @@ from rec_sys.serving.body_limit import discard, waits_to_send
 from rec_sys.serving.problems import Refusal, respond
 from rec_sys.settings import ServingSettings
 
-# Only describes the token in /docs: a route's own dependency would be asked after its body is read.
-SCHEME: Final = HTTPBearer(auto_error=False, description="Needed where the service has tokens.")
+_SCHEME: Final = HTTPBearer(auto_error=False, description="Needed where the service has tokens.")
 _HEADER: Final = "header Authorization"
 _FIRST_NAME: Final = "token"
 
@@ -62,6 +62,12 @@ class BearerAuth:
             )
         return name
 
+    async def __call__(
+        self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_SCHEME)]
+    ) -> None:
+        """Guards a route by itself, however it is reached, but only after its body is read: see `TokenFirst`."""
+        request.state.bearer = self.admit(None if credentials is None else credentials.credentials)
+
 
 class TokenFirst:
     """Refuses who may not ask before anything of the request is read, so that strangers learn nothing of it.
@@ -77,7 +83,8 @@ class TokenFirst:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on."""
-        if scope["type"] == "http" and scope["path"].startswith(self._guarded):
+        path = scope.get("path", "").removeprefix(scope.get("root_path", ""))  # which a proxy may put before it
+        if scope["type"] == "http" and path.startswith(self._guarded):
             try:
                 scope["state"]["bearer"] = self._auth.admit(_token_in(Headers(scope=scope)))
             except Refusal as refusal:

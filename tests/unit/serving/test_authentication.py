@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from starlette.testclient import TestClient
 
+from rec_sys.serving.application import create_application
 from rec_sys.serving.authentication import BearerAuth
 from rec_sys.serving.problems import Refusal
 from rec_sys.settings import ServingSettings
+from tests.scripted_recommender import ScriptedRecommender
 from tests.unit.serving.conftest import Start
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -78,6 +81,14 @@ def test_every_address_that_answers_products_or_models_is_guarded(start: Start) 
         assert client.request(method, path, json={}).status_code == 401, path
         headers = {"Authorization": "Bearer the-secret"}
         assert client.request(method, path, json={}, headers=headers).status_code != 401, path
+
+
+def test_a_route_is_guarded_by_itself_behind_a_prefix(recommender: ScriptedRecommender) -> None:
+    application = create_application(ServingSettings.model_validate({"token": "the-secret"}), recommender)
+    with TestClient(application, root_path="/shop") as client:
+        for path in ("/shop/v1/models", "/v1/models"):
+            assert client.get(path).status_code == 401
+            assert client.get(path, headers={"Authorization": "Bearer the-secret"}).status_code != 401
 
 
 @pytest.mark.parametrize("token", ["", "Bearer another-secret"])
