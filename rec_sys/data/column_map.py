@@ -65,7 +65,8 @@ def complete_map(data: TableData) -> TableData:
     tables = [review_table(data.reviews_path, data)]
     if data.metadata_path and data.product_columns:
         tables.append(product_table(data.metadata_path, data))
-    refuse_headerless(tables[0])
+    for table in tables:
+        refuse_headerless(table)
     check_columns(*tables)  # of both at once, so that one message names all that are wrong
     if is_settled(data):
         return data

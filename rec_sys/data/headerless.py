@@ -15,6 +15,7 @@ _EXAMINED: Final = 10_000  # rows
 _MOST_STARS: Final = 11  # different ratings, such as 0 to 10
 _TEXT_LENGTH: Final = 20  # characters of a text on average, which ids seldom have
 _SHOWN: Final = 5
+_OF_REVIEWS: Final = "data.columns"
 
 
 def refuse_headerless(table: Table) -> None:
@@ -34,13 +35,19 @@ def refuse_headerless(table: Table) -> None:
     if [(value or "").strip() for value in first] != names or not _is_row(first, rest):
         return
     shown = ", ".join(map(repr, first[:_SHOWN]))
-    settings = [argument(f"{table.setting}.{role}", column) for role, column in _roles(rest).items()]
     raise InputError(
         f"the first line looks like a row and not like a header: {shown}",
         where=f"{table.path}, line 1",
-        remedy=f"add data.header=false {' '.join(settings)}, where columns are numbered from 1 and the roles are as the"
-        " values look; or name the columns if they are called so",
+        remedy=f"{_remedy(table.setting, rest)}; or name the columns if they are called so",
     )
+
+
+def _remedy(setting: str, rest: pl.DataFrame) -> str:
+    if setting != _OF_REVIEWS:
+        return "write a line of names above it, such as asin,title,brand,price; data.header=false holds for both tables"
+    named = [argument(f"{setting}.{role}", column) for role, column in _roles(rest).items()]
+    what = "columns are numbered from 1 and the roles are as the values look"
+    return f"add data.header=false {' '.join(named)}, where {what}"
 
 
 def _is_row(first: tuple[str | None, ...], rest: pl.DataFrame) -> bool:

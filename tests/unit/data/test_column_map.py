@@ -202,6 +202,14 @@ def test_an_unknown_header_is_still_one(tmp_path: Path, columns: dict[str, Any])
         complete_map(settings(tmp_path / "x.csv"))
 
 
+def test_products_without_a_header_are_refused_too(tmp_path: Path) -> None:
+    pl.DataFrame({"user": USERS, "sku": PRODUCTS}).write_csv(tmp_path / "r.csv")
+    (tmp_path / "p.csv").write_text("".join(f"B{row:03d},Uke {row},{row}.99\n" for row in range(23)))
+    with pytest.raises(InputError, match="the first line looks like a row") as caught:
+        complete_map(settings(tmp_path / "r.csv", tmp_path / "p.csv"))
+    assert "write a line of names above it" in caught.value.remedy
+
+
 def test_of_many_columns_that_nothing_reads_the_first_are_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
