@@ -235,7 +235,7 @@ class TextSettings(Section):
         None,
         validate_default=True,
         description="A folder that sentence-transformers has written, or a name in the local cache or on the hub;"
-        " encoder=static: what it is distilled from, empty = MiniLM.",
+        " encoder=static: what it is distilled from, or a static model; empty = MiniLM.",
     )
     prompt: str | None = Field(None, description="Which of the model's prompts goes before a text; empty: its default.")
     static_dim: int = Field(256, ge=8, le=4096, description="encoder=static: width of its vectors.")

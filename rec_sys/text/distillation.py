@@ -6,6 +6,8 @@ token of rank r has the probability :math:`p_r \propto 1 / (r + 2)` (Zipf) and t
 inverse frequency, Arora et al. 2017, eq. 2).
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +17,7 @@ import numpy.typing as npt
 from rec_sys.contracts import InputError
 from rec_sys.files import atomic_folder
 from rec_sys.progress import WorkProgress
+from rec_sys.text.token_regression import fit_tokens
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -23,13 +26,22 @@ _SMOOTHING: Final = 1e-4  # a, model2vec's default
 _TOKENS_AT_ONCE: Final = 1_024
 
 
-def distil(teacher: Path, dim: int, folder: Path) -> None:
+@dataclass(frozen=True)
+class Examples:
+    """Texts and what the encoder says of them: float32 `[num_texts, teacher_dim]`."""
+
+    texts: Sequence[str]
+    vectors: npt.NDArray[np.float32]
+
+
+def distil(teacher: Path, dim: int, folder: Path, examples: Examples | None = None) -> None:
     """Writes a model folder with one vector for each token of an encoder's vocabulary.
 
     Args:
         teacher: A model folder.
         dim: Width of the vectors, at most the teacher's.
         folder: Appears whole or not at all.
+        examples: Fits the vectors to these too (`token_regression`).
 
     Raises:
         InputError: The teacher cannot be loaded, has no tokenizer of the tokenizers library, or is too narrow.
@@ -46,7 +58,16 @@ def distil(teacher: Path, dim: int, folder: Path) -> None:
             where="setting text.static_dim",
             remedy=f"set text.static_dim={vectors.shape[1]} or less",
         )
-    vectors = _keep_components(vectors, dim) * _rarity(len(vectors))[:, None]
+    weights = _rarity(len(vectors))[:, None]
+    if examples is None:
+        vectors = _keep_components(vectors, dim) * weights
+    else:
+        rust = model.tokenizer.backend_tokenizer
+        rust.no_truncation()
+        read = [row.ids for row in rust.encode_batch(list(examples.texts), add_special_tokens=False)]
+        told = [place for place, row in enumerate(read) if row]
+        start = (vectors - vectors.mean(axis=0)) * weights
+        vectors = fit_tokens(start, [read[place] for place in told], examples.vectors[told], dim)
     static = StaticEmbedding(model.tokenizer, embedding_weights=torch.from_numpy(vectors))
     with atomic_folder(folder, bytes_needed=vectors.nbytes) as building:
         SentenceTransformer(modules=[static, Normalize()], device="cpu").save(str(building), create_model_card=False)

@@ -1,11 +1,12 @@
 """Texts as weighted means of their tokens' vectors: no attention, no torch, a hundred times a transformer's speed.
 
 The vectors are distilled from an encoder at the first use (`distillation`) and kept as a model folder of
-sentence-transformers, which that library reads too.
+sentence-transformers, which that library reads too; or they come in such a folder.
 """
 
 import hashlib
 import importlib.util
+import json
 import logging
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +21,7 @@ from rec_sys.locks import hold_lock
 from rec_sys.settings import TextSettings
 from rec_sys.text.encoder import NotExportableError, Positions, TextEncoder
 from rec_sys.text.minilm import identify_minilm
-from rec_sys.text.model_folder import locate_model
+from rec_sys.text.model_folder import hash_model, locate_model
 from rec_sys.text.sentence_transformer import identify_sentence_transformer
 from rec_sys.text.tokens import TextTokenizer
 from rec_sys.text.weights import locate_weights
@@ -39,10 +40,32 @@ def identify_static(settings: TextSettings) -> str:
     Raises:
         InputError: That encoder cannot be found.
     """
+    if (folder := _static_folder(settings)) is not None:
+        given = hashlib.sha256(f"{DISTILLATION_VERSION} {hash_model(folder)} {settings.max_tokens}".encode())
+        return f"static-{given.hexdigest()[:16]}"
     teacher = identify_minilm(settings) if settings.model is None else identify_sentence_transformer(settings)
     parts = DISTILLATION_VERSION, teacher, settings.static_dim, settings.max_tokens
     digest = hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()
     return f"static-{settings.static_dim}-{digest[:16]}"
+
+
+def teacher_folder(settings: TextSettings) -> Path:
+    """The model folder of the encoder that is distilled.
+
+    Raises:
+        InputError: It cannot be found.
+    """
+    return locate_weights(settings).model.parent if settings.model is None else locate_model(settings.model)
+
+
+def _static_folder(settings: TextSettings) -> Path | None:
+    """The model given, where it is static already."""
+    if settings.model is None:
+        return None
+    folder = locate_model(settings.model)
+    modules = folder / "modules.json"
+    kinds = json.loads(modules.read_text(encoding="utf-8")) if modules.is_file() else []
+    return folder if kinds and kinds[0]["type"].endswith(".StaticEmbedding") else None
 
 
 class StaticEncoder(TextEncoder):
@@ -61,8 +84,10 @@ class StaticEncoder(TextEncoder):
         self._opening = threading.Lock()
         self._opened: tuple[TextTokenizer, npt.NDArray[np.float32]] | None = None
         self.encoder_id = identify_static(settings)
-        self.folder = cache_dir / "models" / self.encoder_id
-        self.dim, self.max_tokens = settings.static_dim, settings.max_tokens
+        given = _static_folder(settings)
+        self.folder = given or cache_dir / "models" / self.encoder_id
+        self.dim = settings.static_dim if given is None else _width(_weights_of(given))
+        self.max_tokens = settings.max_tokens
         self.token_budget, self.num_workers = settings.token_budget or _TOKEN_BUDGET, 1
         self.tokenizer = None
 
@@ -103,10 +128,8 @@ class StaticEncoder(TextEncoder):
                 )
             from rec_sys.text.distillation import distil
 
-            settings = self._settings
-            teacher = locate_weights(settings).model.parent if settings.model is None else locate_model(settings.model)
             _LOG.info("text: distilling token vectors, once for this encoder and width")
-            distil(teacher, settings.static_dim, self.folder)
+            distil(teacher_folder(self._settings), self.dim, self.folder)
 
     def details(self) -> dict[str, Any]:
         """See `TextEncoder`."""
@@ -118,10 +141,34 @@ class StaticEncoder(TextEncoder):
                 from safetensors.numpy import load_file
 
                 self.prepare()
-                [weights] = self.folder.rglob("*.safetensors")
+                weights = _weights_of(self.folder)
                 tokenizer = TextTokenizer(weights.with_name("tokenizer.json"), self.max_tokens, framed=False)
                 self._opened = tokenizer, load_file(weights)[_MATRIX].astype(np.float32)
             return self._opened
+
+
+def _weights_of(folder: Path) -> Path:
+    found = sorted(folder.rglob("model.safetensors"))
+    if len(found) != 1 or not found[0].with_name("tokenizer.json").is_file():
+        raise InputError(
+            "this static model is none of one matrix and one tokenizer",
+            where=str(folder),
+            remedy="read it with text=sentence_transformer",
+        )
+    return found[0]
+
+
+def _width(weights: Path) -> int:
+    from safetensors import safe_open
+
+    with safe_open(weights, framework="numpy") as tensors:
+        if _MATRIX not in tensors.keys():  # noqa: SIM118 # it is no dictionary
+            raise InputError(
+                f"this static model has no tensor {_MATRIX}",
+                where=str(weights),
+                remedy="read it with text=sentence_transformer",
+            )
+        return int(tensors.get_slice(_MATRIX).get_shape()[1])
 
 
 def _mean_rows(matrix: npt.NDArray[np.float32], rows: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:

@@ -1,5 +1,6 @@
 """Token vectors distilled from an encoder: read without torch as the library reads them, and no text takes long."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from rec_sys.text.distillation import _keep_components, _rarity
 from rec_sys.text.encoder import NotExportableError
 from rec_sys.text.opening import identify_encoder, open_encoder
 from rec_sys.text.static import StaticEncoder
+from rec_sys.text.token_regression import fit_tokens
 from tests.tiny_transformers import TINY_DIM, write_tiny_transformer
 
 TEXTS = ["Bright strings, great tone.", "", "It broke.", "the cable is bad " * 300, "🎸 guitar", "half a pair \ud83d"]
@@ -109,3 +111,43 @@ def test_later_tokens_of_the_vocabulary_weigh_more_and_none_more_than_one() -> N
     # 1e-4 / (1e-4 + 1 / (2 H)), with H the sum of 1/r from 2 to 30,001.
     assert weights[0] == pytest.approx(0.00197, abs=1e-5)
     assert 0.8 < weights[-1] < 1
+
+
+def test_a_static_folder_is_read_as_it_is(encoder: StaticEncoder, tmp_path: Path) -> None:
+    given = open_encoder(settings(encoder.folder, dim=99), tmp_path)
+    np.testing.assert_array_equal(given.encode(TEXTS), encoder.encode(TEXTS))
+    assert given.dim == DIM
+    assert given.encoder_id != encoder.encoder_id
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_static_folder_of_another_kind_is_left_to_the_library(encoder: StaticEncoder, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    folder = tmp_path / "other"
+    shutil.copytree(encoder.folder, folder)
+    [weights] = folder.rglob("model.safetensors")
+    save_file({"embeddings": load_file(weights)["embedding.weight"]}, weights)
+    with pytest.raises(InputError, match=r"no tensor embedding\.weight") as refusal:
+        open_encoder(settings(folder), tmp_path)
+    assert refusal.value.remedy == "read it with text=sentence_transformer"
+
+
+def test_fitted_vectors_are_nearer_to_the_teacher_on_texts_that_they_have_not_seen(tmp_path: Path) -> None:
+    """The teacher is a bag of words with vectors of its own, which the distilled start does not know."""
+    random = np.random.default_rng(0)
+    own, start = random.normal(size=(2, 40, 8)).astype(np.float32)
+    rows = [random.integers(0, 40, random.integers(3, 9)).tolist() for _ in range(400)]
+    said = np.array([own[row].mean(axis=0) for row in rows])
+    said /= np.linalg.norm(said, axis=1, keepdims=True)
+    fitted = fit_tokens(start, rows[:300], said[:300], 8)
+    assert fitted.shape == (40, 8)
+
+    def likeness(tokens: np.ndarray) -> float:
+        """Correlation of the cosines between texts."""
+        found = np.array([tokens[row].mean(axis=0) for row in rows[300:]])
+        found /= np.linalg.norm(found, axis=1, keepdims=True)
+        return float(np.corrcoef((found @ found.T).ravel(), (said[300:] @ said[300:].T).ravel())[0, 1])
+
+    assert likeness(fitted) > 0.8 > 0.2 > likeness(start)
+    assert fit_tokens(start, rows, said, 3).shape == (40, 3)
