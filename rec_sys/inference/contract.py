@@ -78,6 +78,13 @@ class Review(_Closed):
         description="Milliseconds since 1970 UTC, or a date of ISO 8601; it orders the reviews that have one. Those"
         " without are taken for the newest, the last one given for the newest of all.",
     )
+    weight: float = Field(
+        1.0,
+        gt=0,
+        le=1_000_000,
+        allow_inf_nan=False,
+        description="How much it says beside others, where the data has events that weigh differently.",
+    )
 
 
 class Filter(_Closed):

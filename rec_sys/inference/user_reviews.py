@@ -28,7 +28,7 @@ class UserReviews:
         product: int64 `[num_reads]`, rows of `ServedBundle.inputs`.
         rating: float32 `[num_reads]`, 0 where missing.
         timestamp: int64 `[num_reads]`, -1 where unknown.
-        weight: float32 `[num_reads]`, how much each says beside others; 1 for those that are sent.
+        weight: float32 `[num_reads]`, how much each says beside others.
         texts: What is to be embedded, by place in `sent`.
         known_user: Whether the bundle knows the user.
         seen: Products to leave out, of all reviews and not only of the newest; of events, of those that are predicted.
@@ -98,6 +98,7 @@ def _merge(
     )
     places = np.flatnonzero(usable)
     stamps = [reviews[place].timestamp for place in places]
+    weights = [reviews[place].weight for place in places]
     given = [reviews[place].rating for place in places]
     ratings = [None if rating is None else to_stars(rating, served.rating_scale) for rating in given]
     # Newest first: what has no time is the newest, of those and of equals the last one sent.
@@ -112,7 +113,7 @@ def _merge(
         product=np.concatenate([product[places][::-1], users.product[rows]]).astype(np.int64)[order],
         rating=np.concatenate([_filled(ratings, 0.0)[::-1], users.rating[rows]]).astype(np.float32)[order],
         timestamp=timestamp[order],
-        weight=np.concatenate([np.ones(len(places), dtype=np.float32), users.weight[rows]])[order],
+        weight=np.concatenate([_filled(weights, 1.0)[::-1], users.weight[rows]]).astype(np.float32)[order],
         sent=reviews,
         texts={place: texts[place] for place in (-1 - read[read < 0]).tolist() if place in texts},
         known_user=known,

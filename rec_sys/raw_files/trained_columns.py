@@ -11,10 +11,11 @@ from rec_sys.raw_files.list_texts import texts_within
 from rec_sys.raw_files.missing import null_missing
 from rec_sys.raw_files.rating_scales import STARS, on_scale, stars
 from rec_sys.raw_files.times import EARLIEST, latest_time, milliseconds, time_forms
-from rec_sys.settings import AUTO, TableData
+from rec_sys.settings import AUTO, EventSettings, TableData
 
 _LOG: Final = logging.getLogger(__name__)
 
+AMOUNT: Final = "amount"  # beside the names of `ReviewColumn`
 _READ: Final = (ReviewColumn.RATING, ReviewColumn.TIMESTAMP, ReviewColumn.TITLE, ReviewColumn.TEXT)
 _PRINTED_LIST: Final = r"(?s)^\s*\[.*\]\s*$"
 _PLAIN_FORMS: Final = ("ms", "iso")  # of times in requests
@@ -22,7 +23,9 @@ _PLAIN_FORMS: Final = ("ms", "iso")  # of times in requests
 
 def trained_names(data: TableData | None, present: Collection[str], needed: Collection[str]) -> dict[str, str]:
     """Our name -> the training table's, of the columns that are here; empty where one of `needed` is not."""
-    mapped = {} if data is None else data.columns.model_dump()
+    mapped: dict[str, str | None] = {}
+    if data is not None:
+        mapped = {**data.columns.model_dump(), ReviewColumn.EVENT: data.events.column, AMOUNT: data.events.amount}
     here = {name: column for name, column in mapped.items() if column not in (None, AUTO) and column in present}
     return here if here.keys() >= {*needed} else {}
 
@@ -36,6 +39,8 @@ def warn_of_unread(unread: Sequence[str], names: dict[str, str], fields: Collect
 
 def read_as_trained(frame: pl.DataFrame, names: dict[str, str], data: TableData) -> pl.DataFrame:
     """Reviews under our names: ratings on the scale of training, its words too, times in milliseconds.
+
+    Events weigh what they did in training; those that weigh nothing are left out and counted.
 
     Args:
         frame: Under the training table's names, of any types; ids are left as they are.
@@ -59,7 +64,26 @@ def read_as_trained(frame: pl.DataFrame, names: dict[str, str], data: TableData)
                 case ReviewColumn.TIMESTAMP:
                     texts = _read_times(texts, data)
             found.append(texts.alias(name))
-    return pl.DataFrame(found)
+    weights = _weights(frame, names, data.events)
+    return pl.DataFrame(found) if weights is None else pl.DataFrame([*found, weights]).filter(weights.is_not_null())
+
+
+def _weights(frame: pl.DataFrame, names: dict[str, str], events: EventSettings) -> pl.Series | None:
+    """What each row weighs, null where nothing; None where rows are no events."""
+    weights = pl.Series(ReviewColumn.WEIGHT, [1.0], dtype=pl.Float64).new_from_index(0, frame.height)
+    if ReviewColumn.EVENT in names and events.weights is not None:
+        kinds = as_texts(frame[names[ReviewColumn.EVENT]]).str.strip_chars()
+        weights = kinds.replace_strict(events.weights, default=None, return_dtype=pl.Float64).alias(weights.name)
+    elif AMOUNT not in names:
+        return None
+    if AMOUNT in names:
+        texts = as_texts(frame[names[AMOUNT]]).str.strip_chars()
+        amounts = texts.cast(pl.Float64, strict=False)
+        _refuse(texts, amounts.is_finite(), "an amount is a number, as in training")
+        weights = weights * amounts.set(amounts <= 0, None) / events.full_amount
+    if left_out := weights.null_count():
+        _LOG.warning(f"events that weigh nothing, as in training: {left_out:,} of {len(weights):,} rows")
+    return weights
 
 
 def one_product_a_row(frame: pl.DataFrame, column: str) -> pl.DataFrame:

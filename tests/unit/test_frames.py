@@ -14,7 +14,7 @@ import pytest
 
 from rec_sys.contracts import InputError
 from rec_sys.frames import read_frame, reviews_by_user
-from rec_sys.settings import ReviewColumnMap, TableData
+from rec_sys.settings import EventSettings, ReviewColumnMap, TableData
 
 FIELDS = ("asin", "text", "title", "rating", "timestamp")
 SHOP = TableData(
@@ -118,6 +118,26 @@ def test_reviews_under_the_names_of_training_are_read_as_there(caplog: pytest.Lo
     ]
     moments = frame.with_columns(pl.col("When").str.to_date("%d/%m/%Y"))
     assert reviews_by_user(moments, FIELDS, SHOP) == found
+
+
+def test_events_weigh_what_they_did_in_training(caplog: pytest.LogCaptureFixture) -> None:
+    events = EventSettings(column="Action", weights={"view": 0.5, "order": 2.0}, amount="Share", full_amount=100)
+    shop = SHOP.model_copy(update={"events": events})
+    frame = pl.DataFrame(
+        {
+            "CustomerID": ["u", "u", "u", "v"],
+            "ItemCode": ["A", "B", "C", "D"],
+            "Action": ["view", " order", "click", "order"],
+            "Share": [50, 100, 100, 0],
+        }
+    )
+    expected = [{"asin": "A", "weight": 0.25}, {"asin": "B", "weight": 2.0}]
+    assert reviews_by_user(frame, FIELDS, shop) == {"u": expected}
+    assert caplog.messages == ["events that weigh nothing, as in training: 2 of 4 rows"]
+    whole = reviews_by_user(frame.drop("Share"), FIELDS, shop)
+    assert whole["v"] == [{"asin": "D", "weight": 2.0}]
+    with pytest.raises(InputError, match="'much' cannot be read: an amount is a number"):
+        reviews_by_user(frame.with_columns(Share=pl.lit("much")), FIELDS, shop)
 
 
 def test_our_names_hold_where_those_of_training_are_not_there() -> None:

@@ -115,6 +115,18 @@ def test_reviews_that_are_sent_count_like_those_that_are_known(folder: Path, bun
     assert not sent.known_user
 
 
+def test_reviews_that_are_sent_weigh_as_they_say(folder: Path) -> None:
+    def scores(*weights: dict[str, float]) -> np.ndarray:
+        sent = tuple(Review(asin=f"p{row}", rating=5, **weight) for row, weight in enumerate(weights))
+        request = RecommendationRequest(reviews=sent, limit=60, include_seen=True)
+        answer = ask(folder, lambda recommender: recommender.recommend(request))
+        return np.array([product.score for product in sorted(answer.products, key=lambda product: product.asin)])
+
+    plain = scores({}, {})
+    np.testing.assert_allclose(scores({"weight": 1}, {"weight": 1.0}), plain, rtol=1e-6)
+    assert np.abs(scores({}, {"weight": 0.1}) - plain).max() > 0.1
+
+
 def test_more_reviews_may_be_sent_than_the_bundle_has(folder: Path, bundle: Bundle) -> None:
     sent = [Review(asin=f"p{row % 60}", rating=1 + row % 5, timestamp=NEWEST + row) for row in range(300)]
     assert len(sent) > bundle.histories().height
