@@ -6,8 +6,8 @@ from typing import Final
 import polars as pl
 
 from rec_sys.contracts import ProductColumn, ReviewColumn
-from rec_sys.data.plain_text import plain_text
 from rec_sys.data.readers.batches import DESCRIPTION, FEATURES, PRODUCT_FACTS_SCHEMA
+from rec_sys.raw_files.plain_text import plain_text
 
 # The encoder reads 512 tokens at most, about 2,500 characters; the rest would only be carried along.
 LONGEST_TEXT: Final = 4_000

@@ -9,6 +9,7 @@ import polars as pl
 from rec_sys.contracts import InputError, ReviewColumn
 from rec_sys.raw_files.list_texts import texts_within
 from rec_sys.raw_files.missing import null_missing
+from rec_sys.raw_files.plain_text import plain_text
 from rec_sys.raw_files.rating_scales import STARS, on_scale, stars
 from rec_sys.raw_files.times import EARLIEST, latest_time, milliseconds, time_forms
 from rec_sys.settings import AUTO, EventSettings, TableData
@@ -40,7 +41,8 @@ def warn_of_unread(unread: Sequence[str], names: dict[str, str], fields: Collect
 def read_as_trained(frame: pl.DataFrame, names: dict[str, str], data: TableData) -> pl.DataFrame:
     """Reviews under our names: ratings on the scale of training, its words too, times in milliseconds.
 
-    Events weigh what they did in training; those that weigh nothing are left out and counted.
+    Markup is taken off texts. Events weigh what they did in training; those that weigh nothing are left out, and
+    counted.
 
     Args:
         frame: Under the training table's names, of any types; ids are left as they are.
@@ -63,6 +65,8 @@ def read_as_trained(frame: pl.DataFrame, names: dict[str, str], data: TableData)
                     texts = _read_ratings(texts, data)
                 case ReviewColumn.TIMESTAMP:
                     texts = _read_times(texts, data)
+                case _:
+                    texts = plain_text(texts)
             found.append(texts.alias(name))
     weights = _weights(frame, names, data.events)
     return pl.DataFrame(found) if weights is None else pl.DataFrame([*found, weights]).filter(weights.is_not_null())

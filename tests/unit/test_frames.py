@@ -98,7 +98,7 @@ def test_reviews_under_the_names_of_training_are_read_as_there(caplog: pytest.Lo
             "ItemCode": ["A", "B", "C"],
             "Points": [10, None, 0],
             "When": ["03/01/2015", "04/01/2015", None],
-            "Words": ["fine", None, "nan"],
+            "Words": ["It&#39;s <b>fine</b>", None, "nan"],
             "Size": ["L", "M", "S"],
             "Colour": ["red", "red", "red"],
         }
@@ -108,7 +108,7 @@ def test_reviews_under_the_names_of_training_are_read_as_there(caplog: pytest.Lo
     third = int(datetime.datetime(2015, 1, 3, tzinfo=datetime.UTC).timestamp() * 1000)
     assert found == {
         "17850": [
-            {"asin": "A", "rating": 10.0, "timestamp": third, "text": "fine"},
+            {"asin": "A", "rating": 10.0, "timestamp": third, "text": "It's fine"},
             {"asin": "B", "rating": None, "timestamp": third + day, "text": None},
         ],
         "17851": [{"asin": "C", "rating": 0.0, "timestamp": None, "text": None}],

@@ -8,8 +8,8 @@ from typing import Final
 import polars as pl
 
 from rec_sys.contracts import ReviewColumn
-from rec_sys.data.plain_text import plain_text
 from rec_sys.data.readers.batches import REVIEW_SCHEMA
+from rec_sys.raw_files.plain_text import plain_text
 from rec_sys.raw_files.rating_scales import STARS, proposed_settings, stars
 from rec_sys.raw_files.times import EARLIEST, latest_time, milliseconds, time_forms
 

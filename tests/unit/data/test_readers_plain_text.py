@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rec_sys.data.plain_text import count_unread_prices, plain_text, prices
+from rec_sys.raw_files.plain_text import count_unread_prices, plain_text, prices
 
 
 def _plain(text: str | None) -> str | None:
