@@ -9,6 +9,7 @@ COMMANDS: Final = {
     "inspect": "rec_sys.data.inspect",
     "prepare": "rec_sys.data.prepare",
     "train": "rec_sys.train.train",
+    "finetune": "rec_sys.text.finetune",
     "model_export": "rec_sys.modules.model_export",
     "create_vectorbase": "rec_sys.vector_database.create_vectorbase",
     "infer": "rec_sys.inference.infer",

@@ -77,7 +77,7 @@ def _with_encoded_text(
 
     review_text = dataset.reviews().select(text=embedded_review_text())["text"]
     product_text = dataset.products()[ProductColumn.TEXT]
-    texts = pl.concat([review_text.rename("text"), product_text.rename("text")]).drop_nulls().unique().sort()
+    texts = list_texts(dataset)
     embedded = embed_texts(texts, text, store)
     total = embedded.num_embedded + embedded.num_reused
     _LOG.info(f"text: embedded {embedded.num_embedded:,} of {total:,} texts ({embedded.num_reused:,} reused)")
@@ -86,6 +86,13 @@ def _with_encoded_text(
     product_vectors = np.zeros((len(product_text), embedded.vectors.shape[1]), dtype=np.float16)
     product_vectors[product_row >= 0] = embedded.vectors[product_row[product_row >= 0]]
     return assemble_graph(interactions, embedded.vectors, review_row, product_vectors)
+
+
+def list_texts(dataset: PreparedDataset) -> pl.Series:
+    """Every text that the graph of a data set has a vector of, once, in the order of the alphabet."""
+    review_text = dataset.reviews().select(text=embedded_review_text())["text"]
+    product_text = dataset.products()[ProductColumn.TEXT]
+    return pl.concat([review_text.rename("text"), product_text.rename("text")]).drop_nulls().unique().sort()
 
 
 def _rows_of(wanted: pl.Series, texts: pl.Series) -> SmallIntArray:

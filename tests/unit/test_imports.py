@@ -13,6 +13,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 # An entry that ranks above its room: the demo walks the whole road, training first, so it is nobody's to import. It
 # stays where it is, because what it shows is the service, and the serving side's own rules hold for it too.
 DEMO = "rec_sys.serving.demo"
+# Of the room of texts what learns from prepared data, splits and graphs; no other room needs it.
+FINETUNE = "rec_sys.text.finetune"
 # From the ground up. A room may import rooms of lower levels, or start their modules as processes, never one of its
 # own level or above.
 LEVELS: tuple[tuple[str, ...], ...] = (
@@ -28,7 +30,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("modules", "inference"),
     ("evaluation", "serving", "call_arguments", "python_settings"),
     ("baselines",),
-    ("train",),
+    ("train", FINETUNE),
     ("estimator",),
     ("experiments", DEMO),
     ("__main__",),
@@ -46,6 +48,8 @@ def room_of(module: str) -> str:
     """The room of a module, or an entry with a rank of its own; empty for the bare package, which holds nothing."""
     if module == DEMO:
         return DEMO
+    if module.startswith(FINETUNE):
+        return FINETUNE
     package, *below = module.split(".")
     return package if package != "rec_sys" else below[0] if below else ""
 
