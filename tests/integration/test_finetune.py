@@ -45,7 +45,7 @@ def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_transformer(tmp_path_factory.mktemp("model") / "tiny")
+    return write_tiny_transformer(tmp_path_factory.mktemp("model") / "tiny", pooling="mean")
 
 
 def settings_of(reviews: Path, model: Path, output_dir: Path, *more: str) -> FinetuneRun:
@@ -62,9 +62,11 @@ def figures(printed: str) -> dict[str, list[float]]:
 def test_a_projection_learns_what_tells_products_apart_and_is_read_as_it_was_learned(
     reviews: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(settings_of(reviews, model, tmp_path, "finetune.epochs=20", "finetune.learning_rate=0.02"))
+    learned = ("finetune.epochs=20", "finetune.learning_rate=0.005", "finetune.batch_size=32")
+    run(settings_of(reviews, model, tmp_path, *learned))
     printed = capsys.readouterr().out
-    assert set(figures(printed)) == {"recall_at_10_masked", "ndcg_at_10_masked"}
+    before, after = figures(printed)["ndcg_at_10_masked"]
+    assert after > 1.1 * before
     folder = printed.splitlines()[-1].partition("text.model=")[2]
     tuned = TextSettings(encoder="sentence_transformer", model=folder)
     texts = pl.read_csv(reviews)["text"].unique().to_list()
@@ -72,18 +74,6 @@ def test_a_projection_learns_what_tells_products_apart_and_is_read_as_it_was_lea
     assert (stored.num_embedded, stored.num_reused, stored.vectors.shape[1]) == (0, len(texts), TINY_DIM)
     own = open_encoder(tuned, tmp_path / "text").encode(texts)
     assert np.einsum("td,td->t", own, stored.vectors.astype(np.float32)).min() > 0.999  # rounded as it is stored
-    # The word that tells the kind counts for more than it did.
-    plain = TextSettings(encoder="sentence_transformer", model=str(model))
-    kinds = np.array([[word in WORDS[kind].split() for word in text.split()] for text in texts for kind in range(3)])
-    kind = kinds.any(axis=1).reshape(-1, 3).argmax(axis=1)
-    apart = [_kinds_apart(vectors, kind) for vectors in (open_encoder(plain, tmp_path / "text").encode(texts), own)]
-    assert apart[1] > apart[0] + 0.05
-
-
-def _kinds_apart(vectors: np.ndarray, kind: np.ndarray) -> float:
-    """By how much the cosine of texts of one kind is above that of others."""
-    cosine, same = vectors @ vectors.T, kind[:, None] == kind[None]
-    return float(cosine[same].mean() - cosine[~same].mean())
 
 
 @pytest.mark.parametrize(
