@@ -10,6 +10,7 @@ COMMANDS: Final = {
     "prepare": "rec_sys.data.prepare",
     "train": "rec_sys.train.train",
     "finetune": "rec_sys.text.finetune",
+    "distil_text": "rec_sys.train.distil_text",
     "model_export": "rec_sys.modules.model_export",
     "create_vectorbase": "rec_sys.vector_database.create_vectorbase",
     "infer": "rec_sys.inference.infer",

@@ -129,9 +129,11 @@ def test_a_settings_file_has_exactly_the_keys_of_its_section(config_name: str, g
 def test_every_setting_of_every_choice_can_be_given(config_name: str, group: str, option: str) -> None:
     arguments = given_values(config_name, group, option)
     asked_for = [argument for argument in arguments if argument.endswith('="given"')]
-    if (group, option) == ("text", "given"):  # the section itself asks for it, since its other options need none
-        asked_for.append("text.vectors_path=given")
-        arguments = [asked_for[-1] if argument == "text.vectors_path=null" else argument for argument in arguments]
+    # The section itself asks for these, since its other options need none.
+    of_option = {("text", "given"): "text.vectors_path", ("text", "sentence_transformer"): "text.model"}
+    if setting := of_option.get((group, option)):
+        asked_for.append(f"{setting}=given")
+        arguments = [asked_for[-1] if argument == f"{setting}=null" else argument for argument in arguments]
     # A section's choice is tried with its own settings, for the others have cases of their own; a choice such as
     # `experiment=quick`, which writes into sections, with the settings of all of them.
     own = [argument for argument in arguments if argument.startswith(f"{group}.")] or arguments
