@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -43,9 +42,8 @@ def identify_sentence_transformer(settings: TextSettings) -> str:
 def _name_encoder(folder: Path, settings: TextSettings) -> str:
     parts = (_READING_VERSION, hash_model(folder), settings.precision, settings.max_tokens, settings.prompt)
     digest = hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()
-    # A name on the hub ends in the model's own; a snapshot's folder there is called by its hash.
-    spoken = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(settings.model or "").expanduser().absolute().name)
-    return f"{spoken[:40]}-{settings.precision}-{digest[:16]}"
+    # What the files hold, and not where they are: a model that is moved embeds nothing anew.
+    return f"sentence_transformer-{settings.precision}-{digest[:16]}"
 
 
 class SentenceTransformerEncoder(TextEncoder):

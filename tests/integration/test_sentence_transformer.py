@@ -83,7 +83,7 @@ def test_changing_the_model_embeds_again_and_changing_back_embeds_nothing(model:
 
 
 def test_a_copy_of_the_folder_is_the_same_model_and_one_changed_file_is_another(model: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "tiny"
+    copy = tmp_path / "elsewhere"
     shutil.copytree(model, copy)
     (copy / "README.md").write_text("says nothing of the vectors")
     assert identify_encoder(settings(copy)) == identify_encoder(settings(model))
