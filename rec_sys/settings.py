@@ -150,6 +150,12 @@ class EventSettings(Section):
     full_amount: float = Field(1.0, gt=0, description="The amount that counts once: 100 where it is in percent.")
     half_life_days: float | None = Field(None, gt=0, description="Days in which a weight halves; empty: it stays.")
 
+    @model_validator(mode="after")
+    def _weights_have_a_column(self) -> "EventSettings":
+        if self.weights and self.column is None:
+            raise ValueError("data.events.weights needs data.events.column, the column that names the kinds")
+        return self
+
 
 class TableData(FileData):
     """Any table (CSV, JSON objects or Parquet), by a map of its columns."""

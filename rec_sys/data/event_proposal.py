@@ -35,5 +35,5 @@ def propose_events(frame: pl.DataFrame, taken: Collection[str | None]) -> None:
         settings += [argument("evaluation.target_events", targets)] if targets else []
         _LOG.info(
             f"the column {name!r} holds kinds of events ({', '.join(kinds)}), which all count alike; to weigh them and"
-            f" to predict the strongest, add for instance {' '.join(settings)}"
+            f" to predict the strongest, add to rec_sys.train.train for instance {' '.join(settings)}"
         )

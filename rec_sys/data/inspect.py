@@ -50,11 +50,12 @@ def _look_at_table(data: TableData, output_dir: Path) -> list[str]:
     """Prints what is found and writes the map; the settings that read the table so."""
     from rec_sys.data.column_map import complete_map, read_head
     from rec_sys.data.column_map_file import map_arguments, needs_map, write_map
+    from rec_sys.data.readers.events import event_columns
     from rec_sys.data.readers.table import read_table_reviews
 
     found = complete_map(data)
     heads = [read_head(found, found.reviews_path, "data.columns", found.columns.model_dump())]
-    maps = [found.columns.model_dump()]
+    maps = [{**found.columns.model_dump(), **event_columns(found.events)}]
     if found.metadata_path is not None and found.product_columns is not None:
         maps.append(found.product_columns.model_dump())
         heads.append(read_head(found, found.metadata_path, "data.product_columns", maps[-1]))

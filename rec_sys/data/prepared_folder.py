@@ -119,7 +119,7 @@ def _read(batches: Iterator[Batch], scratch: Path, what: str, limit: int | None 
             if limit is not None:
                 batch = replace(batch, rows=batch.rows.head(limit - num_good))
             num_good += batch.rows.height
-            found.num_rows += batch.rows.height + batch.set_aside.height
+            found.num_rows += batch.rows.height + batch.set_aside.height + batch.left_out
             found.num_records += batch.num_records
             found.num_bytes += int(batch.rows.estimated_size())
             found.counts.update(batch.counts)

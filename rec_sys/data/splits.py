@@ -94,12 +94,14 @@ def split_reviews(interactions: Interactions, settings: EvaluationSettings, seed
     }
     of_kind = interactions.of_kinds(settings.target_events)
     of_review = protocols[settings.protocol](interactions, settings, seed, of_kind)
+    kinds = ", ".join(settings.target_events)
+    of_them = "" if of_kind is None else f", {int(of_kind.sum()):,} of them of the kind {kinds}, which is asked for"
     for number, name in ((SplitName.TRAIN, "train"), (SplitName.VALIDATION, "validation"), (SplitName.TEST, "test")):
         if not ((of_review == number) if of_kind is None else (of_review == number) & of_kind).any():
             raise InputError(
                 f"the split {settings.protocol} leaves no {name} reviews"
-                f" ({interactions.num_reviews:,} reviews of {interactions.num_users:,} users)",
-                where="setting evaluation.protocol",
+                f" ({interactions.num_reviews:,} reviews of {interactions.num_users:,} users{of_them})",
+                where="setting evaluation.protocol" + (" or evaluation.target_events" if of_them else ""),
                 remedy="leave_last_out needs users with three reviews, random_split users with two and some dozens of"
                 " users, global_time reviews at several moments, time_folds and next_days reviews in and before"
                 " each window; choose another or bring more data",

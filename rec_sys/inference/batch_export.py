@@ -160,7 +160,7 @@ async def _answer(backends: Backends, served: ServedBundle, user_ids: Sequence[s
     (vectors, weights), _, _ = await backends.read_users(served, inputs)
     in_memory = [memory_weights(user, served) for user in users]
     scores = served.exact.scores(vectors, [summed for _, summed in in_memory])
-    seen = [served.users.product[rows] for rows in every]
+    seen = [served.users.product[rows[served.users.known[rows]]] for rows in every]
     products, best = served.exact.best(scores, limit, seen)
     kept = np.isfinite(best)
     row, place = np.nonzero(kept)

@@ -85,6 +85,9 @@ class Review(_Closed):
         allow_inf_nan=False,
         description="How much it says beside others, where the data has events that weigh differently.",
     )
+    event: str | None = Field(
+        None, description="Its kind, where the data has events: what was only looked at may still be recommended."
+    )
 
 
 class Filter(_Closed):

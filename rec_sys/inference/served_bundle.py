@@ -125,6 +125,11 @@ class ServedBundle:
         return TextSettings.model_validate(self._bundle.settings()["text"])
 
     @cached_property
+    def target_events(self) -> tuple[str, ...]:
+        """The kinds of events that the model predicts; empty where all are."""
+        return tuple(self._bundle.settings().get("evaluation", {}).get("target_events", ()))
+
+    @cached_property
     def popularity(self) -> FloatArray:
         """What the reviews of each product weigh, their number where there are no events; float32 `[num_products]`."""
         if (self.users.weight == 1).all():

@@ -69,7 +69,9 @@ def read_user(request: RecommendationRequest, served: ServedBundle, limits: Infe
     users = served.users
     rows = users.rows(request.user_id) if request.user_id is not None and known else np.zeros(0, dtype=np.int64)
     reviewed = [served.asins[product] for product in users.product[rows[users.known[rows]]]]
-    seen = tuple(dict.fromkeys([*reviewed, *(review.asin for review in request.reviews)]))
+    targets = served.target_events
+    sent = [one.asin for one in request.reviews if not targets or one.event is None or one.event in targets]
+    seen = tuple(dict.fromkeys([*reviewed, *sent]))
     if request.reviews:
         return _merge(request.reviews, rows, served, known, seen)
     return stored_reviews(rows, served, known, seen)
@@ -97,6 +99,7 @@ def _merge(
         ]
     )
     places = np.flatnonzero(usable)
+    rows = _without_sent(rows, {(int(product[at]), reviews[at].timestamp) for at in places.tolist()}, served)
     stamps = [reviews[place].timestamp for place in places]
     weights = [reviews[place].weight for place in places]
     given = [reviews[place].rating for place in places]
@@ -120,6 +123,13 @@ def _merge(
         seen=seen,
         ignored=_list_ignored(reviews, usable.tolist(), unread, served),
     )
+
+
+def _without_sent(rows: IntArray, sent: set[tuple[int, int | None]], served: ServedBundle) -> IntArray:
+    """The known reviews but for those of a product and a moment that are sent too: these count once, as sent."""
+    users = served.users
+    pairs = zip(users.product[rows].tolist(), users.timestamp[rows].tolist(), strict=True)
+    return rows[[pair not in sent for pair in pairs]] if len(rows) else rows
 
 
 def _list_ignored(

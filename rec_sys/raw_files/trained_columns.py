@@ -68,6 +68,8 @@ def read_as_trained(frame: pl.DataFrame, names: dict[str, str], data: TableData)
                 case _:
                     texts = plain_text(texts)
             found.append(texts.alias(name))
+    if ReviewColumn.EVENT in names:
+        found.append(as_texts(frame[names[ReviewColumn.EVENT]]).str.strip_chars().alias(ReviewColumn.EVENT))
     weights = _weights(frame, names, data.events)
     return pl.DataFrame(found) if weights is None else pl.DataFrame([*found, weights]).filter(weights.is_not_null())
 
@@ -78,15 +80,19 @@ def _weights(frame: pl.DataFrame, names: dict[str, str], events: EventSettings) 
     if ReviewColumn.EVENT in names and events.weights is not None:
         kinds = as_texts(frame[names[ReviewColumn.EVENT]]).str.strip_chars()
         weights = kinds.replace_strict(events.weights, default=None, return_dtype=pl.Float64).alias(weights.name)
-    elif AMOUNT not in names:
-        return None
+    else:
+        if events.weights is not None:
+            _LOG.warning(f"without the column {events.column!r}, which told the kinds of events, every row weighs 1")
+        if AMOUNT not in names:
+            return None
     if AMOUNT in names:
         texts = as_texts(frame[names[AMOUNT]]).str.strip_chars()
         amounts = texts.cast(pl.Float64, strict=False)
         _refuse(texts, amounts.is_finite(), "an amount is a number, as in training")
         weights = weights * amounts.set(amounts <= 0, None) / events.full_amount
     if left_out := weights.null_count():
-        _LOG.warning(f"events that weigh nothing, as in training: {left_out:,} of {len(weights):,} rows")
+        known = f"; the kinds that weigh are {', '.join(events.weights)}" if events.weights else ""
+        _LOG.warning(f"events that weigh nothing, as in training: {left_out:,} of {len(weights):,} rows{known}")
     return weights
 
 

@@ -8,8 +8,6 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-import polars as pl
 from pydantic import Field
 
 from rec_sys.contracts import InputError
@@ -17,6 +15,8 @@ from rec_sys.entry import run_entry
 from rec_sys.settings import Settings
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from rec_sys.data.dataset import PreparedDataset
 
 _LOG: Final = logging.getLogger(__name__)
@@ -31,6 +31,8 @@ class DistilTextSettings(Settings):
 
 def run(settings: DistilTextSettings) -> None:
     """Writes the folder and prints the choice that reads with it."""
+    import numpy as np
+
     from rec_sys.data.prepare import prepare
     from rec_sys.text.distillation import Examples, distil
     from rec_sys.text.embedding import embed_texts
@@ -62,7 +64,7 @@ def run(settings: DistilTextSettings) -> None:
     print(f"text=static text.model={folder.absolute()}")
 
 
-def train_texts(settings: Settings, dataset: "PreparedDataset") -> pl.Series:
+def train_texts(settings: Settings, dataset: "PreparedDataset") -> "pl.Series":
     """The distinct texts that training may read, sorted: none that also stands in a later part.
 
     Raises:

@@ -72,8 +72,10 @@ def _describe_split(
     asked = {split: metrics[split].get("num_queries", 0) for split in ("validation", "test")}
     ties = "a seeded hash" if graph.tie_break == "hash" else "the file's order"
     refit = "trained again on train and validation split" if evaluation.refit else "trained on the train split"
+    kinds = ", ".join(evaluation.target_events)
+    only = f" Only events of the kind {kinds} are asked for." if kinds else ""
     return [
-        f"`{protocol}`, seed {seed}, reviews of one moment ordered by {ties}. {_SPLITS[protocol]}",
+        f"`{protocol}`, seed {seed}, reviews of one moment ordered by {ties}. {_SPLITS[protocol]}{only}",
         f"{asked['validation']:,.0f} validation and {asked['test']:,.0f} test questions. Epoch, memory and its weight"
         f" were chosen on validation; the bundle's model was {refit}. This run asked the test split once, at its end.",
     ]

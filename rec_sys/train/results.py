@@ -192,9 +192,10 @@ def write_results(
 
 def results_tables(metrics: dict[str, Any]) -> list[Table]:
     """The test figures beside the baselines', for the terminal: one table of rankings, one of ratings."""
+    next_one = f"the next {metrics['target_events']}" if "target_events" in metrics else "what is reviewed next"
     rankings = [f"{key}{suffix}" for suffix in ("_masked", "") for key in _RANKING_SHOWN] + ["coverage_at_10"]
     tables = (
-        _compare(metrics, "test: what is reviewed next (masked: the user's own products left out)", rankings),
+        _compare(metrics, f"test: {next_one} (masked: the user's own products left out)", rankings),
         _compare(metrics, "test: how many stars it gets", list(_RATING_SHOWN)),
     )
     return [table for table in tables if table.row_count]

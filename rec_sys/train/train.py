@@ -140,6 +140,8 @@ def _learn(
         )
         if RATING_SCALE in dataset.summary.found:
             metrics[RATING_SCALE.replace(" ", "_")] = dataset.summary.found[RATING_SCALE]
+        if settings.evaluation.target_events:
+            metrics["target_events"] = ", ".join(settings.evaluation.target_events)
         vectors = results.product_vectors(final.model, final.builders["train"])
         pictures = results.draw_pictures(folder.path / "pictures", history, metrics, vectors["output"], dataset)
         _LOG.info("export: towers to ONNX")

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from rec_sys import ReviewGraphRecommender
 from rec_sys.contracts import HistoryColumn
+from rec_sys.entry import compose_settings
+from rec_sys.inference import infer
 from tests.training_runs import train_here, write_events
 
 WEIGHTS = "data.events.weights={view:0.05,order:1}"
@@ -35,6 +38,19 @@ def test_whoever_has_ordered_is_answered_by_it_and_what_was_looked_at_may_be_rec
     own = {known: set(products[part[HistoryColumn.PRODUCT_INDEX]]) for (known,), part in user.group_by("known")}
     model = ReviewGraphRecommender.load(tmp_path)
     found = set(model.recommend(["u7"], k=30)["asin"].to_list())
+    rows = pl.read_csv(tmp_path / "events.csv").filter(pl.col("user_id") == "u7")
+    again = model.recommend_for_reviews(rows, k=30)
+    stranger = model.recommend_for_reviews(rows.with_columns(user_id=pl.lit("somebody")), k=30)
+    caplog.clear()
+    model.recommend_for_reviews(rows.drop("event"), k=3)
     model.close()
+    assert "without the column 'event', which told the kinds of events, every row weighs 1" in caplog.text
+    assert again["asin"].to_list() == stranger["asin"].to_list()
+    np.testing.assert_allclose(again["score"], stranger["score"], atol=1e-4)
+    assert set(again["asin"]) == found
+    (tmp_path / "users.csv").write_text("user_id\nu7\n")
+    arguments = [f"output_dir={tmp_path}", f"users={tmp_path / 'users.csv'}", "limit=30", f"output={tmp_path / 'all'}"]
+    infer.run(compose_settings(arguments, infer.InferSettings, "infer"))
+    assert set(pl.read_parquet(tmp_path / "all" / "*.parquet")["asin"]) == found
     assert found == set(products) - own[True]
     assert found & own[False]

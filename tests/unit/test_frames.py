@@ -131,11 +131,13 @@ def test_events_weigh_what_they_did_in_training(caplog: pytest.LogCaptureFixture
             "Share": [50, 100, 100, 0],
         }
     )
-    expected = [{"asin": "A", "weight": 0.25}, {"asin": "B", "weight": 2.0}]
+    expected = [{"asin": "A", "weight": 0.25, "event": "view"}, {"asin": "B", "weight": 2.0, "event": "order"}]
     assert reviews_by_user(frame, FIELDS, shop) == {"u": expected}
-    assert caplog.messages == ["events that weigh nothing, as in training: 2 of 4 rows"]
+    assert caplog.messages == [
+        "events that weigh nothing, as in training: 2 of 4 rows; the kinds that weigh are view, order"
+    ]
     whole = reviews_by_user(frame.drop("Share"), FIELDS, shop)
-    assert whole["v"] == [{"asin": "D", "weight": 2.0}]
+    assert whole["v"] == [{"asin": "D", "weight": 2.0, "event": "order"}]
     with pytest.raises(InputError, match="'much' cannot be read: an amount is a number"):
         reviews_by_user(frame.with_columns(Share=pl.lit("much")), FIELDS, shop)
 

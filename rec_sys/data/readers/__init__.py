@@ -79,6 +79,12 @@ def _table_source(data: TableData) -> Source:
     if products is not None:
         tables.append(product_table(products, data))
     check_columns(*tables)
+    if data.events.half_life_days is not None and data.columns.timestamp is None:
+        raise InputError(
+            "a weight that halves with age needs times, and the table has none",
+            where="setting data.events.half_life_days",
+            remedy="name the column of times with data.columns.timestamp, or leave it out",
+        )
     source = Source((reviews,), data.columns.timestamp is not None, partial(read_table_reviews, reviews, data))
     if products is None:
         return source

@@ -62,6 +62,7 @@ class Batch:
         found: What the reader found out by itself, for the log and the summary: label -> value.
         counts: What happened in this batch beside bad rows: label -> how often; summed over the file.
         remedies: Setting -> value under which the bad rows could be read, where their values tell it.
+        left_out: Records that are none of these because the settings say so.
     """
 
     rows: pl.DataFrame
@@ -70,6 +71,7 @@ class Batch:
     found: Mapping[str, str] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     remedies: Mapping[str, str] = field(default_factory=dict)
+    left_out: int = 0
 
 
 @dataclass(frozen=True)

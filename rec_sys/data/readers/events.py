@@ -66,7 +66,7 @@ def as_events(raw: pl.DataFrame, events: EventSettings, where: str) -> tuple[pl.
             rows = rows.with_columns(known.alias(ReviewColumn.WEIGHT)).drop_nulls(ReviewColumn.WEIGHT)
     if events.amount is not None:
         amount = pl.col(AMOUNT).str.strip_chars().cast(pl.Float32, strict=False)
-        amount = pl.when(amount.is_finite()).then(amount)
+        amount = pl.when(amount.is_finite() & (amount >= 0)).then(amount)
         told = rows.filter((amount > 0).fill_null(True))
         if told.height < rows.height:
             counts["events of no amount (left out)"] = rows.height - told.height
@@ -81,11 +81,16 @@ def check_kinds(counts: Mapping[str, int], events: EventSettings, where: str) ->
     Raises:
         InputError: None of them was.
     """
+    spelled = {kind.casefold(): kind for kind in events.weights or ()}
+    left_out = [name.removeprefix(_KIND.format("")).removesuffix(_LEFT_OUT) for name in counts if _LEFT_OUT in name]
+    for kind in left_out:
+        if meant := spelled.get(kind.casefold()):
+            _LOG.warning(f"{where}: rows of the kind {kind} are left out; data.events.weights names {meant}")
     unseen = [kind for kind in events.weights or () if not counts.get(_KIND.format(kind))]
     if not unseen or events.column is None:
         return
-    others = [name.removeprefix(_KIND.format("")).removesuffix(_LEFT_OUT) for name in counts if _LEFT_OUT in name]
-    there = f"the column {events.column!r} also holds {', '.join(others)}" if others else "look for a slip"
+    others = ", ".join(left_out)
+    there = f"the column {events.column!r} also holds {others}" if others else "all other rows are of the kinds named"
     if len(unseen) == len(events.weights or ()):
         raise InputError(
             f"no row is of a kind that data.events.weights names ({', '.join(unseen)})", where=where, remedy=there
@@ -101,13 +106,19 @@ def _one_product_a_row(rows: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     """A row of a list of products as one row for each; and how many rows had several."""
     asin = pl.col(ReviewColumn.ASIN)
     of_list = asin.str.ends_with(LIST_SEPARATOR)
-    printed = asin.str.contains(r"(?s)^\s*\[.*\]\s*$")
+    printed = asin.str.contains(r"^\s*\[")
     is_list = rows.select((of_list | printed).fill_null(False)).to_series()
     if not is_list.any():
         return rows, 0
-    texts = pl.when(printed).then(asin).map_elements(texts_within, pl.List(pl.String))
+    texts = pl.when(printed).then(asin).map_elements(_ids_within, pl.List(pl.String))
     typed = pl.when(of_list).then(asin.str.strip_suffix(LIST_SEPARATOR).str.split(LIST_SEPARATOR))
     lists = pl.coalesce(texts, typed, pl.concat_list(asin))
     listed = rows.with_columns(lists.alias(ReviewColumn.ASIN))
     several = int((listed[ReviewColumn.ASIN].list.len() > 1).sum())
     return listed.explode(ReviewColumn.ASIN), several
+
+
+def _ids_within(text: str) -> list[str | None]:
+    """The ids of a printed list; None in the place of what is none, so that it is counted."""
+    found = texts_within(text)
+    return [None if one.lstrip().startswith(("[", "{")) else one for one in found] or [None]

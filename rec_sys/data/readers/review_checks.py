@@ -130,7 +130,7 @@ def _reason(rules: ReviewRules) -> pl.Expr:
     faults = [
         (pl.col(ReviewColumn.USER_ID).is_null(), "user id is missing"),
         (pl.col(ReviewColumn.ASIN).is_null(), "product id is missing"),
-        (pl.col(ReviewColumn.WEIGHT).is_null(), "amount is missing or not a number"),
+        (pl.col(ReviewColumn.WEIGHT).is_null(), "amount is missing or no number from 0"),
         # A review may have no rating: the model has a vector for that.
         (pl.col("rating_is_given") & rating.is_null(), "rating is not a number"),
         (~rating.is_between(*STARS), f"rating is outside {low:g} to {high:g}"),

@@ -66,7 +66,8 @@ def read_table_reviews(path: Path, data: TableData) -> Iterator[Batch]:
         set_aside, counts = quarantine(path, batch.ragged + bad_rows), batch.counts(len(bad_rows)) | events
         counts |= count_unrated(good) if ReviewColumn.RATING in columns else {}
         told = {**batch.found, **found}
-        yield Batch(good, set_aside, batch.num_records, told, counts, remedies(raw, bad, rules))
+        left_out = whole.height - raw[ROW].n_unique()
+        yield Batch(good, set_aside, batch.num_records, told, counts, remedies(raw, bad, rules), left_out)
     check_kinds(kinds, data.events, str(path))
 
 

@@ -534,10 +534,10 @@ def test_a_column_of_kinds_is_proposed_and_its_settings_read_it(
     completed = complete_map(settings(path))
     assert (completed.columns.user_id, completed.columns.asin, completed.events.column) == ("visitorid", "itemid", None)
     said = "data.events.column=event 'data.events.weights={addtocart:0.4,transaction:1,view:0.1}'"
-    assert f"add for instance {said} 'evaluation.target_events=[transaction]'" in caplog.text
+    assert f"rec_sys.train.train for instance {said} 'evaluation.target_events=[transaction]'" in caplog.text
     caplog.clear()
     weighed = settings(path, events={"column": "event", "weights": {"view": 0.1, "transaction": 1}})
-    assert "add for instance" not in caplog.text
+    assert "for instance" not in caplog.text
     arguments = map_arguments(complete_map(weighed))
     assert "'data.events={column:event,weights:{view:0.1,transaction:1}}'" in arguments
     write_map(weighed, tmp_path / "map.yaml")

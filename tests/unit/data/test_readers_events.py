@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
 from rec_sys.contracts import InputError
 from rec_sys.data.dataset import PreparedDataset
@@ -40,7 +41,7 @@ def test_each_kind_has_its_weight_and_others_are_left_out_and_counted(tmp_path: 
     dataset = _prepared(tmp_path, rows, events=KINDS)
     assert _kept(dataset) == [("p", "view", 0.1), ("q", "order", 1.0)]
     summary = dataset.summary
-    assert summary.rows_set_aside == 0
+    assert (summary.rows_read, summary.num_reviews, summary.rows_set_aside) == (3, 2, 0)
     assert summary.counts["events of kind view"] == summary.counts["events of kind order"] == 1
     assert summary.counts["events of kind search (left out: no weight)"] == 1
 
@@ -69,6 +70,21 @@ def test_a_weight_that_no_row_needs_is_warned_of(tmp_path: Path, caplog: pytest.
     assert "no row is of the kind order of data.events.weights; the column 'action' also holds buy" in caplog.text
 
 
+def test_a_kind_that_differs_in_case_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    rows = [("u", "p", DAY, "view"), ("u", "q", DAY, "order"), ("u", "r", DAY, "View")]
+    _prepared(tmp_path, _events(*rows), events=KINDS)
+    assert "rows of the kind View are left out; data.events.weights names view" in caplog.text
+
+
+def test_settings_that_would_do_nothing_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match=r"needs data\.events\.column"):
+        _prepared(tmp_path, _events(("u", "p", DAY, "view")), events={"weights": {"view": 1}})
+    without = {"columns": {"user_id": "user", "asin": "item", "timestamp": None}}
+    with pytest.raises(InputError, match="halves with age needs times"):
+        _prepared(tmp_path, _events(("u", "p", DAY, "view")), events=KINDS | {"half_life_days": 3}, **without)
+
+
 def test_a_column_of_too_many_kinds_and_one_that_is_not_there_are_named(tmp_path: Path) -> None:
     rows = _events(*(("u", f"p{row}", DAY, row) for row in range(120)))
     with pytest.raises(InputError, match="'action' holds 120 different values"):
@@ -79,12 +95,14 @@ def test_a_column_of_too_many_kinds_and_one_that_is_not_there_are_named(tmp_path
 
 
 def test_an_amount_multiplies_and_nothing_is_left_out(tmp_path: Path) -> None:
-    rows = _events(("u", "p", DAY, 50), ("u", "q", DAY, 100), ("u", "r", DAY, 0), ("u", "s", DAY, "much"))
+    rows = _events(
+        ("u", "p", DAY, 50), ("u", "q", DAY, 100), ("u", "r", DAY, 0), ("u", "s", DAY, "much"), ("u", "t", DAY, -5)
+    )
     events = {"amount": "action", "full_amount": 100}
     dataset = _prepared(tmp_path, rows, events=events, columns={"rating": None})
     assert _kept(dataset) == [("p", None, 0.5), ("q", None, 1.0)]
     assert dataset.summary.counts["events of no amount (left out)"] == 1
-    assert dataset.summary.reasons == {"amount is missing or not a number": 1}
+    assert dataset.summary.reasons == {"amount is missing or no number from 0": 2}
 
 
 @pytest.mark.parametrize("cells", [["p", "q"], '["p", "q"]', "['p' 'q']"])
@@ -95,6 +113,14 @@ def test_a_list_of_products_is_a_row_for_each(tmp_path: Path, cells: list[str] |
     assert [asin for asin, *_ in _kept(dataset)] == ["p", "q", "r"]
     assert dataset.reviews().sort("asin")["source_row"].to_list() == [0, 0, 1]
     assert dataset.summary.counts["rows of several products"] == 1
+
+
+def test_what_is_no_list_of_ids_is_set_aside_and_counted(tmp_path: Path) -> None:
+    cells = ['["p", null]', '["p", "q"', '[{"id": 1}]', "[[1, 2]]", "[]", "r"]
+    rows = pl.DataFrame({"user": [f"u{row}" for row in range(6)], "item": cells, "time": [DAY] * 6})
+    dataset = _prepared(tmp_path, rows, max_bad_share=0.9)
+    assert [asin for asin, *_ in _kept(dataset)] == ["p", "r"]
+    assert dataset.summary.reasons == {"product id is missing": 4}
 
 
 def test_an_empty_list_of_products_is_set_aside_once(tmp_path: Path) -> None:

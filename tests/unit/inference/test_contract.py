@@ -82,7 +82,7 @@ def test_all_fields_that_a_review_does_not_have_are_told_at_once() -> None:
         parse(RecommendationRequest, {"reviews": [amazon]})
     assert refused.value.remedy == (
         "rename overall to rating, rename reviewText to text, rename unixReviewTime to timestamp, "
-        "leave out or rename reviewerID; a review has asin, text, title, rating, timestamp, weight"
+        "leave out or rename reviewerID; a review has asin, text, title, rating, timestamp, weight, event"
     )
 
 
