@@ -174,8 +174,8 @@ from rec_sys.entry import run_entry
 from rec_sys.settings import Settings
 
 def run(settings):
-    Path("started").touch()
     try:
+        Path("started").touch()
         {body}
     finally:
         Path("cleaned").touch()
