@@ -190,9 +190,9 @@ def reviews_by_user(
     """
     import polars as pl
 
+    from rec_sys.raw_files.event_rows import one_product_a_row
     from rec_sys.raw_files.trained_columns import (
         as_texts,
-        one_product_a_row,
         read_as_trained,
         trained_names,
         warn_of_unread,

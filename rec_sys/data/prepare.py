@@ -64,7 +64,7 @@ def with_columns_found(data: DataSettings) -> DataSettings:
     """The settings with every column of a table named that they leave open; others are as they were.
 
     Raises:
-        InputError: A file cannot be read, or columns cannot be told.
+        InputError: A file cannot be read, or it is open which column is what.
     """
     if not isinstance(data, TableData):
         return data

@@ -7,7 +7,7 @@ from typing import Any, Final
 import polars as pl
 
 from rec_sys.contracts import InputError, ReviewColumn
-from rec_sys.raw_files.list_texts import texts_within
+from rec_sys.raw_files.event_rows import AMOUNT, one_product_a_row, weigh_events
 from rec_sys.raw_files.missing import null_missing
 from rec_sys.raw_files.plain_text import plain_text
 from rec_sys.raw_files.rating_scales import STARS, on_scale, stars
@@ -16,9 +16,7 @@ from rec_sys.settings import AUTO, EventSettings, TableData
 
 _LOG: Final = logging.getLogger(__name__)
 
-AMOUNT: Final = "amount"  # beside the names of `ReviewColumn`
 _READ: Final = (ReviewColumn.RATING, ReviewColumn.TIMESTAMP, ReviewColumn.TITLE, ReviewColumn.TEXT)
-_PRINTED_LIST: Final = r"(?s)^\s*\[.*\]\s*$"
 _PLAIN_FORMS: Final = ("ms", "iso")  # of times in requests
 
 
@@ -69,48 +67,30 @@ def read_as_trained(frame: pl.DataFrame, names: dict[str, str], data: TableData)
                     texts = plain_text(texts)
             found.append(texts.alias(name))
     if ReviewColumn.EVENT in names:
-        found.append(as_texts(frame[names[ReviewColumn.EVENT]]).str.strip_chars().alias(ReviewColumn.EVENT))
+        found.append(_kinds(frame, names))
     weights = _weights(frame, names, data.events)
     return pl.DataFrame(found) if weights is None else pl.DataFrame([*found, weights]).filter(weights.is_not_null())
 
 
+def _kinds(frame: pl.DataFrame, names: dict[str, str]) -> pl.Series:
+    return as_texts(frame[names[ReviewColumn.EVENT]]).str.strip_chars().alias(ReviewColumn.EVENT)
+
+
 def _weights(frame: pl.DataFrame, names: dict[str, str], events: EventSettings) -> pl.Series | None:
     """What each row weighs, null where nothing; None where rows are no events."""
-    weights = pl.Series(ReviewColumn.WEIGHT, [1.0], dtype=pl.Float64).new_from_index(0, frame.height)
-    if ReviewColumn.EVENT in names and events.weights is not None:
-        kinds = as_texts(frame[names[ReviewColumn.EVENT]]).str.strip_chars()
-        weights = kinds.replace_strict(events.weights, default=None, return_dtype=pl.Float64).alias(weights.name)
-    else:
-        if events.weights is not None:
-            _LOG.warning(f"without the column {events.column!r}, which told the kinds of events, every row weighs 1")
-        if AMOUNT not in names:
-            return None
-    if AMOUNT in names:
-        texts = as_texts(frame[names[AMOUNT]]).str.strip_chars()
-        amounts = texts.cast(pl.Float64, strict=False)
-        _refuse(texts, amounts.is_finite(), "an amount is a number, as in training")
-        weights = weights * amounts.set(amounts <= 0, None) / events.full_amount
+    kinds = _kinds(frame, names) if ReviewColumn.EVENT in names else None
+    if kinds is None and events.weights is not None:
+        _LOG.warning(f"without the column {events.column!r}, which told the kinds of events, every row weighs 1")
+    if AMOUNT not in names and (kinds is None or events.weights is None):
+        return None
+    amounts = as_texts(frame[names[AMOUNT]]) if AMOUNT in names else None
+    weights, unread = weigh_events(kinds, amounts, events, frame.height)
+    if amounts is not None:
+        _refuse(amounts, ~unread, "an amount is a number from 0, as in training")
     if left_out := weights.null_count():
         known = f"; the kinds that weigh are {', '.join(events.weights)}" if events.weights else ""
         _LOG.warning(f"events that weigh nothing, as in training: {left_out:,} of {len(weights):,} rows{known}")
-    return weights
-
-
-def one_product_a_row(frame: pl.DataFrame, column: str) -> pl.DataFrame:
-    """A row of a list of products, typed or printed, as one row for each, as training reads it."""
-    values = frame[column]
-    if values.dtype == pl.String:
-        printed = values.str.contains(_PRINTED_LIST).fill_null(False)
-        if not printed.any():
-            return frame
-        lists = [texts_within(text) if is_list else [text] for text, is_list in zip(values, printed, strict=True)]
-        values = pl.Series(column, lists, dtype=pl.List(pl.String))
-    elif isinstance(values.dtype, pl.Array):
-        values = values.arr.to_list()
-    elif not isinstance(values.dtype, pl.List):
-        return frame
-    listed = frame.with_columns(values)
-    return listed.filter((pl.col(column).list.len() > 0).fill_null(True)).explode(column)
+    return weights.alias(ReviewColumn.WEIGHT)
 
 
 def rows_as_trained(rows: list[Any], data: TableData | None, fields: Collection[str]) -> list[Any]:

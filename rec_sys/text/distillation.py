@@ -65,9 +65,9 @@ def distil(teacher: Path, dim: int, folder: Path, examples: Examples | None = No
         rust = model.tokenizer.backend_tokenizer
         rust.no_truncation()
         read = [row.ids for row in rust.encode_batch(list(examples.texts), add_special_tokens=False)]
-        told = [place for place, row in enumerate(read) if row]
+        filled = [place for place, row in enumerate(read) if row]
         start = (vectors - vectors.mean(axis=0)) * weights
-        vectors = fit_tokens(start, [read[place] for place in told], examples.vectors[told], dim)
+        vectors = fit_tokens(start, [read[place] for place in filled], examples.vectors[filled], dim)
     static = StaticEmbedding(model.tokenizer, embedding_weights=torch.from_numpy(vectors))
     with atomic_folder(folder, bytes_needed=vectors.nbytes) as building:
         SentenceTransformer(modules=[static, Normalize()], device="cpu").save(str(building), create_model_card=False)

@@ -44,8 +44,8 @@ def fit_tokens(start: FloatArray, rows: Sequence[Sequence[int]], targets: FloatA
     counts = _count(rows, len(start))
     length = np.linalg.norm(counts @ tokens, axis=1)
     counts = sparse.diags_array(1 / np.maximum(length, 1e-9)) @ counts
-    told = counts @ tokens
-    tokens *= (told * wanted).sum() / (told * told).sum()
+    predicted = counts @ tokens
+    tokens *= (predicted * wanted).sum() / (predicted * predicted).sum()
     missed = wanted - counts @ tokens
     left_out = max(1, int(_SHARE_LEFT_OUT * len(rows)))
     similar = {}

@@ -178,9 +178,12 @@ def test_values_that_training_would_not_read_are_named(changed: dict[str, Any], 
 
 
 @pytest.mark.parametrize("products", [[["A", "B"], ["C"], []], ["['A', 'B']", "C", "[]"]])
-def test_a_row_of_several_products_is_a_review_of_each(products: list[Any]) -> None:
+def test_a_row_of_several_products_is_a_review_of_each_and_one_of_none_is_named(products: list[Any]) -> None:
     frame = pl.DataFrame({"CustomerID": [1, 2, 3], "ItemCode": products, "Points": [10, 5, 0]})
-    found = reviews_by_user(frame, FIELDS, SHOP)
+    with pytest.raises(InputError, match="an id is missing") as refused:
+        reviews_by_user(frame, FIELDS, SHOP)
+    assert refused.value.where == "row 4, column 'ItemCode'"
+    found = reviews_by_user(frame.head(2), FIELDS, SHOP)
     assert found == {
         "1": [{"asin": "A", "rating": 10.0}, {"asin": "B", "rating": 10.0}],
         "2": [{"asin": "C", "rating": 5.0}],

@@ -44,9 +44,9 @@ def draw_pairs(dataset: PreparedDataset, graph: ReviewGraph, split: Split, most:
     older, newer = order[:-1], order[1:]
     follows = (user[older] == user[newer]) & texts.is_not_null().to_numpy()[older]
     older, newer = older[follows], newer[follows]
-    told = np.flatnonzero(said.is_not_null())
-    chosen = _choose(product[newer], user[older], about[told], writer[told], random)
-    pairs = pl.DataFrame({"anchor": texts.gather(older), "positive": said.gather(told[chosen])})
+    written = np.flatnonzero(said.is_not_null())
+    chosen = _choose(product[newer], user[older], about[written], writer[written], random)
+    pairs = pl.DataFrame({"anchor": texts.gather(older), "positive": said.gather(written[chosen])})
     pairs = pairs.filter(pl.Series(chosen >= 0) & (pl.col("anchor") != pl.col("positive")))
     if pairs.height < _FEWEST:
         raise InputError(
@@ -55,7 +55,7 @@ def draw_pairs(dataset: PreparedDataset, graph: ReviewGraph, split: Split, most:
             remedy="bring more reviews with texts by users with several of them",
         )
     pairs = pairs.sample(min(most, pairs.height), shuffle=True, seed=seed)
-    return pairs.with_columns(negative=said.gather(random.choice(told, pairs.height)))
+    return pairs.with_columns(negative=said.gather(random.choice(written, pairs.height)))
 
 
 def _choose(
