@@ -81,7 +81,7 @@ class ReviewGraphRecommender:
             product_columns: The same for the products.
 
         Raises:
-            InputError: It is open which of a frame's columns is what, a setting is wrong, or the data cannot be trained on.
+            InputError: It is open which column is what, a setting is wrong, or the data cannot be trained on.
         """
         from rec_sys.bundle import Bundle
         from rec_sys.data.prepare import with_columns_found

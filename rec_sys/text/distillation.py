@@ -17,7 +17,8 @@ import numpy.typing as npt
 from rec_sys.contracts import InputError
 from rec_sys.files import atomic_folder
 from rec_sys.progress import WorkProgress
-from rec_sys.text.token_regression import fit_tokens
+from rec_sys.text.model_folder import load_model
+from rec_sys.text.token_regression import fit_tokens, principal_directions
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -74,18 +75,9 @@ def distil(teacher: Path, dim: int, folder: Path, examples: Examples | None = No
 
 
 def _load(folder: Path) -> "SentenceTransformer":
-    from sentence_transformers import SentenceTransformer
     from transformers import PreTrainedTokenizerFast
 
-    try:
-        model = SentenceTransformer(str(folder), local_files_only=True)
-    except Exception as error:  # each kind of module raises its own
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(
-            f"sentence-transformers cannot load this model: {reason}",
-            where=str(folder),
-            remedy="give text.model a folder that SentenceTransformer(FOLDER) of Python loads",
-        ) from error
+    model = load_model(folder)
     if not isinstance(getattr(model, "tokenizer", None), PreTrainedTokenizerFast):
         raise InputError(
             "the model has no tokenizer of the tokenizers library, whose tokens could be given vectors",
@@ -116,8 +108,7 @@ def _encode_tokens(model: "SentenceTransformer") -> npt.NDArray[np.float32]:
 def _keep_components(vectors: npt.NDArray[np.float32], dim: int) -> npt.NDArray[np.float32]:
     """float32 [n, dim]: the principal components of most variance, about the mean."""
     centred = vectors - vectors.mean(axis=0)
-    _, directions = np.linalg.eigh(centred.T @ centred)  # ascending
-    kept: npt.NDArray[np.float32] = (centred @ directions[:, ::-1][:, :dim]).astype(np.float32)
+    kept: npt.NDArray[np.float32] = (centred @ principal_directions(centred, dim)).astype(np.float32)
     return kept
 
 

@@ -1,5 +1,6 @@
 """What every text encoder promises, whichever library runs it: texts in, vectors out, the same ones ever after."""
 
+import importlib.util
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rec_sys.contracts import InputError
 from rec_sys.settings import TextSettings
 from rec_sys.text.tokens import TextTokenizer
 
@@ -95,6 +97,20 @@ def cut_batches(lengths: npt.NDArray[np.int32], order: Positions, token_budget: 
         count = max(1, token_budget // max(1, int(lengths[order[start]])))
         yield order[start : start + count]
         start += count
+
+
+def refuse_without(packages: Sequence[str], what: str, path: Path) -> None:
+    """Returns where packages are installed that make a file or a folder.
+
+    Raises:
+        InputError: One is not; `what` says that it is not made yet.
+    """
+    if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
+        raise InputError(
+            f"{what}, and {' and '.join(missing)} are not installed here",
+            where=str(path),
+            remedy="copy it from where the model was trained, or install the whole project",
+        )
 
 
 def usable_cores(settings: TextSettings) -> int:

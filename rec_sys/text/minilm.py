@@ -1,7 +1,6 @@
 """all-MiniLM-L6-v2 through onnxruntime: texts in, unit vectors out; free of torch once the model is exported."""
 
 import hashlib
-import importlib.util
 import logging
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +15,7 @@ import onnxruntime
 from rec_sys.contracts import InputError, TextEncoderTensor
 from rec_sys.locks import hold_lock
 from rec_sys.settings import TextSettings
-from rec_sys.text.encoder import Positions, TextEncoder, usable_cores
+from rec_sys.text.encoder import Positions, TextEncoder, refuse_without, usable_cores
 from rec_sys.text.tokens import TextTokenizer
 from rec_sys.text.weights import DEFAULT_MAX_TOKENS, WeightFiles, locate_weights
 
@@ -107,13 +106,7 @@ class MiniLmEncoder(TextEncoder):
         with hold_lock(self.model_path.parent / f".{self.encoder_id}.lock", waiting=waiting):
             if not self.model_path.is_file():
                 _LOG.info("text: exporting the encoder to ONNX, once for these weights and this precision")
-                missing = [name for name in ("torch", "transformers") if importlib.util.find_spec(name) is None]
-                if missing:
-                    raise InputError(
-                        f"the text encoder is not exported yet, and {' and '.join(missing)} are not installed here",
-                        where=str(self.model_path),
-                        remedy="copy this file from where the model was trained, or install the whole project",
-                    )
+                refuse_without(("torch", "transformers"), "the text encoder is not exported yet", self.model_path)
                 from rec_sys.text.export import export_encoder
 
                 export_encoder(self._files, self._precision, self.model_path)

@@ -4,10 +4,13 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rec_sys.contracts import InputError
 from rec_sys.files import sha256_of
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 _SETTING: Final = "setting text.model"
 _MODULES: Final = "modules.json"
@@ -54,6 +57,24 @@ def locate_model(model: str) -> Path:
         folder = _fetch(model)
     _check(folder)
     return folder
+
+
+def load_model(folder: Path, **options: Any) -> "SentenceTransformer":
+    """The model as the library loads it, which takes seconds; `options` are the library's.
+
+    Raises:
+        InputError: The library cannot load it.
+    """
+    from sentence_transformers import SentenceTransformer
+
+    try:
+        return SentenceTransformer(str(folder), local_files_only=True, **options)
+    except Exception as error:  # each kind of module raises its own
+        raise InputError(
+            f"sentence-transformers cannot load this model: {str(error).strip().splitlines()[0]}",
+            where=str(folder),
+            remedy="check that SentenceTransformer(FOLDER) of Python loads it, and give its path",
+        ) from error
 
 
 def hash_model(folder: Path) -> str:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +19,7 @@ from rec_sys.files import atomic_file
 from rec_sys.locks import hold_lock
 from rec_sys.settings import TextSettings
 from rec_sys.text.encoder import NotExportableError, Positions, TextEncoder, usable_cores
-from rec_sys.text.model_folder import ModelFacts, hash_model, locate_model
+from rec_sys.text.model_folder import ModelFacts, hash_model, load_model, locate_model
 from rec_sys.text.tokens import CHARACTERS_A_TOKEN, TextTokenizer, make_readable
 
 if TYPE_CHECKING:
@@ -192,7 +193,8 @@ class SentenceTransformerEncoder(TextEncoder):
     def _load(self, device: str, eager: bool = False) -> "SentenceTransformer":
         try:
             import torch
-            from sentence_transformers import SentenceTransformer
+
+            import_module("sentence_transformers")
             from transformers.utils import logging as transformers_logging
         except ImportError as error:
             raise InputError(
@@ -206,16 +208,7 @@ class SentenceTransformerEncoder(TextEncoder):
             options["dtype"] = kinds[self._settings.precision]
         hush: Any = transformers_logging.disable_progress_bar  # of loading the weights; the library gives it no type
         hush()
-        try:
-            model = SentenceTransformer(
-                str(self._folder), device=device, local_files_only=True, model_kwargs=options or None
-            )
-        except Exception as error:  # each kind of module raises its own
-            raise InputError(
-                f"sentence-transformers cannot load this model: {str(error).strip().splitlines()[0]}",
-                where=str(self._folder),
-                remedy="check that SentenceTransformer(FOLDER) of Python loads it, and give its path",
-            ) from error
+        model = load_model(self._folder, device=device, model_kwargs=options or None)
         if self._settings.max_tokens is not None:
             model.max_seq_length = self._settings.max_tokens
         return model.eval()

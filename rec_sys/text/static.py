@@ -5,7 +5,6 @@ sentence-transformers, which that library reads too; or they come in such a fold
 """
 
 import hashlib
-import importlib.util
 import json
 import logging
 import threading
@@ -19,7 +18,7 @@ import numpy.typing as npt
 from rec_sys.contracts import InputError
 from rec_sys.locks import hold_lock
 from rec_sys.settings import TextSettings
-from rec_sys.text.encoder import NotExportableError, Positions, TextEncoder
+from rec_sys.text.encoder import NotExportableError, Positions, TextEncoder, refuse_without
 from rec_sys.text.minilm import identify_minilm
 from rec_sys.text.model_folder import hash_model, locate_model
 from rec_sys.text.sentence_transformer import identify_sentence_transformer
@@ -119,13 +118,7 @@ class StaticEncoder(TextEncoder):
         with hold_lock(self.folder.with_name(f".{self.encoder_id}.lock"), waiting="text: waiting for a distillation"):
             if self.folder.is_dir():
                 return
-            missing = [name for name in ("torch", "sentence_transformers") if importlib.util.find_spec(name) is None]
-            if missing:
-                raise InputError(
-                    f"the static encoder is not distilled yet, and {' and '.join(missing)} are not installed here",
-                    where=str(self.folder),
-                    remedy="copy this folder from where the model was trained, or install the whole project",
-                )
+            refuse_without(("torch", "sentence_transformers"), "the static encoder is not distilled yet", self.folder)
             from rec_sys.text.distillation import distil
 
             _LOG.info("text: distilling token vectors, once for this encoder and width")

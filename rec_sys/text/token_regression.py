@@ -38,8 +38,7 @@ def fit_tokens(start: FloatArray, rows: Sequence[Sequence[int]], targets: FloatA
         float32 `[vocabulary, dim]`.
     """
     centred = targets - targets.mean(axis=0)
-    _, directions = np.linalg.eigh(centred.T @ centred)  # ascending
-    kept = directions[:, ::-1][:, :dim]
+    kept = principal_directions(centred, dim)
     wanted, tokens = _directions(centred @ kept), start @ kept
     counts = _count(rows, len(start))
     length = np.linalg.norm(counts @ tokens, axis=1)
@@ -57,6 +56,13 @@ def fit_tokens(start: FloatArray, rows: Sequence[Sequence[int]], targets: FloatA
     _LOG.info(f"text: on texts left out, the mean cosine to the encoder's vectors is {similar[best]:.3f}")
     fitted: FloatArray = (tokens + _ridge(counts, missed, (best,))[0]).astype(np.float32)
     return fitted
+
+
+def principal_directions(centred: FloatArray, dim: int) -> FloatArray:
+    """The directions of most variance of vectors `[n, target_dim]` about 0: float32 `[target_dim, dim]`."""
+    _, directions = np.linalg.eigh(centred.T @ centred)  # ascending
+    found: FloatArray = directions[:, ::-1][:, :dim]
+    return found
 
 
 def _count(rows: Sequence[Sequence[int]], vocabulary: int) -> "sparse.csr_array":

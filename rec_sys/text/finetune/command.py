@@ -1,5 +1,6 @@
 """From reviews to a tuned encoder, and what the content baseline gains by it."""
 
+import hashlib
 import logging
 from typing import Final
 
@@ -39,7 +40,10 @@ def run(settings: FinetuneRun) -> None:
     split = split_reviews(graph.interactions, settings.evaluation, settings.seed)
     pairs = draw_pairs(dataset, graph, split, settings.finetune.max_pairs, settings.seed)
     _LOG.info(f"finetune: {pairs.height:,} pairs of texts")
-    name = f"{dataset.summary.name}-{encoder[:40]}-{settings.finetune.layers}"
+    # Another learning is another folder, since bundles go on reading theirs.
+    learned = dataset.summary.fingerprint, encoder, settings.seed, settings.finetune.model_dump_json()
+    digest = hashlib.sha256(" ".join(map(str, (*learned, settings.evaluation.model_dump_json()))).encode())
+    name = f"{dataset.summary.name}-{settings.finetune.layers}-{digest.hexdigest()[:12]}"
     folder = settings.output_dir.absolute() / "text" / "tuned" / name
     finetune(settings, pairs, folder)
     tuned = text.model_copy(update={"encoder": "sentence_transformer", "model": str(folder), "precision": "fp32"})

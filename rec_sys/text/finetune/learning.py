@@ -35,7 +35,7 @@ from rec_sys.files import atomic_folder
 from rec_sys.settings import TextSettings
 from rec_sys.text.embedding import embed_texts
 from rec_sys.text.finetune.settings import FinetuneRun, FinetuneSettings
-from rec_sys.text.model_folder import locate_model
+from rec_sys.text.model_folder import load_model, locate_model
 from rec_sys.text.opening import open_encoder
 from rec_sys.text.store import VectorStore, make_keys
 from rec_sys.text.weights import DEFAULT_MAX_TOKENS, locate_weights
@@ -96,10 +96,9 @@ def _load_base(settings: FinetuneRun) -> SentenceTransformer:
     """The encoder as the library runs it; MiniLM's own files leave its last step, the unit length, unsaid."""
     text = settings.text
     if text.encoder == "sentence_transformer":
-        model = SentenceTransformer(str(locate_model(text.model or "")), local_files_only=True)
+        model = load_model(locate_model(text.model or ""))
     else:
-        bare = SentenceTransformer(str(locate_weights(text).model.parent), local_files_only=True)
-        model = _extend(bare, Normalize())
+        model = _extend(load_model(locate_weights(text).model.parent), Normalize())
         model.max_seq_length = DEFAULT_MAX_TOKENS
     if text.max_tokens is not None:
         model.max_seq_length = text.max_tokens
