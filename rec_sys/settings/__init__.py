@@ -1,0 +1,96 @@
+"""Every setting with its default, range and reason; config/ composes them."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from rec_sys.settings.base import (
+    CommandSettings,
+    Section,
+)
+from rec_sys.settings.data import (
+    AUTO,
+    MISSING_VALUES,
+    AmazonData,
+    DataCommon,
+    DataSettings,
+    EventSettings,
+    FileData,
+    ProductColumnMap,
+    RawFile,
+    ReviewColumnMap,
+    SampleData,
+    SequencesData,
+    TableData,
+)
+from rec_sys.settings.learning import (
+    EvaluationSettings,
+    GraphSettings,
+    MemorySettings,
+    ModelSettings,
+    TextSettings,
+    TrackingSettings,
+    TrainerSettings,
+)
+from rec_sys.settings.serving import (
+    AccessToken,
+    EdgeIndex,
+    ExportSettings,
+    IndexCommon,
+    IndexSettings,
+    InferenceSettings,
+    ServerIndex,
+    ServingSettings,
+    TritonSettings,
+)
+
+__all__ = [
+    "AUTO",
+    "MISSING_VALUES",
+    "AccessToken",
+    "AmazonData",
+    "CommandSettings",
+    "DataCommon",
+    "DataSettings",
+    "EdgeIndex",
+    "EvaluationSettings",
+    "EventSettings",
+    "ExportSettings",
+    "FileData",
+    "GraphSettings",
+    "IndexCommon",
+    "IndexSettings",
+    "InferenceSettings",
+    "MemorySettings",
+    "ModelSettings",
+    "ProductColumnMap",
+    "RawFile",
+    "ReviewColumnMap",
+    "SampleData",
+    "Section",
+    "SequencesData",
+    "ServerIndex",
+    "ServingSettings",
+    "Settings",
+    "TableData",
+    "TextSettings",
+    "TrackingSettings",
+    "TrainerSettings",
+    "TritonSettings",
+]
+
+
+class Settings(CommandSettings):
+    """Everything config/config.yaml composes."""
+
+    seed: int = Field(0, ge=0, lt=2**31, description="Of every draw: weights, batches, the split.")
+    run_dir: Path | None = Field(
+        None, description="Folder of this run; empty: one under output_dir, named by settings."
+    )
+    data: DataSettings
+    text: TextSettings
+    graph: GraphSettings
+    model: ModelSettings
+    trainer: TrainerSettings
+    evaluation: EvaluationSettings
+    tracking: TrackingSettings

@@ -1,0 +1,216 @@
+"""What is learned, from what, and how it is measured."""
+
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from rec_sys.settings.base import Section
+
+_PRECISIONS: Final = {
+    "minilm": ("fp32", "int8"),
+    "sentence_transformer": ("fp32", "fp16", "bf16"),
+    "static": ("fp32",),
+}
+
+
+class TextSettings(Section):
+    """The text encoder and where its weights come from."""
+
+    source: Literal["encoder", "given", "none"] = Field("encoder", description="none: the model reads no text.")
+    vectors_path: Path | None = Field(
+        None, validate_default=True, description="source=given: float .npy [raw review rows, any width]."
+    )
+    encoder: Literal["minilm", "sentence_transformer", "static"] = Field(
+        "minilm", description="What reads texts: all-MiniLM-L6-v2, any other model, or its tokens' vectors alone."
+    )
+    model: str | None = Field(
+        None,
+        validate_default=True,
+        description="A folder that sentence-transformers has written, or a name in the local cache or on the hub;"
+        " encoder=static: what it is distilled from, or a static model; empty = MiniLM.",
+    )
+    prompt: str | None = Field(None, description="Which of the model's prompts goes before a text; empty: its default.")
+    static_dim: int = Field(256, ge=8, le=4096, description="encoder=static: width of its vectors.")
+    weights: Literal["package", "folder", "hub"] = Field("package", description="Where MiniLM's weights are.")
+    weights_folder: Path | None = Field(None, validate_default=True, description="weights=folder: that folder.")
+    hub_name: str = Field("sentence-transformers/all-MiniLM-L6-v2", description="weights=hub: the model's name.")
+    precision: Literal["fp32", "int8", "fp16", "bf16"] = Field(
+        "fp32", description="Of the encoder. MiniLM: int8 is faster and less exact; other models on CUDA: fp16, bf16."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where the encoder runs.")
+    max_tokens: int | None = Field(
+        None, ge=8, le=1_000_000, description="Tokens read of a text; empty: what the model says, MiniLM 256."
+    )
+    token_budget: int = Field(0, ge=0, description="Padded tokens a batch; 0 = what suits the device.")
+    num_threads: int = Field(0, ge=0, description="0 = every core.")
+
+    @field_validator("vectors_path", "weights_folder", "model")
+    @classmethod
+    def _sources_are_complete(cls, value: Path | str | None, info: ValidationInfo) -> Path | str | None:
+        needed = {
+            "vectors_path": ("source", "given"),
+            "weights_folder": ("weights", "folder"),
+            "model": ("encoder", "sentence_transformer"),
+        }
+        chooser, choice = needed[info.field_name or ""]
+        if value is None and info.data.get(chooser) == choice:
+            raise PydanticCustomError("missing", "it has no value")
+        return value
+
+    @field_validator("precision")
+    @classmethod
+    def _encoder_has_the_precision(cls, precision: str, info: ValidationInfo) -> str:
+        known = _PRECISIONS.get(info.data.get("encoder", ""), (precision,))
+        if precision not in known:
+            raise ValueError(f"encoder={info.data['encoder']} is computed in {' or '.join(known)}")
+        return precision
+
+
+class GraphSettings(Section):
+    """How far the sampler looks back, and how ties in time are broken."""
+
+    user_reviews: int = Field(50, ge=1, le=512, description="L: the newest reviews a user vector attends over.")
+    product_reviews: int = Field(16, ge=0, le=512, description="M: the newest reviews a product vector attends over.")
+    product_transitions: int = Field(
+        64, ge=1, le=4096, description="The newest transitions to and from other products that a product vector reads."
+    )
+    tie_break: Literal["hash", "file"] = Field("hash", description="Order of reviews with equal time.")
+
+
+class MemorySettings(Section):
+    """The co-review memory: a sparse linear model between products."""
+
+    method: Literal["ridge", "counts"] = Field(
+        "ridge", description="ridge: regressions; counts: weighted counts, for some thousand reviews."
+    )
+    l2: tuple[float, ...] = Field((30.0, 100.0, 300.0), min_length=1, description="Validation chooses one.")
+    candidates: int = Field(100, ge=1, le=1000, description="Products that a product is predicted from.")
+    weights: tuple[float, ...] = Field(
+        (0, 5, 10, 20, 40, 60, 80, 120, 160, 200, 300, 500),
+        min_length=1,
+        description="Of the memory against the tower's logits; validation chooses one.",
+    )
+    neighbours: int = Field(100, ge=1, le=1000, description="Weights kept a product.")
+    recency: float = Field(0.9, gt=0, le=1, description="Weight of a review against the next newer one.")
+    directed: float = Field(0.5, ge=0, description="Weight of the part that knows the order; 0 = leave it out.")
+    past: float = Field(0.5, gt=0, lt=1, description="Decay of the history a step back, in fitting that part.")
+    future: float = Field(0.3, gt=0, lt=1, description="Decay of the future a step ahead.")
+    session: float = Field(
+        0.0, ge=0, description="How much more reviews of one session weigh: of a history's newest days, and as counts."
+    )
+    session_days: float = Field(7.0, gt=0, description="Days in which that fades to a third.")
+    author_power: float = Field(0.5, ge=0, description="counts: a user of n reviews counts n to minus this.")
+    product_power: float = Field(0.25, ge=0, description="counts: the same for the product that was reviewed.")
+    text: float = Field(0.0, ge=0, description="counts: weight of the likeness of two products' reviews.")
+
+
+class ModelSettings(Section):
+    """The towers, the memory, and the two objectives."""
+
+    memory: Literal["co_review", "none"] = Field("co_review", description="none: the towers rank alone.")
+    co_review: MemorySettings = Field(MemorySettings(), description="The co-review memory.")
+
+    tower: Literal["attention", "none"] = Field("attention", description="none: the memory ranks alone.")
+    convolution: Literal["transformer_conv", "gat"] = Field(
+        "transformer_conv", description="What attends over a product's reviews."
+    )
+    dim: int = Field(128, ge=8, le=1024, description="Width of the user and product vectors.")
+    num_heads: int = Field(2, ge=1, le=16, description="Heads of the attention.")
+    dropout: float = Field(0.3, ge=0, lt=1, description="Share of the numbers set to zero in a step.")
+    product_ids: bool = Field(True, description="Learned vectors a product, beside its text and reviews.")
+    id_dropout: float = Field(
+        0.1, ge=0, lt=1, description="Share of products whose learned vector is hidden in a step."
+    )
+    product_hop: bool = Field(True, description="A product vector reads the products that followed or preceded it.")
+    reversal: float = Field(
+        0.33, ge=0, lt=1, description="Share of batches read backwards, where reviews are only an order of products."
+    )
+    mask_history: bool = Field(True, description="The products of a history do not compete in its softmax.")
+    temperature: float = Field(0.07, ge=0.01, le=1, description="Divides the cosine in the softmax.")
+    fit_temperature: bool = Field(False, description="Learn it, beginning there.")
+    ranking_weight: float = Field(1.0, ge=0, description="Of the ranking loss.")
+    rating_weight: float = Field(0.1, ge=0, description="Of the error of predicted stars.")
+    rating_error: Literal["absolute", "squared"] = Field("squared", description="Which error that is.")
+    rating_offsets: bool = Field(True, description="Global, user and product offsets inside the predicted rating.")
+    offset_pseudo_counts: float = Field(5.0, ge=0, description="Shrinkage of the offsets.")
+
+    @model_validator(mode="after")
+    def _heads_divide_dim(self) -> "ModelSettings":
+        if self.dim % self.num_heads:
+            raise ValueError(f"model.dim={self.dim} must be a multiple of model.num_heads={self.num_heads}")
+        if self.ranking_weight == 0 and self.rating_weight == 0:
+            raise ValueError("model.ranking_weight and model.rating_weight are both 0: nothing to learn")
+        if self.tower == "none" and self.memory == "none":
+            raise ValueError("model.tower and model.memory are both none: nothing is left to rank by")
+        return self
+
+
+class TrainerSettings(Section):
+    """The loop; most of it is handed to Lightning."""
+
+    max_epochs: int = Field(40, ge=1, description="Epochs at most.")
+    patience: int = Field(6, ge=1, description="Epochs without a better validation before it stops.")
+    batch_size: int = Field(256, ge=1, description="Reviews predicted a step.")
+    learning_rate: float = Field(2e-3, gt=0, le=1, description="Of AdamW.")
+    weight_decay: float = Field(0.01, ge=0, description="Of AdamW.")
+    num_candidates: int = Field(0, ge=0, description="Products drawn beside the batch's targets, with logQ; 0 = all.")
+    gradient_clip: float = Field(1.0, gt=0, description="Longest gradient of a step.")
+    accelerator: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where training runs.")
+    devices: int | Literal["auto"] = Field("auto", description="How many of them.")
+    strategy: str = Field("auto", description="Lightning's strategy for several devices.")
+    # YAML and the command line read a bare 32 as a number.
+    precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(str)] = Field(
+        "auto", description="auto: bf16 on CUDA, fp32 on a CPU."
+    )
+    num_threads: int = Field(0, ge=0, description="0 = every core.")
+    progress: bool = Field(True, description="Show a progress bar.")
+
+
+class EvaluationSettings(Section):
+    """The split and what is measured on it."""
+
+    protocol: Literal["leave_last_out", "random_split", "global_time", "time_folds", "next_days"] = Field(
+        "leave_last_out", description="Which reviews are for test; the choice of evaluation says it."
+    )
+    validation_fraction: float = Field(0.1, gt=0, lt=0.5, description="Users (random) or time (global) for validation.")
+    test_fraction: float = Field(0.1, gt=0, lt=0.5, description="The same for test.")
+    window_days: int = Field(
+        60, ge=1, description="time_folds, next_days: length of a window; the one before validates."
+    )
+    num_folds: int = Field(4, ge=1, le=50, description="time_folds: windows, one after the other up to the newest day.")
+    fold: int = Field(0, ge=0, description="time_folds: which window is for test, counted from the oldest.")
+    ks: tuple[int, ...] = Field((5, 10, 20), min_length=1, description="Lengths of the lists that are measured.")
+    target_events: tuple[str, ...] = Field(
+        (), description="Kinds of events that are predicted, in training too (data.events.column); empty: all."
+    )
+    refit: bool = Field(False, description="Train once more on train + validation, for as many epochs as were best.")
+    query_batch: int = Field(1024, ge=1, description="Users scored at once.")
+
+    @model_validator(mode="after")
+    def _fold_exists(self) -> "EvaluationSettings":
+        if self.fold >= self.num_folds:
+            raise ValueError(f"evaluation.fold={self.fold} must be below evaluation.num_folds={self.num_folds}")
+        return self
+
+    @model_validator(mode="after")
+    def _ten_is_measured(self) -> "EvaluationSettings":
+        if 10 not in self.ks or min(self.ks) < 1:
+            raise ValueError("evaluation.ks needs 10 (training watches NDCG@10) and no number below 1")
+        return self
+
+
+class TrackingSettings(Section):
+    """MLflow."""
+
+    enabled: bool = Field(True, description="Record runs.")
+    experiment: str = Field("rec_sys", description="The experiment's name in MLflow.")
+    uri: str | None = Field(None, description="MLflow's server; empty: a SQLite file in output_dir.")
+    system_metrics: bool = Field(True, description="Record CPU, memory and GPU too.")
