@@ -19,11 +19,7 @@ _TABLE: Final = "data=table"
 _OF_A_QUESTION: Final = ("user_id", "reviews", "users", "limit", "format", "output")
 _OF_TRAINING: Final = 'settings are texts, given as ReviewGraphRecommender("NAME=VALUE")'
 OF_ANSWERS: Final = 'settings of answers are texts, given as serving=["NAME=VALUE"] or load("outputs", "NAME=VALUE")'
-_COLUMN: Final = r"data\.((?:product_)?columns)\.(\w+)"
-_VALUE: Final = r"""(?:"(?:[^"\\]|\\.)*"|'[^']*'|\[[^\]]*\]|\{[^}]*\}|[^\s;,?)]+)"""
-_MAPPING: Final = r"((?:product_)?columns)=\{[^}]*\}"
-_KEY: Final = r"(?:(?:\w+\.)+\w+|data|text|evaluation|index|inference)"
-_SETTING: Final = rf"""'({_KEY}=[^']*)'|(?<![\w."'])({_KEY}={_VALUE})"""
+_A_SETTING: Final = re.compile(r"\b(?!output_dir)[a-z_]\w*(?:\.\w+)*=")
 _SAID_IN_PYTHON: Final = (
     (r"\(command line", "(given in Python"),
     (r"\bcommand line\b", "the settings"),
@@ -101,16 +97,14 @@ def compose_serving(given: Sequence[str], output_dir: Path) -> "InferSettings":
 
 @contextmanager
 def in_python(output_dir: Path, how: str = _OF_TRAINING) -> Iterator[None]:
-    """Says the errors of a command in Python's terms: columns are an argument; `how` settings are given is said."""
+    """Says the errors of a command in Python's terms: where it proposes settings, `how` they are given here."""
     try:
         yield
     except InputError as error:
-        for name in ("what", "where", "remedy"):
-            setattr(error, name, _said_in_python(getattr(error, name), output_dir))
-        error.remedy, settings = re.subn(_SETTING, _as_text, error.remedy)
-        if settings:
-            error.remedy += f"; {how}"
-        error.args = InputError(error.what, where=error.where, remedy=error.remedy).args
+        what, where, remedy = (_said_in_python(part, output_dir) for part in (error.what, error.where, error.remedy))
+        if _A_SETTING.search(remedy) and how not in remedy:
+            remedy += f"; {how}"
+        InputError.__init__(error, what, where=where, remedy=remedy)  # it stays of its own kind
         raise
 
 
@@ -118,30 +112,9 @@ def _said_in_python(text: str, output_dir: Path) -> str:
     for what in ("reviews", "products"):
         for path in (f"{output_dir / FRAMES / what}.parquet", f"{what}.parquet"):
             text = text.replace(path, f"the frame {what}")
-    text = re.sub(rf"'{_COLUMN}=([^']*)'|{_COLUMN}=({_VALUE})", _as_mapping, text)
-    text = re.sub(rf"({_MAPPING})(?: \2=({{[^}}]*}}))+", _as_one_mapping, text)
-    text = re.sub(_COLUMN, r'\1["\2"]', text)
     for said, meant in _SAID_IN_PYTHON:
         text = re.sub(said, meant, text)
     return text
-
-
-def _as_mapping(found: re.Match[str]) -> str:
-    argument, role, column = [group for group in found.groups() if group is not None]
-    bare = column.strip("\"'")
-    return f"{argument}={{{role!r}: {None if bare == 'null' else bare!r}}}"
-
-
-def _as_one_mapping(found: re.Match[str]) -> str:
-    """Several of an argument's mappings as the one that it takes."""
-    parts = re.findall(r"\{([^}]*)\}", found.group())
-    return f"{found.group(2)}={{{', '.join(parts)}}}"
-
-
-def _as_text(found: re.Match[str]) -> str:
-    """A setting without the quotes of a shell, in those of Python."""
-    text = found.group(1) or found.group(2).replace("='", "=").rstrip("'")
-    return f'"{text}"' if '"' not in text else repr(text)
 
 
 def _name_of(setting: str) -> str:

@@ -252,7 +252,7 @@ def test_reviews_beyond_a_limit_are_said_to_be_whose_with_the_setting(
     with pytest.raises(InputError, match="1,000 are the most") as refused:
         model.recommend_for_reviews(frame)
     assert refused.value.where == "reviews of user a"
-    assert '"inference.max_reviews=..."; settings of answers are texts' in refused.value.remedy
+    assert "inference.max_reviews=...; settings of answers are texts" in refused.value.remedy
     more = ReviewGraphRecommender.load(output_dir, "inference.max_reviews=2000")
     assert more.recommend_for_reviews(frame).height == 10
     more.close()
@@ -351,7 +351,7 @@ def test_frames_are_fitted_and_a_missing_column_is_named(tmp_path: Path) -> None
     with pytest.raises(InputError, match="no column is known to be the user") as refused:
         model.fit(reviews.assign(whose=reviews["whose"] + reviews.index.astype(str)))
     assert refused.value.where == "the frame reviews"
-    assert "columns={'user_id': 'whose'}" in refused.value.remedy
+    assert "data.columns.user_id=whose" in refused.value.remedy
     products = pd.DataFrame({"asin": ["p1", "p2"], "title": ["One", "Two"], "price": [1.5, 20.0]})
     with pytest.raises(InputError, match=r"'whose' is List\(String\)"):
         model.fit(reviews.assign(whose=[["u1"]] * len(reviews)), columns={"user_id": "whose"})
