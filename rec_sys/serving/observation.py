@@ -3,6 +3,7 @@
 import re
 import time
 import uuid
+from http import HTTPMethod
 from typing import Any, Final
 
 import structlog
@@ -18,7 +19,9 @@ REQUEST_ID: Final = "X-Request-ID"
 _ACCEPTED_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # Probes and metrics are answered however busy the service is, and are not worth a line each.
 _PROBES: Final = ("/health/", "/metrics")
-_NO_ROUTE: Final = "other"
+# Labels live as long as the process: none of them is chosen by a client.
+_METHODS: Final = frozenset(HTTPMethod)
+_OTHER: Final = "other"
 
 _log = structlog.get_logger("rec_sys.serving")
 
@@ -77,10 +80,11 @@ class Observation:
 
     def _note(self, request: "_Observed", scope: Scope, is_probe: bool) -> None:
         seconds = time.perf_counter() - request.began
-        route = getattr(scope.get("route"), "path", _NO_ROUTE)
+        method = scope["method"] if scope["method"] in _METHODS else _OTHER
+        route = getattr(scope.get("route"), "path", _OTHER)
         status = request.status or 499  # the client left before there was an answer
-        self._metrics.requests.labels(scope["method"], route, str(status)).inc()
-        self._metrics.seconds.labels(scope["method"], route).observe(seconds)
+        self._metrics.requests.labels(method, route, str(status)).inc()
+        self._metrics.seconds.labels(method, route).observe(seconds)
         say = _log.debug if is_probe else _log.info
         say(
             "request",

@@ -74,6 +74,24 @@ def test_requests_are_counted_by_route_and_not_by_address(client: TestClient) ->
     assert found["gateway_request_seconds_count", (("method", "GET"), route)] == 4
 
 
+def test_no_label_of_the_metrics_is_chosen_by_a_client(client: TestClient) -> None:
+    def ask_oddly(number: int) -> None:
+        client.request(f"METHOD{number}", f"/v1/models/{number}")
+        client.request(f"METHOD{number}", f"/nowhere/{number}")
+        client.get(f"/v1/models/m{number}", headers={"X-Request-ID": f"id{number}"})
+        client.get(f"/v1/users/u{number}/recommendations?brands=b{number}")
+        client.get(f"/v1/products/p{number}/similar?by=b{number}")
+        client.post("/v1/recommendations", json={"reviews": [{"asin": f"p{number}"}], f"field{number}": 1})
+
+    ask_oddly(0)
+    samples(client)  # is a request, too
+    before = samples(client).keys()
+    for number in range(1, 20):
+        ask_oddly(number)
+    assert samples(client).keys() == before
+    assert {dict(labels).get("method") for _, labels in before} == {None, "GET", "POST", "other"}
+
+
 def test_answers_are_measured_step_by_step_and_counted(client: TestClient, recommender: ScriptedRecommender) -> None:
     client.post("/v1/recommendations", json=BODY)
     recommender.fallback = "popular"
