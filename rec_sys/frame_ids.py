@@ -43,6 +43,8 @@ def text_id(value: Any, where: str) -> str:
     if not text or text in MISSING_VALUES:
         raise InputError(f"an id is missing: {value!r}", where=where, remedy="leave out what has none")
     if isinstance(value, str):
+        if not text.isascii() and text.encode(errors="ignore").decode() != text:
+            raise InputError(f"an id has half of a character: {value!r}", where=where, remedy="spell it as in the data")
         return text
     # Decimal is no Rational; and true and false would become 1 and 0.
     is_number = isinstance(value, Integral | Real) or type(value).__name__ == "Decimal"

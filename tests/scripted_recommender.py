@@ -36,7 +36,7 @@ class ScriptedRecommender:
     """
 
     def __init__(self) -> None:
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
         self.asked: list[object] = []
         self.closed = False
         self.warmed_up = False

@@ -55,9 +55,11 @@ class ServingUnavailable(InputError):
 
 
 class _Closed(BaseModel):
-    """Frozen, and closed to names that it does not know."""
+    """Frozen, closed to names that it does not know, and to texts that have no UTF-8 form, whatever field has them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Half of a surrogate pair is found by no library that reads the text later: each fails in a way of its own, or
+    # takes others' questions with it. pydantic looks into a text where something is asked of it, be it any length.
+    model_config = ConfigDict(frozen=True, extra="forbid", str_min_length=0)
 
 
 class Review(_Closed):

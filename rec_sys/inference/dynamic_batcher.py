@@ -4,17 +4,49 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar, cast
 
+from rec_sys.panics import panics_as_errors
+
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
+Errors = tuple[type[Exception], ...]
+
+
+async def answer_apart(
+    answer: Callable[[Sequence[Question]], Awaitable[Sequence[Answer | Exception]]],
+    questions: Sequence[Question],
+    common: Errors = (),
+) -> Sequence[Answer | Exception]:
+    """Answers a block; where it fails, its halves apart, down to the question that fails alone: no other is harmed.
+
+    Args:
+        answer: Answers a block: for each question its answer, or what went wrong with it.
+        questions: The block.
+        common: What goes wrong with all questions alike; it is everybody's answer.
+    """
+    try:
+        with panics_as_errors():
+            answers = await answer(questions)
+        if len(answers) != len(questions):
+            raise ValueError(f"{len(answers)} answers to {len(questions)} questions")
+        return answers
+    except common as error:
+        return [error] * len(questions)
+    except Exception as error:  # whatever it is, it is one question's own
+        if len(questions) == 1:
+            return [error]
+    half = len(questions) // 2
+    first = await answer_apart(answer, questions[:half], common)
+    return [*first, *await answer_apart(answer, questions[half:], common)]
 
 
 class DynamicBatcher(Generic[Question, Answer]):
     """Dynamic batching: gathers questions into blocks; for one event loop.
 
     Args:
-        answer: Answers a block: for each question its answer, or what went wrong with it.
+        answer: As `answer_apart` takes it.
         at_once: Most questions of a block.
         side_by_side: Blocks under way at the same time.
+        common: As `answer_apart` takes it.
     """
 
     def __init__(
@@ -22,8 +54,9 @@ class DynamicBatcher(Generic[Question, Answer]):
         answer: Callable[[Sequence[Question]], Awaitable[Sequence[Answer | Exception]]],
         at_once: int,
         side_by_side: int = 1,
+        common: Errors = (),
     ) -> None:
-        self._answer, self._at_once, self._side_by_side = answer, at_once, side_by_side
+        self._answer, self._at_once, self._side_by_side, self._common = answer, at_once, side_by_side, common
         self._waiting: list[tuple[Question, asyncio.Future[Answer]]] = []
         self._workers: set[asyncio.Task[None]] = set()
 
@@ -36,28 +69,28 @@ class DynamicBatcher(Generic[Question, Answer]):
         return await future
 
     async def _work(self) -> None:
+        block: list[tuple[Question, asyncio.Future[Answer]]] = []
         try:
-            await self._answer_waiting()
+            while self._waiting:
+                # Whoever has given up in the meantime needs no answer.
+                block = [(question, future) for question, future in self._waiting[: self._at_once] if not future.done()]
+                del self._waiting[: self._at_once]
+                if block:
+                    await self._answer_block(block)
         finally:
             # At once and not by a callback: who asks before that would wait for a worker that is through.
             self._workers.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+            # A worker that is cancelled, or ends with the process, leaves nobody waiting for ever.
+            left = block if self._workers else [*block, *self._waiting]
+            for _, future in left:
+                future.cancel()
 
-    async def _answer_waiting(self) -> None:
-        while self._waiting:
-            # Whoever has given up in the meantime needs no answer.
-            block = [(question, future) for question, future in self._waiting[: self._at_once] if not future.done()]
-            del self._waiting[: self._at_once]
-            if not block:
+    async def _answer_block(self, block: list[tuple[Question, "asyncio.Future[Answer]"]]) -> None:
+        answers = await answer_apart(self._answer, [question for question, _ in block], self._common)
+        for (_, future), answer in zip(block, answers, strict=True):
+            if future.done():
                 continue
-            try:
-                answers = await self._answer([question for question, _ in block])
-            except Exception as error:
-                # It reaches everybody who asked, as it would have done without batching.
-                answers = [error] * len(block)
-            for (_, future), answer in zip(block, answers, strict=True):
-                if future.done():
-                    continue
-                if isinstance(answer, Exception):
-                    future.set_exception(answer)
-                else:
-                    future.set_result(answer)
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)

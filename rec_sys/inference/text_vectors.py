@@ -10,6 +10,7 @@ import numpy.typing as npt
 from cachetools import LRUCache
 
 from rec_sys.contracts import ServedModel, TextEncoderTensor
+from rec_sys.inference.contract import ServingUnavailable
 from rec_sys.inference.dynamic_batcher import DynamicBatcher
 from rec_sys.inference.triton_models import TritonModels
 from rec_sys.text.encoder import TextEncoder, cut_batches
@@ -77,7 +78,7 @@ class TextsTogether:
         async def encode(texts: Sequence[str]) -> list[FloatArray]:
             return list(await runtime.encode(texts))
 
-        self._batcher = DynamicBatcher(encode, _TEXTS_AT_ONCE)
+        self._batcher = DynamicBatcher(encode, _TEXTS_AT_ONCE, common=(ServingUnavailable,))
 
     async def encode(self, texts: Sequence[str]) -> FloatArray:
         """See `TextRuntime`."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from rec_sys.contracts import InputError
 from rec_sys.inference.answers import ReviewContributions, popular_products, recommend_hits, to_query
 from rec_sys.inference.backends import Backends, OtherBundleError
 from rec_sys.inference.clock import StepClock, timed
@@ -15,6 +15,7 @@ from rec_sys.inference.contract import (
     ServingUnavailable,
     Versions,
 )
+from rec_sys.inference.dynamic_batcher import answer_apart
 from rec_sys.inference.filter_names import explain_empty
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.user_reviews import UserReviews, memory_weights, read_user, tower_inputs
@@ -63,26 +64,13 @@ async def answer_users(backends: Backends, users: Sequence[PreparedUser]) -> lis
     answers: dict[int, RecommendationAnswer | Exception] = {}
     for identity in dict.fromkeys(user.served.identity for user in users):
         places = [place for place, user in enumerate(users) if user.served.identity == identity]
-        found = await _answer_or_explain(backends, [users[place] for place in places])
+        together = [users[place] for place in places]
+        found = await answer_apart(partial(_answer, backends), together, (ServingUnavailable, OtherBundleError))
         answers |= dict(zip(places, found, strict=True))
     return [answers[place] for place in range(len(users))]
 
 
-async def _answer_or_explain(
-    backends: Backends, users: list[PreparedUser]
-) -> Sequence[RecommendationAnswer | Exception]:
-    try:
-        return await _answer(backends, users)
-    except (ServingUnavailable, OtherBundleError) as error:
-        return [error] * len(users)
-    except InputError as error:
-        if len(users) == 1:
-            return [error]
-    # One of them has spoilt it for all.
-    return [answer for user in users for answer in await _answer_or_explain(backends, [user])]
-
-
-async def _answer(backends: Backends, users: list[PreparedUser]) -> list[RecommendationAnswer]:
+async def _answer(backends: Backends, users: Sequence[PreparedUser]) -> list[RecommendationAnswer]:
     served, clocks = users[0].served, [user.clock for user in users]
     with timed("tower", clocks):
         inputs = tower_inputs([user.reviews for user in users], [user.texts for user in users], served)

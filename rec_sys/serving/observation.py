@@ -11,6 +11,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rec_sys.inference.contract import StepTimes
+from rec_sys.panics import panics_as_errors
 from rec_sys.serving.metrics import STEPS, GatewayMetrics
 from rec_sys.serving.problems import Problem, internal_problem, respond
 from rec_sys.settings import ServingSettings
@@ -55,7 +56,8 @@ class Observation:
         self._metrics.in_progress.inc()
         structlog.contextvars.bind_contextvars(request_id=request.id)
         try:
-            await self._application(scope, receive, request.send)
+            with panics_as_errors():
+                await self._application(scope, receive, request.send)
         except Exception:
             # Whatever was not foreseen: the trace goes to the log, and the client learns the request's id.
             _log.exception("failed", method=scope["method"], path=scope["path"])

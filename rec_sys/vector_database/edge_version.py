@@ -39,6 +39,7 @@ from qdrant_edge import (
 )
 
 from rec_sys.contracts import IndexVector, PayloadField
+from rec_sys.panics import panics_as_errors
 from rec_sys.settings import EdgeIndex
 from rec_sys.vector_database.catalogue import INDEXED_FIELDS, NO_GRAPH, NO_LINKS_BY_PAYLOAD, IndexPoint
 from rec_sys.vector_database.contract import IndexVersion
@@ -101,13 +102,10 @@ class EdgeVersion:
             UnreadableVersionError: The folder is gone or damaged.
         """
         try:
-            return cls(read_version(folder), EdgeShard.load(str(folder / _SHARD)))
+            with panics_as_errors():  # what a truncated file makes of Edge
+                return cls(read_version(folder), EdgeShard.load(str(folder / _SHARD)))
         except Exception as error:  # Edge raises nothing more specific
             raise UnreadableVersionError(str(error)) from error
-        except BaseException as error:
-            if type(error).__name__ == "PanicException":  # what a truncated file makes of Edge; it has no public name
-                raise UnreadableVersionError(str(error)) from error
-            raise
 
     def write(self, points: Sequence[IndexPoint]) -> None:
         """Adds points or replaces them."""

@@ -47,6 +47,12 @@ def test_what_is_no_id_is_refused_by_its_type(given: Any, kind: str) -> None:
     assert "as a text" in refused.value.remedy
 
 
+@pytest.mark.parametrize("given", ["a\ud800", "\udc00"])
+def test_an_id_with_half_of_a_character_is_refused(given: str) -> None:
+    with pytest.raises(InputError, match="half of a character"):
+        text_ids(["é", given], "asins")
+
+
 @pytest.mark.parametrize(
     "given",
     [

@@ -18,7 +18,7 @@ FINETUNE = "rec_sys.text.finetune"
 # From the ground up. A room may import rooms of lower levels, or start their modules as processes, never one of its
 # own level or above.
 LEVELS: tuple[tuple[str, ...], ...] = (
-    ("contracts", "ragged", "value_words"),
+    ("contracts", "ragged", "value_words", "panics"),
     ("settings", "files", "console", "scoring", "processes", "bound_process"),
     ("progress", "frame_ids", "locks", "ready_command"),
     ("settings_request", "raw_files"),
@@ -38,7 +38,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
 RANKS = {room: rank for rank, rooms in enumerate(LEVELS) for room in rooms}
 TRAINING_ROOMS = {"data", "graph", "modules", "evaluation", "baselines", "train", "experiments"}
 # Free of torch and of the training side: what serves a recommendation, and the ground that it stands on.
-SERVING_ROOMS = {"contracts", "ragged", "settings", "scoring", "bundle", "vector_database"}
+SERVING_ROOMS = {"contracts", "ragged", "settings", "scoring", "bundle", "panics", "vector_database"}
 SERVING_ROOMS |= {"inference", "serving", "triton_utils", "progress", "raw_files", "ready_command", "value_words"}
 HEAVY = {"torch", "torch_geometric", "pytorch_lightning", "lightning"}
 TRACKING = "rec_sys.tracking"

@@ -7,6 +7,9 @@ import pytest
 from rec_sys.inference.contract import Filter, Page, RecommendationRequest, RequestError, Review, parse
 
 REVIEW = {"asin": "p1"}
+HALF = "half of a pair: \ud83d"
+REVIEW_TEXTS = [name for name, field in Review.model_fields.items() if field.annotation in (str, str | None)]
+FILTER_TEXTS = [name for name, field in Filter.model_fields.items() if field.annotation == tuple[str, ...]]
 
 
 @pytest.mark.parametrize(
@@ -30,6 +33,11 @@ REVIEW = {"asin": "p1"}
         ({"filter": {"min_price": 5, "max_price": 4}}, "filter"),
         ({"filter": {"max_price": float("inf")}}, "filter.max_price"),
         ({"user": "u1"}, "user"),
+        ({"user_id": HALF}, "user_id"),
+        *(({"reviews": [REVIEW | {field: HALF}]}, f"reviews[0].{field}") for field in REVIEW_TEXTS),
+        *(({"filter": {field: ["a", HALF]}}, f"filter.{field}[1]") for field in FILTER_TEXTS),
+        ({HALF: 1}, "the request"),
+        ({"reviews": [REVIEW | {HALF: 1}]}, "reviews[0]"),
         ([], "the request"),
     ],
 )

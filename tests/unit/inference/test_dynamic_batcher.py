@@ -1,7 +1,7 @@
 """Questions that wait are answered together, each with its own answer or error."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import pytest
 
@@ -43,20 +43,70 @@ def test_many_who_ask_again_and_again_all_get_their_answers() -> None:
     assert asyncio.run(asyncio.wait_for(ask(), 20)) == 1000
 
 
-def test_an_error_reaches_the_one_whose_it_is_and_a_failed_block_everybody() -> None:
+class PanicException(BaseException):
+    """As libraries written in Rust raise it."""
+
+
+class AwayError(Exception):
+    """What goes wrong with all alike."""
+
+
+async def answers_of(
+    answer: Callable[[Sequence[int]], Awaitable[Sequence[int | Exception]]], numbers: Iterable[int]
+) -> list[int | BaseException]:
+    gathering = DynamicBatcher(answer, at_once=64, common=(AwayError,))
+    asked = asyncio.gather(*map(gathering.ask, numbers), return_exceptions=True)
+    return await asyncio.wait_for(asked, 20)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, TypeError, UnicodeError, PanicException])
+def test_a_question_that_breaks_its_block_harms_no_other(error: type[BaseException]) -> None:
+    blocks: list[int] = []
+
     async def answer(block: Sequence[int]) -> list[int | Exception]:
+        blocks.append(len(block))
         if 9 in block:
-            raise RuntimeError("all of it")
+            raise error("all of it")
         return [ValueError("one of it") if number == 2 else number for number in block]
 
-    async def ask(*numbers: int) -> list[int | BaseException]:
-        gathering = DynamicBatcher(answer, at_once=5)
-        return await asyncio.gather(*map(gathering.ask, numbers), return_exceptions=True)
+    found = asyncio.run(answers_of(answer, range(64)))
+    wrong = {place: str(answer) for place, answer in enumerate(found) if isinstance(answer, BaseException)}
+    assert wrong == {2: "one of it", 9: "all of it"}
+    assert [number for number in found if isinstance(number, int)] == [n for n in range(64) if n not in (2, 9)]
+    assert len(blocks) == 13  # halves of halves, not one by one
 
-    one, two = asyncio.run(ask(1, 2))
-    assert one == 1
-    assert isinstance(two, ValueError)
-    assert [str(error) for error in asyncio.run(ask(1, 9))] == ["all of it"] * 2
+
+def test_what_goes_wrong_with_all_alike_is_not_asked_apart() -> None:
+    blocks: list[int] = []
+
+    async def answer(block: Sequence[int]) -> list[int]:
+        blocks.append(len(block))
+        raise AwayError
+
+    found = asyncio.run(answers_of(answer, range(8)))
+    assert all(isinstance(answer, AwayError) for answer in found)
+    assert blocks == [8]
+
+
+def test_too_few_answers_leave_nobody_waiting() -> None:
+    async def answer(block: Sequence[int]) -> list[int]:
+        return [number for number in block if number != 3]
+
+    found = asyncio.run(answers_of(answer, range(5)))
+    assert [found[place] for place in (0, 1, 2, 4)] == [0, 1, 2, 4]
+    assert "0 answers to 1 questions" in str(found[3])
+
+
+def test_a_worker_that_is_cancelled_leaves_nobody_waiting() -> None:
+    async def answer(_: Sequence[int]) -> list[int]:
+        raise asyncio.CancelledError
+
+    async def ask() -> list[int | BaseException]:
+        gathering = DynamicBatcher(answer, at_once=2)
+        asked = asyncio.gather(*map(gathering.ask, range(5)), return_exceptions=True)
+        return await asyncio.wait_for(asked, 20)
+
+    assert [type(answer) for answer in asyncio.run(ask())] == [asyncio.CancelledError] * 5
 
 
 def test_whoever_gives_up_takes_nothing_from_the_others() -> None:

@@ -181,6 +181,21 @@ def test_one_bad_request_among_many_spoils_no_other(folder: Path) -> None:
     assert isinstance(bad, UnknownUserError)
 
 
+def test_a_question_that_the_index_cannot_even_read_spoils_no_other(folder: Path) -> None:
+    unreadable = Filter.model_construct(brands=("\ud800",))  # past the checks of a request
+
+    async def ask_all(recommender: Recommender) -> list[RecommendationAnswer | BaseException]:
+        good = [recommender.recommend(RecommendationRequest(user_id=f"user {number}")) for number in range(7)]
+        bad = recommender.recommend(RecommendationRequest.model_construct(user_id="user 7", filter=unreadable))
+        return await asyncio.wait_for(asyncio.gather(bad, *good, return_exceptions=True), 20)
+
+    bad, *good = ask(folder, ask_all)
+    assert [answer.user_id for answer in good if isinstance(answer, RecommendationAnswer)] == [
+        f"user {number}" for number in range(7)
+    ]
+    assert isinstance(bad, TypeError)
+
+
 def test_whoever_has_no_reviews_gets_the_towers_answer_for_somebody_unknown(folder: Path, bundle: Bundle) -> None:
     answer = recommend(folder, RecommendationRequest(limit=5))
     scores, _, _ = expected_answer(bundle, [])
