@@ -5,6 +5,8 @@ import runpy
 import sys
 from typing import Final
 
+from rec_sys.console import say, say_error
+
 COMMANDS: Final = {
     "inspect": "rec_sys.data.inspect",
     "prepare": "rec_sys.data.prepare",
@@ -30,14 +32,14 @@ def main() -> None:
     """Becomes the command that the first argument names."""
     name, *rest = sys.argv[1:] or ["--help"]
     if name in ("--help", "-h"):
-        print("rec-sys COMMAND [SETTINGS]; COMMAND --help shows its settings\n")
-        print("\n".join(f"  {name:18}{module}" for name, module in COMMANDS.items()))
+        say("rec-sys COMMAND [SETTINGS]; COMMAND --help shows its settings\n")
+        say("\n".join(f"  {name:18}{module}" for name, module in COMMANDS.items()))
         return
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         guess = f"did you mean {near[0]}? " if near else ""
         remedy = f"{guess}choose one of {', '.join(COMMANDS)}"
-        print(f"error: there is no command {name}\n  what to do: {remedy}", file=sys.stderr)
+        say_error(f"error: there is no command {name}\n  what to do: {remedy}")
         sys.exit(2)
     sys.argv = [f"rec-sys {name}", *rest]
     runpy.run_module(COMMANDS[name], run_name="__main__", alter_sys=True)

@@ -12,7 +12,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
-from rec_sys.console import error_console
+from rec_sys.console import error_console, say, say_error, say_trace
 from rec_sys.contracts import InputError
 from rec_sys.files import explain_disk_errors
 from rec_sys.settings import Section
@@ -92,7 +91,7 @@ def run_entry(run: Callable[[SettingsType], None], settings_type: type[SettingsT
                 raise
     # Libraries turn an interrupt into exits and errors of their own (Lightning exits with 1), so the signal decides.
     if received:
-        print("\ninterrupted; the same command goes on from the last finished step", file=sys.stderr)
+        say_error("\ninterrupted; the same command goes on from the last finished step")
         sys.exit(128 + received[0])
     sys.exit(min(codes, default=0))
 
@@ -107,7 +106,9 @@ def show_log() -> None:
     class Shown(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if record.levelno >= logging.WARNING or record.name.startswith(_OWN_LOGS):
-                console.print(f"[{time.perf_counter() - began:6.1f} s] {self.format(record)}")
+                # A line break in what others wrote must not begin a line that looks like one of ours.
+                text = self.format(record).replace("\n", "\n    ")
+                console.print(f"[{time.perf_counter() - began:6.1f} s] {text}")
 
     logging.getLogger().addHandler(Shown())
     for name in _OWN_LOGS:
@@ -167,7 +168,7 @@ def _check_command_line(settings_type: type[Section], config_name: str, purpose:
     if known.help:
         text = help_text(Request(settings_type, CONFIG_DIR, config_name, tuple(typed)), purpose)
         try:
-            print(text, flush=True)
+            say(text)
         except BrokenPipeError:  # whoever reads it, such as `head`, has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return False
@@ -200,12 +201,12 @@ def _runs(overrides: list[str]) -> Iterator[tuple[str, ...]]:
 def _report(error: Exception) -> int:
     """Tells the user about a failed run; the exit code it deserves."""
     if isinstance(error, InputError):
-        print(f"error: {error}", file=sys.stderr)
+        say_error(f"error: {error}")
         return _REFUSED
     if isinstance(error, BrokenPipeError):  # whoever reads it, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    traceback.print_exception(error)
+    say_trace(error)
     return _FAILED
 
 

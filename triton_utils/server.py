@@ -12,6 +12,7 @@ from typing import Final, Self
 
 import psutil
 
+from rec_sys.console import say
 from rec_sys.contracts import InputError
 from rec_sys.entry import run_entry
 from rec_sys.files import writable_folder
@@ -263,11 +264,11 @@ def run(settings: ServerSettings) -> None:
 
         repository = ModelRepository(settings.triton.model_repository)
         for name, versions in repository.models().items():
-            print(f"model: {name}, version {versions[-1]}")
-        print(f"grpc: {server.endpoints.grpc}")
-        print(f"http: {server.endpoints.http}")
-        print(f"metrics: {server.endpoints.metrics}")
-        print("ready", flush=True)
+            say(f"model: {name}, version {versions[-1]}")
+        say(f"grpc: {server.endpoints.grpc}")
+        say(f"http: {server.endpoints.http}")
+        say(f"metrics: {server.endpoints.metrics}")
+        say("ready")
         server.wait()
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import Field
 from rich.table import Table
 
-from rec_sys.console import print_table
+from rec_sys.console import print_table, say
 from rec_sys.contracts import InputError, QuarantineColumn, ReviewColumn
 from rec_sys.entry import run_entry
 from rec_sys.files import writable_folder
@@ -43,7 +43,7 @@ def run(settings: InspectSettings) -> None:
         raise InputError("only tables are looked at", where="setting data", remedy="leave it out, or write data=table")
     choice = _json_choice(data.reviews_path)
     arguments = _look_at_table(data, settings.output_dir) if choice is None else _look_at_json(data, choice)
-    print(command_to_copy(" ".join([_TRAIN.format(choice or "table"), *arguments])))
+    say(command_to_copy(" ".join([_TRAIN.format(choice or "table"), *arguments])))
 
 
 def _look_at_table(data: TableData, output_dir: Path) -> list[str]:
@@ -62,16 +62,16 @@ def _look_at_table(data: TableData, output_dir: Path) -> list[str]:
     for head, columns in zip(heads, maps, strict=True):
         print_table(_map_table(head, columns))
     batch = next(read_table_reviews(found.reviews_path, found))
-    print("\n".join(_remarks(batch, data.max_bad_share)))
+    say("\n".join(_remarks(batch, data.max_bad_share)))
     if len(heads) > 1:
         reviewed, known = (
             head.frame[str(columns[ReviewColumn.ASIN])].drop_nulls().unique()
             for head, columns in zip(heads, maps, strict=True)
         )
-        print(f"product metadata: {int(reviewed.is_in(known.implode()).sum())} of {len(reviewed)} products have it")
+        say(f"product metadata: {int(reviewed.is_in(known.implode()).sum())} of {len(reviewed)} products have it")
     path = writable_folder(output_dir / "maps") / f"{found.reviews_path.name.partition('.')[0]}.yaml"
     write_map(found, path)
-    print(f"map: {path}, for data.map_path")
+    say(f"map: {path}, for data.map_path")
     arguments = [*_file_arguments(found), *map_arguments(found)]
     if needs_map(found):
         arguments.append(argument("data.map_path", path_to_copy(path)))
@@ -85,7 +85,7 @@ def _look_at_json(data: TableData, choice: str) -> list[str]:
     from rec_sys.data.readers.sequences import read_sequences
 
     path, how = data.reviews_path, (data.encoding, data.missing_values)
-    print(f"{path} follows a schema that is known: data={choice}")
+    say(f"{path} follows a schema that is known: data={choice}")
     if choice == "sequences":
         batch = next(read_sequences(path, *how))
         arguments = [argument("data.path", path_to_copy(path))]
@@ -93,7 +93,7 @@ def _look_at_json(data: TableData, choice: str) -> list[str]:
         edition: Any = choice.replace("instruments", "amazon")
         batch = next(read_amazon_reviews(path, edition, *how))
         arguments = _file_arguments(data)
-    print("\n".join(_remarks(batch, data.max_bad_share, has_time=choice != "sequences")))
+    say("\n".join(_remarks(batch, data.max_bad_share, has_time=choice != "sequences")))
     return arguments
 
 

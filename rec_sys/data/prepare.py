@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 from rich.table import Table
 
-from rec_sys.console import print_table
+from rec_sys.console import print_table, say
 from rec_sys.contracts import PreparedFile
 from rec_sys.entry import run_entry
 from rec_sys.files import atomic_folder, writable_folder
@@ -105,7 +105,7 @@ def run(settings: Settings) -> None:
     """Prepares the data set of the settings and prints what became of its rows."""
     dataset = prepare(settings.data, settings.output_dir)
     print_table(_summary_table(dataset.summary))
-    print(f"dataset: {dataset.folder}")
+    say(f"dataset: {dataset.folder}")
 
 
 def _summary_table(summary: "DatasetSummary") -> Table:

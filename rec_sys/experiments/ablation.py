@@ -9,7 +9,6 @@ import hashlib
 import json
 import logging
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -17,6 +16,7 @@ from typing import Annotated, Any, Final
 from hydra.core.global_hydra import GlobalHydra
 from pydantic import Field, field_validator
 
+from rec_sys.console import say, say_error
 from rec_sys.contracts import InputError
 from rec_sys.data.prepare import prepare
 from rec_sys.entry import compose_settings, run_entry
@@ -80,7 +80,7 @@ class AblationSettings(Settings):
 
 def run(settings: AblationSettings) -> None:
     """Trains what is missing of a table; the last line printed is the table's path."""
-    print(f"ablation: {compare_components(settings, typed_for_training(_OWN))}")
+    say(f"ablation: {compare_components(settings, typed_for_training(_OWN))}")
 
 
 def compare_components(settings: AblationSettings, typed: list[str]) -> Path:
@@ -111,7 +111,7 @@ def compare_components(settings: AblationSettings, typed: list[str]) -> Path:
                 _write_json(folder / RESULTS, {"rows": summary})
                 with atomic_file(folder / TABLE) as unfinished:
                     unfinished.write_text(markdown(summary))
-    print((folder / TABLE).read_text(), file=sys.stderr)
+    say_error((folder / TABLE).read_text())
     return folder / TABLE
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
 
+from rec_sys.console import say_error
 from rec_sys.contracts import InputError
 from rec_sys.entry import show_log
 from rec_sys.processes import ChildProcess, module_command
@@ -54,6 +55,6 @@ def answer_request(measure: Callable[[RequestType], Any], request_type: type[Req
     try:
         answer = measure(request_type.model_validate_json(asked.read_text()))
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say_error(f"error: {error}")
         sys.exit(_REFUSED)
     found.write_text(json.dumps(answer))

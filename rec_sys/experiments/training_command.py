@@ -1,12 +1,12 @@
 """Training's own command in a process of its own: what a user gets, without what it leaves behind in a process."""
 
-import sys
 from collections.abc import Set
 from pathlib import Path
 from typing import Final
 
 from hydra.core.hydra_config import HydraConfig
 
+from rec_sys.console import say_error
 from rec_sys.contracts import InputError
 from rec_sys.processes import ChildProcess, module_command
 
@@ -27,7 +27,7 @@ def train(arguments: list[str]) -> Path:
     messages: list[str] = []
 
     def pass_on(line: str) -> None:
-        print(line, file=sys.stderr)
+        say_error(line)
         messages.append(line)
 
     with ChildProcess(module_command(_COMMAND, arguments), printed.append, pass_on) as child:

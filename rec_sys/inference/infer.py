@@ -4,7 +4,6 @@
 """
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,11 +11,12 @@ from pydantic import Field
 from rich.table import Table
 from rich.text import Text
 
-from rec_sys.console import print_table
+from rec_sys.console import print_table, say
 from rec_sys.contracts import InputError
 from rec_sys.entry import run_entry
 from rec_sys.files import atomic_file, writable_folder
 from rec_sys.settings import CommandSettings, IndexSettings, InferenceSettings
+from rec_sys.shown_text import escape_controls
 
 if TYPE_CHECKING:
     from rec_sys.inference.contract import RecommendationAnswer
@@ -112,10 +112,10 @@ async def _export(settings: InferSettings, users: Path) -> None:
     finally:
         await backends.close()
     if result.unknown:
-        print(f"unknown: {result.unknown:,} users, see {folder / 'unknown_users.parquet'}")
+        say(f"unknown: {result.unknown:,} users, see {folder / 'unknown_users.parquet'}")
     pace = f", {result.answered / result.seconds:,.0f} a second" if result.answered else ""
-    print(f"users: {result.users:,} in {result.parts} files, {result.answered:,} of them now{pace}")
-    print(f"recommendations: {folder}")
+    say(f"users: {result.users:,} in {result.parts} files, {result.answered:,} of them now{pace}")
+    say(f"recommendations: {folder}")
 
 
 def _show(answer: "RecommendationAnswer", settings: InferSettings) -> None:
@@ -123,19 +123,19 @@ def _show(answer: "RecommendationAnswer", settings: InferSettings) -> None:
     if settings.output is not None:
         with atomic_file(settings.output) as path:
             path.write_text(text + "\n", encoding="utf-8")
-        print(f"recommendations: {settings.output}")
+        say(f"recommendations: {settings.output}")
     elif settings.format == "json":
-        sys.stdout.write(text + "\n")
+        say(text)
     else:
-        print(f"for {answer.user_id or 'the reviews given'}")
+        say(f"for {answer.user_id or 'the reviews given'}")
         for line in attention_lines(answer):
-            print(line)
+            say(line)
         if answer.products:
             print_table(answer_table(answer))
         for line in answer.hints:
-            print(line)
+            say(line)
         for line in _remarks(answer, settings.reviews is not None):
-            print(line)
+            say(line)
 
 
 def answer_table(answer: "RecommendationAnswer") -> Table:
@@ -150,7 +150,7 @@ def answer_table(answer: "RecommendationAnswer") -> Table:
         if reason is not None and product.source == "memory":
             because = f"{reason.memory:+.2f} {because}"
         cells = str(product.rank), product.asin, product.title or "", f"{product.score:.2f}", product.source, because
-        table.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in cells))
+        table.add_row(*(Text(escape_controls(cell), no_wrap=True, overflow="ellipsis") for cell in cells))
     return table
 
 
@@ -164,7 +164,7 @@ def attention_lines(answer: "RecommendationAnswer") -> list[str]:
     strongest = sorted(different.values(), key=lambda reason: -reason.weight)[:_SHOWN_REVIEWS]
     lines = []
     for reason in strongest:
-        words = (reason.snippet or "").replace("\n", " ")
+        words = " ".join((reason.snippet or "").split())
         words = f": {words[:_SHOWN_SNIPPET]}{'...' if len(words) > _SHOWN_SNIPPET else ''}" if words else ""
         lines.append(f"attention {reason.weight:.2f} {reason.title or reason.asin}{words}")
     return lines

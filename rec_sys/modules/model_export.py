@@ -10,6 +10,7 @@ from typing import Final
 
 from pydantic import Field
 
+from rec_sys.console import say
 from rec_sys.entry import run_entry
 from rec_sys.settings import CommandSettings, ExportSettings, TritonSettings
 
@@ -37,8 +38,8 @@ def run(settings: ModelExportSettings) -> None:
     for published in publish_bundle(bundle, settings.export, settings.triton, settings.output_dir / "text"):
         state = "published" if published.is_new else "unchanged"
         dropped = f", dropped {', '.join(map(str, published.dropped))}" if published.dropped else ""
-        print(f"model: {published.name}, version {published.version} ({state}{dropped})")
-    print(f"repository: {settings.triton.model_repository.absolute()}")
+        say(f"model: {published.name}, version {published.version} ({state}{dropped})")
+    say(f"repository: {settings.triton.model_repository.absolute()}")
 
 
 if __name__ == "__main__":

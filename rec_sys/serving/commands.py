@@ -1,9 +1,9 @@
 """The project's own commands as processes of this one: run to their end, or kept until this one ends."""
 
-import sys
 from queue import Empty, SimpleQueue
 from typing import Final, Self
 
+from rec_sys.console import say_error
 from rec_sys.contracts import InputError
 from rec_sys.processes import STOP_SECONDS, ChildProcess, module_command
 
@@ -74,7 +74,7 @@ class Command:
             return
 
     def _hear(self, line: str) -> None:
-        print(f"{self.module}: {line.rstrip()}", file=sys.stderr, flush=True)
+        say_error(f"{self.module}: {line.rstrip()}")
         self._lines.put(line.rstrip())
 
     def _next_line(self) -> str:

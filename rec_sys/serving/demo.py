@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from rec_sys.console import say
 from rec_sys.contracts import BundleFile, InputError
 from rec_sys.entry import run_entry
 from rec_sys.processes import overrides
@@ -67,10 +68,10 @@ def run(settings: DemoSettings) -> None:
         servers.append(gateway)
         url = gateway.wait_for(("gateway",), "listening")["gateway"]
         _wait_until_ready(url, servers)
-        print(f"gateway: {url}  (documentation: {url}/docs)")
+        say(f"gateway: {url}  (documentation: {url}/docs)")
         for line in curl_lines(url, bundle):
-            print(line)
-        print("ready", flush=True)
+            say(line)
+        say("ready")
         while True:
             servers[-1].pause()
             for server in servers:

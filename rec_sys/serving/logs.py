@@ -2,17 +2,32 @@
 
 import logging
 import sys
+import traceback
+from typing import TextIO
 
 import structlog
-from structlog.typing import EventDict, Processor
+from structlog.typing import EventDict, ExcInfo, Processor
 
 from rec_sys.settings import ServingSettings
+from rec_sys.shown_text import escape_controls
 
 
 def _without_colours(_: object, __: str, event: EventDict) -> EventDict:
     """uvicorn gives each line a second time, with a terminal's colours."""
     event.pop("color_message", None)
     return event
+
+
+def _one_line(_: object, __: str, event: EventDict) -> EventDict:
+    """What others wrote neither steers a terminal nor begins a line of its own."""
+    return {
+        name: escape_controls(value).replace("\n", r"\n") if isinstance(value, str) else value
+        for name, value in event.items()
+    }
+
+
+def _write_trace(output: TextIO, raised: ExcInfo) -> None:
+    output.write(escape_controls("".join(traceback.format_exception(*raised))))
 
 
 def configure_logs(settings: ServingSettings) -> None:
@@ -27,8 +42,8 @@ def configure_logs(settings: ServingSettings) -> None:
     ]
     # Traces without the values of variables: a request's text or token may be among them.
     without_values = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-    plain = structlog.dev.plain_traceback
-    finish: list[Processor] = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+    for_people = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_write_trace)
+    finish: list[Processor] = [_one_line, for_people]  # JSON escapes by itself
     if settings.log_format == "json":
         finish = [structlog.processors.ExceptionRenderer(without_values), structlog.processors.JSONRenderer()]
     structlog.configure(

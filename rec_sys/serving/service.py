@@ -4,6 +4,8 @@ import socket
 
 import uvicorn
 
+from rec_sys.console import say
+
 
 class GatewayServer(uvicorn.Server):
     """Says where it listens as soon as it does."""
@@ -15,6 +17,6 @@ class GatewayServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Opens the service; what is asked from now on is answered."""
         await super().startup(sockets)
-        print(f"gateway: {self._url}")
-        print(f"documentation: {self._url}/docs")
-        print("listening", flush=True)
+        say(f"gateway: {self._url}")
+        say(f"documentation: {self._url}/docs")
+        say("listening")

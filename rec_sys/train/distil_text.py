@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import Field
 
+from rec_sys.console import say
 from rec_sys.contracts import InputError
 from rec_sys.entry import run_entry
 from rec_sys.settings import Settings
@@ -60,8 +61,8 @@ def run(settings: DistilTextSettings) -> None:
     name = f"{dataset.summary.name}-{text.static_dim}-seed{settings.seed}"
     folder = settings.folder or settings.output_dir / "text" / "distilled" / name
     distil(teacher_folder(text), text.static_dim, folder, Examples(texts.to_list(), vectors))
-    print(f"encoder: {identify_encoder(text)}, {text.static_dim} numbers a token, from {len(texts):,} texts")
-    print(f"text=static text.model={folder.absolute()}")
+    say(f"encoder: {identify_encoder(text)}, {text.static_dim} numbers a token, from {len(texts):,} texts")
+    say(f"text=static text.model={folder.absolute()}")
 
 
 def train_texts(settings: Settings, dataset: "PreparedDataset") -> "pl.Series":

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from rec_sys.contracts import ProductColumn
+from rec_sys.shown_text import escape_controls
 from rec_sys.train.figures import (
     BLUE,
     FEW_TO_MANY,
@@ -195,13 +196,14 @@ def _draw_groups(
     counts = names.drop_nulls().value_counts(name="count").sort("count", names.name, descending=[True, False])
     top = counts[names.name].head(len(GROUP_COLOURS)).to_list()
     rest = (~names.is_in(top).fill_null(False)).to_numpy()
-    for name, colour in [("others", OTHER_COLOUR), *zip(top, GROUP_COLOURS, strict=False)]:
-        inside = rest if colour == OTHER_COLOUR else (names == name).fill_null(False).to_numpy()
-        if inside.any():
-            _draw_points(axes, points[inside], size, color=colour, label=_cut(name))
-    handles, labels = axes.get_legend_handles_labels()
-    if rest.any():  # drawn first, to lie below; named last
-        handles, labels = [*handles[1:], handles[0]], [*labels[1:], labels[0]]
+    # The others are drawn first, to lie below, and named last.
+    others = [_draw_points(axes, points[rest], size, color=OTHER_COLOUR)] if rest.any() else []
+    handles = []
+    for name, colour in zip(top, GROUP_COLOURS, strict=False):
+        inside = (names == name).fill_null(False).to_numpy()
+        handles.append(_draw_points(axes, points[inside], size, color=colour))
+    handles += others
+    labels = [*(_as_label(name) for name in top), *("others" for _ in others)]
     legend = figure.legend(
         handles,
         labels,
@@ -268,5 +270,7 @@ def _draw_bars(
     axes.bar_label(drawn, [f"{height:.3f}".removeprefix("0") for height in heights], padding=2, color=INK, fontsize=8)
 
 
-def _cut(name: str) -> str:
-    return name if len(name) <= 28 else name[:27].rstrip() + "…"
+def _as_label(name: str) -> str:
+    """A name of whatever length; dollar signs are themselves, not the borders of a formula."""
+    line = escape_controls(" ".join(name.split()))
+    return (line if len(line) <= 28 else line[:27].rstrip() + "…").replace("$", r"\$")

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rec_sys.console import print_table
+from rec_sys.console import print_table, say
 from rec_sys.entry import run_entry
 from rec_sys.settings import Settings
 
@@ -43,7 +43,7 @@ def run(settings: Settings) -> None:
     with folder.locked():
         bundle = train(settings, folder)
     if bundle is not None:
-        print(f"bundle: {bundle}")
+        say(f"bundle: {bundle}")
 
 
 def train(settings: Settings, folder: "RunFolder") -> Path | None:

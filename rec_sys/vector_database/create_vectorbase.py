@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import Field
 
+from rec_sys.console import say
 from rec_sys.entry import run_entry
 from rec_sys.files import writable_folder
 from rec_sys.settings import CommandSettings, EdgeIndex, IndexSettings
@@ -47,14 +48,14 @@ def run(settings: CreateVectorbaseSettings) -> None:
     else:
         status = publisher.status()
         if status.served is None:
-            print(f"index: {publisher.place} serves nothing yet")
+            say(f"index: {publisher.place} serves nothing yet")
             return
         version = status.served
         _LOG.info(
             f"{version.num_products:,} products of bundle {version.bundle}, written {version.created};"
             f" a rollback goes to {status.previous or 'nothing'}"
         )
-    print(f"index: {publisher.place} serves {version.name}")
+    say(f"index: {publisher.place} serves {version.name}")
 
 
 def publish(bundle: "Bundle", publisher: "IndexPublisher") -> "IndexVersion":

@@ -1,6 +1,7 @@
 """How a command ends: its exit code, what it prints and what it leaves behind."""
 
 import errno
+import logging
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from rec_sys import entry
 from rec_sys.contracts import InputError
 from rec_sys.entry import run_entry
 from rec_sys.settings import Section, Settings
+from rec_sys.shown_text import escape_controls
 
 REPOSITORY = Path(entry.__file__).resolve().parent.parent
 
@@ -90,6 +92,22 @@ def test_bad_input_found_later_ends_in_one_message_too(command: Command) -> None
     code, out, err = command(run=fail_with(error))
     assert (code, out) == (2, "")
     assert err == "error: reviews.gz is empty\n  where: reviews.gz\n  what to do: fetch it again\n"
+
+
+@pytest.mark.parametrize("harm", ["\x1b[31m", "\x1b]0;mine\x07", "\x9b2J", "\u202e", "\ud800"])
+def test_no_text_of_others_steers_the_terminal(command: Command, harm: str) -> None:
+    """In an error, in a trace, in a line of the log, in a value that is refused, and in what begins a line of ours."""
+
+    def warn(given: Settings) -> None:
+        logging.getLogger("rec_sys.test").info("a title %s\n[   0.0 s] forged", harm)
+
+    for run in (fail_with(InputError(harm, where=harm, remedy=harm)), fail_with(ValueError(harm)), warn):
+        _, out, err = command(run=run)
+        assert escape_controls(harm) in err
+        assert harm not in out + err
+        assert not [line for line in err.splitlines() if line.endswith("forged") and line.startswith("[")]
+    _, out, err = command(f"model={harm}")
+    assert harm not in out + err
 
 
 def test_a_full_disk_is_no_stack_trace(command: Command) -> None:

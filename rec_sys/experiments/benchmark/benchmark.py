@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from rich.table import Table
 
-from rec_sys.console import print_table
+from rec_sys.console import print_table, say
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.data.prepare import prepare
 from rec_sys.experiments.benchmark.results import (
@@ -65,7 +65,7 @@ def run(settings: BenchmarkSettings) -> None:
         record_rows(settings.tracking, settings.output_dir.absolute(), folder.path, [one.row for one in finished])
     for table in _tables([one.row for one in finished], settings.shown_k):
         print_table(table)
-    print(f"results: {folder.results}", flush=True)
+    say(f"results: {folder.results}")
     if any(one.row["status"] == "failed" for one in finished):
         sys.exit(1)
 

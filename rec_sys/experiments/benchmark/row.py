@@ -7,12 +7,12 @@ memory can be read only so, and because the libraries leave threads and seeds be
 import json
 import platform
 import sys
-import traceback
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rec_sys.console import say_trace
 from rec_sys.contracts import InputError
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.entry import show_log
@@ -90,7 +90,7 @@ def _main(request_path: str) -> int:
     try:
         (write_row if request.job == "row" else write_search)(request)
     except Exception as error:  # the row says so, and the benchmark goes on with the others
-        traceback.print_exception(error)
+        say_trace(error)
         reason = error.what if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
         with atomic_file(reason_path(request.folder)) as unfinished:
             unfinished.write_text(reason)

@@ -6,12 +6,12 @@ products, to place those by their text and their first reviews. The protocol is 
 
 import json
 import logging
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 
+from rec_sys.console import say, say_error
 from rec_sys.experiments.cold_start.settings import ColdStartSettings
 from rec_sys.files import atomic_file
 from rec_sys.train.run_folder import RunFolder
@@ -38,8 +38,8 @@ def run(settings: ColdStartSettings) -> None:
     table = markdown(found)
     with atomic_file(folder / TABLE) as unfinished:
         unfinished.write_text(table)
-    print(table, file=sys.stderr)
-    print(f"cold start: {folder / TABLE}")
+    say_error(table)
+    say(f"cold start: {folder / TABLE}")
 
 
 def markdown(found: Sequence[Mapping[str, Any]]) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from rich.table import Table
 
 from rec_sys.bundle import Bundle, find_bundle
-from rec_sys.console import print_table
+from rec_sys.console import print_table, say
 from rec_sys.contracts import BundleFile, InputError
 from rec_sys.experiments.fresh_process import measure_apart
 from rec_sys.experiments.index_benchmark.measurement import CatalogueRequest, Measurement
@@ -57,7 +57,7 @@ def run(settings: IndexBenchmarkSettings) -> None:
             shutil.rmtree(scratch)
         (unfinished / REPORT).write_text(json.dumps(found, indent=2) + "\n")
     print_table(report_table([Measurement(**row) for row in found]))
-    print(f"benchmark: {folder / REPORT}")
+    say(f"benchmark: {folder / REPORT}")
 
 
 def choose_catalogues(settings: IndexBenchmarkSettings) -> list[tuple[str, Path | None, int]]:

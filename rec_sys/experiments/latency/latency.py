@@ -18,7 +18,7 @@ from typing import Final, Literal
 import httpx
 import numpy as np
 
-from rec_sys.console import print_table
+from rec_sys.console import print_table, say
 from rec_sys.contracts import InputError
 from rec_sys.experiments.latency.latency_report import LatencyRow, markdown, summarise, table
 from rec_sys.experiments.latency.settings import LatencySettings
@@ -52,7 +52,7 @@ def run(settings: LatencySettings) -> None:
         (building / "latency.json").write_text(json.dumps(report, indent=2) + "\n")
         (building / "latency.md").write_text(markdown(rows, about))
     print_table(table(rows))
-    print(f"latency: {folder}")
+    say(f"latency: {folder}")
 
 
 async def _measure(settings: LatencySettings) -> list[LatencyRow]:
@@ -79,7 +79,7 @@ async def _measure_way(settings: LatencySettings, runtime: Runtime | Literal["ga
     for texts in what.texts:
         requests = await _requests(settings, texts)
         if requests is None:
-            print(f"{runtime}, {texts} texts: left out, since this bundle's model reads no new texts")
+            say(f"{runtime}, {texts} texts: left out, since this bundle's model reads no new texts")
             continue
         await closed_loop(ask, requests, max(what.concurrent), _WARM_UP_SECONDS)
         for concurrent in what.concurrent:

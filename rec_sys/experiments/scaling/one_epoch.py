@@ -2,11 +2,11 @@
 
 import importlib
 import logging
-import sys
 import warnings
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from rec_sys.console import say_error
 from rec_sys.experiments.fresh_process import answer_request
 from rec_sys.experiments.scaling.stage_clock import StageClock, peak_resident_bytes
 from rec_sys.settings import Settings, TrainerSettings
@@ -67,7 +67,7 @@ def measure_one_epoch(settings: Settings) -> dict[str, Any]:
         device = _train(learner, settings.trainer)
     speed, parts = learner.describe_speed()
     shares = ", ".join(f"{name} {share:.0%}" for name, share in parts.items())
-    print(f"speed: {speed:,.0f} reviews a second; {shares}", file=sys.stderr)
+    say_error(f"speed: {speed:,.0f} reviews a second; {shares}")
     return {
         "num_reviews": dataset.summary.num_reviews,
         "num_users": dataset.summary.num_users,

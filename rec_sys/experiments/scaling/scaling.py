@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from rich.table import Table
 
-from rec_sys.console import error_console, print_table
+from rec_sys.console import error_console, print_table, say
 from rec_sys.contracts import InputError
 from rec_sys.data.synthetic_table import (
     COLUMNS,
@@ -49,7 +49,7 @@ def run(settings: ScalingSettings) -> None:
         report = compare(measured)
         (unfinished / REPORT).write_text(json.dumps(report, indent=2) + "\n")
     print_table(report_table(report))
-    print(f"scaling: {folder / REPORT}")
+    say(f"scaling: {folder / REPORT}")
 
 
 def refuse_small_disk(folder: Path, needed: int) -> None:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rec_sys.baselines.content import ContentBaseline
 from rec_sys.baselines.reviews import Histories, TrainingReviews
 from rec_sys.baselines.settings import NoSettings
-from rec_sys.console import print_table
+from rec_sys.console import print_table, say
 from rec_sys.contracts import InputError
 from rec_sys.data.interactions import FloatArray
 from rec_sys.data.prepare import prepare
@@ -51,7 +51,7 @@ def run(settings: FinetuneRun) -> None:
         project_stored(list_texts(dataset), text, tuned, settings.output_dir / "text")
     after, _ = build_graph(dataset, settings.graph, tuned, settings.seed, settings.output_dir)
     print_table(_compare({"as it was": graph, "fine-tuned": after}, split, settings))
-    print(f"model: text=sentence_transformer {argument('text.model', path_to_copy(folder))}")
+    say(f"model: text=sentence_transformer {argument('text.model', path_to_copy(folder))}")
 
 
 def _compare(graphs: dict[str, ReviewGraph], split: Split, settings: FinetuneRun) -> Table:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import socket
 from collections.abc import Iterator
 
@@ -90,3 +91,22 @@ def test_the_log_can_be_for_people(capsys: pytest.CaptureFixture[str], untouched
     said = capsys.readouterr().err
     assert "request" in said
     assert "status=200" in said
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_no_text_of_others_steers_the_terminal_or_begins_a_line(
+    log_format: str, capsys: pytest.CaptureFixture[str], untouched_logs: None
+) -> None:
+    configure_logs(ServingSettings.model_validate({"log_format": log_format}))
+    text = "\x1b[31m\x9b2J\u202eevil\r\n2026-01-01 forged"
+    structlog.get_logger("test").info(f"event {text}", path=text, bearer=[text])
+    logging.getLogger("uvicorn.error").warning("from %s", text)
+    try:
+        raise ValueError(text)
+    except ValueError:
+        structlog.get_logger("test").exception("failed")
+    said = capsys.readouterr().err
+    assert not re.search("[\x1b\x9b\u202e\r]", said)
+    assert said.count(r"\u001b[31m\u009b2J\u202eevil") >= 3  # the renderer for people quotes values
+    before_the_trace = said.partition("Traceback")[0].splitlines()
+    assert not [line for line in before_the_trace if line.startswith("2026-01-01 forged")]

@@ -111,6 +111,16 @@ def test_products_that_are_alike_lie_together_in_their_categorys_colour(tmp_path
     assert len(find_colour(tmp_path / "map.png", PINK)) == 0
 
 
+def test_a_name_is_drawn_as_it_is_written(tmp_path: Path) -> None:
+    """Dollar signs border no formula, an underscore hides nothing, control characters and lines are none."""
+    for number, name in enumerate((r"$\frac{$", "_hidden", "\x1b[31m red\nnext", "$5 to $10")):
+        path = tmp_path / f"{number}.png"
+        draw_product_map(make_clusters(20, 2), make_products(20, [["Drums"], [name]] * 10), path)
+        right = find_colour(path, BLUE)[:, 1].max(), find_colour(path, ORANGE)[:, 1].max()
+        assert min(right) > 0.8 * imread(path).shape[1]  # both stand in the legend
+    assert pictures._as_label(r"a $\frac{$") == r"a \$\frac{\$"
+
+
 def test_the_same_products_give_the_same_bytes(tmp_path: Path) -> None:
     products = make_products(40, [["Strings"] if number % 2 else ["Drums"] for number in range(40)])
     for name in ("one.png", "two.png"):
