@@ -17,6 +17,7 @@ from typing import Final
 
 from rec_sys.contracts import InputError
 
+STUBS_BACKEND: Final = "python"  # runs ours, and is the one to be told how
 BACKEND: Final = "onnxruntime"
 _BACKEND_SOURCE: Final = Path(__file__).parent / "backends" / BACKEND / "model.py"
 _PACKAGE: Final = "pytriton"
@@ -40,7 +41,7 @@ class TritonCore:
 
     def write_backends(self, folder: Path) -> None:
         """Lays out the backends as the server looks for them; copies, since it refuses links that lead outside."""
-        for name, files in (("python", self.python_backend), (BACKEND, (_BACKEND_SOURCE,))):
+        for name, files in ((STUBS_BACKEND, self.python_backend), (BACKEND, (_BACKEND_SOURCE,))):
             (folder / name).mkdir(parents=True)
             for file in files:
                 shutil.copy(file, folder / name / file.name)

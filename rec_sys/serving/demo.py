@@ -24,7 +24,7 @@ from rec_sys.serving.commands import Command
 from rec_sys.serving.listening import listen
 from rec_sys.settings import CommandSettings, ServingSettings, TritonSettings
 from triton_utils.core import find_core
-from triton_utils.server import choose_ports
+from triton_utils.ports import choose_ports
 
 if TYPE_CHECKING:
     from rec_sys.bundle import Bundle

@@ -27,6 +27,9 @@ class TritonSettings(Section):
     poll_seconds: int = Field(2, ge=0, description="Looks for newly published versions this often; 0 = never.")
     start_timeout_seconds: float = Field(120.0, gt=0, description="Time to load every model.")
     stop_timeout_seconds: float = Field(10.0, gt=0, description="Time to finish what is under way.")
+    restarts: int = Field(
+        5, ge=0, description="Most restarts in an hour where Triton or a model's process dies; 0 = ends with the error."
+    )
     log_path: Path | None = Field(None, description="The server's log; empty: one that is gone when the server is.")
 
     @model_validator(mode="after")

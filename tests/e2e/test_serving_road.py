@@ -50,8 +50,8 @@ from tests.demo_runs import Demo
 from tests.triton_servers import needs_core, until
 from triton_utils.client import TritonClient
 from triton_utils.model_config import tower_options
+from triton_utils.ports import Ports, choose_ports
 from triton_utils.repository import Candidate, ModelRepository
-from triton_utils.server import Ports, choose_ports
 
 # Four commands import torch or its like one after the other, beside whatever else the machine does.
 pytestmark = [needs_core, pytest.mark.timeout(1500)]

@@ -21,8 +21,9 @@ from tests.served_models import candidate, expected_sums, some_entries, write_lo
 from tests.triton_servers import children_of, is_running, needs_core, until
 from triton_utils.client import TritonClient
 from triton_utils.connection import TritonUnavailable
+from triton_utils.ports import choose_ports
 from triton_utils.repository import ModelRepository
-from triton_utils.server import TritonServer, choose_ports
+from triton_utils.server import TritonServer
 
 pytestmark = needs_core
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -43,8 +44,8 @@ def settings(models: Path, **changes: Any) -> TritonSettings:
 class Command:
     """`python -m triton_utils.server`, as a user starts it."""
 
-    def __init__(self, models: Path, folder: Path) -> None:
-        arguments = [f"triton.{name}={value}" for name, value in FREE.items()]
+    def __init__(self, models: Path, folder: Path, restarts: int) -> None:
+        arguments = [f"triton.{name}={value}" for name, value in (FREE | {"restarts": restarts}).items()]
         self.errors = folder / "errors.txt"
         with self.errors.open("w") as errors:
             self.process = subprocess.Popen(
@@ -54,7 +55,10 @@ class Command:
                 stderr=errors,
                 text=True,
             )
-        self.said = []
+        self.said: list[str] = []
+        self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
         assert self.process.stdout
         for line in self.process.stdout:
             self.said.append(line.strip())
@@ -63,10 +67,14 @@ class Command:
         [self.triton] = children_of(self.process.pid)
         self.stubs = children_of(self.triton)
 
+    @property
+    def grpc(self) -> str:
+        return next(line for line in self.said if line.startswith("grpc: ")).removeprefix("grpc: ")
+
 
 @contextmanager
-def command(models: Path, folder: Path) -> Iterator[Command]:
-    started = Command(models, folder)
+def command(models: Path, folder: Path, restarts: int = 0) -> Iterator[Command]:
+    started = Command(models, folder, restarts)
     try:
         yield started
     finally:
@@ -111,6 +119,74 @@ def test_the_command_ends_when_triton_dies_and_says_how(models: Path, tmp_path: 
         assert until(lambda: everything_ended(started))
         message = started.errors.read_text()
     assert message.startswith("error: Triton ended while it was serving (ended by signal 9 (SIGKILL))")
+
+
+def shared_memory_of(stub: int) -> Path:
+    """What a stub shares with its server: the word behind its model."""
+    return Path("/dev/shm", Path(f"/proc/{stub}/cmdline").read_bytes().split(b"\0")[2].decode())
+
+
+def ask_once(address: str) -> dict[str, np.ndarray]:
+    async def ask() -> dict[str, np.ndarray]:
+        async with TritonClient(address, deadline_seconds=5, attempts=5) as client:
+            return await client.infer("sums", some_entries(1, 8))
+
+    return asyncio.run(ask())
+
+
+def test_the_command_ends_when_the_process_of_a_model_dies(models: Path, tmp_path: Path) -> None:
+    with command(models, tmp_path) as started:
+        [stub] = started.stubs
+        memory = shared_memory_of(stub)
+        assert memory.exists()
+        os.kill(stub, signal.SIGKILL)
+        assert started.process.wait(20) == 2
+        assert until(lambda: everything_ended(started))
+        assert not memory.exists()
+        message = started.errors.read_text()
+    assert re.search(r"error: the process of \S+/sums/1/model\.onnx died while Triton was serving", message)
+
+
+@pytest.mark.parametrize("part", ["triton", "stub"])
+def test_the_command_starts_triton_again_at_the_same_ports_but_not_for_ever(
+    models: Path, tmp_path: Path, part: str
+) -> None:
+    with command(models, tmp_path, restarts=1) as started:
+        first = [started.triton, *started.stubs]
+        memory = shared_memory_of(started.stubs[0])
+        os.kill(started.triton if part == "triton" else started.stubs[0], signal.SIGKILL)
+        said, started.said = started.said, []
+        started.wait_until_ready()
+        assert started.said == said
+        assert until(lambda: not any(map(is_running, first)))
+        assert not memory.exists()
+        assert ask_once(started.grpc).keys() == {"total", "shares"}
+        assert "started again, 1 of 1 times an hour" in started.errors.read_text()
+
+        os.kill(started.triton if part == "triton" else started.stubs[0], signal.SIGKILL)
+        assert started.process.wait(60) == 2
+        assert until(lambda: everything_ended(started))
+
+
+def test_versions_that_come_go_or_are_broken_are_no_deaths(models: Path, tmp_path: Path) -> None:
+    with command(models, tmp_path) as started:
+        repository = ModelRepository(models)
+        repository.publish(candidate(tmp_path / "sums.onnx", identity="second", lengths=[8], kept_versions=1))
+        assert until(lambda: set(children_of(started.triton)).isdisjoint(started.stubs), 60)
+        after_second = children_of(started.triton)
+        assert len(after_second) == 1
+        broken = models / "sums" / "3" / "model.onnx"
+        broken.parent.mkdir()
+        broken.write_bytes(b"no model")
+        seen = set()
+
+        def look() -> bool:
+            seen.update(children_of(started.triton))
+            return len(seen) > 1 and len(children_of(started.triton)) <= 1
+
+        assert until(look, 60)
+        with pytest.raises(subprocess.TimeoutExpired):
+            started.process.wait(3)  # six looks of the server's
 
 
 async def becomes_ready(client: TritonClient) -> bool:

@@ -22,7 +22,8 @@ from rec_sys.serving.gateway import GatewaySettings
 from rec_sys.serving.metrics import GatewayMetrics
 from rec_sys.settings import Section, ServerIndex, TritonSettings
 from tests.compose_files import COMPOSE, CONTAINER, REPOSITORY, VARIABLE, compose, fill_in, module_runs
-from triton_utils.server import Ports, TritonServer
+from triton_utils.ports import Ports
+from triton_utils.server import TritonServer
 
 ADDRESS = re.compile(r"(?<![\w.-])([a-z][a-z-]*|127\.0\.0\.1):(\d{2,5})(?!\d)")
 DASHBOARD = json.loads((CONTAINER / "grafana" / "dashboards" / "rec_sys.json").read_text(encoding="utf-8"))

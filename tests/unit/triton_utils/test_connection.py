@@ -14,7 +14,7 @@ from rec_sys.contracts import InputError
 from rec_sys.settings import TritonSettings
 from triton_utils.client import TritonClient
 from triton_utils.connection import TritonConnection, TritonError, TritonTimeout, TritonUnavailable
-from triton_utils.server import choose_ports
+from triton_utils.ports import choose_ports
 
 
 @pytest.fixture

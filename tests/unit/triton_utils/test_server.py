@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from rec_sys.contracts import InputError
 from rec_sys.settings import TritonSettings
 from tests.triton_servers import needs_core
-from triton_utils.server import TritonServer, choose_ports
+from triton_utils.ports import Ports, choose_ports
+from triton_utils.server import TritonServer
 
 
 def settings(**changes: Any) -> TritonSettings:
@@ -50,6 +51,12 @@ def test_an_address_of_another_machine_is_named() -> None:
 def test_one_port_for_two_protocols_is_refused() -> None:
     with pytest.raises(ValidationError, match="must differ"):
         settings(grpc_port=8000, http_port=8000)
+
+
+def test_the_time_to_start_reaches_the_backend_that_starts_the_models_processes() -> None:
+    ports = Ports(grpc=1, http=2, metrics=3)
+    given = TritonServer(settings(start_timeout_seconds=77))._arguments(Path("models"), Path("backends"), ports)
+    assert "--backend-config=python,stub-timeout-seconds=77" in given
 
 
 @needs_core
