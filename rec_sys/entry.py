@@ -39,6 +39,7 @@ from rec_sys.settings_errors import (
 )
 from rec_sys.settings_help import help_text
 from rec_sys.settings_request import Request, store_defaults
+from rec_sys.shown_text import shorten
 
 # Threads of torch that spin while they wait bring a busy machine to a halt: an epoch of a second took two minutes
 # beside other work. It must be said before torch is imported.
@@ -83,8 +84,8 @@ def run_entry(run: Callable[[SettingsType], None], settings_type: type[SettingsT
                 start()
         except InputError as error:
             codes.append(_report(error))
-        except (HydraException, OmegaConfBaseException) as error:
-            first_line = str(error).partition("\n")[0]
+        except (HydraException, OmegaConfBaseException, RecursionError) as error:
+            first_line = shorten(str(error).partition("\n")[0])
             codes.append(_report(InputError(first_line, where="command line", remedy="--help shows what it takes")))
         except (KeyboardInterrupt, SystemExit):
             if not received:
@@ -136,7 +137,7 @@ def _validate(config: DictConfig, settings_type: type[SettingsType], request: Re
         return settings_type.model_validate(OmegaConf.to_container(config, resolve=True))
     except ValidationError as error:
         raise explain_validation(error, request) from error
-    except OmegaConfBaseException as error:
+    except (OmegaConfBaseException, RecursionError) as error:
         raise explain_interpolation(error, request) from error
 
 
@@ -144,7 +145,7 @@ def _compose(request: Request) -> DictConfig:
     check_overrides(request)
     try:
         return request.compose(request.overrides)
-    except (HydraException, OmegaConfBaseException, ValueError) as error:  # Hydra raises the last for `hydra=1`
+    except (HydraException, OmegaConfBaseException, ValueError, RecursionError) as error:  # ValueError for `hydra=1`
         raise explain_composition(error, request) from error
 
 

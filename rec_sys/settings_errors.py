@@ -7,8 +7,7 @@ in terms of the command line and the files in config/.
 import difflib
 import json
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
-from types import NoneType
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal, get_args, get_origin
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -20,8 +19,10 @@ from pydantic.fields import FieldInfo
 
 from rec_sys.contracts import InputError
 from rec_sys.settings_request import Request, sections_in
-from rec_sys.value_words import BOUNDS, KINDS, fault_in_words
+from rec_sys.shown_text import shorten
+from rec_sys.value_words import describe_values, fault_in_words
 
+_LONGEST_NAME: Final = 200  # characters
 _MOST_SHOWN: Final = 5  # one slip, such as an experiment made for other data, can break many keys at once
 # Former names, for those whose scripts still have them.
 _RENAMED: Final = {
@@ -47,14 +48,16 @@ def check_overrides(request: Request) -> None:
         if not equals and not name.startswith("~"):
             near = "" if key.partition(".")[0] in request.top_level else f"; {_suggestion(key, request)}"
             raise InputError(f"{text} has no value", where="command line", remedy=f"write {key}=VALUE{near}")
+        if len(key) > _LONGEST_NAME:
+            raise _refusal(f"{key[:_LONGEST_NAME]}...", "no setting has a name so long", "write NAME=VALUE")
         try:
             override = parser.parse_override(text)
-        except HydraException as error:
+        except (HydraException, ValueError, RecursionError) as error:  # the others: a number, brackets without end
             remedy = f"put it in quotes within quotes: {_quoted(key, value)}"
-            raise _refusal(key, f"the value of {key} cannot be read: {value}", remedy) from error
+            raise _refusal(key, f"the value of {key} cannot be read: {shorten(value)}", shorten(remedy)) from error
         if override.is_sweep_override():
             remedy = f"add --multirun for a run with each, or, if it is one value, write {_quoted(key, value)}"
-            raise _refusal(key, f"{key} is given several values: {value}", remedy)
+            raise _refusal(key, f"{key} is given several values: {shorten(value)}", shorten(remedy))
         _check_choice(override, request)
 
 
@@ -67,14 +70,15 @@ def explain_composition(error: Exception, request: Request) -> InputError:
             continue
         what, remedy = _unknown_key(key, request)
         return InputError(what, where=request.place(key), remedy=remedy)
-    first_line = (str(error).splitlines() or [type(error).__name__])[0]
+    first_line = shorten((str(error).splitlines() or [type(error).__name__])[0])
     return InputError(first_line, where="command line", remedy="--help shows every setting, --cfg hydra Hydra's own")
 
 
-def explain_interpolation(error: OmegaConfBaseException, request: Request) -> InputError:
+def explain_interpolation(error: OmegaConfBaseException | RecursionError, request: Request) -> InputError:
     """Names the key whose `${...}` leads nowhere."""
-    first_line = str(error).partition("\n")[0]
-    return InputError(first_line, where=request.place(error.full_key or ""), remedy="write its value out")
+    first_line = shorten(str(error).partition("\n")[0])
+    place = request.place(getattr(error, "full_key", None) or "")
+    return InputError(first_line, where=place, remedy="write its value out")
 
 
 def explain_missing(keys: Sequence[str], request: Request) -> InputError:
@@ -243,48 +247,9 @@ def _allowed(field: FieldInfo | None) -> str:
     return describe_values(field) + (f" ({field.description.rstrip('.')})" if field.description else "")
 
 
-def describe_values(field: FieldInfo) -> str:
-    """The kind and the range of a field's values, in words."""
-    return _bounded(field.annotation, field.metadata)
-
-
-def _bounded(annotation: Any, constraints: Iterable[Any]) -> str:
-    words = _either(_kinds(annotation))
-    for constraint in constraints:
-        for name, phrase in BOUNDS.items():
-            if (bound := getattr(constraint, name, None)) is not None:
-                words += f", {phrase} {bound}"
-    return words
-
-
-def _either(words: Iterable[str]) -> str:
-    *before, last = dict.fromkeys(words)
-    return f"{', '.join(before)} or {last}" if before else last
-
-
-def _kinds(annotation: Any) -> Iterator[str]:
-    if annotation in (None, NoneType):
-        yield "null"
-    elif annotation in KINDS:
-        yield KINDS[annotation]
-    elif get_origin(annotation) is Literal:
-        yield from (str(value) for value in get_args(annotation))
-    elif get_origin(annotation) in (list, tuple, set):
-        yield f"a list such as [a,b], each {_either(_kinds(get_args(annotation)[0]))}"
-    elif get_origin(annotation) is dict:
-        value, *further = get_args(get_args(annotation)[1]) or (get_args(annotation)[1],)
-        constraints = [one for field in further if isinstance(field, FieldInfo) for one in field.metadata]
-        yield f"a mapping such as {{a: b}}, each value {_bounded(value, constraints)}"
-    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield f"a section with {', '.join(annotation.model_fields)}"
-    else:
-        for argument in get_args(annotation):
-            yield from _kinds(argument)
-
-
 def _shown(value: Any) -> str:
     """A value as the user would type it."""
-    return value if isinstance(value, str) else json.dumps(value, default=str)
+    return shorten(value if isinstance(value, str) else json.dumps(value, default=str))
 
 
 def _quoted(key: str, value: str) -> str:

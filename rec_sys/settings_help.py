@@ -8,8 +8,9 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from rec_sys.settings_errors import check_overrides, describe_values, tags
+from rec_sys.settings_errors import check_overrides, tags
 from rec_sys.settings_request import Request, sections_in
+from rec_sys.value_words import describe_values
 
 _WIDTH: Final = 120
 _INDENT: Final = " " * 6

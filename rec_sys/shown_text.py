@@ -3,9 +3,15 @@
 import re
 from typing import Final
 
+_LONGEST: Final = 500  # characters
 # C0 but tab and line feed, DEL and C1 (ECMA-48); separators that some readers break lines at; the embeddings, overrides
 # and isolates that turn text around (UAX 9); surrogates, which no encoding takes.
 _CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def shorten(text: str) -> str:
+    """The beginning of a text that is too long for a message."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def escape_controls(text: str) -> str:

@@ -1,10 +1,12 @@
 """What a value may be, in words: for settings and for requests, whose validators speak of types and inputs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from types import NoneType
+from typing import Any, Final, Literal, get_args, get_origin
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BaseModel
+from pydantic.fields import FieldInfo
 
 KINDS: Final[Mapping[Any, str]] = {
     bool: "true or false",
@@ -77,3 +79,42 @@ def fault_in_words(fault: Mapping[str, Any], name: str) -> str:
 
 def _shown(bound: Any) -> str:
     return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}" if isinstance(bound, float) else str(bound)
+
+
+def describe_values(field: FieldInfo) -> str:
+    """The kind and the range of a field's values, in words."""
+    return _bounded(field.annotation, field.metadata)
+
+
+def _bounded(annotation: Any, constraints: Iterable[Any]) -> str:
+    words = _either(_kinds(annotation))
+    for constraint in constraints:
+        for name, phrase in BOUNDS.items():
+            if (bound := getattr(constraint, name, None)) is not None:
+                words += f", {phrase} {bound}"
+    return words
+
+
+def _either(words: Iterable[str]) -> str:
+    *before, last = dict.fromkeys(words)
+    return f"{', '.join(before)} or {last}" if before else last
+
+
+def _kinds(annotation: Any) -> Iterator[str]:
+    if annotation in (None, NoneType):
+        yield "null"
+    elif annotation in KINDS:
+        yield KINDS[annotation]
+    elif get_origin(annotation) is Literal:
+        yield from (str(value) for value in get_args(annotation))
+    elif get_origin(annotation) in (list, tuple, set):
+        yield f"a list such as [a,b], each {_either(_kinds(get_args(annotation)[0]))}"
+    elif get_origin(annotation) is dict:
+        value, *further = get_args(get_args(annotation)[1]) or (get_args(annotation)[1],)
+        constraints = [one for field in further if isinstance(field, FieldInfo) for one in field.metadata]
+        yield f"a mapping such as {{a: b}}, each value {_bounded(value, constraints)}"
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield f"a section with {', '.join(annotation.model_fields)}"
+    else:
+        for argument in get_args(annotation):
+            yield from _kinds(argument)

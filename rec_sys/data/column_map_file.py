@@ -39,7 +39,7 @@ def with_map(data: TableData, path: Path) -> TableData:
         given = TableData.model_validate(
             {"name": data.name, "reader": "table", "reviews_path": data.reviews_path} | content
         )
-    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, TypeError, yaml.YAMLError, RecursionError) as error:
         raise InputError(
             f"the map cannot be read: {_first_fault(error)}",
             where=f"{path} (data.map_path)",

@@ -87,7 +87,7 @@ def _line_records(stream: io.BufferedReader, path: Path) -> Iterator[Record]:
 
 def _array_records(stream: io.BufferedReader, path: Path) -> Iterator[Record]:
     text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(parse_int=str)  # only the end is wanted, and Python refuses to make endless numbers
     buffer = text.read(_CHUNK)
     position = buffer.index("[") + 1
     line = buffer.count("\n", 0, position) + 1

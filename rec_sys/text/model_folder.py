@@ -96,7 +96,7 @@ def _check(folder: Path) -> None:
         if (folder / name).is_file():
             try:
                 json.loads((folder / name).read_text(encoding="utf-8"))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise InputError(f"this is not JSON: {error}", where=str(folder / name), remedy=remedy) from error
             break
     else:

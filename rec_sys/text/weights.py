@@ -93,7 +93,7 @@ def read_weights_folder(folder: Path) -> WeightFiles:
     remedy = "give a BERT, such as all-MiniLM-L6-v2; text=sentence_transformer reads models of every kind"
     try:
         config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"this is not JSON: {error}", where=str(folder / _CONFIG), remedy=remedy) from error
     kind, width = (config.get("model_type"), config.get("hidden_size")) if isinstance(config, dict) else (None, None)
     if kind != "bert" or not isinstance(width, int):

@@ -292,3 +292,19 @@ def test_a_time_is_described() -> None:
             ['serving.tokens=[{name:a,token:a-long-one,expires:"2026-05-31"}]'], GatewaySettings, "gateway"
         )
     assert "takes a time with its zone, such as 2027-01-31T12:00:00Z or null" in refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "seed=" + "[" * 500 + "]" * 500,
+        "seed=" + "f(" * 1_000 + ")" * 1_000,
+        "data.name='" + "${a" * 1_000 + "}" * 1_000 + "'",
+        "seed=" + "9" * 5_000,
+        "seed." * 2_000 + "a=1",
+        "seed=" + "x" * 100_000,
+    ],
+    ids=["brackets", "calls", "interpolations", "digits", "dots", "letters"],
+)
+def test_an_endless_value_is_refused_in_a_few_words(override: str) -> None:
+    assert len(str(refusal(override))) < 2_500

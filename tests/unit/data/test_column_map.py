@@ -386,7 +386,7 @@ def test_the_command_and_the_map_that_are_proposed_lead_to_the_same_settings(tmp
     assert complete_map(settings(path, map_path=tmp_path / "map.yaml")).columns == completed.columns
     changed = complete_map(settings(path, map_path=tmp_path / "map.yaml", columns={"rating": None}))
     assert (changed.columns.rating, changed.columns.user_id) == (None, "Der Kunde")
-    for content in ("columns: [", "[1]", "", "columns: {user_idd: a}"):
+    for content in ("columns: [", "[1]", "", "columns: {user_idd: a}", "columns: " + "[" * 1_000 + "]" * 1_000):
         (tmp_path / "map.yaml").write_text(content)
         with pytest.raises(InputError, match="the map cannot be read") as refused:
             complete_map(settings(path, map_path=tmp_path / "map.yaml"))

@@ -132,6 +132,28 @@ def test_reviews_come_from_a_json_file(folder: Path, tmp_path: Path, capsys: pyt
     assert [product["brand"] for product in answer["products"]] == ["Brand 2"] * 2
 
 
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ('[{"asin": "p1", "text": "\\ud800"}]', "a text of whole characters"),
+        ('[{"asin": "\\ud800"}]', "a text of whole characters"),
+        ("[" * 200_000, "the JSON array is broken"),
+        ("[" * 200_000 + "]" * 200_000, "the JSON array is broken"),
+        ('{"a":' * 100_000 + "1" + "}" * 100_000, "this cannot be read as JSON"),
+        ('[{"asin": "p1", "text": ' + "[" * 700 + "]" * 700 + "}]", "takes a text"),
+        ('[{"asin": "p1", "rating": ' + "9" * 5_000 + "}]", "this cannot be read as JSON"),
+    ],
+    ids=["half a character", "an id of it", "brackets", "closed brackets", "objects", "nested", "digits"],
+)
+def test_a_file_that_no_parser_can_end_is_refused_in_words(
+    folder: Path, tmp_path: Path, content: str, what: str
+) -> None:
+    path = tmp_path / "reviews.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=what):
+        infer(folder, reviews=path)
+
+
 def handed_in(path: Path, kind: str) -> Path:
     """Two reviews, written in one of the ways in which people have them."""
     rows = [{"asin": "p1", "rating": 5, "text": "Très bien 🎸"}, {"asin": "nowhere", "rating": 2, "text": ""}]
