@@ -11,8 +11,8 @@ from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 
 from rec_sys.contracts import InputError
+from rec_sys.serving.admission import Admission
 from rec_sys.serving.authentication import BearerAuth, TokenFirst
-from rec_sys.serving.body_limit import BodyLimit
 from rec_sys.serving.documentation import DESCRIPTION, TITLE
 from rec_sys.serving.metrics import GatewayMetrics
 from rec_sys.serving.observation import Observation
@@ -51,9 +51,9 @@ def create_application(settings: ServingSettings, recommender: "Recommender") ->
     for router in (product_routes(recommender, metrics), model_routes(recommender, settings)):
         application.include_router(router, dependencies=[Depends(auth)])
     application.include_router(status_routes(recommender, metrics, settings))
-    application.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    application.add_middleware(Admission, metrics=metrics, settings=settings)
     application.add_middleware(TokenFirst, auth=auth, guarded=_GUARDED)
-    application.add_middleware(Observation, metrics=metrics, settings=settings)  # the last added is the outermost
+    application.add_middleware(Observation, metrics=metrics)  # the last added is the outermost
     application.openapi = lambda: _describe(application)  # type: ignore[method-assign] # as FastAPI tells to
     return application
 

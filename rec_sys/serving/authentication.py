@@ -12,7 +12,7 @@ from fastapi.security.utils import get_authorization_scheme_param
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rec_sys.serving.body_limit import discard, waits_to_send
+from rec_sys.serving.admission import discard, waits_to_send
 from rec_sys.serving.problems import Refusal, respond
 from rec_sys.settings import ServingSettings
 

@@ -11,6 +11,9 @@ has, and get products with the reviews that spoke for them.
 
 Every error has one body: `error`, `where`, `field`, `remedy`, `request_id`. Every answer carries the header
 `X-Request-ID` (yours, if you send one) and, where products are answered, `Server-Timing`.
+
+What is no request that any address could be asked for is answered 400, with a head that is too long 431, with one that
+does not come to its end 408; where no more connections fit, 503.
 """
 
 REVIEWS: Final[dict[str, Any]] = {
@@ -49,6 +52,10 @@ _MEANINGS: Final[dict[int, tuple[str, dict[str, Any]]]] = {
     404: (
         "There is no such user, product or model.",
         {"error": "there is no product B00NOWHERE", "where": "asin", "remedy": "check the asin"},
+    ),
+    408: (
+        "The body came too slowly.",
+        {"error": "the body was not here after 10 s", "where": "body", "remedy": "send all of it at once, or less"},
     ),
     413: (
         "The body is too large.",

@@ -19,11 +19,9 @@ class GatewaySettings(CommandSettings):
 
 def run(settings: GatewaySettings) -> None:
     """Serves until a signal comes, then finishes what is under way."""
-    import uvicorn
-
     from rec_sys.inference.recommender import Recommender
     from rec_sys.serving.application import create_application
-    from rec_sys.serving.listening import address_of, listen
+    from rec_sys.serving.listening import listen
     from rec_sys.serving.logs import configure_logs
     from rec_sys.serving.service import GatewayServer
 
@@ -31,14 +29,7 @@ def run(settings: GatewaySettings) -> None:
     with listen(serving) as listener:
         configure_logs(serving)
         recommender = Recommender(settings.index, settings.inference, settings.output_dir, settings.bundle)
-        config = uvicorn.Config(
-            create_application(serving, recommender),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=serving.stop_timeout_seconds,
-        )
-        GatewayServer(config, address_of(listener)).run(sockets=[listener])
+        GatewayServer(create_application(serving, recommender), serving, listener).run(sockets=[listener])
 
 
 if __name__ == "__main__":

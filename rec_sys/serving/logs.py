@@ -3,13 +3,42 @@
 import logging
 import sys
 import traceback
-from typing import TextIO
+from collections.abc import Mapping
+from typing import Final, TextIO
 
 import structlog
 from structlog.typing import EventDict, ExcInfo, Processor
 
 from rec_sys.settings import ServingSettings
 from rec_sys.shown_text import escape_controls
+
+_A_SECOND: Final = 1.0
+
+
+class OneASecond(logging.Filter):
+    """Of warnings that strangers can cause as often as they like, one a second of each kind; it counts the others.
+
+    A kind is a place in a library's code. The service's own events pass: each is about one request.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, int, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written."""
+        if record.levelno < logging.WARNING or isinstance(record.msg, Mapping):
+            return True
+        error = type(record.exc_info[1]).__name__ if record.exc_info else ""
+        kind = (record.pathname, record.lineno, error)
+        last, left_out = self._said.get(kind, (-_A_SECOND, 0))
+        if record.created - last < _A_SECOND:
+            self._said[kind] = (last, left_out + 1)
+            return False
+        self._said[kind] = (record.created, 0)
+        if left_out:
+            record.msg, record.args = f"{record.getMessage()} ({left_out:,} more like it before)", ()
+        return True
 
 
 def _without_colours(_: object, __: str, event: EventDict) -> EventDict:
@@ -55,6 +84,7 @@ def configure_logs(settings: ServingSettings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove, *finish]))
+    handler.addFilter(OneASecond())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)

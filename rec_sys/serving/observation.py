@@ -1,4 +1,4 @@
-"""Around every request: its id, its line in the log, its place in the metrics, and no more of them than fit."""
+"""Around every request: its id, its line in the log, its place in the metrics."""
 
 import re
 import time
@@ -12,14 +12,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rec_sys.inference.contract import StepTimes
 from rec_sys.panics import panics_as_errors
+from rec_sys.serving.admission import PROBES
 from rec_sys.serving.metrics import STEPS, GatewayMetrics
-from rec_sys.serving.problems import Problem, internal_problem, respond
-from rec_sys.settings import ServingSettings
+from rec_sys.serving.problems import internal_problem, respond
 
 REQUEST_ID: Final = "X-Request-ID"
 _ACCEPTED_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
-# Probes and metrics are answered however busy the service is, and are not worth a line each.
-_PROBES: Final = ("/health/", "/metrics")
 # Labels live as long as the process: none of them is chosen by a client.
 _METHODS: Final = frozenset(HTTPMethod)
 _OTHER: Final = "other"
@@ -34,11 +32,9 @@ class Observation:
     header, in problems and in the log.
     """
 
-    def __init__(self, application: ASGIApp, metrics: GatewayMetrics, settings: ServingSettings) -> None:
+    def __init__(self, application: ASGIApp, metrics: GatewayMetrics) -> None:
         self._application = application
         self._metrics = metrics
-        self._settings = settings
-        self._under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on and sees it through."""
@@ -46,14 +42,7 @@ class Observation:
             await self._application(scope, receive, send)
             return
         request = _Observed(scope, send)
-        is_probe = scope["path"].startswith(_PROBES)
-        if not is_probe and self._under_way >= self._settings.max_in_progress:
-            self._metrics.turned_away.inc()
-            await self._turn_away(request, scope, receive)
-            self._note(request, scope, is_probe)
-            return
-        self._under_way += 1
-        self._metrics.in_progress.inc()
+        is_probe = scope["path"].startswith(PROBES)  # not worth a line each
         structlog.contextvars.bind_contextvars(request_id=request.id)
         try:
             with panics_as_errors():
@@ -64,21 +53,8 @@ class Observation:
             if request.status is None:
                 await respond(internal_problem(request.id))(scope, receive, request.send)
         finally:
-            self._under_way -= 1
-            self._metrics.in_progress.dec()
             self._note(request, scope, is_probe)
             structlog.contextvars.unbind_contextvars("request_id")
-
-    async def _turn_away(self, request: "_Observed", scope: Scope, receive: Receive) -> None:
-        seconds = self._settings.retry_after_seconds
-        problem = Problem(
-            status=503,
-            error=f"{self._settings.max_in_progress} requests are under way, more do not fit",
-            where="the service",
-            remedy=f"try again after {seconds} s",
-            request_id=request.id,
-        )
-        await respond(problem, {"Retry-After": str(seconds)})(scope, receive, request.send)
 
     def _note(self, request: "_Observed", scope: Scope, is_probe: bool) -> None:
         seconds = time.perf_counter() - request.began

@@ -1,18 +1,37 @@
-"""The HTTP service while it runs: it says where it listens."""
+"""The HTTP service while it runs: it says where it listens, and how long it waits for its clients."""
 
 import socket
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from rec_sys.console import say
+from rec_sys.serving.connections import LimitedConnection, connection_limits
+from rec_sys.serving.listening import address_of
+from rec_sys.settings import ServingSettings
 
 
 class GatewayServer(uvicorn.Server):
     """Says where it listens as soon as it does."""
 
-    def __init__(self, config: uvicorn.Config, url: str) -> None:
-        super().__init__(config)
-        self._url = url
+    def __init__(self, application: ASGIApp, settings: ServingSettings, listener: socket.socket) -> None:
+        limits = connection_limits(settings)
+        super().__init__(
+            uvicorn.Config(
+                cast(Any, application),
+                http=cast(Any, partial(LimitedConnection, limits=limits)),
+                ws="none",
+                backlog=limits.backlog,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=settings.idle_timeout_seconds,
+                timeout_graceful_shutdown=settings.stop_timeout_seconds,
+            )
+        )
+        self._url = address_of(listener)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Opens the service; what is asked from now on is answered."""

@@ -37,7 +37,7 @@ def model_routes(recommender: "Recommender", settings: ServingSettings) -> APIRo
     """What answers are made with."""
     router = APIRouter(prefix="/v1", tags=["models"])
 
-    @router.get("/models", responses=errors(401, 500), summary="The models that answers are made with")
+    @router.get("/models", responses=errors(401, 500, 503), summary="The models that answers are made with")
     async def models() -> Models:
         """The towers, the text encoder, the memory and the index, each with its version."""
         return Models(models=await recommender.models())

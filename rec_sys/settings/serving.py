@@ -162,6 +162,13 @@ class ServingSettings(Section):
     max_body_bytes: int = Field(1_048_576, ge=1_000, description="Largest body of a request.")
     max_in_progress: int = Field(256, ge=1, description="Requests at once; those beyond are told to come again.")
     retry_after_seconds: int = Field(1, ge=1, description="What they are told.")
+    max_connections: int = Field(
+        1_000, ge=1, description="Connections at once; one more ends the one whose client is waited for longest."
+    )
+    receive_timeout_seconds: float = Field(10.0, gt=0, description="Time for a request's head, and for its body.")
+    idle_timeout_seconds: int = Field(
+        5, ge=1, description="How long a connection waits for the next request; more than the proxy before it does."
+    )
     stop_timeout_seconds: int = Field(10, ge=1, description="Time to finish what is under way.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged from there on.")
     log_format: Literal["json", "console"] = Field("json", description="A line of JSON for each event, or for people.")
