@@ -16,7 +16,7 @@ import pytest
 
 DATA_DIR_VARIABLE = "REC_SYS_DATA_DIR"
 CACHE_VARIABLE = "REC_SYS_TEST_CACHE"
-STAGES = ("unit", "integration", "e2e")
+STAGES = ("unit", "integration", "e2e", "chaos")
 
 if sys.dont_write_bytecode and sys.pycache_prefix is None:
     # To compile the libraries takes two thirds of their import. Where Python is not to write beside their sources
