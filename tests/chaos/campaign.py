@@ -30,7 +30,7 @@ class Campaign:
 
     @contextmanager
     def case(self, what: str, *state: Path) -> Iterator[None]:
-        """One thing that is tried: where it fails, the trace and a copy of the state are kept, and the next may come."""
+        """One thing that is tried: where it fails, the trace and a copy of the state are kept."""
         self.tried += 1
         try:
             yield
