@@ -7,59 +7,35 @@ made from.
 
 import hashlib
 import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from rec_sys.bundle_manifest import (
+    FORMAT_VERSION,
+    REBUILD,
+    BundleManifest,
+    bundle_identity,
+    read_manifest,
+    upgrade,
+)
+from rec_sys.checksums import check_files, hash_files, read_checksums, write_checksums
 from rec_sys.contracts import BundleFile, InputError, ProductVector
-from rec_sys.files import atomic_folder
+from rec_sys.files import atomic_folder, sha256_of
 from rec_sys.scoring import ScoreFormula
+from rec_sys.settings import TextSettings
 
-FORMAT_VERSION = 2  # of new bundles; those of 1 are read too
-# What format 1 calls by other names, by file.
-_RENAMED_SINCE_1 = {
-    BundleFile.MANIFEST: {
-        "temperature": "score.temperature",
-        "memory_weight": "score.memory_weight",
-        "memory_recency": "score.recency",
-        "memory_burst": "score.session",
-        "memory_burst_days": "score.session_days",
-    },
-    BundleFile.SETTINGS: {
-        "model.co_review.burst": "model.co_review.session",
-        "model.co_review.burst_days": "model.co_review.session_days",
-    },
-    BundleFile.METRICS: {"peers": "baselines"},
-}
-
-
-class BundleManifest(BaseModel):
-    """What a bundle is and what it was made from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format_version: int = Field(FORMAT_VERSION, description="Of the files as they lie there.")
-    created: str = Field(description="UTC, ISO 8601.")
-    data_name: str
-    data_fingerprint: str
-    text_encoder: str = Field(description="Id of the text encoder, or none / given.")
-    code_version: str = Field(description="Hash over the package's source files.")
-    num_products: int
-    dim: int
-    text_dim: int = Field(description="Width of the text vectors.")
-    score: ScoreFormula
-    user_reviews: int = Field(description="The newest reviews of a user that the user tower reads.")
-    product_reviews: int = Field(description="The newest reviews of a product that the product tower reads.")
-    has_time: bool = Field(description="False: ages are unknown to the towers.")
-    files: dict[str, str] = Field(description="sha256 of every file, by its path in the bundle.")
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -126,74 +102,97 @@ def write_bundle(folder: Path, contents: BundleContents) -> BundleManifest:
             num_products=contents.products.height,
             dim=contents.product_vectors[ProductVector.OUTPUT].shape[1],
             text_dim=contents.history_text.shape[1],
-            files=_hash_files(building),
+            files=(hashes := hash_files(building)),
             **{name: value for name, value in vars(contents).items() if name in BundleManifest.model_fields},
         )
         (building / BundleFile.MANIFEST).write_text(manifest.model_dump_json(indent=2))
+        write_checksums(building, hashes | {BundleFile.MANIFEST: sha256_of(building / BundleFile.MANIFEST)})
     return manifest
 
 
 class Bundle:
-    """Reads a bundle; to verify it compares every file with its hash in the manifest.
+    """Reads a bundle whose every file is what it was when it was written: all are compared once, at opening.
+
+    Attributes:
+        identity: Names the bundle by its content: what was made from it carries this, so that parts can be matched.
 
     Raises:
-        InputError: The folder is no bundle, of another format, or damaged.
+        InputError: The folder is no bundle, of another format, or damaged; the file is named.
     """
 
-    def __init__(self, folder: Path, verify: bool = False) -> None:
-        path = folder / BundleFile.MANIFEST
-        if not path.is_file():
-            raise InputError(
-                "there is no bundle", where=str(folder), remedy="run rec_sys.train.train and give its path"
-            )
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.manifest = _read_manifest(path)
-        found = _hash_files(folder) if verify else self.manifest.files
-        for name, expected in self.manifest.files.items():
-            if found.get(name) != expected:
-                raise InputError(
-                    "a file of the bundle is missing or was changed",
-                    where=str(self.folder / name),
-                    remedy="copy the bundle again, or train again",
-                )
+        self.manifest = read_manifest(folder)
+        self.identity = bundle_identity(folder)
+        check_files(folder, read_checksums(folder, REBUILD) or self.manifest.files, "the bundle", REBUILD)
 
-    @property
-    def identity(self) -> str:
-        """Names the bundle by its content: what was made from it carries this, so that parts can be matched."""
-        return hashlib.sha256((self.folder / BundleFile.MANIFEST).read_bytes()).hexdigest()[:16]
+    @contextmanager
+    def reading(self, file: str) -> Iterator[None]:
+        """For a `with` block that reads a file, or what was read of it: one error, whatever is wrong with it.
+
+        Raises:
+            InputError: It cannot be read, or does not hold what it should.
+        """
+        try:
+            yield
+        except InputError:
+            raise
+        except (OSError, ValueError, TypeError, LookupError, SafetensorError, pl.exceptions.PolarsError) as error:
+            raise self.damaged(file, f"{file} cannot be read ({type(error).__name__}: {error})") from error
+
+    def damaged(self, file: str, what: str) -> InputError:
+        """The error that names a file."""
+        return InputError(f"the bundle is damaged: {what}", where=str(self.folder / file), remedy=REBUILD)
 
     def _read_json(self, file: str) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads((self.folder / file).read_text())
-        return content if self.manifest.format_version == FORMAT_VERSION else _upgrade(file, content)
+        with self.reading(file):
+            content: dict[str, Any] = json.loads((self.folder / file).read_text(encoding="utf-8"))
+            return content if self.manifest.format_version == FORMAT_VERSION else upgrade(file, content)
+
+    def _read_tensors(self, file: str) -> dict[str, npt.NDArray[Any]]:
+        with self.reading(file):
+            return load_file(self.folder / file)
+
+    def _read_table(self, file: str) -> pl.DataFrame:
+        with self.reading(file):
+            return pl.read_parquet(self.folder / file)
 
     def weights(self) -> dict[str, npt.NDArray[Any]]:
         """The model's state, by parameter name."""
-        return load_file(self.folder / BundleFile.WEIGHTS)
+        return self._read_tensors(BundleFile.WEIGHTS)
 
     def settings(self) -> dict[str, Any]:
         """The resolved settings of the run."""
         return self._read_json(BundleFile.SETTINGS)
 
+    def text_settings(self) -> TextSettings:
+        """How the bundle's texts were encoded."""
+        with self.reading(BundleFile.SETTINGS):
+            return TextSettings.model_validate(self.settings()["text"])
+
     def products(self) -> pl.DataFrame:
         """The product table; row = product index."""
-        return pl.read_parquet(self.folder / BundleFile.PRODUCTS)
+        return self._read_table(BundleFile.PRODUCTS)
 
     def product_vectors(self) -> dict[str, npt.NDArray[np.float32]]:
         """Named as in `contracts.ProductVector`."""
-        return load_file(self.folder / BundleFile.PRODUCT_VECTORS)
+        return self._read_tensors(BundleFile.PRODUCT_VECTORS)
 
     def memory(self) -> dict[str, npt.NDArray[Any]] | None:
         """Named as in `contracts.MemoryTensor`; None where the model has none."""
-        path = self.folder / BundleFile.MEMORY
-        return load_file(path) if path.is_file() else None
+        return self._read_tensors(BundleFile.MEMORY) if (self.folder / BundleFile.MEMORY).is_file() else None
 
     def histories(self) -> pl.DataFrame:
         """The known users' reviews, see `contracts.HistoryColumn`."""
-        return pl.read_parquet(self.folder / BundleFile.HISTORIES)
+        return self._read_table(BundleFile.HISTORIES)
 
     def history_text(self) -> npt.NDArray[np.float16]:
         """float16 `[num_texts, text_dim]`, memory-mapped."""
-        return _open_array(self.folder / BundleFile.HISTORY_TEXT)
+        with self.reading(BundleFile.HISTORY_TEXT):
+            vectors: npt.NDArray[np.float16] = np.load(
+                self.folder / BundleFile.HISTORY_TEXT, mmap_mode="r", allow_pickle=False
+            )
+            return vectors
 
     def metrics(self) -> dict[str, Any]:
         """`{"validation": {...}, "test": {...}, "baselines": {...}}`."""
@@ -208,18 +207,39 @@ def find_bundle(folder: Path | None, output_dir: Path) -> Bundle:
     """The bundle that a command is given, or the newest that training has left.
 
     Raises:
-        InputError: There is none, or it cannot be read.
+        InputError: There is none, or it is damaged.
     """
-    if folder is not None:
-        return Bundle(folder)
-    bundles = [Bundle(path.parent) for path in (output_dir / "bundles").glob(f"*/{BundleFile.MANIFEST}")]
-    if not bundles:
-        raise InputError(
-            "there is no bundle yet",
-            where=str((output_dir / "bundles").absolute()),
-            remedy="run rec_sys.train.train first, or give a bundle's path with bundle=...",
-        )
-    return max(bundles, key=lambda bundle: (bundle.manifest.created, bundle.folder.name))
+    return Bundle(folder if folder is not None else newest_bundle(output_dir)[0])
+
+
+def newest_bundle(output_dir: Path) -> tuple[Path, BundleManifest]:
+    """The newest bundle that training has left, unopened; those whose manifest is damaged are left out.
+
+    Raises:
+        InputError: There is none, or none that can be read.
+    """
+    found: list[tuple[Path, BundleManifest]] = []
+    errors = []
+    for folder in bundle_folders(output_dir):
+        try:
+            found.append((folder, read_manifest(folder)))
+        except InputError as error:  # it hides no other one
+            errors.append(error)
+            _LOG.warning(f"a bundle is left out: {error.what}: {error.where}")
+    if found:
+        return max(found, key=lambda one: (one[1].created, one[0].name))
+    if errors:
+        raise errors[0]
+    raise InputError(
+        "there is no bundle yet",
+        where=str((output_dir / "bundles").absolute()),
+        remedy="run rec_sys.train.train first, or give a bundle's path with bundle=...",
+    )
+
+
+def bundle_folders(output_dir: Path) -> list[Path]:
+    """Where training has left bundles, be they damaged; by name."""
+    return sorted(path.parent for path in (output_dir / "bundles").glob(f"*/{BundleFile.MANIFEST}"))
 
 
 def hash_code() -> str:
@@ -231,54 +251,10 @@ def hash_code() -> str:
     return digest.hexdigest()[:16]
 
 
-def _read_manifest(path: Path) -> BundleManifest:
-    try:
-        fields = json.loads(path.read_text())
-        version = fields.get("format_version") if isinstance(fields, dict) else None
-        if version in (1, FORMAT_VERSION):
-            fields = _upgrade(BundleFile.MANIFEST, fields) if version == 1 else fields
-            if "text_dim" not in fields:  # bundles did not say it while there was one encoder
-                fields["text_dim"] = _open_array(path.with_name(BundleFile.HISTORY_TEXT)).shape[1]
-            return BundleManifest.model_validate(fields)
-    except (ValueError, OSError) as error:  # broken JSON, a field that is missing, no texts to read the width from
-        raise InputError(
-            "the manifest of the bundle is damaged", where=str(path), remedy="copy the bundle again, or train again"
-        ) from error
-    raise InputError(
-        f"the bundle has format {version}, this version reads up to {FORMAT_VERSION}",
-        where=str(path),
-        remedy="train again with this version",
-    )
-
-
-def _upgrade(file: str, content: dict[str, Any]) -> dict[str, Any]:
-    """A JSON file of format 1 in the names of this format; `content` is changed."""
-    for old, new in _RENAMED_SINCE_1[file].items():
-        (*old_path, old_name), (*new_path, new_name) = old.split("."), new.split(".")
-        section: dict[str, Any] = reduce(lambda section, name: section.get(name, {}), old_path, content)
-        if old_name in section:
-            value = section.pop(old_name)
-            reduce(lambda section, name: section.setdefault(name, {}), new_path, content)[new_name] = value
-    return content
-
-
 def _save_tensors(tensors: dict[str, npt.NDArray[Any]], path: Path) -> None:
     # ascontiguousarray would make a vector of a single number.
     # Not its own way to a file, which nobody but the user who trained could read.
     path.write_bytes(save({name: np.asarray(value, order="C") for name, value in tensors.items()}))
-
-
-def _open_array(path: Path) -> npt.NDArray[np.float16]:
-    vectors: npt.NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return vectors
-
-
-def _hash_files(folder: Path) -> dict[str, str]:
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != BundleFile.MANIFEST
-    }
 
 
 def _write_json(path: Path, value: Any) -> None:

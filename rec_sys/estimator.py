@@ -268,14 +268,14 @@ class ReviewGraphRecommender:
 
 
 def _warn_of_newer(served: "IndexVersion", output_dir: Path) -> None:
-    from rec_sys.bundle import find_bundle
+    from rec_sys.bundle import newest_bundle
 
     try:
-        newest = find_bundle(None, output_dir)
+        folder, newest = newest_bundle(output_dir)
     except InputError:  # they may be elsewhere, with an index on a server
         return
-    if newest.manifest.created > served.created:
+    if newest.created > served.created:
         _LOG.warning(
-            f"the index serves bundle {served.bundle} of {served.created}, and {newest.folder.name} of"
-            f" {newest.manifest.created} is newer; rec-sys create_vectorbase publishes it"
+            f"the index serves bundle {served.bundle} of {served.created}, and {folder.name} of"
+            f" {newest.created} is newer; rec-sys create_vectorbase publishes it"
         )

@@ -71,7 +71,7 @@ def make_catalogue(folder: Path, num_products: int = 300, seed: int = 0, **other
     }
     has_text = bool(shape.pop("has_text", True))
     write_synthetic_bundle(folder, num_products, seed=seed, has_text=has_text, **shape)
-    return read_catalogue(Bundle(folder, verify=True))
+    return read_catalogue(Bundle(folder))
 
 
 @contextmanager

@@ -121,7 +121,7 @@ def train_here(
             patch.setattr(results, "draw_pictures", lambda *_: ())
         path = train(settings, folder)
     assert path is not None
-    return Run(Bundle(path, verify=True), caplog.text)
+    return Run(Bundle(path), caplog.text)
 
 
 def training_command(output_dir: Path, *overrides: str) -> list[str]:

@@ -239,7 +239,7 @@ class RecommendationAnswer(ProductsAnswer):
 class ComponentHealth(_Closed):
     """Whether a component can be used now."""
 
-    part: Component
+    part: Component | Literal["answers"] = Field(description="answers: a question that was asked to see.")
     ready: bool
     needed: bool = Field(description="Whether answers need it.")
     detail: str = Field(description="Its version where it is ready, else what is wrong.")

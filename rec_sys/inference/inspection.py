@@ -1,17 +1,25 @@
 """What can be said of the components without a question: whether they are well, and which versions answer."""
 
-from typing import Any
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
 from rec_sys.contracts import InputError, ServedModel
 from rec_sys.inference.backends import Backends
 from rec_sys.inference.contract import Component, ComponentHealth, Health, ModelCard, ServingUnavailable
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.triton_models import TritonModels
+from rec_sys.panics import panics_as_errors
 from rec_sys.vector_database.contract import IndexVersion
 
+_LOG: Final = logging.getLogger(__name__)
 
-async def examine(backends: Backends) -> Health:
-    """Whether answers can be given now; never raises."""
+
+async def examine(backends: Backends, ask: Callable[[], Awaitable[object]]) -> Health:
+    """Whether answers can be given now; never raises.
+
+    `ask` puts a question as others do: components that are well one by one need not fit each other.
+    """
     found: list[ComponentHealth] = []
     served = None
     try:
@@ -19,26 +27,45 @@ async def examine(backends: Backends) -> Health:
         found.append(ComponentHealth(part="index", ready=True, needed=True, detail=version.name))
         served = await backends.bundle(version.bundle)
         found.append(ComponentHealth(part="bundle", ready=True, needed=True, detail=served.identity))
-    except InputError as error:
+    except Exception as error:  # whatever it is, the probe is answered
         component: Component = error.component if isinstance(error, ServingUnavailable) else "bundle"
-        found.append(ComponentHealth(part=component, ready=False, needed=True, detail=error.what))
+        found.append(ComponentHealth(part=component, ready=False, needed=True, detail=_in_words(error)))
     if backends.triton is not None:
         ready, detail = await _examine_triton(backends.triton, served)
         needed = backends.settings.fallback != "in_process"
         found.append(ComponentHealth(part="triton", ready=ready, needed=needed, detail=detail))
+    if served is not None and all(health.ready or not health.needed for health in found):
+        found.append(await _examine_answers(ask))
     return Health(ready=all(health.ready or not health.needed for health in found), parts=tuple(found))
+
+
+async def _examine_answers(ask: Callable[[], Awaitable[object]]) -> ComponentHealth:
+    try:
+        with panics_as_errors():
+            await ask()
+    except Exception as error:
+        return ComponentHealth(part="answers", ready=False, needed=True, detail=_in_words(error))
+    return ComponentHealth(part="answers", ready=True, needed=True, detail="a question was answered")
+
+
+def _in_words(error: Exception) -> str:
+    """What a probe is told; a defect of ours is told to the log alone."""
+    if isinstance(error, InputError):
+        return error.what
+    _LOG.error("a probe failed", exc_info=error)
+    return f"the service failed ({type(error).__name__})"
 
 
 async def _examine_triton(triton: TritonModels, served: ServedBundle | None) -> tuple[bool, str]:
     """Whether it can be used now, and its version or what is wrong."""
-    if not await triton.client.is_ready():
-        return False, f"Triton at {triton.client.url} is not ready"
-    if served is None:
-        return True, "ready"
     try:
+        if not await triton.client.is_ready():
+            return False, f"Triton at {triton.client.url} is not ready"
+        if served is None:
+            return True, "ready"
         return True, f"user_tower, version {await triton.version(ServedModel.USER_TOWER, served.identity)}"
-    except ServingUnavailable as error:
-        return False, error.what
+    except Exception as error:  # whatever it is, the probe is answered
+        return False, _in_words(error)
 
 
 async def describe_models(backends: Backends) -> tuple[ModelCard, ...]:

@@ -17,6 +17,7 @@ from rec_sys.inference.contract import (
     RecommendationAnswer,
     RecommendationRequest,
     RequestError,
+    Review,
     ServingUnavailable,
     Versions,
 )
@@ -78,10 +79,7 @@ class Recommender:
             ServingUnavailable: A component is away.
             InputError: The bundle has no tower, or its text encoder is not here.
         """
-        await self.recommend(RecommendationRequest(limit=1))
-        served = await self._backends.served()
-        if served.text_settings.source == "encoder":
-            await self._backends.embed(["a first text"], served)
+        await self._try_out()
 
     async def recommend(self, request: RecommendationRequest) -> RecommendationAnswer:
         """Products for a user. Users that are asked for at the same time share the work.
@@ -93,11 +91,8 @@ class Recommender:
         """
         clock = StepClock()
 
-        async def ask(served: ServedBundle) -> RecommendationAnswer:
-            return await self._batcher.ask(await prepare(self._backends, request, served, clock))
-
         try:
-            return await self._in_one_version(ask)
+            return await self._in_one_version(lambda served: self._ask(request, served, clock))
         except ServingUnavailable as away:
             if self._settings.fallback != "popular":
                 raise
@@ -166,12 +161,30 @@ class Recommender:
         return (await self._bundle_at_hand()).table_settings
 
     async def health(self) -> Health:
-        """Whether answers can be given; never raises."""
-        return await examine(self._backends)
+        """Whether answers can be given; never raises. A question is asked to see."""
+        return await examine(self._backends, self._try_out)
 
     async def models(self) -> tuple[ModelCard, ...]:
         """What takes part in answers now; components that are away are left out."""
         return await describe_models(self._backends)
+
+    async def _try_out(self) -> None:
+        """Asks a question that every part takes part in; raises what goes wrong with it."""
+
+        async def ask(served: ServedBundle) -> RecommendationAnswer:
+            text = None
+            if served.text_settings.source == "encoder":
+                text = "a"
+                self._backends.text_vectors.forget(text, served.manifest.text_encoder)
+            reviews = tuple(Review.model_construct(asin=asin, text=text) for asin in served.asins[:1])
+            return await self._ask(RecommendationRequest(reviews=reviews, limit=1), served, StepClock())
+
+        await self._in_one_version(ask)
+
+    async def _ask(
+        self, request: RecommendationRequest, served: ServedBundle, clock: StepClock
+    ) -> RecommendationAnswer:
+        return await self._batcher.ask(await prepare(self._backends, request, served, clock))
 
     async def _bundle_at_hand(self) -> ServedBundle:
         """The bundle served; where the index is away, the one that a fallback would answer from."""

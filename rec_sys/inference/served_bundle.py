@@ -2,7 +2,9 @@
 
 import itertools
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -14,7 +16,8 @@ from cachetools import LRUCache
 from pydantic import ValidationError
 
 from rec_sys import ragged
-from rec_sys.bundle import Bundle, BundleManifest, find_bundle
+from rec_sys.bundle import Bundle, bundle_folders, find_bundle
+from rec_sys.bundle_manifest import BundleManifest, bundle_identity
 from rec_sys.contracts import (
     BundleFile,
     HistoryColumn,
@@ -31,6 +34,8 @@ from rec_sys.vector_database.catalogue import Catalogue, FloatArray, IntArray, r
 from rec_sys.vector_database.exact import ExactRanking
 
 _KEPT: Final = 2  # bundles: the one served and the one that a rollback goes to
+# Seconds: else every question about a bundle that cannot be opened would read all of it again.
+_TRIED_AGAIN_AFTER: Final = 1.0
 
 
 class KnownUsers:
@@ -77,7 +82,7 @@ class KnownUsers:
 
 
 class ServedBundle:
-    """What serving reads of a bundle.
+    """What serving reads of a bundle, all of it read at once: a damaged part is found here, not by a question.
 
     Attributes:
         asins: By product index.
@@ -85,6 +90,12 @@ class ServedBundle:
         inputs: float32 `[num_products + 1, dim]`, what the user tower reads of each product; the last row stands for
             products that training has not seen.
         reads_unknown: Whether that row is known.
+        users: The users that it knows.
+        history_text: float16 `[num_texts, text_dim]`, memory-mapped.
+        text_settings: How its texts were encoded.
+        target_events: The kinds of events that the model predicts; empty where all are.
+        table_settings: How the table was read that it was trained on; None where it was none, or another version read
+            it.
 
     Raises:
         InputError: Its parts are damaged or do not fit each other.
@@ -97,12 +108,34 @@ class ServedBundle:
         self.catalogue: Catalogue = read_catalogue(bundle)
         self.asins: list[str] = self.catalogue.asins
         self.index_of = {asin: row for row, asin in enumerate(self.asins)}
-        inputs = bundle.product_vectors()[ProductVector.INPUT]
+        with bundle.reading(BundleFile.PRODUCT_VECTORS):
+            inputs = bundle.product_vectors()[ProductVector.INPUT]
+        if len(inputs) != len(self.catalogue) or inputs.ndim != 2 or not np.isfinite(inputs).all():
+            raise bundle.damaged(BundleFile.PRODUCT_VECTORS, f"inputs of {len(self.catalogue)} products are expected")
         unknown = bundle.weights().get(ModelWeight.UNKNOWN_PRODUCT_INPUT)
         self.reads_unknown = unknown is not None and unknown.shape == inputs.shape[1:]
         last = unknown if self.reads_unknown else np.zeros(inputs.shape[1:], dtype=np.float32)
         self.inputs: FloatArray = np.concatenate([inputs, np.asarray(last, dtype=np.float32)[None]])
-        self.users = KnownUsers(bundle.histories())
+        self.history_text: npt.NDArray[np.float16] = bundle.history_text()
+        self.users = self._read_users()
+        settings = bundle.settings()
+        self.text_settings: TextSettings = bundle.text_settings()
+        with bundle.reading(BundleFile.SETTINGS):
+            self.target_events: tuple[str, ...] = tuple(settings.get("evaluation", {}).get("target_events", ()))
+        self.table_settings: TableData | None = None
+        with suppress(ValidationError):
+            self.table_settings = TableData.model_validate(settings.get("data"))
+
+    def _read_users(self) -> KnownUsers:
+        bundle, texts = self._bundle, self.history_text
+        if texts.ndim != 2 or (len(texts) and texts.shape[1] != self.manifest.text_dim):
+            raise bundle.damaged(BundleFile.HISTORY_TEXT, f"vectors of {self.manifest.text_dim} numbers are expected")
+        with bundle.reading(BundleFile.HISTORIES):
+            users = KnownUsers(bundle.histories())
+        sound = ((users.product >= 0) & (users.product < len(self.catalogue))).all()
+        if not (sound and ((users.text_row >= -1) & (users.text_row < len(texts))).all()):
+            raise bundle.damaged(BundleFile.HISTORIES, "a review of a product or a text that the bundle does not have")
+        return users
 
     @property
     def unknown_product(self) -> int:
@@ -110,24 +143,9 @@ class ServedBundle:
         return len(self.catalogue)
 
     @cached_property
-    def history_text(self) -> npt.NDArray[np.float16]:
-        """float16 `[num_texts, text_dim]`, memory-mapped."""
-        return self._bundle.history_text()
-
-    @cached_property
     def exact(self) -> ExactRanking:
         """The model's scores of all products."""
         return ExactRanking(self.catalogue)
-
-    @cached_property
-    def text_settings(self) -> TextSettings:
-        """How the bundle's texts were encoded."""
-        return TextSettings.model_validate(self._bundle.settings()["text"])
-
-    @cached_property
-    def target_events(self) -> tuple[str, ...]:
-        """The kinds of events that the model predicts; empty where all are."""
-        return tuple(self._bundle.settings().get("evaluation", {}).get("target_events", ()))
 
     @cached_property
     def popularity(self) -> FloatArray:
@@ -135,14 +153,6 @@ class ServedBundle:
         if (self.users.weight == 1).all():
             return self.catalogue.details[PayloadField.REVIEW_COUNT].to_numpy().astype(np.float32)
         return np.bincount(self.users.product, self.users.weight, minlength=len(self.catalogue)).astype(np.float32)
-
-    @cached_property
-    def table_settings(self) -> TableData | None:
-        """How the table was read that the bundle was trained on; None where it was none, or another version read it."""
-        try:
-            return TableData.model_validate(self._bundle.settings().get("data"))
-        except ValidationError:
-            return None
 
     @property
     def rating_scale(self) -> tuple[float, float]:
@@ -172,6 +182,10 @@ class ServedBundle:
         """A product's title; null where it has none or is unknown."""
         return self._titles[product] if product < len(self._titles) else None
 
+    def damaged_tower(self, what: str) -> InputError:
+        """The error that names the user tower."""
+        return self._bundle.damaged(f"{BundleFile.TOWERS}/{TowerFile.USER}", what)
+
     def user_tower(self) -> Path:
         """The exported user tower.
 
@@ -200,6 +214,7 @@ class BundleCache:
         self._output_dir, self._only = output_dir, only
         self._open: LRUCache[str, ServedBundle] = LRUCache(_KEPT)
         self._latest: ServedBundle | None = None
+        self._failed: dict[str, tuple[float, InputError]] = {}
         self._lock, self._opening = threading.Lock(), threading.Lock()
 
     def opened(self, identity: str) -> ServedBundle | None:
@@ -214,11 +229,20 @@ class BundleCache:
             InputError: There is no such bundle here, or it is damaged.
         """
         with self._opening:
-            return self.opened(identity) or self._keep(ServedBundle(self._find(identity)))
+            found = self.opened(identity)
+            if found is not None:
+                return found
+            if identity in self._failed and time.monotonic() < self._failed[identity][0]:
+                raise self._failed[identity][1]
+            try:
+                return self._keep(ServedBundle(self._find(identity)))
+            except InputError as error:
+                self._failed[identity] = time.monotonic() + _TRIED_AGAIN_AFTER, error
+                raise
 
     def has_any(self) -> bool:
         """Whether there is a bundle, be it damaged."""
-        return self._only is not None or any((self._output_dir / "bundles").glob(f"*/{BundleFile.MANIFEST}"))
+        return self._only is not None or bool(bundle_folders(self._output_dir))
 
     def any(self) -> ServedBundle:
         """The bundle opened last; before the first, the one to serve or the newest there is.
@@ -244,13 +268,11 @@ class BundleCache:
                 where=str(self._only),
                 remedy="publish this bundle with rec_sys.vector_database.create_vectorbase, or leave bundle= out",
             )
-        folder = self._output_dir / "bundles"
-        for path in sorted(folder.glob(f"*/{BundleFile.MANIFEST}"), reverse=True):
-            bundle = Bundle(path.parent)
-            if bundle.identity == identity:
-                return bundle
+        for folder in reversed(bundle_folders(self._output_dir)):
+            if bundle_identity(folder) == identity:  # the others may be damaged
+                return Bundle(folder)
         raise InputError(
             f"the index was made from bundle {identity}, which is not here",
-            where=str(folder.absolute()),
+            where=str((self._output_dir / "bundles").absolute()),
             remedy="copy it there, publish a bundle that is there, or set output_dir",
         )

@@ -99,7 +99,7 @@ class TextVectors:
 
     async def encode(self, texts: Sequence[str], encoder_id: str, runtime: TextRuntime) -> list[FloatArray]:
         """A float32 `[text_dim]` for each text; equal texts are embedded once, by `runtime` where not remembered."""
-        keys = [hashlib.blake2b(f"{encoder_id}\0{text}".encode("utf-8", "replace")).digest() for text in texts]
+        keys = [_key(text, encoder_id) for text in texts]
         found = {key: vector for key in dict.fromkeys(keys) if (vector := self._kept.get(key)) is not None}
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
         self.hits += len(texts) - len(missing)
@@ -111,3 +111,11 @@ class TextVectors:
                 if self._kept.maxsize:  # a cache of no size refuses every value
                     self._kept[key] = found[key]
         return [found[key] for key in keys]
+
+    def forget(self, text: str, encoder_id: str) -> None:
+        """Has a text embedded anew when it comes again."""
+        self._kept.pop(_key(text, encoder_id), None)
+
+
+def _key(text: str, encoder_id: str) -> bytes:
+    return hashlib.blake2b(f"{encoder_id}\0{text}".encode("utf-8", "replace")).digest()

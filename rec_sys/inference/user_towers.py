@@ -53,13 +53,17 @@ class TowerInProcess:
         """The bundle's tower, opened once.
 
         Raises:
-            InputError: The bundle has no exported tower.
+            InputError: The bundle has no exported tower, or it is damaged.
         """
         options: Any = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._num_threads
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        return onnxruntime.InferenceSession(str(served.user_tower()), options, providers=["CPUExecutionProvider"])
+        path = served.user_tower()
+        try:
+            return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's errors have no base of their own
+            raise served.damaged_tower(f"onnxruntime cannot open the user tower ({error})") from error
 
 
 class TowerInTriton:

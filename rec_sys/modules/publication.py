@@ -27,7 +27,7 @@ from rec_sys.modules.tower_parity import (
     parity_cases,
     refuse_difference,
 )
-from rec_sys.settings import ExportSettings, TextSettings, TritonSettings
+from rec_sys.settings import ExportSettings, TritonSettings
 from rec_sys.text.encoder import NotExportableError, TextEncoder
 from rec_sys.text.opening import open_encoder
 from triton_utils.client import TritonClient
@@ -130,7 +130,7 @@ def _towers_of(bundle: Bundle, model: ReviewGraphModel, export: ExportSettings, 
 
 def _encoder_of(bundle: Bundle, text_dir: Path) -> TextEncoder | None:
     """The encoder that made the bundle's text vectors; None where they have none or come from elsewhere."""
-    settings = TextSettings.model_validate(bundle.settings()["text"])
+    settings = bundle.text_settings()
     if settings.source != "encoder":
         return None
     encoder = open_encoder(settings.model_copy(update={"device": "cpu"}), text_dir)

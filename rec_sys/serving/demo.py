@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from rec_sys.console import say
-from rec_sys.contracts import BundleFile, InputError
+from rec_sys.contracts import InputError
 from rec_sys.entry import run_entry
 from rec_sys.processes import overrides
 from rec_sys.ready_command import command_to_copy
@@ -96,10 +96,10 @@ def prepare(settings: DemoSettings) -> "Bundle":
     Raises:
         InputError: A step failed.
     """
-    from rec_sys.bundle import find_bundle
+    from rec_sys.bundle import bundle_folders, find_bundle
 
     output_dir = settings.output_dir.absolute()
-    if settings.bundle is None and not any((output_dir / "bundles").glob(f"*/{BundleFile.MANIFEST}")):
+    if settings.bundle is None and not bundle_folders(output_dir):
         _LOG.info("demo: no bundle yet: training on the sample")
         _do("rec_sys.train.train", [*overrides({"output_dir": output_dir}), *settings.training])
     bundle = find_bundle(settings.bundle, output_dir)

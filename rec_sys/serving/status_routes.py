@@ -78,7 +78,7 @@ def status_routes(recommender: "Recommender", metrics: GatewayMetrics, settings:
         summary="Whether answers can be given",
     )
     async def ready() -> Response:
-        """Looks at Triton and at the index."""
+        """Looks at Triton, the index and the bundle, and asks a question as others do."""
         health = await recommender.health()
         metrics.note_health(health)
         headers = {} if health.ready else {"Retry-After": str(settings.retry_after_seconds)}

@@ -10,7 +10,6 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from safetensors import SafetensorError
 from scipy import sparse
 
 from rec_sys.bundle import Bundle
@@ -165,39 +164,38 @@ def point_id(asin: str) -> uuid.UUID:
 
 
 def read_catalogue(bundle: Bundle) -> Catalogue:
-    """The products of a bundle whose files have been verified.
+    """The products of a bundle.
 
     Raises:
         InputError: Its parts do not fit each other.
     """
-    try:
-        products, vectors, memory = bundle.products(), bundle.product_vectors(), bundle.memory()
-    except (OSError, pl.exceptions.PolarsError, SafetensorError) as error:
-        raise _damaged(bundle, BundleFile.PRODUCTS, f"cannot be read ({error})") from error
+    products, vectors, memory = bundle.products(), bundle.product_vectors(), bundle.memory()
     for file, tensors, names in (
         (BundleFile.PRODUCT_VECTORS, vectors, (ProductVector.OUTPUT, ProductVector.TEXT)),
         (BundleFile.MEMORY, memory, (MemoryTensor.OFFSETS, MemoryTensor.NEIGHBOURS, MemoryTensor.WEIGHTS)),
     ):
         if tensors is not None and not tensors.keys() >= set(names):
-            raise _damaged(bundle, file, f"tensors named {', '.join(names)} are expected")
+            raise bundle.damaged(file, f"tensors named {', '.join(names)} are expected")
     manifest = bundle.manifest
     shape = (products.height, manifest.dim)
     graph, text = vectors[ProductVector.OUTPUT], vectors[ProductVector.TEXT]
-    if products.height != manifest.num_products or products[ProductColumn.ASIN].n_unique() != products.height:
-        raise _damaged(bundle, BundleFile.PRODUCTS, f"{manifest.num_products} different products are expected")
+    with bundle.reading(BundleFile.PRODUCTS):
+        details, num_different = _details(products), products[ProductColumn.ASIN].n_unique()
+    if products.height != manifest.num_products or num_different != products.height:
+        raise bundle.damaged(BundleFile.PRODUCTS, f"{manifest.num_products} different products are expected")
     if graph.shape != shape or not np.isfinite(graph).all():
-        raise _damaged(bundle, BundleFile.PRODUCT_VECTORS, f"finite vectors of shape {shape} are expected")
+        raise bundle.damaged(BundleFile.PRODUCT_VECTORS, f"finite vectors of shape {shape} are expected")
     text_shape = (products.height, manifest.text_dim)
     if text.shape != text_shape or not np.isfinite(text).all():
-        raise _damaged(bundle, BundleFile.PRODUCT_VECTORS, f"finite text vectors of shape {text_shape} are expected")
+        raise bundle.damaged(BundleFile.PRODUCT_VECTORS, f"finite text vectors of shape {text_shape} are expected")
     if not np.allclose(np.linalg.norm(graph, axis=1), 1, atol=_UNIT_TOLERANCE):
-        raise _damaged(bundle, BundleFile.PRODUCT_VECTORS, "product vectors of unit length are expected")
+        raise bundle.damaged(BundleFile.PRODUCT_VECTORS, "product vectors of unit length are expected")
     return Catalogue(
         identity=bundle.identity,
         created=manifest.created,
         temperature=manifest.score.temperature,
         text_encoder=manifest.text_encoder,
-        details=_details(products),
+        details=details,
         vectors=graph,
         text=text,
         memory=None if memory is None else _memory_matrix(bundle, memory, products.height),
@@ -283,15 +281,7 @@ def _memory_matrix(bundle: Bundle, tensors: dict[str, npt.NDArray[Any]], num_pro
         and bool(np.isfinite(weights).all())
     )
     if not sound:
-        raise _damaged(bundle, BundleFile.MEMORY, f"finite sparse rows of {num_products} products are expected")
+        raise bundle.damaged(BundleFile.MEMORY, f"finite sparse rows of {num_products} products are expected")
     matrix = sparse.csr_matrix((weights, neighbours, offsets), shape=(num_products, num_products))
     matrix.sum_duplicates()  # the index takes each dimension of a sparse vector once
     return matrix
-
-
-def _damaged(bundle: Bundle, file: str, what: str) -> InputError:
-    return InputError(
-        f"the bundle is damaged: {what}",
-        where=str(bundle.folder / file),
-        remedy="copy the bundle again, or train again",
-    )

@@ -60,11 +60,9 @@ def run(settings: CreateVectorbaseSettings) -> None:
 
 def publish(bundle: "Bundle", publisher: "IndexPublisher") -> "IndexVersion":
     """Serves a bundle's products; raises as `IndexPublisher.publish` and `read_catalogue`."""
-    from rec_sys.bundle import Bundle
     from rec_sys.vector_database.catalogue import read_catalogue
 
-    verified = Bundle(bundle.folder, verify=True)
-    catalogue = read_catalogue(verified)
+    catalogue = read_catalogue(bundle)
     entries = "no memory" if catalogue.memory is None else f"a memory of {catalogue.memory.nnz:,} weights"
     _LOG.info(f"bundle: {len(catalogue):,} products, {entries} in {bundle.folder}")
     publication = publisher.publish(catalogue)

@@ -39,7 +39,7 @@ def first(demo: Demo) -> list[str]:
 
 def bundle_of(printed: list[str]) -> Bundle:
     assert printed[-1].startswith("bundle: ")
-    return Bundle(Path(printed[-1].removeprefix("bundle: ")), verify=True)
+    return Bundle(Path(printed[-1].removeprefix("bundle: ")))
 
 
 def test_the_last_line_names_a_whole_bundle(first: list[str]) -> None:

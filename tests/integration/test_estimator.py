@@ -26,6 +26,7 @@ from rec_sys.inference.recommender import Recommender
 from rec_sys.locks import locked_folder
 from rec_sys.serving.application import create_application
 from rec_sys.serving.gateway import GatewaySettings
+from tests.changed_bundles import note_anew
 from tests.serving_bundles import write_serving_bundle
 from tests.training_runs import SMALL, write_table
 
@@ -274,8 +275,8 @@ def test_a_newer_bundle_than_the_index_serves_is_named(tmp_path: Path, caplog: p
     ReviewGraphRecommender.load(tmp_path)
     ReviewGraphRecommender.load(tmp_path)
     assert "is newer" not in caplog.text
-    path = write_serving_bundle(tmp_path / "bundles" / "second", seed=1).folder / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"created": "2999-01-01T00:00:00+00:00"}))
+    second = write_serving_bundle(tmp_path / "bundles" / "second", seed=1).folder
+    note_anew(second, created="2999-01-01T00:00:00+00:00")
     ReviewGraphRecommender.load(tmp_path)
     assert "and second of 2999-01-01T00:00:00+00:00 is newer; rec-sys create_vectorbase publishes it" in caplog.text
 

@@ -30,6 +30,7 @@ from rec_sys.settings import ExportSettings, TextSettings, TritonSettings
 from rec_sys.text.opening import open_encoder
 from rec_sys.text.weights import locate_weights
 from tests import warm_processes
+from tests.changed_bundles import note_anew
 from tests.served_models import candidate, write_sums
 from tests.text_width import TEXT_DIM
 from tests.tower_bundles import PRODUCT_REVIEWS, USER_REVIEWS, write_tower_bundle
@@ -89,7 +90,8 @@ def textless(copied: Bundle) -> Bundle:
     """One whose model reads no text, so that there is no encoder to publish."""
     path = copied.folder / BundleFile.SETTINGS
     path.write_text(path.read_text().replace('"source": "encoder"', '"source": "none"'))
-    return copied
+    note_anew(copied.folder)
+    return Bundle(copied.folder)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from rec_sys.bundle import FORMAT_VERSION, Bundle, BundleContents, hash_code, write_bundle
+from rec_sys.bundle import Bundle, BundleContents, hash_code, write_bundle
+from rec_sys.bundle_manifest import FORMAT_VERSION
+from rec_sys.checksums import CHECKSUMS
 from rec_sys.contracts import BundleFile, HistoryColumn, InputError, MemoryTensor, ProductColumn, TowerFile
 from rec_sys.scoring import ScoreFormula
+from tests.changed_bundles import as_earlier_versions_wrote_it, note_anew
 from tests.text_width import TEXT_DIM
 
 ROOT = Path(__file__).parents[2]
@@ -60,7 +64,7 @@ def some_contents(tmp_path: Path, **changes: Any) -> BundleContents:
 def test_what_goes_in_comes_out(tmp_path: Path) -> None:
     contents = some_contents(tmp_path)
     written = write_bundle(tmp_path / "bundle", contents)
-    bundle = Bundle(tmp_path / "bundle", verify=True)
+    bundle = Bundle(tmp_path / "bundle")
     assert bundle.manifest == written
     assert (written.num_products, written.dim, written.format_version) == (5, 4, FORMAT_VERSION)
     assert (written.data_name, written.data_fingerprint, written.text_encoder) == ("sample", "f" * 64, "none")
@@ -101,7 +105,7 @@ def test_a_model_without_memory_and_text_has_a_bundle_too(tmp_path: Path) -> Non
     write_bundle(
         tmp_path / "bundle", some_contents(tmp_path, memory=None, history_text=nothing, towers={}, pictures=())
     )
-    bundle = Bundle(tmp_path / "bundle", verify=True)
+    bundle = Bundle(tmp_path / "bundle")
     assert bundle.memory() is None
     assert bundle.history_text().shape == (0, TEXT_DIM)
 
@@ -114,7 +118,7 @@ def test_a_changed_or_missing_file_is_found(tmp_path: Path) -> None:
     contents = some_contents(tmp_path)
     folder = tmp_path / "bundle"
     write_bundle(folder, contents)
-    names = [name for name in every_file(folder) if name != BundleFile.MANIFEST]
+    names = [name for name in every_file(folder) if name not in (BundleFile.MANIFEST, CHECKSUMS)]
     assert len(names) == 11
     for name in names:
         sound = (folder / name).read_bytes()
@@ -124,10 +128,60 @@ def test_a_changed_or_missing_file_is_found(tmp_path: Path) -> None:
             if change is not None:
                 (folder / name).write_bytes(change)
             with pytest.raises(InputError, match=r"missing or was changed[\s\S]*" + name):
-                Bundle(folder, verify=True)
-        Bundle(folder)  # reading without verification is quick and trusts
+                Bundle(folder)
         (folder / name).write_bytes(sound)
-    Bundle(folder, verify=True)
+    Bundle(folder)
+
+
+@pytest.mark.parametrize("name", [BundleFile.MANIFEST, CHECKSUMS])
+def test_what_vouches_for_the_others_is_vouched_for_itself(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    write_bundle(folder, some_contents(tmp_path))
+    sound = (folder / name).read_bytes()
+    for place in range(0, len(sound), 7):
+        (folder / name).write_bytes(sound[:place] + bytes([sound[place] ^ 1]) + sound[place + 1 :])
+        with pytest.raises(InputError):
+            Bundle(folder)
+    (folder / name).write_bytes(sound)
+    Bundle(folder)
+
+
+def test_without_checksums_the_hashes_of_the_manifest_count(tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    write_bundle(folder, some_contents(tmp_path))
+    as_earlier_versions_wrote_it(folder)
+    Bundle(folder)
+    (folder / BundleFile.MEMORY).unlink()
+    with pytest.raises(InputError, match="missing or was changed"):
+        Bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "read"),
+    [
+        (BundleFile.WEIGHTS, b"none", Bundle.weights),
+        (BundleFile.PRODUCT_VECTORS, b"", Bundle.product_vectors),
+        (BundleFile.MEMORY, b"\xff" * 40, Bundle.memory),
+        (BundleFile.PRODUCTS, b"PAR1PAR1", Bundle.products),
+        (BundleFile.HISTORIES, b"", Bundle.histories),
+        (BundleFile.HISTORY_TEXT, b"\x93NUMPY", Bundle.history_text),
+        (BundleFile.SETTINGS, b"{", Bundle.settings),
+        (BundleFile.SETTINGS, b"[]", Bundle.text_settings),
+        (BundleFile.SETTINGS, b'{"text": {"source": 1}}', Bundle.text_settings),
+        (BundleFile.METRICS, b"\xff", Bundle.metrics),
+    ],
+)
+def test_a_file_that_holds_something_else_is_named(
+    file: str, content: bytes, read: Callable[[Bundle], object], tmp_path: Path
+) -> None:
+    folder = tmp_path / "bundle"
+    write_bundle(folder, some_contents(tmp_path))
+    (folder / file).write_bytes(content)
+    note_anew(folder)
+    with pytest.raises(InputError, match="the bundle is damaged") as refused:
+        read(Bundle(folder))
+    assert refused.value.where == str(folder / file)
+    assert "rec_sys.train.train" in refused.value.remedy
 
 
 def test_no_bundle_another_format_and_a_broken_manifest_are_refused(tmp_path: Path) -> None:
@@ -135,6 +189,7 @@ def test_no_bundle_another_format_and_a_broken_manifest_are_refused(tmp_path: Pa
         Bundle(tmp_path / "nothing")
     folder = tmp_path / "bundle"
     write_bundle(folder, some_contents(tmp_path))
+    as_earlier_versions_wrote_it(folder)
     manifest = folder / BundleFile.MANIFEST
     sound = json.loads(manifest.read_text())
     manifest.write_text(json.dumps(sound | {"format_version": FORMAT_VERSION + 1}))
@@ -149,6 +204,7 @@ def test_no_bundle_another_format_and_a_broken_manifest_are_refused(tmp_path: Pa
 def test_a_manifest_that_does_not_name_the_width_of_the_texts_takes_it_from_them(tmp_path: Path) -> None:
     folder = tmp_path / "bundle"
     write_bundle(folder, some_contents(tmp_path))
+    as_earlier_versions_wrote_it(folder)
     manifest = folder / BundleFile.MANIFEST
     fields = json.loads(manifest.read_text())
     assert fields.pop("text_dim") == TEXT_DIM
@@ -170,7 +226,7 @@ def test_a_failed_write_leaves_the_old_bundle(tmp_path: Path) -> None:
     first = write_bundle(folder, some_contents(tmp_path))
     with pytest.raises(FileNotFoundError):
         write_bundle(folder, some_contents(tmp_path, pictures=(tmp_path / "missing.png",)))
-    assert Bundle(folder, verify=True).manifest == first
+    assert Bundle(folder).manifest == first
 
 
 KILLED_WHILE_WRITING = """
@@ -178,11 +234,10 @@ import sys, time
 from pathlib import Path
 import numpy as np, polars as pl
 from rec_sys import bundle, scoring
-real = bundle._hash_files
 def stop(folder):
     print("writing", flush=True)
     time.sleep(60)
-bundle._hash_files = stop
+bundle.hash_files = stop
 table = pl.DataFrame({"asin": ["p"]})
 vectors = {"output": np.zeros((1, 4), dtype=np.float32)}
 contents = bundle.BundleContents(
@@ -204,7 +259,7 @@ def test_a_killed_write_leaves_the_old_bundle_and_the_next_sweeps_up(tmp_path: P
     assert writer.stdout.readline() == b"writing\n"
     os.kill(writer.pid, signal.SIGKILL)
     writer.wait()
-    assert Bundle(folder, verify=True).manifest == first
+    assert Bundle(folder).manifest == first
     assert len(list(folder.parent.iterdir())) == 2
     write_bundle(folder, some_contents(tmp_path))
     assert [path.name for path in folder.parent.iterdir()] == ["bundle"]
@@ -217,7 +272,7 @@ import sys
 from pathlib import Path
 from rec_sys.bundle import Bundle
 from tests.text_width import TEXT_DIM
-bundle = Bundle(Path(sys.argv[1]), verify=True)
+bundle = Bundle(Path(sys.argv[1]))
 bundle.weights(), bundle.product_vectors(), bundle.products(), bundle.settings(), bundle.metrics()
 bundle.memory(), bundle.histories(), bundle.history_text()
 heavy = {"torch", "torch_geometric", "pytorch_lightning", "mlflow", "transformers", "onnxruntime"} & set(sys.modules)
@@ -235,6 +290,7 @@ def test_the_code_version_is_that_of_the_sources() -> None:
 def write_in_format_1(folder: Path, contents: BundleContents) -> None:
     """A bundle as format 1 wrote it: the score's numbers beside each other, sessions called bursts, baselines peers."""
     write_bundle(folder, contents)
+    as_earlier_versions_wrote_it(folder)
     settings = contents.settings | {"model": {"dim": 4, "co_review": {"burst": 1.0, "burst_days": 30.0, "past": 0.5}}}
     metrics = {"test": {"ndcg_at_10": 0.25}, "validation": {}, "peers": {"popular": {"ndcg_at_10": 0.1}}}
     manifest = json.loads((folder / BundleFile.MANIFEST).read_text())
@@ -250,7 +306,7 @@ def write_in_format_1(folder: Path, contents: BundleContents) -> None:
 def test_a_bundle_of_format_1_is_read_in_the_words_of_this_one(tmp_path: Path) -> None:
     contents = some_contents(tmp_path)
     write_in_format_1(tmp_path / "bundle", contents)
-    bundle = Bundle(tmp_path / "bundle", verify=True)
+    bundle = Bundle(tmp_path / "bundle")
     assert bundle.manifest.format_version == 1
     assert bundle.manifest.score == ScoreFormula(
         temperature=0.07, memory_weight=20.0, recency=0.9, session=1.0, session_days=30.0
@@ -280,4 +336,4 @@ def test_the_model_card_lies_in_the_bundle_and_is_covered_by_its_hashes(tmp_path
     assert path.read_text() == "# a card\n"
     path.write_text("# another\n")
     with pytest.raises(InputError, match="missing or was changed"):
-        Bundle(tmp_path / "bundle", verify=True)
+        Bundle(tmp_path / "bundle")

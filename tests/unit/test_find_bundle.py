@@ -1,5 +1,6 @@
 """The bundle that a command means, and the name that everything made from it carries."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from rec_sys.bundle import Bundle, BundleContents, find_bundle, write_bundle
 from rec_sys.contracts import BundleFile, InputError
 from rec_sys.scoring import ScoreFormula
+from tests.changed_bundles import note_anew
 from tests.text_width import TEXT_DIM
 
 CONTENTS = BundleContents(
@@ -32,9 +34,7 @@ CONTENTS = BundleContents(
 
 def write(folder: Path, created: str) -> Path:
     write_bundle(folder, CONTENTS)
-    path = folder / BundleFile.MANIFEST
-    manifest = Bundle(folder).manifest.model_copy(update={"created": created})
-    path.write_text(manifest.model_dump_json())
+    note_anew(folder, created=created)
     return folder
 
 
@@ -51,6 +51,38 @@ def test_without_one_the_newest_is_taken_whatever_its_name(tmp_path: Path) -> No
         write(tmp_path / "bundles" / name, f"{created}T00:00:00+00:00")
     (tmp_path / "bundles" / "unfinished").mkdir()
     assert find_bundle(None, tmp_path).folder == tmp_path / "bundles" / "a"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format_version": 99}'])
+def test_a_broken_manifest_hides_no_other_bundle(
+    content: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = write(tmp_path / "bundles" / "good", "2026-01-02T00:00:00+00:00")
+    broken = tmp_path / "bundles" / "later"
+    broken.mkdir()
+    (broken / BundleFile.MANIFEST).write_text(content)
+    assert find_bundle(None, tmp_path).folder == good
+    assert str(broken / BundleFile.MANIFEST) in caplog.text
+    shutil.rmtree(good)
+    with pytest.raises(InputError) as refused:
+        find_bundle(None, tmp_path)
+    assert refused.value.where == str(broken / BundleFile.MANIFEST)
+
+
+def test_a_manifest_that_was_changed_makes_no_bundle_the_newest(tmp_path: Path) -> None:
+    good = write(tmp_path / "bundles" / "good", "2026-01-02T00:00:00+00:00")
+    manifest = write(tmp_path / "bundles" / "changed", "2026-01-01T00:00:00+00:00") / BundleFile.MANIFEST
+    manifest.write_text(manifest.read_text().replace("2026-01-01", "2036-01-01"))
+    assert find_bundle(None, tmp_path).folder == good
+
+
+def test_a_newest_bundle_that_was_changed_is_named_and_no_older_one_stands_in(tmp_path: Path) -> None:
+    write(tmp_path / "bundles" / "good", "2026-01-02T00:00:00+00:00")
+    weights = write(tmp_path / "bundles" / "newest", "2026-01-03T00:00:00+00:00") / BundleFile.WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(InputError, match="missing or was changed") as refused:
+        find_bundle(None, tmp_path)
+    assert refused.value.where == str(weights)
 
 
 def test_where_there_is_none_the_command_that_makes_one_is_named(tmp_path: Path) -> None:

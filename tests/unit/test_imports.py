@@ -20,8 +20,8 @@ FINETUNE = "rec_sys.text.finetune"
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("contracts", "panics", "ragged", "shown_text", "value_words"),
     ("settings", "files", "console", "scoring", "processes", "bound_process"),
-    ("progress", "frame_ids", "locks", "ready_command"),
-    ("settings_request", "raw_files"),
+    ("progress", "frame_ids", "locks", "ready_command", "checksums"),
+    ("settings_request", "raw_files", "bundle_manifest"),
     ("settings_errors", "frames"),
     ("settings_help",),
     ("entry", "bundle", "tracking"),
@@ -38,8 +38,9 @@ LEVELS: tuple[tuple[str, ...], ...] = (
 RANKS = {room: rank for rank, rooms in enumerate(LEVELS) for room in rooms}
 TRAINING_ROOMS = {"data", "graph", "modules", "evaluation", "baselines", "train", "experiments"}
 # Free of torch and of the training side: what serves a recommendation, and the ground that it stands on.
-SERVING_ROOMS = {"contracts", "ragged", "settings", "scoring", "bundle", "panics", "vector_database"}
+SERVING_ROOMS = {"contracts", "ragged", "settings", "scoring", "bundle", "bundle_manifest", "vector_database"}
 SERVING_ROOMS |= {"inference", "serving", "triton_utils", "progress", "raw_files", "ready_command", "value_words"}
+SERVING_ROOMS |= {"checksums", "panics"}
 HEAVY = {"torch", "torch_geometric", "pytorch_lightning", "lightning"}
 TRACKING = "rec_sys.tracking"
 

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from rich.table import Table
 
-from rec_sys.bundle import Bundle, find_bundle
+from rec_sys.bundle import bundle_folders, find_bundle
 from rec_sys.console import print_table, say
-from rec_sys.contracts import BundleFile, InputError
+from rec_sys.contracts import InputError
 from rec_sys.experiments.fresh_process import measure_apart
 from rec_sys.experiments.index_benchmark.measurement import CatalogueRequest, Measurement
 from rec_sys.experiments.index_benchmark.settings import IndexBenchmarkSettings
@@ -66,10 +66,10 @@ def choose_catalogues(settings: IndexBenchmarkSettings) -> list[tuple[str, Path 
     The bundle is the newest one where neither a bundle nor sizes are given; without any, a small size is invented.
     """
     sizes = settings.measurement.sizes
-    has_any = any((settings.output_dir / "bundles").glob(f"*/{BundleFile.MANIFEST}"))
+    has_any = bool(bundle_folders(settings.output_dir))
     catalogues: list[tuple[str, Path | None, int]] = []
     if settings.bundle is not None or (has_any and not sizes):
-        bundle = Bundle(find_bundle(settings.bundle, settings.output_dir).folder, verify=True)
+        bundle = find_bundle(settings.bundle, settings.output_dir)
         size = bundle.manifest.num_products
         catalogues.append((f"{size:,} products of {bundle.folder.name}", bundle.folder.absolute(), size))
     elif not sizes:

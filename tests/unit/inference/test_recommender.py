@@ -404,7 +404,7 @@ def test_another_bundle_is_followed_as_soon_as_it_is_served(tmp_path: Path) -> N
 def test_health_and_models_name_what_answers(folder: Path, bundle: Bundle) -> None:
     health = ask(folder, lambda recommender: recommender.health())
     assert health.ready
-    assert {part.part for part in health.parts} == {"index", "bundle"}
+    assert {part.part for part in health.parts} == {"index", "bundle", "answers"}
     models = ask(folder, lambda recommender: recommender.models())
     assert [model.name for model in models] == ["user_tower", "memory", "product_index"]
     assert {model.identity for model in models} == {bundle.identity}

@@ -17,6 +17,7 @@ from rec_sys.contracts import BundleFile, InputError, MemoryTensor, PayloadField
 from rec_sys.settings import EdgeIndex
 from rec_sys.vector_database.catalogue import Catalogue, IndexPoint, point_id, read_catalogue
 from rec_sys.vector_database.server_version import _server_point
+from tests.changed_bundles import note_anew
 from tests.product_indexes import DIM, make_catalogue
 from tests.text_width import TEXT_DIM
 
@@ -56,6 +57,7 @@ def test_prices_and_ratings_keep_their_written_digits(tmp_path: Path) -> None:
     prices = [19.99, 0.1, 1234.5, None] * 5
     table = pl.read_parquet(path).with_columns(pl.Series(ProductColumn.PRICE, prices, dtype=pl.Float32))
     table.write_parquet(path)
+    note_anew(tmp_path / "bundle")
     points = all_points(read_catalogue(Bundle(tmp_path / "bundle")))
     assert [point.payload[PayloadField.PRICE] for point in points[:4]] == [19.99, 0.1, 1234.5, None]
 
@@ -166,6 +168,7 @@ def damage_memory(folder: Path, change: str) -> None:
 def test_vectors_that_do_not_fit_are_refused_with_the_files_name(tmp_path: Path, change: str) -> None:
     make_catalogue(tmp_path / "bundle", 60)
     damage_vectors(tmp_path / "bundle", change)
+    note_anew(tmp_path / "bundle")
     with pytest.raises(InputError, match=r"the bundle is damaged") as refused:
         read_catalogue(Bundle(tmp_path / "bundle"))
     assert BundleFile.PRODUCT_VECTORS in refused.value.where
@@ -175,6 +178,7 @@ def test_vectors_that_do_not_fit_are_refused_with_the_files_name(tmp_path: Path,
 def test_a_memory_that_does_not_fit_is_refused_with_the_files_name(tmp_path: Path, change: str) -> None:
     make_catalogue(tmp_path / "bundle", 60)
     damage_memory(tmp_path / "bundle", change)
+    note_anew(tmp_path / "bundle")
     with pytest.raises(InputError, match=r"the bundle is damaged") as refused:
         read_catalogue(Bundle(tmp_path / "bundle"))
     assert BundleFile.MEMORY in refused.value.where
@@ -185,6 +189,7 @@ def test_a_product_that_stands_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bundle" / BundleFile.PRODUCTS
     table = pl.read_parquet(path)
     table[[*range(59), 0]].write_parquet(path)
+    note_anew(tmp_path / "bundle")
     with pytest.raises(InputError, match="60 different products are expected"):
         read_catalogue(Bundle(tmp_path / "bundle"))
 
@@ -194,6 +199,7 @@ def test_a_file_that_cannot_be_read_is_damage(tmp_path: Path, file: str) -> None
     make_catalogue(tmp_path / "bundle", 60)
     path = tmp_path / "bundle" / file
     path.write_bytes(path.read_bytes()[:20])
+    note_anew(tmp_path / "bundle")
     with pytest.raises(InputError, match="the bundle is damaged"):
         read_catalogue(Bundle(tmp_path / "bundle"))
 
@@ -206,7 +212,6 @@ def test_a_bundle_without_memory_or_text_makes_points_without_them(tmp_path: Pat
 
 def test_text_vectors_of_another_width_than_the_bundles_are_damage(tmp_path: Path) -> None:
     make_catalogue(tmp_path / "bundle", 60)
-    manifest = tmp_path / "bundle" / BundleFile.MANIFEST
-    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"text_dim": TEXT_DIM + 1}))
+    note_anew(tmp_path / "bundle", text_dim=TEXT_DIM + 1)
     with pytest.raises(InputError, match=rf"finite text vectors of shape \(60, {TEXT_DIM + 1}\)"):
         read_catalogue(Bundle(tmp_path / "bundle"))

@@ -1,0 +1,77 @@
+"""The sha256 of every file of a folder, noted when it is written and compared once when it is opened.
+
+A file that was changed, cut or lost would else be read as if nothing were: a wrong vector looks like a right one. A
+gigabyte takes 0.8 s (one core with SHA instructions).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from rec_sys.contracts import InputError
+from rec_sys.files import sha256_of
+
+CHECKSUMS: Final = "SHA256SUMS"  # as `sha256sum --check` reads it
+_DIGITS: Final = 64
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """The sha256 of every file below a folder, by its path there; but for the file that notes them."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = (path.relative_to(folder).as_posix() for path in found)
+    return {name: sha256_of(folder / name) for name in names if name != CHECKSUMS}
+
+
+def write_checksums(folder: Path, hashes: Mapping[str, str] | None = None) -> None:
+    """Notes the files of a folder that is complete; `hashes` where they are known."""
+    lines = [f"{digest}  {name}\n" for name, digest in sorted((hashes or hash_files(folder)).items())]
+    (folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def read_checksums(folder: Path, remedy: str) -> dict[str, str]:
+    """What a folder's files were when it was written, by their paths there; empty where nobody noted it.
+
+    Raises:
+        InputError: The note is damaged.
+    """
+    path = folder / CHECKSUMS
+    if not path.is_file():
+        return {}
+    try:
+        lines = [line.partition("  ") for line in path.read_text(encoding="utf-8").removesuffix("\n").split("\n")]
+        sound = bool(lines) and all(len(bytes.fromhex(digest)) * 2 == _DIGITS and name for digest, _, name in lines)
+    except (ValueError, OSError):
+        sound = False
+    if not sound:
+        raise InputError("the file of checksums is damaged", where=str(path), remedy=remedy)
+    return {name: digest for digest, _, name in lines}
+
+
+def check_files(folder: Path, expected: Mapping[str, str], what: str, remedy: str) -> None:
+    """Compares files with what they were.
+
+    Args:
+        folder: Where they are.
+        expected: Their sha256, by their paths in the folder.
+        what: Whose files they are, for errors.
+        remedy: What to do about it.
+
+    Raises:
+        InputError: Naming the first that is missing, cannot be read or was changed.
+    """
+    for name, digest in expected.items():
+        path = folder / name
+        try:
+            is_sound = sha256_of(path) == digest
+        except OSError:
+            is_sound = False
+        if not is_sound:
+            raise InputError(f"a file of {what} is missing or was changed", where=str(path), remedy=remedy)
+
+
+def check_folder(folder: Path, what: str, remedy: str) -> None:
+    """Compares every file of a folder with its note; raises as `check_files` and `read_checksums`.
+
+    Where nobody noted them, as in a folder that an earlier version wrote, nothing is compared.
+    """
+    check_files(folder, read_checksums(folder, remedy), what, remedy)
