@@ -14,7 +14,7 @@ from rich.progress import TextColumn
 from rich.segment import Segment
 from rich.text import Text
 
-from rec_sys.shown_text import escape_controls
+from rec_sys.shown_text import escape_controls, strip_secrets
 
 _FILE_WIDTH: Final = 10_000  # rich cuts cells where a table is wider than its console; a file has no width
 
@@ -25,8 +25,8 @@ def say(text: object) -> None:
 
 
 def say_error(text: object) -> None:
-    """Prints a line to standard error."""
-    print(escape_controls(str(text)), file=sys.stderr, flush=True)
+    """Prints a line to standard error, where no secret belongs."""
+    print(escape_controls(strip_secrets(str(text))), file=sys.stderr, flush=True)
 
 
 def say_trace(error: BaseException) -> None:

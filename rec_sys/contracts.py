@@ -2,9 +2,13 @@
 
 from typing import Any, Final
 
+from rec_sys.shown_text import strip_secrets
+
 
 class InputError(Exception):
     """What the user gave cannot be used; the entry points print it and exit with code 2.
+
+    It stands in logs and in answers to strangers, so passwords and tokens in its texts are left out.
 
     Args:
         what: What is wrong, in the user's words.
@@ -13,6 +17,7 @@ class InputError(Exception):
     """
 
     def __init__(self, what: str, *, where: str, remedy: str) -> None:
+        what, where, remedy = map(strip_secrets, (what, where, remedy))
         super().__init__(f"{what}\n  where: {where}\n  what to do: {remedy}")
         self.what = what
         self.where = where

@@ -5,6 +5,7 @@ nearest valid name and exit code 2 before anything is written.
 """
 
 import argparse
+import io
 import itertools
 import logging
 import os
@@ -13,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn, TypeVar
@@ -39,7 +40,7 @@ from rec_sys.settings_errors import (
 )
 from rec_sys.settings_help import help_text
 from rec_sys.settings_request import Request, store_defaults
-from rec_sys.shown_text import shorten
+from rec_sys.shown_text import SECRET_NAMES, shorten, strip_secrets
 
 # Threads of torch that spin while they wait bring a busy machine to a halt: an epoch of a second took two minutes
 # beside other work. It must be said before torch is imported.
@@ -79,9 +80,11 @@ def run_entry(run: Callable[[SettingsType], None], settings_type: type[SettingsT
     show_log()
     with _stopping_signals() as received:
         try:
-            if _check_command_line(settings_type, config_name, run.__globals__["__doc__"] or ""):
+            wanted = _check_command_line(settings_type, config_name, run.__globals__["__doc__"] or "")
+            if wanted is not None:
                 store_defaults(settings_type)
-                start()
+                with _settings_without_secrets(wanted) if wanted.cfg or wanted.info else nullcontext():
+                    start()
         except InputError as error:
             codes.append(_report(error))
         except (HydraException, OmegaConfBaseException, RecursionError) as error:
@@ -108,7 +111,7 @@ def show_log() -> None:
         def emit(self, record: logging.LogRecord) -> None:
             if record.levelno >= logging.WARNING or record.name.startswith(_OWN_LOGS):
                 # A line break in what others wrote must not begin a line that looks like one of ours.
-                text = self.format(record).replace("\n", "\n    ")
+                text = strip_secrets(self.format(record)).replace("\n", "\n    ")
                 console.print(f"[{time.perf_counter() - began:6.1f} s] {text}")
 
     logging.getLogger().addHandler(Shown())
@@ -149,11 +152,20 @@ def _compose(request: Request) -> DictConfig:
         raise explain_composition(error, request) from error
 
 
-def _check_command_line(settings_type: type[Section], config_name: str, purpose: str) -> bool:
+@contextmanager
+def _settings_without_secrets(wanted: argparse.Namespace) -> Iterator[None]:
+    """Hydra prints settings (`--cfg`, `--info`) as they were given, passwords and tokens too."""
+    with redirect_stdout(io.StringIO()) as printed:
+        yield
+    is_secret = (wanted.package or "").rpartition(".")[2] in SECRET_NAMES
+    say("***" if is_secret else strip_secrets(printed.getvalue()).rstrip("\n"))
+
+
+def _check_command_line(settings_type: type[Section], config_name: str, purpose: str) -> argparse.Namespace | None:
     """Composes and validates every run that the command line asks for, or answers `--help`.
 
     Returns:
-        Whether anything is left to do.
+        The flags, which say what is left to do; None for nothing.
 
     Raises:
         InputError: One of them has a wrong setting.
@@ -164,6 +176,7 @@ def _check_command_line(settings_type: type[Section], config_name: str, purpose:
         parser.add_argument(*flags, action="store_true")
     for flags in (("--cfg", "-c"), ("--package", "-p")):
         parser.add_argument(*flags)
+    parser.add_argument("--info", "-i", nargs="?", const="all")
     known, rest = parser.parse_known_args()
     typed = [text for text in rest if not text.startswith("-")]
     if known.help:
@@ -172,14 +185,14 @@ def _check_command_line(settings_type: type[Section], config_name: str, purpose:
             say(text)
         except BrokenPipeError:  # whoever reads it, such as `head`, has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return False
+        return None
     if typed == rest:
         for overrides in _runs(typed) if known.multirun else [tuple(typed)]:
             request = Request(settings_type, CONFIG_DIR, config_name, overrides)
             config = _compose(request)
-            if not known.cfg:
+            if not (known.cfg or known.info):
                 _validate(config, settings_type, request)
-    return True
+    return known
 
 
 def _runs(overrides: list[str]) -> Iterator[tuple[str, ...]]:

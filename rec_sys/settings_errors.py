@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 
 from rec_sys.contracts import InputError
 from rec_sys.settings_request import Request, sections_in
-from rec_sys.shown_text import shorten
+from rec_sys.shown_text import SECRET_NAMES, shorten
 from rec_sys.value_words import describe_values, fault_in_words
 
 _LONGEST_NAME: Final = 200  # characters
@@ -54,10 +54,10 @@ def check_overrides(request: Request) -> None:
             override = parser.parse_override(text)
         except (HydraException, ValueError, RecursionError) as error:  # the others: a number, brackets without end
             remedy = f"put it in quotes within quotes: {_quoted(key, value)}"
-            raise _refusal(key, f"the value of {key} cannot be read: {shorten(value)}", shorten(remedy)) from error
+            raise _refusal(key, f"the value of {key} cannot be read: {_shown(value, key)}", shorten(remedy)) from error
         if override.is_sweep_override():
             remedy = f"add --multirun for a run with each, or, if it is one value, write {_quoted(key, value)}"
-            raise _refusal(key, f"{key} is given several values: {shorten(value)}", shorten(remedy))
+            raise _refusal(key, f"{key} is given several values: {_shown(value, key)}", shorten(remedy))
         _check_choice(override, request)
 
 
@@ -96,7 +96,7 @@ def explain_validation(error: ValidationError, request: Request) -> InputError:
     for problem in error.errors(include_url=False):
         key, field = locate(request.settings_type, problem["loc"])
         given, kind, context = problem["input"], problem["type"], problem.get("ctx", {})
-        what, remedy = f"{key}={_shown(given)} cannot be used", f"{key.partition('[')[0]} takes {_allowed(field)}"
+        what, remedy = f"{key}={_shown(given, key)} cannot be used", f"{key.partition('[')[0]} takes {_allowed(field)}"
         if kind in ("union_tag_invalid", "union_tag_not_found") and isinstance(given, dict):
             tag = context["discriminator"].strip("'")
             key, given, takes = f"{key}.{tag}", given.get(tag), context.get("expected_tags", "a value").replace("'", "")
@@ -247,8 +247,10 @@ def _allowed(field: FieldInfo | None) -> str:
     return describe_values(field) + (f" ({field.description.rstrip('.')})" if field.description else "")
 
 
-def _shown(value: Any) -> str:
-    """A value as the user would type it."""
+def _shown(value: Any, key: str = "") -> str:
+    """A value as the user would type it; of a key that holds a secret nothing of it."""
+    if {part.partition("[")[0].rstrip("s") for part in key.split(".")} & {*SECRET_NAMES}:
+        return "***"
     return shorten(value if isinstance(value, str) else json.dumps(value, default=str))
 
 

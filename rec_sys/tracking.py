@@ -22,7 +22,7 @@ import httpx
 from rec_sys.contracts import BundleFile, InputError
 from rec_sys.files import atomic_file, explain_disk_errors
 from rec_sys.locks import hold_lock
-from rec_sys.settings import TrackingSettings
+from rec_sys.settings import Address, TrackingSettings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -58,10 +58,11 @@ class Tracker:
         self._settings = settings
         self._run_name = run_name
         self._folder = output_dir
-        self._database = _database_path(settings.uri, output_dir) if settings.enabled else None
+        given = settings.uri.get_secret_value() if settings.uri else None
+        self._database = _database_path(given, output_dir) if settings.enabled else None
         self._client: MlflowClient | None = None
         self._monitor: Any = None
-        self.uri = f"sqlite:///{self._database}" if self._database else settings.uri
+        self.uri = f"sqlite:///{self._database}" if self._database else given
         self.run_id: str | None = None
         self.num_skipped = 0  # metric values that were not finite
 
@@ -250,7 +251,7 @@ def _explained(uri: str) -> Iterator[None]:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise InputError(
             f"MLflow cannot record the run: {reason[0]}",
-            where=f"tracking address {re.sub('//[^@/]*@', '//***@', uri)}",
+            where=f"tracking address {Address(uri)}",
             remedy="mend the address (tracking.uri) or its database, or train without it: tracking=none",
         ) from error
 

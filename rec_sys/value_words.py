@@ -5,7 +5,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Final, Literal, get_args, get_origin
 
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, Secret, SecretStr
 from pydantic.fields import FieldInfo
 
 KINDS: Final[Mapping[Any, str]] = {
@@ -115,6 +115,8 @@ def _kinds(annotation: Any) -> Iterator[str]:
         yield f"a mapping such as {{a: b}}, each value {_bounded(value, constraints)}"
     elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield f"a section with {', '.join(annotation.model_fields)}"
+    elif isinstance(annotation, type) and issubclass(annotation, Secret | SecretStr):
+        yield "a text" if annotation is SecretStr else "an address"
     else:
         for argument in get_args(annotation):
             yield from _kinds(argument)

@@ -45,7 +45,8 @@ def download(
     """
     if file.url is None:
         raise InputError("there is no address to download from", where="settings", remedy=f"add {setting}=<file>")
-    target = writable_folder(folder) / httpx.URL(file.url).path.rpartition("/")[2]
+    address = file.url.get_secret_value()
+    target = writable_folder(folder) / httpx.URL(address).path.rpartition("/")[2]
     if target.is_file():
         _check_sha256(file, target, f"delete it to download it again, or use it as it is with {setting}={target}")
         return target
@@ -62,7 +63,7 @@ def download(
         own = httpx.Client(timeout=_TIMEOUT, follow_redirects=True) if client is None else nullcontext(client)
         with own as connection, Progress(*columns, console=error_console()) as progress, explain_disk_errors(folder):
             progress.add_task(target.name, total=None)
-            retrying(_fetch, connection, file.url, part, progress)
+            retrying(_fetch, connection, address, part, progress)
     except (httpx.HTTPError, httpx.InvalidURL, _Interrupted) as error:
         raise InputError(
             f"{file.url} could not be downloaded ({error or type(error).__name__})",

@@ -25,9 +25,11 @@ class BearerAuth:
     """Lets the bearers of a valid token in; everybody where there is no token. `now` says what time it is, in UTC."""
 
     def __init__(self, settings: ServingSettings, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        given = [(token.name, token.token, token.expires) for token in settings.tokens]
+        given: list[tuple[str, str, datetime | None]] = [
+            (token.name, token.token.get_secret_value(), token.expires) for token in settings.tokens
+        ]
         if settings.token is not None:
-            given.append((_FIRST_NAME, settings.token, None))
+            given.append((_FIRST_NAME, settings.token.get_secret_value(), None))
         # Hashes have one length, so that comparing them tells nothing about the tokens' lengths either.
         self._known = [(name, _digest(token), expires) for name, token, expires in given]
         self._now = now

@@ -10,7 +10,7 @@ import structlog
 from structlog.typing import EventDict, ExcInfo, Processor
 
 from rec_sys.settings import ServingSettings
-from rec_sys.shown_text import escape_controls
+from rec_sys.shown_text import escape_controls, strip_secrets
 
 _A_SECOND: Final = 1.0
 
@@ -47,6 +47,19 @@ def _without_colours(_: object, __: str, event: EventDict) -> EventDict:
     return event
 
 
+def _without_secrets(_: object, __: str, event: EventDict) -> EventDict:
+    """An address in an error may have a password."""
+    return {name: _stripped(value) for name, value in event.items()}
+
+
+def _stripped(value: object) -> object:
+    if isinstance(value, str):
+        return strip_secrets(value)
+    if isinstance(value, Mapping):
+        return {name: _stripped(one) for name, one in value.items()}
+    return [_stripped(one) for one in value] if isinstance(value, list | tuple) else value
+
+
 def _one_line(_: object, __: str, event: EventDict) -> EventDict:
     """What others wrote neither steers a terminal nor begins a line of its own."""
     return {
@@ -56,7 +69,7 @@ def _one_line(_: object, __: str, event: EventDict) -> EventDict:
 
 
 def _write_trace(output: TextIO, raised: ExcInfo) -> None:
-    output.write(escape_controls("".join(traceback.format_exception(*raised))))
+    output.write(escape_controls(strip_secrets("".join(traceback.format_exception(*raised)))))
 
 
 def configure_logs(settings: ServingSettings) -> None:
@@ -72,9 +85,13 @@ def configure_logs(settings: ServingSettings) -> None:
     # Traces without the values of variables: a request's text or token may be among them.
     without_values = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     for_people = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_write_trace)
-    finish: list[Processor] = [_one_line, for_people]  # JSON escapes by itself
+    finish: list[Processor] = [_without_secrets, _one_line, for_people]  # JSON escapes by itself
     if settings.log_format == "json":
-        finish = [structlog.processors.ExceptionRenderer(without_values), structlog.processors.JSONRenderer()]
+        finish = [
+            structlog.processors.ExceptionRenderer(without_values),
+            _without_secrets,
+            structlog.processors.JSONRenderer(),
+        ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),

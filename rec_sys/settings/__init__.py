@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field
 
 from rec_sys.settings.base import (
+    Address,
     CommandSettings,
     Section,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "AUTO",
     "MISSING_VALUES",
     "AccessToken",
+    "Address",
     "AmazonData",
     "CommandSettings",
     "DataCommon",

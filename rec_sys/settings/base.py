@@ -8,17 +8,33 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    Secret,
     field_validator,
 )
 from pydantic_core import PydanticCustomError
 
+from rec_sys.shown_text import strip_secrets
+
 _ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")  # pathlib makes one slash of two
+
+
+class Address(Secret[str]):
+    """Where a server is, which may hold a password or a key: whatever shows or writes it leaves those out.
+
+    Only `get_secret_value()` has all of it.
+    """
+
+    def _display(self) -> str:
+        # What follows a blank would not be looked through.
+        return strip_secrets(re.sub(r"\s(?=.*@)", "%20", self.get_secret_value()))
 
 
 class Section(BaseModel):
     """A part of the settings: frozen, and closed to names it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), coerce_numbers_to_str=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", protected_namespaces=(), coerce_numbers_to_str=True, hide_input_in_errors=True
+    )
 
     @field_validator("*")
     @classmethod

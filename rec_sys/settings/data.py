@@ -9,7 +9,7 @@ from pydantic import (
     model_validator,
 )
 
-from rec_sys.settings.base import Section
+from rec_sys.settings.base import Address, Section
 
 _READER = "Which kind of file is read; the choice of data says it."
 
@@ -62,8 +62,15 @@ class SampleData(DataCommon):
 class RawFile(Section):
     """A raw file: a local path wins over the download."""
 
-    url: str | None = Field(None, pattern=r"^https://", description="Where it is fetched.")
+    url: Address | None = Field(None, description="Where it is fetched.")
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="What is fetched must match; empty: any.")
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_of_https(cls, url: Address | None) -> Address | None:
+        if url and not url.get_secret_value().startswith("https://"):
+            raise ValueError("the url of a download begins with https://")
+        return url
 
 
 class AmazonData(FileData):

@@ -12,7 +12,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from rec_sys.settings.base import Section
+from rec_sys.settings.base import Address, Section
 
 _PRECISIONS: Final = {
     "minilm": ("fp32", "int8"),
@@ -212,5 +212,5 @@ class TrackingSettings(Section):
 
     enabled: bool = Field(True, description="Record runs.")
     experiment: str = Field("rec_sys", description="The experiment's name in MLflow.")
-    uri: str | None = Field(None, description="MLflow's server; empty: a SQLite file in output_dir.")
+    uri: Address | None = Field(None, description="MLflow's server; empty: a SQLite file in output_dir.")
     system_metrics: bool = Field(True, description="Record CPU, memory and GPU too.")

@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 from pydantic import (
     AwareDatetime,
     Field,
+    SecretStr,
     field_validator,
     model_validator,
 )
 
-from rec_sys.settings.base import Section
+from rec_sys.settings.base import Address, Section
 
 
 class TritonSettings(Section):
@@ -107,14 +108,21 @@ class ServerIndex(IndexCommon):
     """A Qdrant server."""
 
     backend: Literal["server"] = Field(description="The choice of index says it.")
-    url: str = Field("http://localhost:6333", pattern=r"^https?://", description="The server's address.")
-    api_key: str | None = Field(None, repr=False, description="Taken from QDRANT_API_KEY unless given.")
+    url: Address = Field(Address("http://localhost:6333"), description="The server's address.")
+    api_key: SecretStr | None = Field(None, description="Taken from QDRANT_API_KEY unless given.")
     collection: str = Field(
         "products", pattern=r"^[A-Za-z0-9_.-]+$", description="The alias that is served; versions are named after it."
     )
     timeout: int = Field(10, ge=1, description="Seconds to wait for an answer.")
     upload_attempts: int = Field(6, ge=1, le=100, description="Tries of a batch, ever longer apart, before giving up.")
     build_timeout: float = Field(3600.0, gt=0, description="Seconds the server may take to index what was uploaded.")
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_of_http(cls, url: Address) -> Address:
+        if not url.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("index.url takes an address that begins with http:// or https://")
+        return url
 
 
 IndexSettings = Annotated[EdgeIndex | ServerIndex, Field(discriminator="backend")]
@@ -126,7 +134,7 @@ class InferenceSettings(Section):
     runtime: Literal["in_process", "triton"] = Field(
         "in_process", description="Where the user tower and the text encoder run."
     )
-    triton_url: str = Field("127.0.0.1:8001", pattern=r"^[^/]+:\d+$", description="host:port of Triton's gRPC.")
+    triton_url: str = Field("127.0.0.1:8001", pattern=r"^[^/@]+:\d+$", description="host:port of Triton's gRPC.")
     deadline_seconds: float = Field(5.0, gt=0, description="Longest time for a request to Triton, all tries together.")
     attempts: int = Field(3, ge=1, le=20, description="Tries of a request that finds Triton unavailable.")
     fallback: Literal["none", "in_process", "popular"] = Field(
@@ -148,7 +156,7 @@ class AccessToken(Section):
     """A token that lets its bearer in."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="Who bears it; stands in the log in its place.")
-    token: str = Field(min_length=8, repr=False, description="What is sent as bearer token.")
+    token: SecretStr = Field(min_length=8, description="What is sent as bearer token.")
     expires: AwareDatetime | None = Field(None, description="ISO 8601 with a zone; empty: never.")
 
 
@@ -157,7 +165,7 @@ class ServingSettings(Section):
 
     host: str = Field("127.0.0.1", min_length=1, description="The address to listen at; 0.0.0.0 = every one.")
     port: int = Field(8080, ge=0, le=65535, description="0 = any free one.")
-    token: str | None = Field(None, repr=False, description="Taken from GATEWAY_TOKEN unless given.")
+    token: SecretStr | None = Field(None, description="Taken from GATEWAY_TOKEN unless given.")
     tokens: tuple[AccessToken, ...] = Field((), description="More of them; without any, everybody is let in.")
     max_body_bytes: int = Field(1_048_576, ge=1_000, description="Largest body of a request.")
     max_in_progress: int = Field(256, ge=1, description="Requests at once; those beyond are told to come again.")
@@ -175,7 +183,7 @@ class ServingSettings(Section):
 
     @field_validator("token")
     @classmethod
-    def _empty_is_none(cls, token: str | None) -> str | None:
+    def _empty_is_none(cls, token: SecretStr | None) -> SecretStr | None:
         # An environment variable that is set to nothing, as compose files do.
         if not token:
             return None

@@ -70,7 +70,7 @@ class ServerProductIndex(ProductIndex):
         if collection is None:
             raise EmptyIndexError(
                 f"the index is empty: there is no alias {self._names.served}",
-                where=self._settings.url,
+                where=str(self._settings.url),
                 remedy="run rec_sys.vector_database.create_vectorbase index=server first, or set index.collection",
             )
         version = self._known.get(collection)
@@ -81,5 +81,5 @@ class ServerProductIndex(ProductIndex):
 
     def _restless(self) -> IndexUnavailableError:
         return IndexUnavailableError(
-            "versions are replaced faster than they can be asked", where=self._settings.url, remedy="ask again"
+            "versions are replaced faster than they can be asked", where=str(self._settings.url), remedy="ask again"
         )

@@ -103,7 +103,7 @@ class ServerPublisher(IndexPublisher):
         if self._names.served in names:
             raise InputError(
                 f"there is a collection named {self._names.served}, so that no alias can have the name",
-                where=self._settings.url,
+                where=str(self._settings.url),
                 remedy="choose another name with index.collection=..., or remove that collection",
             )
         if collection in names and self._try(self._client.get_collection, collection).config.metadata != known:

@@ -104,7 +104,7 @@ def describe_collection(client: QdrantClient, settings: ServerIndex, collection:
     except ValidationError as error:
         raise InputError(
             f"collection {collection} was not written by create_vectorbase, or by another version of it",
-            where=settings.url,
+            where=str(settings.url),
             remedy="publish again, under another index.collection if this one has another use; the server must be"
             " Qdrant 1.16 or later",
         ) from error
@@ -116,7 +116,10 @@ def connect(settings: ServerIndex) -> QdrantClient:
         # It warns of a key on a line without TLS; between containers of one host that is the usual thing.
         warnings.filterwarnings("ignore", message=".*insecure connection.*")
         return QdrantClient(
-            url=settings.url, api_key=settings.api_key or None, timeout=settings.timeout, check_compatibility=False
+            url=settings.url.get_secret_value(),
+            api_key=settings.api_key.get_secret_value() or None if settings.api_key else None,
+            timeout=settings.timeout,
+            check_compatibility=False,
         )
 
 
@@ -138,7 +141,7 @@ def explained(settings: ServerIndex) -> Iterator[None]:
         if status in _NOT_ALLOWED:
             raise InputError(
                 "the Qdrant server refuses the API key",
-                where=settings.url,
+                where=str(settings.url),
                 remedy="set QDRANT_API_KEY or index.api_key",
             ) from error
         if status not in _PASSING and not isinstance(error, ResponseHandlingException | ResourceExhaustedResponse):
@@ -146,7 +149,7 @@ def explained(settings: ServerIndex) -> Iterator[None]:
         reason = error.source if isinstance(error, ResponseHandlingException) else str(error).partition("\n")[0]
         raise IndexUnavailableError(
             f"the Qdrant server does not answer ({reason})",
-            where=settings.url,
+            where=str(settings.url),
             remedy="start it, or give its address with index.url=...; index=edge needs no server",
         ) from error
     except ValueError as error:  # what the client's in-memory mode says where a server answers 404

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from rec_sys.contracts import InputError
-from rec_sys.settings import TrackingSettings
+from rec_sys.settings import Address, TrackingSettings
 from rec_sys.tracking import Tracker
 from tests import warm_processes
 
@@ -171,7 +171,7 @@ def test_a_server_that_does_not_answer_is_named_at_once_with_its_remedy(tmp_path
     with (
         closed_port() as port,
         pytest.raises(InputError, match="tracking=none") as refusal,
-        Tracker(TrackingSettings(uri=f"http://someone:secret@127.0.0.1:{port}"), tmp_path, "run"),
+        Tracker(TrackingSettings(uri=Address(f"http://someone:secret@127.0.0.1:{port}")), tmp_path, "run"),
     ):
         pass
     assert time.monotonic() - begin < 100
@@ -182,7 +182,7 @@ def test_a_server_that_does_not_answer_is_named_at_once_with_its_remedy(tmp_path
 
 @pytest.mark.parametrize("uri", ["file:./mlruns", "nonsense://here", "postgresql+nothing://here/there"])
 def test_an_address_that_mlflow_cannot_use_is_refused(tmp_path: Path, uri: str) -> None:
-    with pytest.raises(InputError, match="tracking=none"), Tracker(TrackingSettings(uri=uri), tmp_path, "run"):
+    with pytest.raises(InputError, match="tracking=none"), Tracker(TrackingSettings(uri=Address(uri)), tmp_path, "run"):
         pass
 
 
@@ -226,7 +226,7 @@ from pathlib import Path
 asked = []
 socket.getaddrinfo = lambda host, *rest, **more: asked.append(str(host)) or (_ for _ in ()).throw(OSError("no network"))
 
-from rec_sys.settings import TrackingSettings
+from rec_sys.settings import Address, TrackingSettings
 from rec_sys.tracking import Tracker
 
 with Tracker(TrackingSettings(), Path(sys.argv[1]), "run") as tracker:

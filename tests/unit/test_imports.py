@@ -18,7 +18,8 @@ FINETUNE = "rec_sys.text.finetune"
 # From the ground up. A room may import rooms of lower levels, or start their modules as processes, never one of its
 # own level or above.
 LEVELS: tuple[tuple[str, ...], ...] = (
-    ("contracts", "panics", "ragged", "shown_text", "value_words"),
+    ("shown_text", "panics", "ragged", "value_words"),
+    ("contracts",),
     ("settings", "files", "console", "scoring", "processes", "bound_process"),
     ("progress", "frame_ids", "locks", "ready_command", "checksums"),
     ("settings_request", "raw_files", "bundle_manifest"),

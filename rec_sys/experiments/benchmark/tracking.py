@@ -36,7 +36,7 @@ def record_rows(settings: TrackingSettings, output_dir: Path, folder: Path, rows
 def _record_new(settings: TrackingSettings, output_dir: Path, folder: Path, rows: list[dict[str, Any]]) -> int:
     book = folder.parent / _RECORDED
     known: dict[str, list[str]] = json.loads(book.read_text()) if book.is_file() else {}
-    address = settings.uri or f"sqlite in {output_dir}"
+    address = str(settings.uri or "") or f"sqlite in {output_dir}"
     done = set(known.get(address, []))
     new = [(digest, row) for row in rows if row["status"] == "done" and (digest := _digest(row)) not in done]
     for digest, row in new:

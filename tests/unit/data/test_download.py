@@ -12,7 +12,7 @@ import pytest
 
 from rec_sys.contracts import InputError
 from rec_sys.data.download import download
-from rec_sys.settings import RawFile
+from rec_sys.settings import Address, RawFile
 
 CONTENT = bytes(range(256)) * 4_000
 NAME = "reviews.json.gz"
@@ -36,7 +36,7 @@ class Shop(ThreadingHTTPServer):
 
     def file(self, sha256: str | None = None) -> RawFile:
         # The settings insist on https; a certificate would add nothing to what is tested here.
-        return RawFile.model_construct(url=self.url, sha256=sha256)
+        return RawFile.model_construct(url=Address(self.url), sha256=sha256)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -208,7 +208,7 @@ def test_a_redirection_away_from_https_is_not_followed(tmp_path: Path) -> None:
         return httpx.Response(200, content=b"altered on the way")
 
     client = httpx.Client(transport=httpx.MockTransport(answer), follow_redirects=True)
-    file = RawFile(url="https://shop.example/reviews.json.gz", sha256=None)
+    file = RawFile(url=Address("https://shop.example/reviews.json.gz"), sha256=None)
     with pytest.raises(InputError, match="not https"):
         download(file, tmp_path, client=client, wait_seconds=0.001)
     assert _visible(tmp_path) == []

@@ -4,7 +4,6 @@ import json
 import logging
 import re
 import socket
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -13,16 +12,6 @@ from rec_sys.contracts import InputError
 from rec_sys.serving.listening import address_of, listen
 from rec_sys.serving.logs import configure_logs
 from rec_sys.settings import ServingSettings
-
-
-@pytest.fixture
-def untouched_logs() -> Iterator[None]:
-    """The log's configuration is the process's; here it is given back."""
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield
-    root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
 
 
 def test_port_0_takes_a_free_one() -> None:
