@@ -45,8 +45,8 @@ class Wire:
 
 
 @contextmanager
-def qdrant_over_http() -> Iterator[Wire]:
-    """A server on a free port of this machine."""
+def qdrant_over_http(port: int = 0) -> Iterator[Wire]:
+    """A server on a port of this machine; 0 takes a free one."""
     client = QdrantClient(":memory:")
     lock = threading.Lock()
 
@@ -82,7 +82,7 @@ def qdrant_over_http() -> Iterator[Wire]:
         def log_message(self, *arguments: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     wire = Wire(f"http://127.0.0.1:{server.server_port}", client)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

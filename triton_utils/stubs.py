@@ -5,6 +5,7 @@ shared with the server stays in memory for good.
 """
 
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -12,7 +13,7 @@ from typing import Final
 import psutil
 
 _SHARED_MEMORY: Final = Path("/dev/shm")
-_WAIT_SECONDS: Final = 5.0
+_UNLOADING_SECONDS: Final = 0.2  # in which the server asks how a stub ended whose model it unloads
 
 
 class StubProcesses:
@@ -27,24 +28,26 @@ class StubProcesses:
         self._backends = backends
         self._prefix = prefix
         self._models: dict[int, str] = {}
-        self._dead: set[int] = set()
 
     def find_lost(self, server: int) -> str | None:
-        """The model whose stub died before the last look and has not been taken back by the server since.
+        """The model whose stub has died without the server's asking how it ended."""
+        dead = self._dead(server)
+        if dead:
+            time.sleep(_UNLOADING_SECONDS)
+            dead &= self._dead(server)
+        return next((self._models.get(process_id, "a model") for process_id in dead), None)
 
-        A stub whose model is unloaded is dead for a moment, too, until the server asks how it ended.
-        """
+    def _dead(self, server: int) -> set[int]:
+        """Stubs that have ended; of the others, the model is noted."""
         dead = set()
         with suppress(psutil.NoSuchProcess):
             for child in psutil.Process(server).children():
-                with suppress(psutil.NoSuchProcess):  # the child; a zombie has no command line any more
-                    if child.status() == psutil.STATUS_ZOMBIE:
+                with suppress(psutil.NoSuchProcess):
+                    if child.status() == psutil.STATUS_ZOMBIE:  # it has no command line any more
                         dead.add(child.pid)
                     elif child.pid not in self._models:
                         self._models[child.pid] = " ".join(child.cmdline()[1:2])
-        lost = dead & self._dead
-        self._dead = dead
-        return next((self._models.get(process_id, "a model") for process_id in lost), None)
+        return dead
 
     def end(self) -> None:
         """Ends those that a killed server has left, and frees the memory of all that ever were."""
@@ -53,6 +56,5 @@ class StubProcesses:
             if command[0].startswith(f"{self._backends}{os.sep}"):
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
-                    process.wait(_WAIT_SECONDS)
         for memory in _SHARED_MEMORY.glob(f"{self._prefix}*"):
             memory.unlink(missing_ok=True)

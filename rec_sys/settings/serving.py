@@ -175,7 +175,7 @@ class ServingSettings(Section):
     )
     receive_timeout_seconds: float = Field(10.0, gt=0, description="Time for a request's head, and for its body.")
     idle_timeout_seconds: int = Field(
-        5, ge=1, description="How long a connection waits for the next request; more than the proxy before it does."
+        75, ge=1, description="How long a connection waits for the next request; more than the proxy before it does."
     )
     stop_timeout_seconds: int = Field(10, ge=1, description="Time to finish what is under way.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged from there on.")

@@ -1,0 +1,182 @@
+"""The whole service in processes, as a shop runs it: Triton, an index server and gateways, each to be hurt alone."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Self
+
+import psutil
+
+from rec_sys.bundle import Bundle
+from rec_sys.contracts import ServedModel, TowerFile
+from rec_sys.processes import ChildProcess, module_command, overrides
+from rec_sys.settings import ExportSettings
+from tests.chaos.index_process import PUBLISH
+from tests.product_indexes import quick_folder
+from tests.serving_bundles import USER_REVIEWS, write_serving_bundle
+from triton_utils.model_config import tower_options
+from triton_utils.repository import Candidate, ModelRepository
+
+PATIENCE_SECONDS = 90.0
+
+
+class Part:
+    """A command that runs, what it says, and its log."""
+
+    def __init__(self, name: str, command: list[str], folder: Path) -> None:
+        self.name, self.log = name, folder / f"{name}.log"
+        self._command = command
+        self._said: SimpleQueue[str] = SimpleQueue()
+
+    def start(self) -> None:
+        """Starts it, for the first time or again."""
+        self.process = ChildProcess(self._command, self._hear, self._write)
+
+    def wait_for(self, line: str) -> None:
+        """Waits until it says a line."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                if self._said.get(timeout=1) == line:
+                    return
+            except Empty:
+                if not self.process.is_alive():
+                    break
+        raise AssertionError(f"{self.name} did not say {line!r}: {self.log.read_text()[-2000:]}")
+
+    @property
+    def resident_bytes(self) -> int:
+        """Memory of its process."""
+        return int(psutil.Process(self.process.process_id).memory_info().rss)
+
+    def _hear(self, line: str) -> None:
+        self._said.put(line)
+        self._write(line)
+
+    def _write(self, line: str) -> None:
+        with self.log.open("a") as log:
+            log.write(f"{line}\n")
+
+
+class ServedHouse:
+    """Two bundles, of which the index serves one; a gateway for each fallback.
+
+    Args:
+        fallbacks: Those of `inference.fallback`.
+        triton: Whether towers run in Triton; else in the gateways.
+        serving: Settings of the gateways.
+    """
+
+    def __init__(self, fallbacks: tuple[str, ...], *, triton: bool = True, **serving: Any) -> None:
+        self._fallbacks, self._with_triton, self._serving = fallbacks, triton, serving
+        self._stack = ExitStack()
+        self.gateways: dict[str, Part] = {}
+        self.urls: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self.folder = stack.enter_context(quick_folder())
+            self.logs = self.folder / "logs"
+            self.logs.mkdir()
+            self._stack = stack
+            folders = [self.folder / "bundles" / name for name in ("first", "second")]
+            self.bundles = [write_serving_bundle(folder, seed=seed) for seed, folder in enumerate(folders)]
+            self._index_port, grpc = free_port(), free_port()
+            command = module_command("tests.chaos.index_process", [str(self._index_port), *map(str, folders)])
+            self.index = self._run(Part("index", command, self.logs))
+            if self._with_triton:
+                self.triton = self._run(Part("triton", self._triton_command(self.bundles, grpc), self.logs))
+            for fallback in self._fallbacks:
+                port = free_port()
+                self.urls[fallback] = f"http://127.0.0.1:{port}"
+                command = module_command("rec_sys.serving.gateway", self._gateway_settings(fallback, port, grpc))
+                self.gateways[fallback] = self._run(Part(f"gateway-{fallback}", command, self.logs))
+            for part in (self.index, self.triton) if self._with_triton else (self.index,):
+                part.wait_for("ready")
+            for part in self.gateways.values():
+                part.wait_for("listening")
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def process_of(self, part: str) -> int:
+        """The process of a part: `index`, `triton`, or `stub`, which computes Triton's tower."""
+        if part == "index":
+            return self.index.process.process_id
+        [triton] = [
+            child for child in psutil.Process(self.triton.process.process_id).children() if _is(child, "triton")
+        ]
+        if part == "triton":
+            return int(triton.pid)
+        return int(next(child.pid for child in triton.children() if _is(child, "stub")))
+
+    def publish(self) -> None:
+        """The index serves the other bundle from a moment on."""
+        os.kill(self.index.process.process_id, PUBLISH)
+
+    def _run(self, part: Part) -> Part:
+        part.start()
+        self._stack.callback(lambda: part.process.stop(5))
+        return part
+
+    def _triton_command(self, bundles: list[Bundle], grpc: int) -> list[str]:
+        repository = ModelRepository(self.folder / "models")
+        options = tower_options(ExportSettings(lengths=(8,)), USER_REVIEWS)
+        for bundle in bundles:
+            tower = Candidate(ServedModel.USER_TOWER, bundle.tower(TowerFile.USER), bundle.identity, options)
+            repository.publish(tower)
+        ports = {"grpc_port": grpc, "http_port": 0, "metrics_port": 0}
+        given = ports | {"model_repository": repository.folder, "stop_timeout_seconds": 2, "restarts": 1_000}
+        return module_command(
+            "triton_utils.server", overrides({f"triton.{name}": value for name, value in given.items()})
+        )
+
+    def _gateway_settings(self, fallback: str, port: int, grpc: int) -> list[str]:
+        inference: dict[str, Any] = {"fallback": fallback, "deadline_seconds": 1, "retry_after_seconds": 1}
+        if self._with_triton:
+            inference |= {"triton_url": f"127.0.0.1:{grpc}"}
+        index = {"url": f"http://127.0.0.1:{self._index_port}", "timeout": 2}
+        given = {"output_dir": self.folder, "serving.port": port, "serving.log_level": "warning"}
+        given |= {f"inference.{name}": value for name, value in inference.items()}
+        given |= {f"index.{name}": value for name, value in index.items()}
+        given |= {f"serving.{name}": value for name, value in self._serving.items()}
+        return ["index=server", f"inference={'triton' if self._with_triton else 'in_process'}", *overrides(given)]
+
+
+def _is(process: psutil.Process, name: str) -> bool:
+    return name in process.name() and process.status() != psutil.STATUS_ZOMBIE
+
+
+def free_port() -> int:
+    """One that nobody listens at."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        return int(holder.getsockname()[1])
+
+
+@contextmanager
+def slowed(process_id: int, stopped: float = 0.08, running: float = 0.02) -> Iterator[None]:
+    """A process that gets only a share of the time, in turns of so many seconds."""
+    over = threading.Event()
+
+    def take_turns() -> None:
+        while not over.wait(running):
+            os.kill(process_id, signal.SIGSTOP)
+            time.sleep(stopped)
+            os.kill(process_id, signal.SIGCONT)
+
+    thread = threading.Thread(target=take_turns)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
