@@ -44,6 +44,7 @@ ASSIGNMENT = re.compile(r"[A-Z][A-Z_]*=.*", re.DOTALL)
 SETTING = re.compile(r"[a-z_]+(?:\.[a-z_0-9]+)*=\S+")
 SEPARATORS = {"\n", ";", "&&", "||", "|"}
 HARMLESS = {"cat", "head"}
+CAMPAIGNS = "tests.chaos."
 
 
 class ReadmeError(AssertionError):
@@ -161,6 +162,8 @@ def _check_uv(words: list[str]) -> list[Run]:
     program, *rest = words
     if program == "-m":
         module, *arguments = rest
+        if module.startswith(CAMPAIGNS):
+            return _check_campaign(module, arguments)
         entry(module)
         if module == inspect.__name__:  # takes files without a name too
             arguments = inspect.name_arguments(arguments)
@@ -169,6 +172,17 @@ def _check_uv(words: list[str]) -> list[Run]:
         raise ReadmeError(f"no package brings the command {program}")
     if program == "pytest":
         _check_files([word for word in rest if "/" in word])
+    return []
+
+
+def _check_campaign(module: str, words: list[str]) -> list[Run]:
+    file = find_module(module)
+    named = re.search(r"run_by_hand\(\"(\w+)\", \w+, \"(\w+)\"", Path(file).read_text()) if file else None
+    if named is None or module != f"{CAMPAIGNS}{named[1]}":
+        raise ReadmeError(f"{module} is no campaign")
+    for option, value in zip(words[::2], words[1::2], strict=True):
+        if option not in ("--seed", f"--{named[2]}") or not value.isdigit():
+            raise ReadmeError(f"what is {option} {value}?")
     return []
 
 
