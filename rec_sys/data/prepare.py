@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 from rich.table import Table
 
+from rec_sys.checksums import CHECKSUMS, check_folder
 from rec_sys.console import print_table, say
-from rec_sys.contracts import PreparedFile
+from rec_sys.contracts import InputError
 from rec_sys.entry import run_entry
 from rec_sys.files import atomic_folder, writable_folder
 from rec_sys.locks import hold_lock
@@ -90,11 +91,14 @@ def as_read(data: DataSettings, dataset: "PreparedDataset") -> DataSettings:
 def _finished(folder: Path, fingerprint: str) -> "PreparedDataset | None":
     from rec_sys.data.dataset import PreparedDataset
 
-    files = (PreparedFile.SUMMARY, PreparedFile.REVIEWS, PreparedFile.PRODUCTS, PreparedFile.QUARANTINE)
-    if not all((folder / name).is_file() for name in files):
+    if not (folder / CHECKSUMS).is_file():
         return None
     try:
+        check_folder(folder, "the prepared data", "it is prepared again")
         found = PreparedDataset(folder)
+    except InputError as error:
+        _LOG.warning(f"{error.what}: {error.where}: {error.remedy}")
+        return None
     except ValidationError:
         # Written by another version; it is prepared anew.
         return None

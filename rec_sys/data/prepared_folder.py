@@ -11,6 +11,7 @@ from typing import Final
 import polars as pl
 from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 
+from rec_sys.checksums import write_checksums
 from rec_sys.console import error_console, text_column
 from rec_sys.contracts import InputError, PreparedFile, ProductColumn, QuarantineColumn, ReviewColumn
 from rec_sys.data.dataset import DatasetSummary
@@ -40,7 +41,7 @@ class _Read:
 
 
 def fill_folder(source: Source, data: DataSettings, fingerprint: str, folder: Path, left_quarantine: Path) -> None:
-    """Writes every file of `contracts.PreparedFile`, the summary last.
+    """Writes every file of `contracts.PreparedFile`, the summary last, and their checksums.
 
     Too many bad rows are written to `left_quarantine`.
 
@@ -69,6 +70,7 @@ def fill_folder(source: Source, data: DataSettings, fingerprint: str, folder: Pa
         reviews.found |= {"first review": first, "last review": last}
     summary = _summary(source, data, fingerprint, reviews, metadata, merged, folder)
     (folder / PreparedFile.SUMMARY).write_text(summary.model_dump_json(indent=2) + "\n")
+    write_checksums(folder)
 
 
 def _first_and_last(folder: Path) -> tuple[str, str]:

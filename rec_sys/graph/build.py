@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 from typing import Final
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -31,15 +32,23 @@ def build_graph(
     encoder = _identify_vectors(text)
     seed = seed if settings.tie_break == "hash" else 0
     folder = dataset.folder / name_graph(text=encoder, tie_break=settings.tie_break, seed=seed)
-    if not folder.exists():
+    graph = _load_whole(folder) if folder.exists() else None
+    if graph is None:
         interactions = build_interactions(dataset, settings.tie_break, seed)
         save_graph(_with_text(interactions, dataset, text, output_dir / "text"), folder)
-        return load_graph(folder), encoder
-    graph = load_graph(folder)
-    if text.source == "encoder":
+        graph = load_graph(folder)
+    elif text.source == "encoder":
         count = len(graph.text_vectors)
         _LOG.info(f"text: embedded 0 of {count:,} texts ({count:,} stand in the graph)")
     return graph, encoder
+
+
+def _load_whole(folder: Path) -> ReviewGraph | None:
+    try:
+        return load_graph(folder)
+    except InputError as error:
+        _LOG.warning(f"{error.what}: {error.where}: {error.remedy}")
+        return None
 
 
 def _identify_vectors(text: TextSettings) -> str:
@@ -104,13 +113,20 @@ def _rows_of(wanted: pl.Series, texts: pl.Series) -> SmallIntArray:
 
 def _open_given_vectors(path: Path) -> npt.NDArray[np.float16]:
     try:
-        vectors: npt.NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
+        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise InputError("the file of text vectors is missing", where=str(path), remedy="give its path") from error
-    except (ValueError, EOFError) as error:  # the latter where it is empty
+    except (ValueError, OSError, EOFError, BadZipFile) as error:  # EOFError where it is empty
         raise InputError(
             f"this is no .npy file: {error}", where=str(path), remedy="write it with numpy.save"
         ) from error
+    if not isinstance(vectors, np.ndarray):
+        vectors.close()
+        raise InputError(
+            "this is an .npz file, and so no plain array",
+            where=str(path),
+            remedy="take the array out of it and write it alone, with numpy.save",
+        )
     if vectors.ndim != 2 or vectors.shape[1] == 0 or vectors.dtype.kind != "f":
         raise InputError(
             f"vectors have shape {vectors.shape} and type {vectors.dtype}",

@@ -14,9 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rec_sys import ragged
+from rec_sys.checksums import CHECKSUMS, check_folder, write_checksums
+from rec_sys.contracts import InputError
 from rec_sys.data.interactions import IntArray, Interactions, SmallIntArray
 from rec_sys.files import atomic_folder
 
+_REBUILT = "it is built again"
 FORMAT_VERSION = 3  # of the files, and of the rules that order the edges
 # Where no text has a width: as wide as the default encoder's, so that a model draws the same weights without texts.
 _DIM_WITHOUT_TEXT = 384
@@ -129,6 +132,7 @@ def save_graph(graph: ReviewGraph, folder: Path) -> None:
             np.save(building / f"{name}.offsets.npy", adjacency.offsets)
             np.save(building / f"{name}.edges.npy", adjacency.edges)
         (building / "graph.json").write_text(json.dumps(scalars))
+        write_checksums(building)
 
 
 def _save_in_pieces(path: Path, vectors: npt.NDArray[np.floating]) -> None:
@@ -143,7 +147,14 @@ def _save_in_pieces(path: Path, vectors: npt.NDArray[np.floating]) -> None:
 
 
 def load_graph(folder: Path) -> ReviewGraph:
-    """Opens a saved graph; its columns stay on disk until they are read."""
+    """Opens a saved graph; its columns stay on disk until they are read.
+
+    Raises:
+        InputError: A file is missing or was changed.
+    """
+    if not (folder / CHECKSUMS).is_file():
+        raise InputError("there is no whole graph", where=str(folder), remedy=_REBUILT)
+    check_folder(folder, "the graph", _REBUILT)
 
     def column(name: str) -> Any:
         return np.load(folder / f"{name}.npy", mmap_mode="r")

@@ -18,6 +18,13 @@ from rec_sys.contracts import InputError
 
 PARQUET: Final = b"PAR1"
 _CHUNK: Final = 1 << 20
+# Bytes; beyond them the file is no list of reviews, and memory would run out.
+LONGEST_RECORD: Final = 64 << 20
+LONGEST_LINE: Final = 16 << 20  # of a table
+_MOST_BLANK: Final = 1 << 20  # bytes of blank lines in a row; readers take seconds for them
+# Real reviews are packed to a tenth. What unpacks to so many times its size was made to fill the memory or the day.
+_MOST_UNPACKED: Final = 200
+_ALWAYS_UNPACKED: Final = 64 << 20  # bytes
 _PACKINGS: Final[dict[bytes, tuple[str, Callable[[BinaryIO], Any]]]] = {
     b"\x1f\x8b": ("gzip", lambda file: gzip.GzipFile(fileobj=file)),
     b"BZh": ("bzip2", bz2.BZ2File),
@@ -90,19 +97,20 @@ def empty_file(path: Path, what: str = "the file is empty") -> InputError:
 
 
 @contextmanager
-def open_raw(path: Path, encoding: str = "auto") -> Iterator[io.BufferedReader]:
+def open_raw(path: Path, encoding: str = "auto", *, by_line: bool = False) -> Iterator[io.BufferedReader]:
     """Opens a text as UTF-8 bytes, unpacking gzip, bzip2, xz and zstd whatever its name says.
 
     Args:
         path: The file.
         encoding: What the file is written in; auto: UTF-8, or what its byte order mark says, which counts in any
             case and is skipped.
+        by_line: It is read a line at a time, so that no line may be endless.
 
     Raises:
-        InputError: The file is missing, a folder, empty or no text; later, while it is read, it breaks off or is not
-            of this encoding.
+        InputError: The file is missing, a folder, empty or no text; later, while it is read, it breaks off, is not of
+            this encoding, or goes on for ever.
     """
-    with _open_unpacked(path) as stream:
+    with _open_unpacked(path, by_line) as stream:
         start = stream.peek(_CHUNK)
         if start[_TAR_AT:].startswith(b"ustar"):
             raise InputError("the file is a tar archive", where=str(path), remedy="unpack it and give the file inside")
@@ -132,22 +140,25 @@ def is_utf8(encoding: str) -> bool:
 
 
 @contextmanager
-def _open_unpacked(path: Path) -> Iterator[io.BufferedReader]:
+def _open_unpacked(path: Path, by_line: bool = False) -> Iterator[io.BufferedReader]:
     head = first_bytes(path)
     with path.open("rb") as plain:
         packing, unpack = next((found for magic, found in _PACKINGS.items() if head.startswith(magic)), ("", None))
         source = plain if unpack is None else unpack(plain)
-        yield io.BufferedReader(_Unpacked(source, path, packing), _CHUNK)
+        longest = LONGEST_LINE if by_line else None
+        yield io.BufferedReader(_Unpacked(source, path, packing, longest), _CHUNK)
 
 
 class _Unpacked(io.RawIOBase):
-    """Counts the lines that pass, so that a broken packed stream can be told by its line."""
+    """Counts the lines that pass, so that a broken packed stream can be told by its line, and ends endless ones."""
 
-    def __init__(self, source: Any, path: Path, packing: str) -> None:
+    def __init__(self, source: Any, path: Path, packing: str, longest_line: int | None) -> None:
         self._source = source
         self._path = path
         self._packing = packing
-        self._lines = 0
+        self._longest_line = longest_line
+        self._most = max(_ALWAYS_UNPACKED, _MOST_UNPACKED * path.stat().st_size) if packing else None
+        self._lines = self._size = self._blank = self._unended = 0
 
     def readable(self) -> bool:
         """Always."""
@@ -164,8 +175,26 @@ class _Unpacked(io.RawIOBase):
                 remedy="download or copy it again; nothing was prepared from it",
             ) from error
         self._lines += data.count(b"\n")
+        self._refuse_endless(data)
         buffer[: len(data)] = data
         return len(data)
+
+    def _refuse_endless(self, data: bytes) -> None:
+        self._size += len(data)
+        self._blank = self._blank + len(data) if data.isspace() else 0
+        last = data.rfind(b"\n")
+        self._unended = self._unended + len(data) if last < 0 else len(data) - last - 1
+        if self._most is not None and self._size > self._most:
+            what = f"the {self._packing} file unpacks to more than {_MOST_UNPACKED} times its size"
+            remedy = "unpack it and look at it; a plain file of that size is read"
+        elif self._blank > _MOST_BLANK:
+            what, remedy = f"there are {_MOST_BLANK >> 20} MB of blank lines", "remove them"
+        elif self._longest_line is not None and self._unended > self._longest_line:
+            what = f"a line is longer than {self._longest_line >> 20} MB"
+            remedy = "give a table with a row a line, or JSON with an object a line"
+        else:
+            return
+        raise InputError(what, where=f"{self._path}, unpacked line {self._lines + 1}", remedy=remedy)
 
 
 class _Recoded(io.RawIOBase):

@@ -16,7 +16,6 @@ from rec_sys.contracts import InputError
 from rec_sys.raw_files.bad_rows import BATCH_ROWS, BadRow
 from rec_sys.raw_files.table_layout import LONGEST_ROW, MARK, TableLayout, look_like_rows, mark_separator
 
-_LONGEST_FIELD: Final = 16 << 20  # characters; csv's own limit is 128 kB
 _BROKEN_QUOTE: Final = "a quote opens here and is closed within a text further down"
 
 
@@ -47,7 +46,6 @@ def read_csv_rows(path: Path, text: TextIO, layout: TableLayout) -> Iterator[Csv
     Raises:
         InputError: A quote is never closed, or so late that it swallows rows.
     """
-    csv.field_size_limit(_LONGEST_FIELD)
     line, number = layout.before + 1, 0
     while lines := mark_separator(list(islice(text, BATCH_ROWS)), layout.separator):
         read = _read_at_once(lines, line, layout) or _read_one_by_one(_Feed(path, lines, text, line, layout))

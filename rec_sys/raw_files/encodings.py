@@ -50,7 +50,7 @@ def _undecodable_lines(path: Path) -> tuple[list[bytes], int]:
     """The first lines that are not UTF-8, and the number of the very first."""
     found: list[bytes] = []
     first = 1
-    with open_raw(path) as stream:
+    with open_raw(path, by_line=True) as stream:
         for number, raw in enumerate(stream, 1):
             try:
                 raw.decode()

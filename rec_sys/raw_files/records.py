@@ -9,13 +9,12 @@ from typing import Final, NamedTuple
 
 from rec_sys.contracts import InputError
 from rec_sys.raw_files.bad_rows import BATCH_ROWS, RAW_CHARACTERS
-from rec_sys.raw_files.content import empty_file, open_raw
+from rec_sys.raw_files.content import LONGEST_RECORD, empty_file, open_raw
 from rec_sys.raw_files.encodings import not_utf8
 from rec_sys.raw_files.json_objects import field_names
 
 _CHUNK: Final = 1 << 20
 _BATCH_BYTES: Final = 64 << 20
-_LONGEST_RECORD: Final = 64 << 20  # beyond it the file is no list of reviews, and memory would run out
 _BETWEEN: Final = re.compile(r"[\s,]*")
 
 
@@ -123,9 +122,9 @@ def _array_records(stream: io.BufferedReader, path: Path) -> Iterator[Record]:
 
 
 def _refuse_endless(size: int, path: Path, line: int) -> None:
-    if size > _LONGEST_RECORD:
+    if size > LONGEST_RECORD:
         raise InputError(
-            f"a record is longer than {_LONGEST_RECORD >> 20} MB",
+            f"a record is longer than {LONGEST_RECORD >> 20} MB",
             where=f"{path}, line {line}",
             remedy="give a file with one JSON object a line, or one JSON array of objects",
         )

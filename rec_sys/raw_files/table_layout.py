@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from rec_sys.contracts import InputError
-from rec_sys.raw_files.content import encoding_of, open_raw
+from rec_sys.raw_files.content import LONGEST_LINE, encoding_of, open_raw
 from rec_sys.raw_files.encodings import not_utf8
 
 Quoting = Literal["auto", "none", "standard"]
@@ -80,6 +80,7 @@ class TableLayout:
 
 def csv_reader(lines: Iterable[str], separator: str, quoting: str, strict: bool) -> Any:
     """A csv reader of lines whose separator has been marked; a strict one refuses a quote in a wrong place."""
+    csv.field_size_limit(LONGEST_LINE)  # its own is 128 kB
     delimiter = MARK if len(separator) > 1 else separator
     if quoting == "none":
         return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
@@ -133,7 +134,7 @@ def find_layout(path: Path, form: TableFormat, columns: Sequence[str] = ()) -> T
 
 
 def _read_head(path: Path, form: TableFormat) -> list[str]:
-    with open_raw(path, form.encoding) as stream:
+    with open_raw(path, form.encoding, by_line=True) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
         try:
             head = list(islice(text, HEAD_LINES))

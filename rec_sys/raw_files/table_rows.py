@@ -182,7 +182,7 @@ def _read_csv(table: Table) -> Iterator[TableBatch]:
     """polars reads CSV faster, but neither tells a row's line nor sets a ragged row aside."""
     check_columns(table)
     layout = find_layout(table.path, table.form, [*table.columns.values()])
-    with open_raw(table.path, table.form.encoding) as stream:
+    with open_raw(table.path, table.form.encoding, by_line=True) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
         try:
             before = list(islice(text, layout.before))

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from rec_sys.checksums import CHECKSUMS
 from rec_sys.contracts import InputError, PreparedFile, QuarantineColumn
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.data.fingerprint import file_sha256
@@ -47,7 +48,7 @@ def test_a_finished_folder_holds_what_its_summary_says(reviews_path: Path, tmp_p
     summary = dataset.summary
     assert dataset.folder == tmp_path / "out" / "data" / f"toy-{summary.fingerprint[:12]}"
     assert sorted(path.name for path in dataset.folder.iterdir()) == sorted(
-        [PreparedFile.REVIEWS, PreparedFile.PRODUCTS, PreparedFile.QUARANTINE, PreparedFile.SUMMARY]
+        [PreparedFile.REVIEWS, PreparedFile.PRODUCTS, PreparedFile.QUARANTINE, PreparedFile.SUMMARY, CHECKSUMS]
     )
     assert summary.model_dump(exclude={"fingerprint"}) == {
         "name": "toy",
@@ -104,6 +105,23 @@ def test_an_unfinished_folder_is_prepared_anew(reviews_path: Path, tmp_path: Pat
     else:
         (folder / (PreparedFile.SUMMARY if damage == "no summary" else PreparedFile.REVIEWS)).unlink()
     assert prepare(_amazon(reviews_path), tmp_path).reviews().height == 19
+
+
+@pytest.mark.parametrize("name", [PreparedFile.REVIEWS, PreparedFile.PRODUCTS, PreparedFile.SUMMARY, CHECKSUMS])
+@pytest.mark.parametrize("change", ["bit", "tail", "lost"])
+def test_a_prepared_file_that_was_changed_is_prepared_again(
+    reviews_path: Path, tmp_path: Path, name: str, change: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = prepare(_amazon(reviews_path), tmp_path).folder / name
+    sound = path.read_bytes()
+    path.unlink()
+    if change != "lost":
+        path.write_bytes(sound[:-5] + bytes([sound[-5] ^ 1]) + sound[-4:] if change == "bit" else sound[:-5])
+    again = prepare(_amazon(reviews_path), tmp_path)
+    assert path.read_bytes() == sound
+    assert again.reviews().height == 19
+    assert "already prepared" not in caplog.text
+    assert str(path) in caplog.text or name == CHECKSUMS
 
 
 def test_the_hash_of_a_large_file_is_remembered_until_it_changes(
@@ -393,7 +411,7 @@ def test_the_sample_is_the_same_every_time_and_keeps_its_secret(tmp_path: Path) 
     assert first.reviews().equals(second.reviews())
     assert first.products().equals(second.products())
     assert first.summary.has_product_text
-    names = {PreparedFile.REVIEWS, PreparedFile.PRODUCTS, PreparedFile.QUARANTINE, PreparedFile.SUMMARY}
+    names = {PreparedFile.REVIEWS, PreparedFile.PRODUCTS, PreparedFile.QUARANTINE, PreparedFile.SUMMARY, CHECKSUMS}
     assert {path.name for path in first.folder.iterdir()} == names
 
 

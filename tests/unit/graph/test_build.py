@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from rec_sys.checksums import CHECKSUMS
 from rec_sys.contracts import InputError, ReviewColumn
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.data.prepare import prepare
@@ -125,7 +126,32 @@ def test_vectors_that_do_not_fit_are_refused(
     assert set(prepared[1].folder.iterdir()) == before
 
 
-@pytest.mark.parametrize("content", [b"", b"not numpy", b"\x93NUMPY\x01\x00"])
+def test_a_collection_of_arrays_is_no_array(prepared: tuple[Settings, PreparedDataset], tmp_path: Path) -> None:
+    path = tmp_path / "vectors.npz"
+    np.savez(path, vectors=np.zeros((NUM_ROWS, TEXT_DIM), dtype=np.float32))
+    with pytest.raises(InputError, match="no plain array") as refused:
+        build(prepared, text__source="given", text__vectors_path=str(path))
+    assert refused.value.where == str(path)
+
+
+@pytest.mark.parametrize(("change", "seed"), [("bit", 71), ("lost", 72), ("no checksums", 73)])
+def test_a_graph_that_was_changed_is_built_again(
+    prepared: tuple[Settings, PreparedDataset], change: str, seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = set(prepared[1].folder.glob("graph-*"))
+    build(prepared, seed=seed)
+    [folder] = set(prepared[1].folder.glob("graph-*")) - before
+    path = folder / (CHECKSUMS if change == "no checksums" else "user_index.npy")
+    sound = path.read_bytes()
+    path.unlink()
+    if change == "bit":
+        path.write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]))
+    build(prepared, seed=seed)
+    assert path.read_bytes() == sound
+    assert "it is built again" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"", b"not numpy", b"PK\x03\x04 and no zip", b"\x93NUMPY\x01\x00"])
 def test_files_that_are_no_vectors_are_refused(
     prepared: tuple[Settings, PreparedDataset], tmp_path: Path, content: bytes
 ) -> None:

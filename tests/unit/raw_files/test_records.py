@@ -157,7 +157,7 @@ def test_a_missing_file_and_a_folder_are_refused_with_what_is_near(tmp_path: Pat
 def test_a_record_without_an_end_is_refused_before_memory_runs_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(records_module, "_LONGEST_RECORD", 1 << 20)
+    monkeypatch.setattr(records_module, "LONGEST_RECORD", 1 << 20)
     path = tmp_path / "x.json"
     path.write_bytes(b'{"a": 1}\n' + b"x" * (3 << 20))
     with pytest.raises(InputError, match="longer than 1 MB") as caught:
