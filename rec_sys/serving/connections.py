@@ -17,11 +17,7 @@ from rec_sys.serving.admission import DISCARDING_SECONDS
 from rec_sys.serving.problems import PROBLEM_TYPE, Problem
 from rec_sys.settings import ServingSettings
 
-# Of the file descriptors that a process may have: for connections, and for those that the kernel hands over at once
-# before any of them can be ended. The rest is the process's own.
-_CONNECTIONS_SHARE: Final = 2
-_BACKLOG_SHARE: Final = 4
-_MOST_BACKLOG: Final = 1024
+_CONNECTIONS_SHARE: Final = 2  # of the file descriptors that a process may have; the rest is its own
 _FEWEST_FILES: Final = 512
 
 _LOG = logging.getLogger(__name__)
@@ -46,13 +42,11 @@ class ConnectionLimits:
 
     Attributes:
         most: Connections at once.
-        backlog: Those that the kernel may keep until they are taken.
         seconds: The longest time for each wait.
         awaited: Connections whose clients have something to send, whoever is waited for longest first.
     """
 
     most: int
-    backlog: int
     seconds: dict[_Wait, float]
     awaited: "dict[LimitedConnection, None]" = field(default_factory=dict)
 
@@ -76,7 +70,7 @@ def connection_limits(settings: ServingSettings) -> ConnectionLimits:
         _Wait.READING: receive,
         _Wait.CLOSING: receive,
     }
-    return ConnectionLimits(most, min(_MOST_BACKLOG, files // _BACKLOG_SHARE), seconds)
+    return ConnectionLimits(most, seconds)
 
 
 class LimitedConnection(H11Protocol):

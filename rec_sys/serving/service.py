@@ -2,7 +2,7 @@
 
 import socket
 from functools import partial
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -11,6 +11,9 @@ from rec_sys.console import say
 from rec_sys.serving.connections import LimitedConnection, connection_limits
 from rec_sys.serving.listening import address_of
 from rec_sys.settings import ServingSettings
+
+_TAKEN_AT_ONCE: Final = 32  # new connections, before others are heard again
+_WAITING_TO_BE_TAKEN: Final = 1024
 
 
 class GatewayServer(uvicorn.Server):
@@ -23,7 +26,7 @@ class GatewayServer(uvicorn.Server):
                 cast(Any, application),
                 http=cast(Any, partial(LimitedConnection, limits=limits)),
                 ws="none",
-                backlog=limits.backlog,
+                backlog=_TAKEN_AT_ONCE,
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -36,6 +39,8 @@ class GatewayServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Opens the service; what is asked from now on is answered."""
         await super().startup(sockets)
+        for listener in sockets or []:
+            listener.listen(_WAITING_TO_BE_TAKEN)  # asyncio has one number for both
         say(f"gateway: {self._url}")
         say(f"documentation: {self._url}/docs")
         say("listening")

@@ -16,7 +16,9 @@ import psutil
 from rec_sys.bundle import Bundle
 from rec_sys.contracts import ServedModel, TowerFile
 from rec_sys.processes import ChildProcess, module_command, overrides
-from rec_sys.settings import ExportSettings
+from rec_sys.settings import EdgeIndex, ExportSettings
+from rec_sys.vector_database.catalogue import read_catalogue
+from rec_sys.vector_database.edge_index import EdgePublisher
 from tests.chaos.index_process import PUBLISH
 from tests.product_indexes import quick_folder
 from tests.serving_bundles import USER_REVIEWS, write_serving_bundle
@@ -149,6 +151,25 @@ class ServedHouse:
         given |= {f"index.{name}": value for name, value in index.items()}
         given |= {f"serving.{name}": value for name, value in self._serving.items()}
         return ["index=server", f"inference={'triton' if self._with_triton else 'in_process'}", *overrides(given)]
+
+
+@contextmanager
+def lone_gateway(**serving: Any) -> Iterator[tuple[str, Part]]:
+    """A gateway that computes all by itself, from an index in its own process; its address and itself."""
+    with quick_folder() as folder:
+        bundle = write_serving_bundle(folder / "bundles" / "first")
+        index = EdgeIndex(backend="edge", folder=folder / "index", check_queries=4, progress=False)
+        EdgePublisher(index).publish(read_catalogue(bundle))
+        port = free_port()
+        given = {"output_dir": folder, "serving.port": port, "serving.log_level": "warning"}
+        given |= {f"serving.{name}": value for name, value in serving.items()}
+        gateway = Part("gateway", module_command("rec_sys.serving.gateway", overrides(given)), folder)
+        gateway.start()
+        try:
+            gateway.wait_for("listening")
+            yield f"http://127.0.0.1:{port}", gateway
+        finally:
+            gateway.process.stop(5)
 
 
 def _is(process: psutil.Process, name: str) -> bool:
