@@ -4,7 +4,7 @@ A file that was changed, cut or lost would else be read as if nothing were: a wr
 gigabyte takes 0.8 s (one core with SHA instructions).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -14,12 +14,14 @@ from rec_sys.files import sha256_of
 CHECKSUMS: Final = "SHA256SUMS"  # as `sha256sum --check` reads it
 _DIGITS: Final = 64
 
+Digest = Callable[[Path], str]  # in hex; sha256_of, unless a file may be written anew with the same content
 
-def hash_files(folder: Path) -> dict[str, str]:
+
+def hash_files(folder: Path, digest: Digest = sha256_of) -> dict[str, str]:
     """The sha256 of every file below a folder, by its path there; but for the file that notes them."""
     found = sorted(path for path in folder.rglob("*") if path.is_file())
     names = (path.relative_to(folder).as_posix() for path in found)
-    return {name: sha256_of(folder / name) for name in names if name != CHECKSUMS}
+    return {name: digest(folder / name) for name in names if name != CHECKSUMS}
 
 
 def write_checksums(folder: Path, hashes: Mapping[str, str] | None = None) -> None:
@@ -47,7 +49,7 @@ def read_checksums(folder: Path, remedy: str) -> dict[str, str]:
     return {name: digest for digest, _, name in lines}
 
 
-def check_files(folder: Path, expected: Mapping[str, str], what: str, remedy: str) -> None:
+def check_files(folder: Path, expected: Mapping[str, str], what: str, remedy: str, digest: Digest = sha256_of) -> None:
     """Compares files with what they were.
 
     Args:
@@ -55,23 +57,24 @@ def check_files(folder: Path, expected: Mapping[str, str], what: str, remedy: st
         expected: Their sha256, by their paths in the folder.
         what: Whose files they are, for errors.
         remedy: What to do about it.
+        digest: What `expected` was made with.
 
     Raises:
         InputError: Naming the first that is missing, cannot be read or was changed.
     """
-    for name, digest in expected.items():
+    for name, noted in expected.items():
         path = folder / name
         try:
-            is_sound = sha256_of(path) == digest
-        except OSError:
+            is_sound = digest(path) == noted
+        except (OSError, ValueError):
             is_sound = False
         if not is_sound:
             raise InputError(f"a file of {what} is missing or was changed", where=str(path), remedy=remedy)
 
 
-def check_folder(folder: Path, what: str, remedy: str) -> None:
+def check_folder(folder: Path, what: str, remedy: str, digest: Digest = sha256_of) -> None:
     """Compares every file of a folder with its note; raises as `check_files` and `read_checksums`.
 
     Where nobody noted them, as in a folder that an earlier version wrote, nothing is compared.
     """
-    check_files(folder, read_checksums(folder, remedy), what, remedy)
+    check_files(folder, read_checksums(folder, remedy), what, remedy, digest)

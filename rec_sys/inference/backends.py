@@ -11,7 +11,7 @@ from rec_sys.inference.served_bundle import BundleCache, ServedBundle
 from rec_sys.inference.text_vectors import EncoderInProcess, EncoderInTriton, TextsTogether, TextVectors
 from rec_sys.inference.triton_models import TritonModels
 from rec_sys.inference.user_towers import TowerAnswer, TowerInProcess, TowerInTriton
-from rec_sys.settings import EdgeIndex, IndexSettings, InferenceSettings
+from rec_sys.settings import IndexSettings, InferenceSettings
 from rec_sys.text.encoder import TextEncoder
 from rec_sys.text.opening import open_encoder
 from rec_sys.vector_database.catalogue import FloatArray
@@ -64,7 +64,7 @@ class Backends:
             ServingUnavailable: There is none, or it cannot be reached.
         """
         try:
-            if isinstance(self.index_settings, EdgeIndex):
+            if self.index.is_open:
                 return self.index.version()
             return await asyncio.to_thread(self.index.version)
         except InputError as error:  # nothing was asked that could be wrong: it is away, or does not let us in
@@ -177,7 +177,7 @@ class Backends:
         if not queries:
             return []
         try:
-            if isinstance(self.index_settings, EdgeIndex) and len(queries) == 1:
+            if self.index.is_open and len(queries) == 1:
                 found = self.index.search_many(queries)  # done before a thread could take it over
             else:
                 found = await asyncio.to_thread(self.index.search_many, queries)

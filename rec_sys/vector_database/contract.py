@@ -202,6 +202,11 @@ class ProductIndex(ABC):
             IndexUnavailableError: There is none, or it cannot be reached.
         """
 
+    @property
+    def is_open(self) -> bool:
+        """Whether one question is answered in a moment, so that an event loop may ask it."""
+        return False
+
     @abstractmethod
     def search_many(self, queries: Sequence[ProductQuery]) -> list[ProductAnswer]:
         """Answers several questions, all from one version.

@@ -16,6 +16,7 @@ from rec_sys.vector_database.edge_version import (
     EdgeVersion,
     UnreadableVersionError,
     copy_version,
+    note_files,
     read_version,
     write_version,
 )
@@ -36,6 +37,12 @@ class EdgeProductIndex(ProductIndex):
         self._folder = EdgeFolder(settings.folder)
         self._opening = threading.Lock()
         self._reader: EdgeVersion | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """See `ProductIndex`; a version that is not open yet is read whole, to compare it with its checksums."""
+        reader = self._reader
+        return reader is not None and reader.version.name == self._folder.served()
 
     def version(self) -> IndexVersion:
         """See `ProductIndex`."""
@@ -61,6 +68,9 @@ class EdgeProductIndex(ProductIndex):
                 revision = EdgeVersion.open(building)
                 revision.write(points)
                 revision.close()
+                # Edge puts its files in order when it opens them, journals of what was written among them.
+                EdgeVersion.open(building).close()
+                note_files(building)
             self._folder.switch(version.name, self._folder.previous(old))
             self._folder.drop(old)
         return self.version()
@@ -126,6 +136,7 @@ class EdgePublisher(IndexPublisher):
             reader = EdgeVersion.open(building)
             check(reader)
             reader.close()
+            note_files(building)
 
     def _switch(self, name: str, previous: str | None) -> None:
         self._folder.switch(name, previous)

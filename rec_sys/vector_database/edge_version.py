@@ -1,9 +1,12 @@
 """One version of the index as a folder that Qdrant Edge reads and writes.
 
-A folder is written once, by one process, and only read once it is served. Edge's write-ahead log is off: with it a
-folder could be opened by a single process, and a folder that is not whole is never served anyway.
+A folder is written once, by one process, and only read once it is served; its files are compared with their checksums
+when it is opened, because Edge answers from half of them as if the rest had never been. Edge's write-ahead log is off:
+with it a folder could be opened by a single process, and a folder that is not whole is never served anyway.
 """
 
+import hashlib
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,7 +41,9 @@ from qdrant_edge import (
     UpdateOperation,
 )
 
-from rec_sys.contracts import IndexVector, PayloadField
+from rec_sys.checksums import check_folder, hash_files, write_checksums
+from rec_sys.contracts import IndexVector, InputError, PayloadField
+from rec_sys.files import sha256_of
 from rec_sys.panics import panics_as_errors
 from rec_sys.settings import EdgeIndex
 from rec_sys.vector_database.catalogue import INDEXED_FIELDS, NO_GRAPH, NO_LINKS_BY_PAYLOAD, IndexPoint
@@ -47,6 +52,7 @@ from rec_sys.vector_database.search_request import DiversityRequest, SearchReque
 
 VERSION_FILE: Final = "version.json"  # written last and removed first: a folder with it is whole
 _SHARD: Final = "shard"
+_REWRITTEN: Final = ("edge_config.json", "segment.json")  # when a version is opened, with their fields in any order
 _KINDS: Final = {"keyword": PayloadSchemaType.Keyword, "float": PayloadSchemaType.Float}
 _SMALLEST_INDEXED: Final = 1  # kB: everything published moves into one segment that is laid out for reading
 # Edge holds the interpreter's lock while it searches, so that searches of one process take turns whatever it is given;
@@ -102,8 +108,11 @@ class EdgeVersion:
             UnreadableVersionError: The folder is gone or damaged.
         """
         try:
+            check_folder(folder, "the version", "publish again", _digest)
             with panics_as_errors():  # what a truncated file makes of Edge
                 return cls(read_version(folder), EdgeShard.load(str(folder / _SHARD)))
+        except InputError as error:
+            raise UnreadableVersionError(f"{error.what}: {error.where}") from error
         except Exception as error:  # Edge raises nothing more specific
             raise UnreadableVersionError(str(error)) from error
 
@@ -146,6 +155,17 @@ def read_version(folder: Path) -> IndexVersion:
 def write_version(folder: Path, version: IndexVersion) -> None:
     """Says that a folder is a whole version."""
     (folder / VERSION_FILE).write_text(version.model_dump_json(indent=2))
+
+
+def note_files(folder: Path) -> None:
+    """Notes the files of a version that is whole and closed."""
+    write_checksums(folder, hash_files(folder, _digest))
+
+
+def _digest(path: Path) -> str:
+    if path.name not in _REWRITTEN:
+        return sha256_of(path)
+    return hashlib.sha256(json.dumps(json.loads(path.read_bytes()), sort_keys=True).encode()).hexdigest()
 
 
 def copy_version(source: Path, target: Path) -> None:
