@@ -6,7 +6,13 @@ import numpy.typing as npt
 from rec_sys import ragged
 from rec_sys.baselines.contract import Baseline
 from rec_sys.baselines.reviews import Histories, TrainingReviews
+from rec_sys.baselines.settings import NoSettings
 from rec_sys.data.interactions import BoolArray, FloatArray
+from rec_sys.data.queries import Queries
+from rec_sys.data.splits import Split
+from rec_sys.evaluation.ranking import evaluate_ranking
+from rec_sys.graph.review_graph import ReviewGraph
+from rec_sys.settings import EvaluationSettings
 
 
 class ContentBaseline(Baseline):
@@ -39,3 +45,19 @@ class ContentBaseline(Baseline):
         means: FloatArray = members @ self.reviews.text_vectors[rows].astype(np.float32)
         means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-9)
         return means
+
+
+def content_figures(
+    graph: ReviewGraph, split: Split, queries: Queries, settings: EvaluationSettings
+) -> dict[str, float]:
+    """What vectors are worth without anything else: the figures of this baseline, fitted to the train part."""
+    columns = graph.interactions
+    text_row = np.where(split.text_visible, graph.text_row, -1).astype(np.int32)
+    reviews = TrainingReviews.of_edges(columns, split.train_edges, text_row, graph.text_vectors)
+    baseline = ContentBaseline(NoSettings()).fit(reviews)
+    histories = Histories.of_queries(queries, columns, text_row)
+
+    def score(rows: npt.NDArray[np.int64]) -> FloatArray:
+        return baseline.score(histories.take(rows))
+
+    return evaluate_ranking(score, queries, columns.num_products, settings.ks, settings.query_batch).metrics

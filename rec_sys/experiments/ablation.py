@@ -6,24 +6,21 @@ removed, for they are not meant to be served.
 """
 
 import hashlib
-import json
 import logging
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from hydra.core.global_hydra import GlobalHydra
 from pydantic import Field, field_validator
 
 from rec_sys.console import say, say_error
 from rec_sys.contracts import InputError
 from rec_sys.data.prepare import prepare
-from rec_sys.entry import compose_settings, run_entry
-from rec_sys.experiments.training_command import group_of, train, typed_for_training
+from rec_sys.entry import run_entry
+from rec_sys.experiments.kept_training import compose, trained_figures, write_json
+from rec_sys.experiments.training_command import group_of, typed_for_training, untracked
 from rec_sys.files import atomic_file
 from rec_sys.locks import locked_folder
-from rec_sys.processes import quote
 from rec_sys.settings import Section, Settings
 
 RESULTS: Final = "ablation.json"
@@ -94,21 +91,22 @@ def compare_components(settings: AblationSettings, typed: list[str]) -> Path:
         InputError: A row's setting does not exist, or a training failed.
     """
     wanted = settings.ablation
-    # A table of its own is no run of MLflow's; whoever wants the runs there asks for tracking.
-    base = [*typed, *([] if any(group_of(text) == "tracking" for text in typed) else ["tracking=none"])]
+    base = untracked(typed)
     _refuse_fixed(wanted.rows)
-    composed = {row.name: _compose(row, base) for row in wanted.rows}
+    composed = {row.name: compose(f"ablation row {row.name!r}", [*base, *row.changes]) for row in wanted.rows}
     dataset = prepare(settings.data, settings.output_dir)
     folder = settings.output_dir.absolute() / "ablation" / f"{dataset.folder.name}-{_name(composed)}"
     with locked_folder(folder, "another ablation is at work in this folder", "wait for it to end"):
         found: dict[str, dict[int, dict[str, float]]] = {row.name: {} for row in wanted.rows}
         for seed in wanted.seeds:
             for row in wanted.rows:
-                identity = _identify(composed[row.name], seed, dataset.summary.fingerprint)
                 arguments = [*base, *row.changes, f"seed={seed}"]
-                found[row.name][seed] = _finish(folder, identity, f"{row.name}, seed {seed}", arguments)
+                settings_of_row = composed[row.name].model_copy(update={"seed": seed})
+                found[row.name][seed] = trained_figures(
+                    folder, settings_of_row, dataset.summary.fingerprint, f"{row.name}, seed {seed}", arguments
+                )
                 summary = summarise(wanted.rows, found)
-                _write_json(folder / RESULTS, {"rows": summary})
+                write_json(folder / RESULTS, {"rows": summary})
                 with atomic_file(folder / TABLE) as unfinished:
                     unfinished.write_text(markdown(summary))
     say_error((folder / TABLE).read_text())
@@ -176,31 +174,6 @@ def _spread(values: dict[str, list[float]]) -> tuple[dict[str, float], dict[str,
     return means, {key: float(np.std(of_key, ddof=1)) for key, of_key in values.items() if len(of_key) > 1}
 
 
-def _finish(folder: Path, identity: str, label: str, arguments: list[str]) -> dict[str, float]:
-    """The figures of one training: kept from before, or of a training that runs now."""
-    kept, run_dir = folder / "trainings" / f"{identity}.json", folder / "runs" / identity
-    if kept.is_file():
-        _LOG.info(f"{label}: kept from before")
-        figures: dict[str, float] = json.loads(kept.read_text())
-        return figures
-    _LOG.info(f"{label}: {' '.join(arguments)}")
-    from rec_sys.bundle import Bundle
-
-    bundle = Bundle(train([*arguments, f"run_dir={quote(run_dir)}"]))
-    metrics = bundle.metrics()
-    figures = {f"{split} {key}": value for split in ("validation", "test") for key, value in metrics[split].items()}
-    _write_json(kept, figures)
-    shutil.rmtree(bundle.folder)
-    shutil.rmtree(run_dir)
-    return figures
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(path) as unfinished:
-        unfinished.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False))
-
-
 def _refuse_fixed(rows: Sequence[AblationRow]) -> None:
     for row in rows:
         for text in row.changes:
@@ -210,29 +183,6 @@ def _refuse_fixed(rows: Sequence[AblationRow]) -> None:
                     where=f"ablation row {row.name!r}: {text}",
                     remedy="give it for the whole table, outside of the rows",
                 )
-
-
-def _compose(row: AblationRow, base: list[str]) -> Settings:
-    """The settings of a row, checked before anything is trained."""
-    # Hydra composes once at a time, and it may be Hydra that has called us.
-    running = GlobalHydra.instance().hydra
-    GlobalHydra.instance().clear()
-    try:
-        return compose_settings([*base, *row.changes], Settings)
-    except InputError as error:
-        raise InputError(error.what, where=f"ablation row {row.name!r}: {error.where}", remedy=error.remedy) from error
-    finally:
-        GlobalHydra.instance().hydra = running
-
-
-def _identify(settings: Settings, seed: int, fingerprint: str) -> str:
-    """Names a training by all that shapes its figures."""
-    shape = settings.model_copy(update={"seed": seed}).model_dump_json(
-        exclude={"output_dir": True, "run_dir": True, "tracking": True, "trainer": {"progress", "num_threads"}}
-    )
-    from rec_sys.bundle import hash_code
-
-    return hashlib.sha256(f"{shape} {fingerprint} {hash_code()}".encode()).hexdigest()[:16]
 
 
 def _name(composed: Mapping[str, Settings]) -> str:

@@ -77,6 +77,20 @@ def load_model(folder: Path, **options: Any) -> "SentenceTransformer":
         ) from error
 
 
+def learned_folder(output_dir: Path, name: str, *learned: object) -> Path:
+    """Where a model goes that is learned from reviews: what was learned otherwise lies elsewhere.
+
+    Bundles go on reading the folder that they were trained with, so nothing is written over another model.
+
+    Args:
+        output_dir: Of the settings.
+        name: What people call it.
+        learned: All that the model depends on, as text.
+    """
+    digest = hashlib.sha256(" ".join(map(str, learned)).encode())
+    return output_dir.absolute() / "text" / "learned" / f"{name}-{digest.hexdigest()[:12]}"
+
+
 def hash_model(folder: Path) -> str:
     """The sha256 over the names and contents of the files that decide the vectors."""
     digest = hashlib.sha256()

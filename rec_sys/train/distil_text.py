@@ -13,6 +13,7 @@ from pydantic import Field
 from rec_sys.console import say
 from rec_sys.contracts import InputError
 from rec_sys.entry import run_entry
+from rec_sys.ready_command import argument, path_to_copy
 from rec_sys.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,8 +38,9 @@ def run(settings: DistilTextSettings) -> None:
     from rec_sys.data.prepare import prepare
     from rec_sys.text.distillation import Examples, distil
     from rec_sys.text.embedding import embed_texts
+    from rec_sys.text.model_folder import learned_folder
     from rec_sys.text.opening import identify_encoder
-    from rec_sys.text.static import teacher_folder
+    from rec_sys.text.static import DISTILLATION_VERSION, teacher_folder
 
     text = settings.text
     if text.source != "encoder" or text.encoder == "static":
@@ -58,11 +60,14 @@ def run(settings: DistilTextSettings) -> None:
         )
     _LOG.info(f"text: learns from {len(texts):,} texts of the train part")
     vectors = embed_texts(texts, text, settings.output_dir / "text").vectors.astype(np.float32)
-    name = f"{dataset.summary.name}-{text.static_dim}-seed{settings.seed}"
-    folder = settings.folder or settings.output_dir / "text" / "distilled" / name
+    encoder = identify_encoder(text)
+    learned = dataset.summary.fingerprint, encoder, settings.seed, settings.num_texts, DISTILLATION_VERSION
+    part = settings.evaluation.model_dump_json(), settings.graph.model_dump_json()
+    name = f"{dataset.summary.name}-static-{text.static_dim}"
+    folder = settings.folder or learned_folder(settings.output_dir, name, *learned, *part)
     distil(teacher_folder(text), text.static_dim, folder, Examples(texts.to_list(), vectors))
-    say(f"encoder: {identify_encoder(text)}, {text.static_dim} numbers a token, from {len(texts):,} texts")
-    say(f"text=static text.model={folder.absolute()}")
+    say(f"encoder: {encoder}, {text.static_dim} numbers a token, from {len(texts):,} texts")
+    say(f"model: text=static {argument('text.model', path_to_copy(folder))}")
 
 
 def train_texts(settings: Settings, dataset: "PreparedDataset") -> "pl.Series":

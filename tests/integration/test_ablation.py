@@ -8,7 +8,7 @@ import pytest
 
 from rec_sys.contracts import InputError
 from rec_sys.entry import compose_settings
-from rec_sys.experiments import ablation
+from rec_sys.experiments import ablation, kept_training
 from rec_sys.experiments.ablation import AblationSettings
 from rec_sys.settings import Settings
 from rec_sys.train.run_folder import RunFolder
@@ -34,7 +34,7 @@ def test_a_broken_off_table_is_finished_by_the_same_command(tmp_path: Path, monk
         with folder.locked():
             return train(asked, folder)
 
-    monkeypatch.setattr(ablation, "train", fail_without)
+    monkeypatch.setattr(kept_training, "train", fail_without)
     with pytest.raises(InputError, match="the power went"):
         ablation.compare_components(settings, training)
     (partial,) = tmp_path.glob(f"ablation/*/{ablation.RESULTS}")

@@ -29,7 +29,7 @@ def test_the_printed_choice_reads_with_vectors_of_the_train_parts_texts(
     given = settings_of(tmp_path, "text=sentence_transformer", f"text.model={model}", "num_texts=60")
     run(given)
     *_, choice = capsys.readouterr().out.splitlines()
-    chosen = compose_settings(choice.split(), Settings).text
+    chosen = compose_settings(choice.removeprefix("model: ").split(), Settings).text
     assert open_encoder(chosen, tmp_path / "elsewhere").encode(["great tone", "It broke."]).shape == (2, 12)
 
 

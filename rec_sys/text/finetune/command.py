@@ -1,29 +1,22 @@
 """From reviews to a tuned encoder, and what the content baseline gains by it."""
 
-import hashlib
 import logging
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
 from rich.table import Table
 
-from rec_sys.baselines.content import ContentBaseline
-from rec_sys.baselines.reviews import Histories, TrainingReviews
-from rec_sys.baselines.settings import NoSettings
+from rec_sys.baselines.content import content_figures
 from rec_sys.console import print_table, say
 from rec_sys.contracts import InputError
-from rec_sys.data.interactions import FloatArray
 from rec_sys.data.prepare import prepare
 from rec_sys.data.splits import Split, split_reviews
-from rec_sys.evaluation.ranking import evaluate_ranking
 from rec_sys.graph.build import build_graph, list_texts
 from rec_sys.graph.review_graph import ReviewGraph
 from rec_sys.ready_command import argument, path_to_copy
-from rec_sys.settings import EvaluationSettings
 from rec_sys.text.finetune.learning import finetune, project_stored
 from rec_sys.text.finetune.pairs import draw_pairs
 from rec_sys.text.finetune.settings import FinetuneRun
+from rec_sys.text.model_folder import learned_folder
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -38,14 +31,14 @@ def run(settings: FinetuneRun) -> None:
     text = settings.text
     graph, encoder = build_graph(dataset, settings.graph, text, settings.seed, settings.output_dir)
     split = split_reviews(graph.interactions, settings.evaluation, settings.seed)
-    pairs = draw_pairs(dataset, graph, split, settings.finetune.max_pairs, settings.seed)
-    _LOG.info(f"finetune: {pairs.height:,} pairs of texts")
-    # Another learning is another folder, since bundles go on reading theirs.
     learned = dataset.summary.fingerprint, encoder, settings.seed, settings.finetune.model_dump_json()
-    digest = hashlib.sha256(" ".join(map(str, (*learned, settings.evaluation.model_dump_json()))).encode())
-    name = f"{dataset.summary.name}-{settings.finetune.layers}-{digest.hexdigest()[:12]}"
-    folder = settings.output_dir.absolute() / "text" / "tuned" / name
-    finetune(settings, pairs, folder)
+    part = settings.evaluation.model_dump_json(), settings.graph.model_dump_json()
+    name = f"{dataset.summary.name}-{settings.finetune.layers}"
+    folder = learned_folder(settings.output_dir, name, *learned, *part)
+    if not folder.is_dir():
+        pairs = draw_pairs(dataset, graph, split, settings.finetune.max_pairs, settings.seed)
+        _LOG.info(f"finetune: {pairs.height:,} pairs of texts")
+        finetune(settings, pairs, folder)
     tuned = text.model_copy(update={"encoder": "sentence_transformer", "model": str(folder), "precision": "fp32"})
     if settings.finetune.layers == "projection":
         project_stored(list_texts(dataset), text, tuned, settings.output_dir / "text")
@@ -57,20 +50,7 @@ def run(settings: FinetuneRun) -> None:
 def _compare(graphs: dict[str, ReviewGraph], split: Split, settings: FinetuneRun) -> Table:
     """What the vectors are worth without anything else: the content baseline on the validation questions."""
     table = Table("content alone, validation", *graphs, title="fine-tuned text", title_justify="left")
-    figures = [_content_figures(graph, split, settings.evaluation) for graph in graphs.values()]
+    figures = [content_figures(graph, split, split.validation, settings.evaluation) for graph in graphs.values()]
     for name in ("recall_at_10_masked", "ndcg_at_10_masked"):
         table.add_row(name, *(f"{one[name]:.4f}" for one in figures))
     return table
-
-
-def _content_figures(graph: ReviewGraph, split: Split, settings: EvaluationSettings) -> dict[str, float]:
-    columns, queries = graph.interactions, split.validation
-    text_row = np.where(split.text_visible, graph.text_row, -1).astype(np.int32)
-    reviews = TrainingReviews.of_edges(columns, split.train_edges, text_row, graph.text_vectors)
-    baseline = ContentBaseline(NoSettings()).fit(reviews)
-    histories = Histories.of_queries(queries, columns, text_row)
-
-    def score(rows: npt.NDArray[np.int64]) -> FloatArray:
-        return baseline.score(histories.take(rows))
-
-    return evaluate_ranking(score, queries, columns.num_products, settings.ks, settings.query_batch).metrics

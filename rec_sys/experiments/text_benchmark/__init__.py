@@ -1,0 +1,1 @@
+"""How long an answer takes, and where the time goes."""
