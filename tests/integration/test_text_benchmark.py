@@ -61,7 +61,9 @@ def test_a_table_of_encoders_has_costs_and_figures_and_keeps_what_is_finished(
     monkeypatch.setattr(kept_training, "train", None)
     monkeypatch.setattr(command, "run_command", None)
     again = read_rows(command.compare_encoders(settings, typed))
-    assert {name: row["figures"] for name, row in again.items()} == {name: row["figures"] for name, row in found.items()}
+    assert {name: row["figures"] for name, row in again.items()} == {
+        name: row["figures"] for name, row in found.items()
+    }
 
 
 def test_a_row_without_an_encoder_is_refused_before_anything_is_read(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import hashlib
 import json
 import logging
 import shlex
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 
 from rec_sys.baselines.content import content_figures
+from rec_sys.console import say, say_error
 from rec_sys.contracts import InputError
 from rec_sys.data.dataset import PreparedDataset, embedded_review_text
 from rec_sys.data.prepare import prepare
@@ -51,7 +51,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 def run(settings: TextBenchmarkSettings) -> None:
     """Measures what is missing; the last line printed is the table's path."""
-    print(f"text_benchmark: {compare_encoders(settings, typed_for_training(_OWN))}")
+    say(f"text_benchmark: {compare_encoders(settings, typed_for_training(_OWN))}")
 
 
 def compare_encoders(settings: TextBenchmarkSettings, typed: list[str]) -> Path:
@@ -88,7 +88,7 @@ def compare_encoders(settings: TextBenchmarkSettings, typed: list[str]) -> Path:
                 for figure, value in found.items():
                     table[name].figures.setdefault(figure, []).append(value)
                 write_table(folder, table, wanted.seeds[:place])
-    print((folder / TABLE).read_text(), file=sys.stderr)
+    say_error((folder / TABLE).read_text())
     return folder / TABLE
 
 

@@ -27,7 +27,9 @@ def test_the_operations_of_a_transformer_are_those_of_its_matrix_products(tmp_pa
     lengths = encoder.count(texts).astype(np.int64)
     assert len(set(lengths)) > 3
     of_layer = 2 * lengths * (4 * WIDTH**2 + 2 * WIDTH * WITHIN) + 2 * 2 * lengths**2 * WIDTH
-    by_hand = (LAYERS * of_layer + 2 * WIDTH * (TINY_DIM + WIDTH)).sum()  # behind the layers: projection and BERT's pooler
+    by_hand = (
+        LAYERS * of_layer + 2 * WIDTH * (TINY_DIM + WIDTH)
+    ).sum()  # behind the layers: projection and BERT's pooler
     assert count_operations(folder, texts, encoder.count(texts)) == pytest.approx(by_hand, rel=1e-6)
     # Texts of one length need no curve.
     same = ["great tone", "bad sound"]
