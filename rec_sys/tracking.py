@@ -9,33 +9,35 @@ import logging
 import math
 import os
 import re
-import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-import httpx
-
 from rec_sys.contracts import BundleFile, InputError
 from rec_sys.files import atomic_file, explain_disk_errors
 from rec_sys.locks import hold_lock
-from rec_sys.settings import Address, TrackingSettings
+from rec_sys.settings import TrackingSettings
+from rec_sys.tracking_address import (
+    ARTIFACTS,
+    NO_ANSWER,
+    ask_server,
+    database_path,
+    explained,
+    open_database,
+    refuse_experiment,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-DATABASE: Final = "mlflow.db"
-ARTIFACTS: Final = "mlflow-artifacts"
 MAX_SETTING_LENGTH: Final = 500  # characters
 SYSTEM_METRICS_SECONDS: Final = 2.0  # a run on the sample lasts a minute; MLflow's own 10 s would show six points
 _MOST_PARAMS_A_REQUEST: Final = 100  # MLflow refuses more
 _LOCK_SECONDS: Final = 300.0  # the first process needs some seconds for the migration
-_BUSY_SECONDS: Final = 20.0  # as long as MLflow waits for another process's write
 _LEGAL_METRIC: Final = re.compile(r"[\w\-. /:]+")
-_NO_ANSWER: Final = (sqlite3.Error, httpx.HTTPError, httpx.InvalidURL, OSError, ModuleNotFoundError)
 _QUIET: Final = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -59,7 +61,7 @@ class Tracker:
         self._run_name = run_name
         self._folder = output_dir
         given = settings.uri.get_secret_value() if settings.uri else None
-        self._database = _database_path(given, output_dir) if settings.enabled else None
+        self._database = database_path(given, output_dir) if settings.enabled else None
         self._client: MlflowClient | None = None
         self._monitor: Any = None
         self.uri = f"sqlite:///{self._database}" if self._database else given
@@ -74,7 +76,11 @@ class Tracker:
         """
         if self._settings.enabled:
             os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
-            with _explained(str(self.uri)):
+            from alembic.util import CommandError
+            from mlflow.exceptions import MlflowException
+            from sqlalchemy.exc import SQLAlchemyError
+
+            with explained(str(self.uri), (MlflowException, SQLAlchemyError, CommandError, *NO_ANSWER)):
                 self._start()
         return self
 
@@ -159,9 +165,7 @@ class Tracker:
             yield self._client, self.run_id
 
     def _start(self) -> None:
-        if self.uri is not None and self.uri.startswith(("http://", "https://")):
-            # MLflow itself would repeat an unanswered request for minutes.
-            httpx.get(f"{self.uri.rstrip('/')}/health", timeout=5, follow_redirects=True)
+        ask_server(self.uri)
         if self._database is None:
             client, experiment_id = self._connect(artifacts=None)
         else:
@@ -188,34 +192,8 @@ class Tracker:
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
             return client, client.create_experiment(name, artifact_location=str(artifacts) if artifacts else None)
-        if experiment.lifecycle_stage != "active":
-            raise InputError(
-                f"the experiment {name} was deleted",
-                where="setting tracking.experiment",
-                remedy="restore it in MLflow, or choose another name with tracking.experiment=...",
-            )
-        stored = Path(experiment.artifact_location)
-        if artifacts and stored.name == ARTIFACTS and stored.resolve() != artifacts.resolve():
-            raise InputError(
-                f"the experiment {name} keeps its files in {stored}: its database was moved or copied",
-                where=str(self._database),
-                remedy="choose another experiment with tracking.experiment=..., or another output_dir",
-            )
+        refuse_experiment(name, experiment.lifecycle_stage, Path(experiment.artifact_location), self._database)
         return client, experiment.experiment_id
-
-
-def _database_path(uri: str | None, output_dir: Path) -> Path | None:
-    """The absolute path of a SQLite database; None where the address is not one."""
-    if uri and not uri.startswith("sqlite:///"):
-        return None
-    path = (Path(uri.removeprefix("sqlite:///")) if uri else output_dir / DATABASE).absolute()
-    if re.search("[%?#]", str(path)):
-        raise InputError(
-            "MLflow cannot keep its database under a name with %, ? or #",
-            where=str(path),
-            remedy="choose another output_dir, or set tracking=none",
-        )
-    return path
 
 
 def _migrate(database: Path) -> None:
@@ -231,29 +209,9 @@ def _migrate(database: Path) -> None:
         with atomic_file(database) as unfinished:
             upgrade.main([f"sqlite:///{unfinished}"], standalone_mode=False)
         return
-    # MLflow would try for minutes to open what is no database, or what may not be written.
-    with closing(sqlite3.connect(f"file:{database}?mode=rw", uri=True, timeout=_BUSY_SECONDS)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.rollback()
+    with open_database(database):
+        pass
     upgrade.main([f"sqlite:///{database}"], standalone_mode=False)
-
-
-@contextmanager
-def _explained(uri: str) -> Iterator[None]:
-    """Every way in which an address can fail to answer, as one message."""
-    from alembic.util import CommandError
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except (MlflowException, SQLAlchemyError, CommandError, *_NO_ANSWER) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(
-            f"MLflow cannot record the run: {reason[0]}",
-            where=f"tracking address {Address(uri)}",
-            remedy="mend the address (tracking.uri) or its database, or train without it: tracking=none",
-        ) from error
 
 
 def _final_status(error: BaseException | None) -> str:

@@ -29,7 +29,7 @@ def build_graph(
     Raises:
         InputError: Given vectors do not fit the data.
     """
-    encoder = _identify_vectors(text)
+    encoder = identify_vectors(text)
     seed = seed if settings.tie_break == "hash" else 0
     folder = dataset.folder / name_graph(text=encoder, tie_break=settings.tie_break, seed=seed)
     graph = _load_whole(folder) if folder.exists() else None
@@ -51,7 +51,12 @@ def _load_whole(folder: Path) -> ReviewGraph | None:
         return None
 
 
-def _identify_vectors(text: TextSettings) -> str:
+def identify_vectors(text: TextSettings) -> str:
+    """Names the text vectors that the settings lead to; equal names, equal vectors.
+
+    Raises:
+        InputError: The encoder's model, or the file of vectors, cannot be used.
+    """
     if text.source == "encoder":
         from rec_sys.text.opening import identify_encoder
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rec_sys.console import print_table, say
+from rec_sys.contracts import InputError
 from rec_sys.entry import run_entry
 from rec_sys.settings import Settings
 
@@ -57,6 +58,7 @@ def train(settings: Settings, folder: "RunFolder") -> Path | None:
     from rec_sys.data.splits import refuse_too_little, split_reviews
 
     data = with_columns_found(settings.data)
+    _prove_usable(settings)
     dataset = prepare(data, settings.output_dir)
     # The bundle keeps them: reviews that are handed in later may be written as the training data was.
     settings = settings.model_copy(update={"data": as_read(data, dataset)})
@@ -76,6 +78,30 @@ def train(settings: Settings, folder: "RunFolder") -> Path | None:
         f" {int((~split.text_visible).sum()):,} texts hidden because they also stand in a later split"
     )
     return _learn(settings, folder, dataset, graph, split, text_encoder)
+
+
+def _prove_usable(settings: Settings) -> None:
+    """Refuses before long work what would be refused after it.
+
+    Raises:
+        InputError: MLflow, the text vectors or the device cannot be used.
+    """
+    from rec_sys.graph.build import identify_vectors
+    from rec_sys.tracking_address import prove_trackable
+    from rec_sys.train.run_folder import is_first_process
+
+    if is_first_process():
+        prove_trackable(settings.tracking, settings.output_dir)
+    identify_vectors(settings.text)
+    if settings.trainer.accelerator == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise InputError(
+                "torch finds no CUDA device",
+                where="setting trainer.accelerator=cuda",
+                remedy="set trainer.accelerator=cpu or auto",
+            )
 
 
 def _learn(

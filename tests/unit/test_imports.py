@@ -22,7 +22,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("contracts",),
     ("settings", "files", "console", "scoring", "processes", "bound_process"),
     ("progress", "frame_ids", "locks", "ready_command", "checksums"),
-    ("settings_request", "raw_files", "bundle_manifest"),
+    ("settings_request", "raw_files", "bundle_manifest", "tracking_address"),
     ("settings_errors", "frames"),
     ("settings_help",),
     ("entry", "bundle", "tracking"),

@@ -31,6 +31,7 @@ from rec_sys.experiments.benchmark.tracking import record_rows
 from rec_sys.experiments.benchmark.tuning import Tuned, apply_tuned, has_search, own_values
 from rec_sys.experiments.training_command import typed_for_training
 from rec_sys.settings import Settings
+from rec_sys.tracking_address import prove_trackable
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ _OWN_SETTINGS: Final = frozenset(BenchmarkSettings.model_fields) - frozenset(Set
 
 def run(settings: BenchmarkSettings) -> None:
     """Measures everybody; the last line printed is the path of results.json, the exit code 1 where a model failed."""
+    prove_trackable(settings.tracking, settings.output_dir.absolute())
     dataset = prepare(settings.data, settings.output_dir)
     rows = list_rows(dataset, settings)
     folder = ResultsFolder(settings, dataset.summary.fingerprint)
