@@ -19,6 +19,7 @@ from rec_sys.serving.observation import Observation
 from rec_sys.serving.problems import Problem, install_handlers
 from rec_sys.serving.product_routes import product_routes
 from rec_sys.serving.status_routes import model_routes, status_routes
+from rec_sys.serving.token_rates import TokenRates
 from rec_sys.settings import ServingSettings
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def create_application(settings: ServingSettings, recommender: "Recommender") ->
         application.include_router(router, dependencies=[Depends(auth)])
     application.include_router(status_routes(recommender, metrics, settings))
     application.add_middleware(Admission, metrics=metrics, settings=settings)
-    application.add_middleware(TokenFirst, auth=auth, guarded=_GUARDED)
+    application.add_middleware(TokenFirst, auth=auth, rates=TokenRates(settings.token_rate), guarded=_GUARDED)
     application.add_middleware(Observation, metrics=metrics)  # the last added is the outermost
     application.openapi = lambda: _describe(application)  # type: ignore[method-assign] # as FastAPI tells to
     return application

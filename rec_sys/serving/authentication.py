@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rec_sys.serving.admission import discard, waits_to_send
 from rec_sys.serving.problems import Refusal, respond
+from rec_sys.serving.token_rates import TokenRates
 from rec_sys.settings import ServingSettings
 
 _SCHEME: Final = HTTPBearer(auto_error=False, description="Needed where the service has tokens.")
@@ -77,18 +78,20 @@ class TokenFirst:
     Args:
         application: What guarded addresses lead to.
         auth: Who may ask.
+        rates: How often.
         guarded: How guarded addresses begin.
     """
 
-    def __init__(self, application: ASGIApp, auth: BearerAuth, guarded: str) -> None:
-        self._application, self._auth, self._guarded = application, auth, guarded
+    def __init__(self, application: ASGIApp, auth: BearerAuth, rates: TokenRates, guarded: str) -> None:
+        self._application, self._auth, self._rates, self._guarded = application, auth, rates, guarded
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on."""
         path = scope.get("path", "").removeprefix(scope.get("root_path", ""))  # which a proxy may put before it
         if scope["type"] == "http" and path.startswith(self._guarded):
             try:
-                scope["state"]["bearer"] = self._auth.admit(_token_in(Headers(scope=scope)))
+                bearer = scope["state"]["bearer"] = self._auth.admit(_token_in(Headers(scope=scope)))
+                self._rates.take(bearer)
             except Refusal as refusal:
                 if not waits_to_send(scope):
                     await discard(receive)

@@ -70,6 +70,14 @@ _MEANINGS: Final[dict[int, tuple[str, dict[str, Any]]]] = {
             "remedy": "give it on that scale, or leave it out; it is 7",
         },
     ),
+    429: (
+        "The token is used more often than it may be; see `Retry-After`.",
+        {
+            "error": "10 requests a second are allowed for this token",
+            "where": "header Authorization",
+            "remedy": "try again after 1 s, and ask less often",
+        },
+    ),
     500: (
         "The service failed.",
         {"error": "the service failed", "where": "the service", "remedy": "try again; should it stay, report ..."},
@@ -97,7 +105,7 @@ def _describe(status: int) -> dict[str, Any]:
             }
         },
     }
-    if status == 503:
+    if status in (429, 503):
         described["headers"] = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
     if status == 401:
         described["headers"] = {"WWW-Authenticate": {"description": "The challenge.", "schema": {"type": "string"}}}

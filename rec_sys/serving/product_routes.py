@@ -30,7 +30,7 @@ def product_routes(recommender: "Recommender", metrics: GatewayMetrics) -> APIRo
     @router.post(
         "/recommendations",
         response_model=RecommendationAnswer,
-        responses=errors(401, 408, 413, 422, 500, 503),
+        responses=errors(401, 408, 413, 422, 429, 500, 503),
         summary="Recommendations for whoever wrote these reviews",
     )
     async def recommend(
@@ -46,7 +46,7 @@ def product_routes(recommender: "Recommender", metrics: GatewayMetrics) -> APIRo
     @router.get(
         "/users/{user_id}/recommendations",
         response_model=RecommendationAnswer,
-        responses=errors(401, 404, 422, 500, 503),
+        responses=errors(401, 404, 422, 429, 500, 503),
         summary="Recommendations for a known user",
     )
     async def recommend_known(
@@ -60,7 +60,7 @@ def product_routes(recommender: "Recommender", metrics: GatewayMetrics) -> APIRo
     @router.get(
         "/products/{asin}/similar",
         response_model=ProductsAnswer,
-        responses=errors(401, 404, 422, 500, 503),
+        responses=errors(401, 404, 422, 429, 500, 503),
         summary="Products like another",
     )
     async def similar(
@@ -74,7 +74,7 @@ def product_routes(recommender: "Recommender", metrics: GatewayMetrics) -> APIRo
     @router.get(
         "/products/search",
         response_model=ProductsAnswer,
-        responses=errors(401, 422, 500, 503),
+        responses=errors(401, 422, 429, 500, 503),
         summary="Products whose text means the like",
     )
     async def search(request: Request, question: Annotated[SearchQuestion, Query()]) -> Response:

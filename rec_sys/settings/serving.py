@@ -167,6 +167,9 @@ class ServingSettings(Section):
     port: int = Field(8080, ge=0, le=65535, description="0 = any free one.")
     token: SecretStr | None = Field(None, description="Taken from GATEWAY_TOKEN unless given.")
     tokens: tuple[AccessToken, ...] = Field((), description="More of them; without any, everybody is let in.")
+    token_rate: float | None = Field(
+        None, gt=0, description="Requests a second of each token, a second's worth at once; empty: as many as it likes."
+    )
     max_body_bytes: int = Field(1_048_576, ge=1_000, description="Largest body of a request.")
     max_in_progress: int = Field(256, ge=1, description="Requests at once; those beyond are told to come again.")
     retry_after_seconds: int = Field(1, ge=1, description="What they are told.")

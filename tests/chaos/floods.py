@@ -30,8 +30,8 @@ NOISE_SECONDS = 0.25  # that a shared machine adds to some answer of a hundred, 
 MOST_GROWTH_BYTES = 60_000_000
 MOST_LOGGED_BYTES = 200_000
 SPARE_FILES, MORE_THAN_SPARE = 20, 200
-A_SECOND = 500  # connections that a flood opens
-AT_ONCE = 8  # calls
+A_SECOND = 200  # connections that a flood opens: of more, two shared cores are full, whoever asks
+CALLS_A_SECOND, AT_ONCE = 20, 8
 HEAD = b"POST /v1/recommendations HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n"
 SLOW = {
     "slow heads": (HEAD, b"X"),
@@ -69,12 +69,12 @@ def attack(campaign: Campaign, connections: int, slower: float = SLOWER, seconds
 
 def be_polite(url: str, seconds: float) -> tuple[float, Counter[str]]:
     """Asks as good clients do, for so long; the 99th percentile of the seconds to an answer, and what was answered."""
-    ends = time.monotonic() + seconds
 
     def ask(number: int) -> tuple[list[float], list[str]]:
         took, told = [], []
         with httpx.Client(timeout=30, limits=httpx.Limits(keepalive_expiry=1)) as client:
-            while time.monotonic() < ends:
+            ends = time.monotonic() + seconds
+            while time.monotonic() < ends or not took:
                 began = time.monotonic()
                 try:
                     body = {"reviews": [{"asin": f"p{number}", "rating": 5}]}
@@ -100,12 +100,12 @@ class _FloodedHouse:
         self._process = psutil.Process(gateway.process.process_id)
         beside.submit(be_polite, url, 1).result()
         self._in_peace = 0.0
-        self._seconds = 0.0
+        self._length = self._seconds = 0.0
         self._files, self._memory = self._process.num_fds(), gateway.resident_bytes
 
     def floods(self, connections: int, seconds: float) -> dict[str, Flood]:
         """All of them by name."""
-        self._seconds = seconds + connections / A_SECOND
+        self._length, self._seconds = seconds, seconds + connections / A_SECOND
         random, count = self._campaign.random, max(20, connections // 10)
         description = httpx.get(f"{self._url}/openapi.json").json()
         drawn = {
@@ -122,7 +122,7 @@ class _FloodedHouse:
     def survive(self, name: str, flood: Flood, slower: float) -> None:
         """Lets a flood come, and raises where anybody else noticed it or something is left of it."""
         logged = self._logged_bytes()
-        peace, _ = self._beside.submit(be_polite, self._url, self._seconds).result()
+        peace, _ = self._beside.submit(be_polite, self._url, self._length).result()
         self._in_peace = max(self._in_peace, peace)
         self._campaign.figures["p99 in peace, at most"] = f"{self._in_peace * 1000:.0f} ms"
         polite = self._beside.submit(be_polite, self._url, self._seconds)
@@ -186,6 +186,7 @@ class _FloodedHouse:
         async def send_some() -> None:
             for call in waiting:
                 call.check(await self._exchange(call.sent))
+                await asyncio.sleep(AT_ONCE / CALLS_A_SECOND)
 
         await asyncio.gather(*(send_some() for _ in range(AT_ONCE)))
 

@@ -1,5 +1,6 @@
 """Who is let in, who is not, and what they are told."""
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from starlette.testclient import TestClient
 from rec_sys.serving.application import create_application
 from rec_sys.serving.authentication import BearerAuth
 from rec_sys.serving.problems import Refusal
+from rec_sys.serving.token_rates import TokenRates
 from rec_sys.settings import ServingSettings
 from tests.scripted_recommender import ScriptedRecommender
 from tests.unit.serving.conftest import Start
@@ -125,3 +127,41 @@ def test_tokens_that_cannot_be_meant_are_refused(settings: dict[str, Any], said:
 
 def test_no_token_stands_in_what_is_printed_of_the_settings() -> None:
     assert "secret" not in repr(ServingSettings.model_validate({"token": "first-secret", "tokens": TOKENS}))
+
+
+def test_a_token_may_ask_so_often_and_no_more_while_others_still_may(start: Start) -> None:
+    tokens = [{"name": name, "token": f"{name}-secret"} for name in ("busy", "calm")]
+    client = start(tokens=tokens, token_rate=3)
+    busy, calm = ({"Authorization": f"Bearer {name}-secret"} for name in ("busy", "calm"))
+    asked = [client.get("/v1/models", headers=busy) for _ in range(10)]
+    assert [response.status_code for response in asked[:3]] == [200] * 3
+    assert asked[-1].status_code == 429
+    assert asked[-1].headers["Retry-After"] == "1"
+    assert client.get("/v1/models", headers=calm).status_code == 200
+    assert client.get("/v1/models").status_code == 401
+    assert client.get("/health/live", headers=busy).status_code == 200
+
+
+@pytest.mark.parametrize(("a_second", "at_once"), [(3.0, 3), (0.5, 1)])
+def test_a_rate_is_kept_over_time(a_second: float, at_once: int) -> None:
+    now = 100.0
+    rates = TokenRates(a_second, lambda: now)
+
+    def take(times: int) -> None:
+        for _ in range(times):
+            rates.take("shop")
+        with pytest.raises(Refusal, match="requests a second") as refused:
+            rates.take("shop")
+        assert (refused.value.headers or {})["Retry-After"] == str(math.ceil(1 / a_second))
+
+    take(at_once)
+    now += 1 / a_second
+    take(1)
+    now += 1_000
+    take(at_once)
+
+
+def test_without_a_rate_or_a_token_nobody_is_counted() -> None:
+    for rates, bearer in ((TokenRates(None), "shop"), (TokenRates(1), None)):
+        for _ in range(100):
+            rates.take(bearer)

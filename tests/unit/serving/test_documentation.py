@@ -9,12 +9,12 @@ from starlette.testclient import TestClient
 from rec_sys.serving.problems import Problem
 
 ERRORS = {
-    "POST /v1/recommendations": {401, 408, 413, 422, 500, 503},
-    "GET /v1/users/{user_id}/recommendations": {401, 404, 422, 500, 503},
-    "GET /v1/products/{asin}/similar": {401, 404, 422, 500, 503},
-    "GET /v1/products/search": {401, 422, 500, 503},
-    "GET /v1/models": {401, 500, 503},
-    "GET /v1/models/{name}": {401, 404, 422, 500, 503},
+    "POST /v1/recommendations": {401, 408, 413, 422, 429, 500, 503},
+    "GET /v1/users/{user_id}/recommendations": {401, 404, 422, 429, 500, 503},
+    "GET /v1/products/{asin}/similar": {401, 404, 422, 429, 500, 503},
+    "GET /v1/products/search": {401, 422, 429, 500, 503},
+    "GET /v1/models": {401, 429, 500, 503},
+    "GET /v1/models/{name}": {401, 404, 422, 429, 500, 503},
     "GET /health/live": set(),
     "GET /health/ready": {503},
     "GET /metrics": set(),
