@@ -102,6 +102,7 @@ class Road:
     def start_triton(self) -> Command:
         settings = {
             "triton.model_repository": self.output_dir / "models",
+            "triton.restarts": 0,  # the tests start it again when they have seen what happens without it
             **{f"triton.{name}_port": getattr(self.ports, name) for name in ("grpc", "http", "metrics")},
         }
         command = self.stack.enter_context(Command("triton_utils.server", overrides(settings)))
