@@ -12,6 +12,7 @@ from rec_sys.contracts import InputError
 from rec_sys.files import sha256_of
 
 CHECKSUMS: Final = "SHA256SUMS"  # as `sha256sum --check` reads it
+NOTE_SUFFIX: Final = ".sha256"
 _DIGITS: Final = 64
 
 Digest = Callable[[Path], str]  # in hex; sha256_of, unless a file may be written anew with the same content
@@ -24,19 +25,19 @@ def hash_files(folder: Path, digest: Digest = sha256_of) -> dict[str, str]:
     return {name: digest(folder / name) for name in names if name != CHECKSUMS}
 
 
-def write_checksums(folder: Path, hashes: Mapping[str, str] | None = None) -> None:
-    """Notes the files of a folder that is complete; `hashes` where they are known."""
+def write_checksums(folder: Path, hashes: Mapping[str, str] | None = None, note: str = CHECKSUMS) -> None:
+    """Notes the files of a folder that is complete, or those of `hashes`, in its file `note`."""
     lines = [f"{digest}  {name}\n" for name, digest in sorted((hashes or hash_files(folder)).items())]
-    (folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
+    (folder / note).write_text("".join(lines), encoding="utf-8")
 
 
-def read_checksums(folder: Path, remedy: str) -> dict[str, str]:
+def read_checksums(folder: Path, remedy: str, note: str = CHECKSUMS) -> dict[str, str]:
     """What a folder's files were when it was written, by their paths there; empty where nobody noted it.
 
     Raises:
         InputError: The note is damaged.
     """
-    path = folder / CHECKSUMS
+    path = folder / note
     if not path.is_file():
         return {}
     try:
@@ -72,9 +73,19 @@ def check_files(folder: Path, expected: Mapping[str, str], what: str, remedy: st
             raise InputError(f"a file of {what} is missing or was changed", where=str(path), remedy=remedy)
 
 
-def check_folder(folder: Path, what: str, remedy: str, digest: Digest = sha256_of) -> None:
-    """Compares every file of a folder with its note; raises as `check_files` and `read_checksums`.
+def check_folder(folder: Path, what: str, remedy: str, digest: Digest = sha256_of, note: str = CHECKSUMS) -> None:
+    """Compares the files of a folder with their note; raises as `check_files` and `read_checksums`.
 
     Where nobody noted them, as in a folder that an earlier version wrote, nothing is compared.
     """
-    check_files(folder, read_checksums(folder, remedy), what, remedy, digest)
+    check_files(folder, read_checksums(folder, remedy, note), what, remedy, digest)
+
+
+def note_file(path: Path) -> None:
+    """Notes a file that stands alone, beside it."""
+    write_checksums(path.parent, {path.name: sha256_of(path)}, f"{path.name}{NOTE_SUFFIX}")
+
+
+def check_file(path: Path, what: str, remedy: str) -> None:
+    """Compares a file with what `note_file` noted of it; raises as `check_folder`."""
+    check_folder(path.parent, what, remedy, note=f"{path.name}{NOTE_SUFFIX}")

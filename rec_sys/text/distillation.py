@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from rec_sys.checksums import write_checksums
 from rec_sys.contracts import InputError
 from rec_sys.files import atomic_folder
 from rec_sys.progress import WorkProgress
@@ -72,6 +73,7 @@ def distil(teacher: Path, dim: int, folder: Path, examples: Examples | None = No
     static = StaticEmbedding(model.tokenizer, embedding_weights=torch.from_numpy(vectors))
     with atomic_folder(folder, bytes_needed=vectors.nbytes) as building:
         SentenceTransformer(modules=[static, Normalize()], device="cpu").save(str(building), create_model_card=False)
+        write_checksums(building)
 
 
 def _load(folder: Path) -> "SentenceTransformer":

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from rec_sys.checksums import NOTE_SUFFIX, check_file, note_file
 from rec_sys.contracts import InputError, TextEncoderTensor
 from rec_sys.locks import hold_lock
 from rec_sys.settings import TextSettings
@@ -24,6 +25,10 @@ _LOG: Final = logging.getLogger(__name__)
 # Reviews a second on one core of an EPYC with 1 MB of cache each: 33 at 256 to 1,024 tokens a batch, 29 at 2,048,
 # 23 at 16,384. A GPU wants large batches.
 _TOKEN_BUDGET: Final = {"CPUExecutionProvider": 512, "CUDAExecutionProvider": 16_384}
+
+
+# Only with torch: a machine that serves needs a copy.
+_EXPORTED_AGAIN: Final = "remove it, and rec_sys.train.train exports it again; or copy it again"
 
 
 def identify_minilm(settings: TextSettings) -> str:
@@ -101,7 +106,7 @@ class MiniLmEncoder(TextEncoder):
     def export(self) -> Path:
         """See `TextEncoder`; weights that do not fit are refused too."""
         if self.model_path.is_file():
-            return self.model_path
+            return self._whole()
         waiting = "text: waiting for another process that exports the encoder"
         with hold_lock(self.model_path.parent / f".{self.encoder_id}.lock", waiting=waiting):
             if not self.model_path.is_file():
@@ -109,7 +114,13 @@ class MiniLmEncoder(TextEncoder):
                 refuse_without(("torch", "transformers"), "the text encoder is not exported yet", self.model_path)
                 from rec_sys.text.export import export_encoder
 
+                self.model_path.with_name(f"{self.model_path.name}{NOTE_SUFFIX}").unlink(missing_ok=True)
                 export_encoder(self._files, self._precision, self.model_path)
+                note_file(self.model_path)
+        return self._whole()
+
+    def _whole(self) -> Path:
+        check_file(self.model_path, "the exported text encoder", _EXPORTED_AGAIN)
         return self.model_path
 
     def prepare(self) -> None:
@@ -149,7 +160,12 @@ def _open_session(path: Path, provider: str) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
-    session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
+    except Exception as error:  # onnxruntime's errors have no base of their own
+        raise InputError(
+            f"onnxruntime cannot open the exported text encoder ({error})", where=str(path), remedy=_EXPORTED_AGAIN
+        ) from error
     if session.get_providers()[0] != provider:
         raise InputError(
             "onnxruntime could not start CUDA: see its message above",

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from rec_sys.checksums import check_folder
 from rec_sys.contracts import InputError
 from rec_sys.locks import hold_lock
 from rec_sys.settings import TextSettings
@@ -134,6 +135,8 @@ class StaticEncoder(TextEncoder):
                 from safetensors.numpy import load_file
 
                 self.prepare()
+                remedy = "remove the folder, and rec_sys.train.train distils it again; or copy it again"
+                check_folder(self.folder, "the static text encoder", remedy)
                 weights = _weights_of(self.folder)
                 tokenizer = TextTokenizer(weights.with_name("tokenizer.json"), self.max_tokens, framed=False)
                 self._opened = tokenizer, load_file(weights)[_MATRIX].astype(np.float32)

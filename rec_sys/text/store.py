@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
-from rec_sys.files import atomic_file
+from rec_sys.checksums import NOTE_SUFFIX, check_folder, write_checksums
+from rec_sys.contracts import InputError
+from rec_sys.files import atomic_file, sha256_of
 from rec_sys.locks import hold_lock
 
 _LOG: Final = logging.getLogger(__name__)
@@ -124,9 +126,10 @@ class VectorStore:
 
     def _load(self, name: str) -> _Segment | None:
         try:
+            check_folder(self.folder, "the text vectors", "they are embedded again", note=f"{name}{NOTE_SUFFIX}")
             keys = np.load(self.folder / f"{name}{_KEYS_FILE}", allow_pickle=False)
             vectors = np.load(self.folder / f"{name}{_VECTORS_FILE}", mmap_mode="r", allow_pickle=False)
-        except (FileNotFoundError, ValueError, EOFError):
+        except (InputError, FileNotFoundError, ValueError, EOFError):
             return None
         sound = keys.dtype == f"S{_KEY_BYTES}" and keys.ndim == 1 and len(keys) and (keys[:-1] < keys[1:]).all()
         fitting = vectors.dtype == np.float16 and vectors.shape == (len(keys), self.dim)
@@ -219,8 +222,11 @@ class VectorStore:
         shape = (len(sorted_keys), self.dim)
         with atomic_file(self.folder / f"{name}{_VECTORS_FILE}", bytes_needed=2 * shape[0] * shape[1]) as unfinished:
             write_rows(unfinished, shape, np.float16, blocks)
-        with atomic_file(self.folder / f"{name}{_KEYS_FILE}", bytes_needed=_KEY_BYTES * len(sorted_keys)) as unfinished:
+        vectors, published = f"{name}{_VECTORS_FILE}", f"{name}{_KEYS_FILE}"
+        with atomic_file(self.folder / published, bytes_needed=_KEY_BYTES * len(sorted_keys)) as unfinished:
             write_rows(unfinished, shape[:1], sorted_keys.dtype, [sorted_keys])
+            hashes = {vectors: sha256_of(self.folder / vectors), published: sha256_of(unfinished)}
+            write_checksums(self.folder, hashes, f"{name}{NOTE_SUFFIX}")
         self.refresh()
 
     def _merge(self) -> None:
@@ -243,7 +249,8 @@ class VectorStore:
     def _remove(self, name: str) -> None:
         # Keys first: vectors without keys are no segment.
         (self.folder / f"{name}{_KEYS_FILE}").unlink(missing_ok=True)
-        (self.folder / f"{name}{_VECTORS_FILE}").unlink(missing_ok=True)
+        for suffix in (_VECTORS_FILE, NOTE_SUFFIX):
+            (self.folder / f"{name}{suffix}").unlink(missing_ok=True)
 
     def _sweep(self) -> None:
         """Removes what is no part of the store; nobody else writes meanwhile."""
@@ -251,8 +258,9 @@ class VectorStore:
             _LOG.info(f"text: the vectors in {self.folder / name}* are damaged; their texts are embedded again")
             self._remove(name)
         self._damaged.clear()
-        for path in self.folder.glob(f"*{_VECTORS_FILE}"):
-            if path.name.removesuffix(_VECTORS_FILE) not in self._segments:
-                path.unlink(missing_ok=True)
+        for suffix in (_VECTORS_FILE, NOTE_SUFFIX):
+            for path in self.folder.glob(f"*{suffix}"):
+                if path.name.removesuffix(suffix) not in self._segments:
+                    path.unlink(missing_ok=True)
         for path in self.folder.glob(".*.unfinished"):
             path.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import onnxruntime
 import pytest
 
+from rec_sys.checksums import note_file
 from rec_sys.contracts import InputError
 from rec_sys.settings import TextSettings
 from rec_sys.text.encoder import TextEncoder
@@ -199,3 +201,23 @@ def test_weights_that_do_not_fit_are_refused_and_leave_no_model(tmp_path: Path, 
     with pytest.raises(InputError, match=r"do not fit their config\.json"):
         encoder.encode(["a"])
     assert not list((tmp_path / "cache").rglob("*.onnx*"))
+
+
+@pytest.mark.parametrize("change", ["bit", "tail", "tail, unnoted"])
+def test_an_exported_encoder_that_was_changed_is_named(change: str, text_cache_dir: Path, tmp_path: Path) -> None:
+    settings = TextSettings(device="cpu", num_threads=1)
+    source = open_encoder(settings, text_cache_dir).export()
+    path = tmp_path / "models" / source.name
+    path.parent.mkdir()
+    shutil.copy(source, path)
+    if "unnoted" not in change:
+        note_file(path)
+    if change == "bit":
+        with path.open("r+b") as file:
+            file.seek(-1000, os.SEEK_END)
+            file.write(b"changed")
+    else:
+        os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(InputError, match=r"missing or was changed|cannot open") as refused:
+        open_encoder(settings, tmp_path).encode(["a text"])
+    assert refused.value.where == str(path)

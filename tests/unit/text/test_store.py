@@ -105,6 +105,13 @@ def test_many_small_segments_are_merged_and_nothing_is_lost(store: VectorStore) 
     assert np.array_equal(store.read(keys), _vectors(keys))
 
 
+def test_segments_without_checksums_are_read(store: VectorStore, tmp_path: Path) -> None:
+    keys = _fill(store, range(5))
+    [note] = store.folder.glob("*.sha256")
+    note.unlink()
+    assert np.array_equal(VectorStore(tmp_path, "encoder", DIM).read(keys), _vectors(keys))
+
+
 def test_a_reader_that_opened_before_a_merge_goes_on_reading(store: VectorStore, tmp_path: Path) -> None:
     keys = _fill(store, range(5))
     reader = VectorStore(tmp_path, "encoder", DIM)
@@ -119,7 +126,8 @@ def test_a_reader_that_opened_before_a_merge_goes_on_reading(store: VectorStore,
 
 
 @pytest.mark.parametrize(
-    "damage", ["cut vectors", "cut keys", "no vectors", "unsorted keys", "other width", "no header"]
+    "damage",
+    ["cut vectors", "cut keys", "no vectors", "unsorted keys", "other width", "no header", "a bit", "a bit of a key"],
 )
 def test_a_damaged_segment_is_no_part_of_the_store_and_is_removed(
     store: VectorStore, tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
@@ -131,6 +139,10 @@ def test_a_damaged_segment_is_no_part_of_the_store_and_is_removed(
         os.truncate(vectors_file, 200)
     elif damage == "cut keys":
         os.truncate(keys_file, 200)
+    elif damage.startswith("a bit"):
+        path = keys_file if "key" in damage else vectors_file
+        content = path.read_bytes()
+        path.write_bytes(content[:-3] + bytes([content[-3] ^ 1]) + content[-2:])
     elif damage == "no vectors":
         vectors_file.unlink()
     elif damage == "unsorted keys":
