@@ -52,6 +52,7 @@ def write_serving_bundle(
     text: TextSettings = NO_TEXT,
     text_encoder: str = "none",
     data: TableData | None = None,
+    words: Sequence[str] = (),
 ) -> Bundle:
     """Writes a bundle; other seeds make other bundles.
 
@@ -65,6 +66,7 @@ def write_serving_bundle(
         text: The text settings.
         text_encoder: The encoder's id, or none.
         data: The table that it says it was trained on.
+        words: Titles, brands, categories and texts of its products, one each, in place of plain ones.
     """
     random = np.random.default_rng(seed)
     vectors = _unit(random.normal(size=(num_products, DIM)))
@@ -82,7 +84,7 @@ def write_serving_bundle(
             "unknown_user": random.normal(size=DIM).astype(np.float32),
         },
         settings={"text": text.model_dump(mode="json")} | ({"data": data.model_dump(mode="json")} if data else {}),
-        products=_products(random, num_products),
+        products=_products(random, num_products, words),
         product_vectors={
             ProductVector.OUTPUT: vectors,
             ProductVector.INPUT: inputs,
@@ -209,13 +211,15 @@ def _memory(random: np.random.Generator, num_products: int) -> dict[str, np.ndar
     }
 
 
-def _products(random: np.random.Generator, count: int) -> pl.DataFrame:
+def _products(random: np.random.Generator, count: int, words: Sequence[str]) -> pl.DataFrame:
     return pl.DataFrame(
         {
             ProductColumn.ASIN: [f"p{number}" for number in range(count)],
-            ProductColumn.TITLE: [f"Product {number}" if number % 7 else None for number in range(count)],
-            ProductColumn.BRAND: [f"Brand {number % 4}" for number in range(count)],
-            ProductColumn.CATEGORIES: [["All", f"Kind {number % 3}"] for number in range(count)],
+            ProductColumn.TITLE: words or [f"Product {number}" if number % 7 else None for number in range(count)],
+            ProductColumn.BRAND: words or [f"Brand {number % 4}" for number in range(count)],
+            ProductColumn.CATEGORIES: [
+                ["All", words[number] if words else f"Kind {number % 3}"] for number in range(count)
+            ],
             ProductColumn.PRICE: np.round(random.uniform(5, 100, count), 2),
             ProductColumn.TEXT: [f"Product {number}" for number in range(count)],
             ProductColumn.RATING_MEAN: np.round(random.uniform(1, 5, count), 1),

@@ -1,5 +1,6 @@
 """Downloads raw files once: resumed where a transfer broke off, checked where a checksum is known."""
 
+import re
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
@@ -12,7 +13,7 @@ from rec_sys.console import error_console, text_column
 from rec_sys.contracts import InputError
 from rec_sys.data.fingerprint import file_sha256
 from rec_sys.files import explain_disk_errors, writable_folder
-from rec_sys.settings import RawFile
+from rec_sys.settings import Address, RawFile
 
 _ATTEMPTS: Final = 6
 _ATTEMPTS_TO_CONNECT: Final = 3  # without a network there is nothing to wait for
@@ -46,7 +47,7 @@ def download(
     if file.url is None:
         raise InputError("there is no address to download from", where="settings", remedy=f"add {setting}=<file>")
     address = file.url.get_secret_value()
-    target = writable_folder(folder) / httpx.URL(address).path.rpartition("/")[2]
+    target = writable_folder(folder) / _file_name(file.url)
     if target.is_file():
         _check_sha256(file, target, f"delete it to download it again, or use it as it is with {setting}={target}")
         return target
@@ -75,6 +76,14 @@ def download(
     part.replace(target)
     _validator_file(part).unlink(missing_ok=True)
     return target
+
+
+def _file_name(url: Address) -> str:
+    """The last part of an address, where it is a name that stays in its folder."""
+    name = httpx.URL(url.get_secret_value()).path.rpartition("/")[2]
+    if name in ("", ".", "..") or re.search(r"[\\\x00-\x1f\x7f]", name):
+        raise InputError("the address ends with no file's name", where=str(url), remedy="give the address of a file")
+    return name
 
 
 def _fetch(client: httpx.Client, url: str, part: Path, progress: Progress) -> None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rec_sys.contracts import InputError
 from rec_sys.raw_files.content import PARQUET, empty_file, first_bytes, open_raw
@@ -11,6 +11,9 @@ from rec_sys.raw_files.encodings import not_utf8
 from rec_sys.raw_files.json_objects import read_literal
 from rec_sys.raw_files.records import Record, read_records
 from rec_sys.raw_files.table_rows import Table, list_text_columns, read_table_rows
+
+_LARGEST: Final = 32 << 20  # bytes, unpacked: a few thousand long reviews; as Python's objects it is ten times as much
+_ROW: Final = 300  # bytes that a row takes beside its texts
 
 
 def read_values(path: Path, columns: Iterable[str]) -> list[Any]:
@@ -33,13 +36,21 @@ def read_values(path: Path, columns: Iterable[str]) -> list[Any]:
             return _read_json(path)
     hint = Table(path, {name: name for name in columns}, "columns")
     table = Table(path, {name: name for name in list_text_columns(hint)}, "columns")
-    rows = [row for batch in read_table_rows(table) for row in batch.frame.rows(named=True)]
+    rows: list[dict[str, Any]] = []
+    size = 0
+    for batch in read_table_rows(table):
+        size += int(batch.frame.estimated_size()) + _ROW * batch.num_records
+        if size > _LARGEST:
+            raise _too_large(path)
+        rows += batch.frame.rows(named=True)
     return [{name: value for name, value in row.items() if value is not None} for row in rows]
 
 
 def _read_json(path: Path) -> list[Any]:
     with open_raw(path) as stream:
-        content = stream.read()
+        content = stream.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        raise _too_large(path)
     try:
         value = json.loads(content)
     except UnicodeDecodeError as error:
@@ -47,6 +58,14 @@ def _read_json(path: Path) -> list[Any]:
     except (ValueError, RecursionError):
         return [_value_of(record, path) for batch in read_records(path) for record in batch.records]
     return value if isinstance(value, list) else [value]
+
+
+def _too_large(path: Path) -> InputError:
+    return InputError(
+        f"the file holds more than {_LARGEST >> 20} MB",
+        where=str(path),
+        remedy="give fewer rows at once; users=FILE of rec_sys.inference.infer answers for as many users as there are",
+    )
 
 
 def _value_of(record: Record, path: Path) -> Any:

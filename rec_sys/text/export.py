@@ -71,8 +71,14 @@ def _load_encoder(files: WeightFiles) -> "tuple[nn.Module, BertConfig]":
             return mean / norm.clamp(min=1e-9)
 
     # Eager attention: the pattern that onnxruntime's fusion knows.
-    config = BertConfig(**json.loads(files.config.read_text(encoding="utf-8")) | {"attn_implementation": "eager"})
-    bert = BertModel(config, add_pooling_layer=False)
+    try:
+        config = BertConfig(**json.loads(files.config.read_text(encoding="utf-8")) | {"attn_implementation": "eager"})
+        numbers = config.hidden_size * (config.vocab_size + config.num_hidden_layers * config.hidden_size)
+        if numbers > files.model.stat().st_size:  # a model so large would be made before its weights are read
+            raise _unfitting(files, "the file is smaller than the model that its config.json describes")
+        bert = BertModel(config, add_pooling_layer=False)
+    except (ValueError, TypeError, ArithmeticError, RuntimeError) as error:  # whatever the library makes of a config
+        raise _unfitting(files, str(error).splitlines()[0]) from error
     try:
         state = {name.removeprefix("bert."): tensor for name, tensor in load_file(files.model).items()}
         missing = bert.load_state_dict(state, strict=False).missing_keys

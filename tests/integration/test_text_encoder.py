@@ -185,7 +185,7 @@ def test_cuda_where_onnxruntime_has_none_is_a_clear_message(tmp_path: Path) -> N
     assert "text.device=cpu" in caught.value.remedy
 
 
-@pytest.mark.parametrize("damage", ["no safetensors", "another model's tensors"])
+@pytest.mark.parametrize("damage", ["no safetensors", "another model's tensors", "a giant's config", "an odd config"])
 def test_weights_that_do_not_fit_are_refused_and_leave_no_model(tmp_path: Path, damage: str) -> None:
     import torch
     from safetensors.torch import save_file
@@ -194,9 +194,14 @@ def test_weights_that_do_not_fit_are_refused_and_leave_no_model(tmp_path: Path, 
     for path in (source.config, source.tokenizer):
         shutil.copy(path, tmp_path)
     if damage == "no safetensors":
-        (tmp_path / "model.safetensors").write_bytes(source.model.read_bytes()[:1_000])
+        (tmp_path / "model.safetensors").write_bytes(source.model.read_bytes()[:-1_000])
+    elif damage == "another model's tensors":
+        save_file({"weight": torch.zeros(10_000_000)}, tmp_path / "model.safetensors")
     else:
-        save_file({"weight": torch.zeros(3)}, tmp_path / "model.safetensors")
+        shutil.copy(source.model, tmp_path)
+        changes = {"num_hidden_layers": 10**7} if damage == "a giant's config" else {"num_attention_heads": 7}
+        config = json.loads(source.config.read_text()) | changes
+        (tmp_path / "config.json").write_text(json.dumps(config))
     encoder = open_encoder(_settings(weights="folder", weights_folder=tmp_path), tmp_path / "cache")
     with pytest.raises(InputError, match=r"do not fit their config\.json"):
         encoder.encode(["a"])

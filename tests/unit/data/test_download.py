@@ -218,3 +218,13 @@ def test_an_address_is_needed(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no address") as caught:
         download(RawFile(url=None, sha256=None), tmp_path)
     assert "data.reviews_path" in caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "%2e%2e", "a%2f..", "..\\up", "a%00b", "a%0d%0ab"])
+def test_an_address_that_names_no_file_writes_nothing(tmp_path: Path, name: str) -> None:
+    inside = tmp_path / "inside"
+    file = RawFile(url=Address(f"https://shop.example/{name}"), sha256=None)
+    answers = httpx.Client(transport=httpx.MockTransport(lambda request: httpx.Response(200)))
+    with pytest.raises(InputError, match="ends with no file's name"):
+        download(file, inside, client=answers)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

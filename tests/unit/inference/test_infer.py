@@ -141,9 +141,21 @@ def test_reviews_come_from_a_json_file(folder: Path, tmp_path: Path, capsys: pyt
         ("[" * 200_000 + "]" * 200_000, "the JSON array is broken"),
         ('{"a":' * 100_000 + "1" + "}" * 100_000, "this cannot be read as JSON"),
         ('[{"asin": "p1", "text": ' + "[" * 700 + "]" * 700 + "}]", "takes a text"),
+        ('[{"asin": "p1"},' + " " * (33 << 20), "holds more than 32 MB"),
+        ("user_id,asin\n" + "u,p1\n" * 150_000, "holds more than 32 MB"),
         ('[{"asin": "p1", "rating": ' + "9" * 5_000 + "}]", "this cannot be read as JSON"),
     ],
-    ids=["half a character", "an id of it", "brackets", "closed brackets", "objects", "nested", "digits"],
+    ids=[
+        "half a character",
+        "an id of it",
+        "brackets",
+        "closed brackets",
+        "objects",
+        "nested",
+        "a text",
+        "rows",
+        "digits",
+    ],
 )
 def test_a_file_that_no_parser_can_end_is_refused_in_words(
     folder: Path, tmp_path: Path, content: str, what: str
