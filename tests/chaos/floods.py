@@ -163,7 +163,7 @@ class _FloodedHouse:
                 writer.write(begun)
                 while time.monotonic() < ends:
                     with suppress(TimeoutError):
-                        async with asyncio.timeout(0.5):
+                        async with asyncio.timeout(1):
                             return _status_of(await reader.read(1_000))
                     writer.write(part)
             finally:
