@@ -1,0 +1,273 @@
+"""Folders that are not the command's own: each ends with one message that names it, or goes on; nothing is left half.
+
+    uv run -m tests.chaos.foreign_folders --seed 0 --cases 40
+
+Read-only file systems, folders of another user, a file, a dangling link or nothing where the folder should be, what a
+killed writer left with its locks, and a second writer. It needs root, to mount and to give folders away; where it may
+not, it says so.
+"""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from rec_sys.files import sha256_of
+from tests.chaos.campaign import Campaign, run_by_hand
+from tests.training_runs import SMALL, write_table
+from tests.warm_processes import WarmProcess
+
+SECONDS: Final = 300
+NOBODY: Final = 65_534  # the uid of Linux's overflow user
+# Without its capabilities root is a user like any other: only its own files, and those open to all.
+UNPRIVILEGED: Final = """
+import ctypes, runpy, sys
+system = ctypes.CDLL(None, use_errno=True)
+assert system.prctl(28, 1, 0, 0, 0) == 0  # PR_SET_SECUREBITS, SECBIT_NOROOT: programs that it starts get none back
+version_3 = (ctypes.c_uint32 * 2)(0x20080522, 0)
+assert system.capset(version_3, (ctypes.c_uint32 * 6)()) == 0
+sys.argv = sys.argv[1:]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A command that writes, after those before it.
+
+    Attributes:
+        module: The command.
+        arguments: Its settings, but for output_dir, whose path stands where OUTPUTS stands.
+        needs_bundle: It reads the bundle of a training.
+    """
+
+    module: str
+    arguments: tuple[str, ...]
+    needs_bundle: bool = False
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A command that is about to meet a folder.
+
+    Attributes:
+        stage: The command.
+        start: What it starts from.
+        work: An empty folder.
+        log: Where its words go.
+        seconds: It ran so long undisturbed.
+        moment: From 0 to 1; drawn.
+    """
+
+    stage: Stage
+    start: Path
+    work: Path
+    log: Path
+    seconds: float
+    moment: float
+
+    def command(self, outputs: Path) -> tuple[str, ...]:
+        """Its words after `-m`; the bundle is read from where the folder is sound."""
+        found = sorted(self.start.glob("bundles/*/manifest.json")) if self.stage.needs_bundle else []
+        bundle = [f"bundle={path.parent}" for path in found]
+        arguments = (argument.replace("OUTPUTS", str(outputs)) for argument in self.stage.arguments)
+        return (self.stage.module, *arguments, f"output_dir={outputs}", *bundle)
+
+    def begin(self, outputs: Path, *, unprivileged: bool = False) -> WarmProcess:
+        """The command at work."""
+        command = self.command(outputs)
+        return WarmProcess("-c", UNPRIVILEGED, *command) if unprivileged else WarmProcess("-m", *command)
+
+    def end(self, process: WarmProcess, outputs: Path) -> int:
+        """Its exit code, where it ended as it should."""
+        out, err = process.communicate(SECONDS)
+        code = process.wait()
+        with self.log.open("a") as log:
+            log.write(f"exit code {code}\n{out}\n{err}\n")
+        assert code in (0, 2), f"exit code {code}"
+        assert "Traceback" not in err, "a trace"
+        _, *errors = f"\n{err}".split("\nerror: ")
+        assert len(errors) == (1 if code else 0), f"{len(errors)} messages"
+        if code:
+            assert str(outputs) in errors[0], "the folder is not named"
+            assert "=..." in errors[0], "no way out is named"
+        return code
+
+    def copy(self) -> Path:
+        """What it starts from, to write to."""
+        return shutil.copytree(self.start, self.work / "outputs", symlinks=True)
+
+
+def stages(raw: Path) -> tuple[Stage, ...]:
+    """The road from reviews to an index, on a table that takes seconds."""
+    training = (*SMALL, *write_table(raw), "trainer.max_epochs=1")
+    data = tuple(choice for choice in training if choice.startswith("data"))
+    publishing = ("export.check=onnxruntime", "triton.model_repository=OUTPUTS/repository")
+    return (
+        Stage("rec_sys.data.prepare", data),
+        Stage("rec_sys.train.train", training),
+        Stage("rec_sys.modules.model_export", publishing, needs_bundle=True),
+        Stage("rec_sys.vector_database.create_vectorbase", (), needs_bundle=True),
+    )
+
+
+def can_be_foreign() -> bool:
+    """Whether this process may mount, and give folders to other users."""
+    with TemporaryDirectory() as scratch:
+        try:
+            shutil.chown(scratch, NOBODY)
+            with _mounted(Path(scratch)):
+                return True
+        except (OSError, subprocess.CalledProcessError):
+            return False
+
+
+def attack(campaign: Campaign, cases: int) -> None:
+    """Runs so many cases: all commands meet all kinds of folders, in an order that is drawn, again and again."""
+    with TemporaryDirectory() as scratch:
+        home = Path(scratch)
+        (home / "raw").mkdir()
+        commands = stages(home / "raw")
+        starts, seconds = _undisturbed(commands, home)
+        pairs = [(stage, kind) for stage in commands for kind in KINDS]
+        campaign.random.shuffle(pairs)
+        ends: dict[str, int] = {}
+        for number in range(cases):
+            stage, kind = pairs[number % len(pairs)]
+            moment = campaign.random.random()
+            log = home / "log.txt"
+            log.write_text("")
+            with (
+                campaign.case(f"{stage.module}, {kind}, moment {moment:.3f}", log),
+                TemporaryDirectory(dir=home) as work,
+            ):
+                module = stage.module
+                end = KINDS[kind](Attempt(stage, starts[module], Path(work), log, seconds[module], moment))
+                ends[end] = ends.get(end, 0) + 1
+        campaign.figures["ends"] = ", ".join(f"{count} {name}" for name, count in sorted(ends.items()))
+
+
+def _undisturbed(commands: tuple[Stage, ...], home: Path) -> tuple[dict[str, Path], dict[str, float]]:
+    """What each command starts from, and how long it takes, by its module."""
+    starts, seconds, start = {}, {}, home / "start-0"
+    start.mkdir()
+    for number, stage in enumerate(commands, 1):
+        starts[stage.module] = start
+        after = shutil.copytree(start, home / f"start-{number}", symlinks=True)
+        attempt = Attempt(stage, start, home, home / "log.txt", 0, 0)
+        began = time.monotonic()
+        assert attempt.end(attempt.begin(after), after) == 0, "undisturbed it is refused"
+        seconds[stage.module], start = time.monotonic() - began, after
+    return starts, seconds
+
+
+def _meet_read_only(attempt: Attempt) -> str:
+    with _mounted(attempt.work) as disk:
+        outputs = shutil.copytree(attempt.start, disk / "outputs", symlinks=True)
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True, capture_output=True)
+        return _refused(attempt, outputs)
+
+
+def _meet_another_users(attempt: Attempt) -> str:
+    return _given_away(attempt, 0o755)
+
+
+def _meet_closed(attempt: Attempt) -> str:
+    return _given_away(attempt, 0o700)
+
+
+def _given_away(attempt: Attempt, mode: int) -> str:
+    outputs = attempt.copy()
+    for path in (outputs, *outputs.rglob("*")):
+        shutil.chown(path, NOBODY, NOBODY)
+        if path.is_dir():
+            path.chmod(mode)
+    return _refused(attempt, outputs, unprivileged=True)
+
+
+def _meet_file(attempt: Attempt) -> str:
+    outputs = attempt.work / "outputs"
+    outputs.write_text("somebody's")
+    return _refused(attempt, outputs)
+
+
+def _meet_dangling_link(attempt: Attempt) -> str:
+    outputs = attempt.work / "outputs"
+    outputs.symlink_to(attempt.work / "gone")
+    return _refused(attempt, outputs)
+
+
+def _meet_nothing(attempt: Attempt) -> str:
+    outputs = attempt.work / "no" / "such" / "outputs"
+    assert attempt.end(attempt.begin(outputs), outputs) == 0, "missing parents are made"
+    return _whole(outputs)
+
+
+def _meet_dead_writer(attempt: Attempt) -> str:
+    outputs = attempt.copy()
+    with attempt.begin(outputs) as killed:
+        time.sleep(attempt.moment * attempt.seconds)
+        killed.kill()
+    assert attempt.end(attempt.begin(outputs), outputs) == 0, "a dead process holds it"
+    return _whole(outputs)
+
+
+def _meet_second_writer(attempt: Attempt) -> str:
+    outputs = attempt.copy()
+    with attempt.begin(outputs) as first:
+        time.sleep(attempt.moment * attempt.seconds / 2)
+        with attempt.begin(outputs) as second:
+            codes = [attempt.end(process, outputs) for process in (first, second)]
+    assert 0 in codes, "nobody wrote"
+    assert attempt.end(attempt.begin(outputs), outputs) == 0, "what both left cannot be gone on with"
+    return _whole(outputs)
+
+
+KINDS: Final[dict[str, Callable[[Attempt], str]]] = {
+    "read-only": _meet_read_only,
+    "another user's": _meet_another_users,
+    "another user's and closed": _meet_closed,
+    "a file": _meet_file,
+    "a dangling link": _meet_dangling_link,
+    "missing parents": _meet_nothing,
+    "a killed writer's": _meet_dead_writer,
+    "two writers": _meet_second_writer,
+}
+
+
+def _refused(attempt: Attempt, outputs: Path, *, unprivileged: bool = False) -> str:
+    before = _content(attempt.work)
+    code = attempt.end(attempt.begin(outputs, unprivileged=unprivileged), outputs)
+    assert code == 2, "it was written to"
+    assert _content(attempt.work) == before, "something was changed"
+    return "refused"
+
+
+def _whole(outputs: Path) -> str:
+    assert not list(outputs.rglob("*.unfinished*")), "a half was left"
+    return "whole"
+
+
+def _content(folder: Path) -> dict[str, str]:
+    """What is below a folder, by its path there: the sha256 of files, nothing of what is no file."""
+    found = sorted(folder.rglob("*"))
+    return {str(path.relative_to(folder)): sha256_of(path) if path.is_file() else "" for path in found}
+
+
+@contextmanager
+def _mounted(work: Path) -> Iterator[Path]:
+    place = work / "disk"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(place)], check=True, capture_output=True)
+    with ExitStack() as stack:
+        stack.callback(subprocess.run, ["umount", str(place)], check=True, capture_output=True)
+        yield place
+
+
+if __name__ == "__main__":
+    run_by_hand("foreign_folders", attack, "cases", 40)
