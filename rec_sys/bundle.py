@@ -8,8 +8,9 @@ made from.
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +32,7 @@ from rec_sys.bundle_manifest import (
 )
 from rec_sys.checksums import check_files, hash_files, read_checksums, write_checksums
 from rec_sys.contracts import BundleFile, InputError, ProductVector
-from rec_sys.files import atomic_folder, sha256_of
+from rec_sys.files import atomic_folder, forbidden, sha256_of
 from rec_sys.scoring import ScoreFormula
 from rec_sys.settings import TextSettings
 
@@ -216,7 +217,7 @@ def newest_bundle(output_dir: Path) -> tuple[Path, BundleManifest]:
     """The newest bundle that training has left, unopened; those whose manifest is damaged are left out.
 
     Raises:
-        InputError: There is none, or none that can be read.
+        InputError: There is none, none that can be read, or they are another user's.
     """
     found: list[tuple[Path, BundleManifest]] = []
     errors = []
@@ -230,9 +231,15 @@ def newest_bundle(output_dir: Path) -> tuple[Path, BundleManifest]:
         return max(found, key=lambda one: (one[1].created, one[0].name))
     if errors:
         raise errors[0]
+    home = (output_dir / "bundles").absolute()
+    try:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.listdir(home)
+    except PermissionError as error:  # a glob finds nothing there
+        raise forbidden(error) from error
     raise InputError(
         "there is no bundle yet",
-        where=str((output_dir / "bundles").absolute()),
+        where=str(home),
         remedy="run rec_sys.train.train first, or give a bundle's path with bundle=...",
     )
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rec_sys.checksums import check_files, read_checksums
 from rec_sys.contracts import BundleFile, InputError
-from rec_sys.files import sha256_of
+from rec_sys.files import forbidden, sha256_of
 from rec_sys.scoring import ScoreFormula
 
 REBUILD: Final = "copy the bundle again, or train again with rec_sys.train.train"
@@ -76,6 +76,8 @@ def read_manifest(folder: Path) -> BundleManifest:
                     path.with_name(BundleFile.HISTORY_TEXT), mmap_mode="r", allow_pickle=False
                 ).shape[1]
             return BundleManifest.model_validate(fields)
+    except PermissionError as error:
+        raise forbidden(error) from error
     except (ValueError, LookupError, OSError) as error:  # broken JSON, a field missing, no texts to read the width from
         raise InputError("the manifest of the bundle is damaged", where=str(path), remedy=REBUILD) from error
     raise InputError(

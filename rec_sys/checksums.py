@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from rec_sys.contracts import InputError
-from rec_sys.files import sha256_of
+from rec_sys.files import forbidden, sha256_of
 
 CHECKSUMS: Final = "SHA256SUMS"  # as `sha256sum --check` reads it
 NOTE_SUFFIX: Final = ".sha256"
@@ -35,7 +35,7 @@ def read_checksums(folder: Path, remedy: str, note: str = CHECKSUMS) -> dict[str
     """What a folder's files were when it was written, by their paths there; empty where nobody noted it.
 
     Raises:
-        InputError: The note is damaged.
+        InputError: The note is damaged or may not be read.
     """
     path = folder / note
     if not path.is_file():
@@ -43,6 +43,8 @@ def read_checksums(folder: Path, remedy: str, note: str = CHECKSUMS) -> dict[str
     try:
         lines = [line.partition("  ") for line in path.read_text(encoding="utf-8").removesuffix("\n").split("\n")]
         sound = bool(lines) and all(len(bytes.fromhex(digest)) * 2 == _DIGITS and name for digest, _, name in lines)
+    except PermissionError as error:
+        raise forbidden(error) from error
     except (ValueError, OSError):
         sound = False
     if not sound:
@@ -61,12 +63,14 @@ def check_files(folder: Path, expected: Mapping[str, str], what: str, remedy: st
         digest: What `expected` was made with.
 
     Raises:
-        InputError: Naming the first that is missing, cannot be read or was changed.
+        InputError: Naming the first that is missing, may not be read or was changed.
     """
     for name, noted in expected.items():
         path = folder / name
         try:
             is_sound = digest(path) == noted
+        except PermissionError as error:
+            raise forbidden(error) from error
         except (OSError, ValueError):
             is_sound = False
         if not is_sound:

@@ -29,7 +29,7 @@ from pydantic import ValidationError
 
 from rec_sys.console import error_console, say, say_error, say_trace
 from rec_sys.contracts import InputError
-from rec_sys.files import explain_disk_errors
+from rec_sys.files import explain_disk_errors, forbidden
 from rec_sys.settings import Section
 from rec_sys.settings_errors import (
     check_overrides,
@@ -59,7 +59,8 @@ SettingsType = TypeVar("SettingsType", bound=Section)
 def run_entry(run: Callable[[SettingsType], None], settings_type: type[SettingsType], config_name: str) -> NoReturn:
     """Runs a command with its validated settings and ends the process.
 
-    The exit code is 0 when it ends well, 2 after an `InputError` or a full disk (one message, no stack trace),
+    The exit code is 0 when it ends well, 2 after an `InputError`, a full disk or a file that
+    may not be used (one message, no stack trace),
     1 after any other exception (its whole stack trace), 130 after an interrupt and 143 after SIGTERM. Both signals
     unwind the stack, so that context managers clean up.
     """
@@ -214,6 +215,8 @@ def _runs(overrides: list[str]) -> Iterator[tuple[str, ...]]:
 
 def _report(error: Exception) -> int:
     """Tells the user about a failed run; the exit code it deserves."""
+    if isinstance(error, PermissionError) and error.filename is not None:
+        error = forbidden(error)
     if isinstance(error, InputError):
         say_error(f"error: {error}")
         return _REFUSED

@@ -93,6 +93,16 @@ def atomic_folder(path: Path, bytes_needed: int | None = None, beside: Path | No
         os.close(handle)
 
 
+def forbidden(error: PermissionError) -> InputError:
+    """What another user's file or folder is for whoever runs a command."""
+    where = "unknown" if error.filename is None else str(Path(os.fsdecode(error.filename)).absolute())
+    return InputError(
+        f"this file or folder may not be used ({error.strerror or 'Permission denied'})",
+        where=where,
+        remedy="change its owner or its permissions, or choose another folder",
+    )
+
+
 @contextmanager
 def explain_disk_errors(
     folder: Path, *, bytes_needed: int | None = None, may_not_write: bool = False, setting: str = OUTPUT_DIR

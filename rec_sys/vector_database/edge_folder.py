@@ -93,8 +93,9 @@ class EdgeFolder:
         dropped = []
         for folder in sorted(self.versions.iterdir()):
             if folder.name not in kept:
-                dropped += [folder.name] if self.is_whole(folder.name) else []
+                is_whole = self.is_whole(folder.name)
                 drop_version(folder)
+                dropped += [folder.name] if is_whole and not folder.exists() else []
         return dropped
 
     @contextmanager

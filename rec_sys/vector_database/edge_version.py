@@ -7,6 +7,7 @@ with it a folder could be opened by a single process, and a folder that is not w
 
 import hashlib
 import json
+import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,6 +64,8 @@ _FULL_SCAN: Final = 10_000  # kB: where a filter leaves less than this, HNSW is 
 _SUM: Final = Formula(
     Expression.Sum([Expression.Variable("$score[0]"), Expression.Variable("$score[1]")]), defaults={"$score[1]": 0.0}
 )
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 class UnreadableVersionError(Exception):
@@ -174,9 +177,12 @@ def copy_version(source: Path, target: Path) -> None:
 
 
 def drop_version(folder: Path) -> None:
-    """Removes a version, or what a killed process left of one."""
-    (folder / VERSION_FILE).unlink(missing_ok=True)
-    shutil.rmtree(folder)
+    """Removes a version, or what a killed process left of one; what may not be removed is named and stays."""
+    try:
+        (folder / VERSION_FILE).unlink(missing_ok=True)
+        shutil.rmtree(folder)
+    except PermissionError as error:
+        _LOG.warning(f"a version may not be removed ({error.strerror}); change its owner or its permissions: {folder}")
 
 
 def _search_query(request: SearchRequest) -> QueryRequest:

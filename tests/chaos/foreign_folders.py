@@ -58,6 +58,7 @@ class Attempt:
     Attributes:
         stage: The command.
         start: What it starts from.
+        after: What it leaves there.
         work: An empty folder.
         log: Where its words go.
         seconds: It ran so long undisturbed.
@@ -66,14 +67,16 @@ class Attempt:
 
     stage: Stage
     start: Path
+    after: Path
     work: Path
     log: Path
     seconds: float
     moment: float
 
     def command(self, outputs: Path) -> tuple[str, ...]:
-        """Its words after `-m`; the bundle is read from where the folder is sound."""
-        found = sorted(self.start.glob("bundles/*/manifest.json")) if self.stage.needs_bundle else []
+        """Its words after `-m`; where the folder has no bundle, another one's is read."""
+        lacks = self.stage.needs_bundle and not (outputs / "bundles").exists()
+        found = sorted(self.start.glob("bundles/*/manifest.json")) if lacks else []
         bundle = [f"bundle={path.parent}" for path in found]
         arguments = (argument.replace("OUTPUTS", str(outputs)) for argument in self.stage.arguments)
         return (self.stage.module, *arguments, f"output_dir={outputs}", *bundle)
@@ -83,8 +86,8 @@ class Attempt:
         command = self.command(outputs)
         return WarmProcess("-c", UNPRIVILEGED, *command) if unprivileged else WarmProcess("-m", *command)
 
-    def end(self, process: WarmProcess, outputs: Path) -> int:
-        """Its exit code, where it ended as it should."""
+    def end(self, process: WarmProcess, outputs: Path, cause: str = "") -> int:
+        """Its exit code, where it ended as it should; a message says the cause."""
         out, err = process.communicate(SECONDS)
         code = process.wait()
         with self.log.open("a") as log:
@@ -95,12 +98,13 @@ class Attempt:
         assert len(errors) == (1 if code else 0), f"{len(errors)} messages"
         if code:
             assert str(outputs) in errors[0], "the folder is not named"
-            assert "=..." in errors[0], "no way out is named"
+            assert "what to do: " in errors[0], "no way out is named"
+            assert cause in errors[0].lower(), "the cause is not said"
         return code
 
-    def copy(self) -> Path:
-        """What it starts from, to write to."""
-        return shutil.copytree(self.start, self.work / "outputs", symlinks=True)
+    def copy(self, *, done: bool = False) -> Path:
+        """What it starts from, or what it leaves, to write to."""
+        return shutil.copytree(self.after if done else self.start, self.work / "outputs", symlinks=True)
 
 
 def stages(raw: Path) -> tuple[Stage, ...]:
@@ -133,7 +137,7 @@ def attack(campaign: Campaign, cases: int) -> None:
         home = Path(scratch)
         (home / "raw").mkdir()
         commands = stages(home / "raw")
-        starts, seconds = _undisturbed(commands, home)
+        states, seconds = _undisturbed(commands, home)
         pairs = [(stage, kind) for stage in commands for kind in KINDS]
         campaign.random.shuffle(pairs)
         ends: dict[str, int] = {}
@@ -146,31 +150,31 @@ def attack(campaign: Campaign, cases: int) -> None:
                 campaign.case(f"{stage.module}, {kind}, moment {moment:.3f}", log),
                 TemporaryDirectory(dir=home) as work,
             ):
-                module = stage.module
-                end = KINDS[kind](Attempt(stage, starts[module], Path(work), log, seconds[module], moment))
+                place, took = states[stage.module], seconds[stage.module]
+                end = KINDS[kind](Attempt(stage, *place, Path(work), log, took, moment))
                 ends[end] = ends.get(end, 0) + 1
         campaign.figures["ends"] = ", ".join(f"{count} {name}" for name, count in sorted(ends.items()))
 
 
-def _undisturbed(commands: tuple[Stage, ...], home: Path) -> tuple[dict[str, Path], dict[str, float]]:
-    """What each command starts from, and how long it takes, by its module."""
-    starts, seconds, start = {}, {}, home / "start-0"
+def _undisturbed(commands: tuple[Stage, ...], home: Path) -> tuple[dict[str, tuple[Path, Path]], dict[str, float]]:
+    """What each command starts from and leaves, and how long it takes, by its module."""
+    states, seconds, start = {}, {}, home / "start-0"
     start.mkdir()
     for number, stage in enumerate(commands, 1):
-        starts[stage.module] = start
         after = shutil.copytree(start, home / f"start-{number}", symlinks=True)
-        attempt = Attempt(stage, start, home, home / "log.txt", 0, 0)
+        states[stage.module] = start, after
+        attempt = Attempt(stage, start, after, home, home / "log.txt", 0, 0)
         began = time.monotonic()
         assert attempt.end(attempt.begin(after), after) == 0, "undisturbed it is refused"
         seconds[stage.module], start = time.monotonic() - began, after
-    return starts, seconds
+    return states, seconds
 
 
 def _meet_read_only(attempt: Attempt) -> str:
     with _mounted(attempt.work) as disk:
         outputs = shutil.copytree(attempt.start, disk / "outputs", symlinks=True)
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True, capture_output=True)
-        return _refused(attempt, outputs)
+        return _refused(attempt, outputs, "read-only")
 
 
 def _meet_another_users(attempt: Attempt) -> str:
@@ -187,19 +191,33 @@ def _given_away(attempt: Attempt, mode: int) -> str:
         shutil.chown(path, NOBODY, NOBODY)
         if path.is_dir():
             path.chmod(mode)
-    return _refused(attempt, outputs, unprivileged=True)
+    return _refused(attempt, outputs, "permission", unprivileged=True)
+
+
+def _meet_one_closed(attempt: Attempt) -> str:
+    """One file or folder of what the command left is another user's, as after a run with `sudo`."""
+    outputs = attempt.copy(done=True)
+    found = sorted(path for path in outputs.rglob("*") if not path.is_symlink())
+    path = found[int(attempt.moment * len(found))]
+    shutil.chown(path, NOBODY, NOBODY)
+    path.chmod(0o700 if path.is_dir() else 0o600)
+    with attempt.log.open("a") as log:
+        log.write(f"closed: {path}\n")
+    code = attempt.end(attempt.begin(outputs, unprivileged=True), outputs, "permission")
+    _whole(outputs)
+    return "refused" if code else "whole"
 
 
 def _meet_file(attempt: Attempt) -> str:
     outputs = attempt.work / "outputs"
     outputs.write_text("somebody's")
-    return _refused(attempt, outputs)
+    return _refused(attempt, outputs, "cannot be written to")
 
 
 def _meet_dangling_link(attempt: Attempt) -> str:
     outputs = attempt.work / "outputs"
     outputs.symlink_to(attempt.work / "gone")
-    return _refused(attempt, outputs)
+    return _refused(attempt, outputs, "cannot be written to")
 
 
 def _meet_nothing(attempt: Attempt) -> str:
@@ -232,6 +250,7 @@ KINDS: Final[dict[str, Callable[[Attempt], str]]] = {
     "read-only": _meet_read_only,
     "another user's": _meet_another_users,
     "another user's and closed": _meet_closed,
+    "one file or folder another user's and closed": _meet_one_closed,
     "a file": _meet_file,
     "a dangling link": _meet_dangling_link,
     "missing parents": _meet_nothing,
@@ -240,9 +259,9 @@ KINDS: Final[dict[str, Callable[[Attempt], str]]] = {
 }
 
 
-def _refused(attempt: Attempt, outputs: Path, *, unprivileged: bool = False) -> str:
+def _refused(attempt: Attempt, outputs: Path, cause: str, *, unprivileged: bool = False) -> str:
     before = _content(attempt.work)
-    code = attempt.end(attempt.begin(outputs, unprivileged=unprivileged), outputs)
+    code = attempt.end(attempt.begin(outputs, unprivileged=unprivileged), outputs, cause)
     assert code == 2, "it was written to"
     assert _content(attempt.work) == before, "something was changed"
     return "refused"

@@ -14,7 +14,7 @@ needs_root = pytest.mark.skipif(not can_be_foreign(), reason="this process may n
 @needs_root
 def test_every_command_refuses_a_foreign_folder_or_goes_on(tmp_path: Path) -> None:
     campaign = Campaign("foreign_folders", 1, tmp_path)
-    attack(campaign, cases=8)
+    attack(campaign, cases=6)
     assert campaign.lost == []
     assert "refused" in str(campaign.figures["ends"])
     assert "whole" in str(campaign.figures["ends"])
@@ -25,8 +25,11 @@ def test_a_command_without_a_word_of_the_folder_is_a_loss(tmp_path: Path, monkey
     stage = Stage("json.tool", ("--no-such-option",))
     start = tmp_path / "start"
     start.mkdir()
+    (start / "file").touch()
     monkeypatch.setattr(foreign_folders, "stages", lambda _: (stage,))
-    monkeypatch.setattr(foreign_folders, "_undisturbed", lambda *_: ({stage.module: start}, {stage.module: 0.0}))
+    monkeypatch.setattr(
+        foreign_folders, "_undisturbed", lambda *_: ({stage.module: (start, start)}, {stage.module: 0.0})
+    )
     campaign = Campaign("foreign_folders", 1, tmp_path / "kept")
     attack(campaign, cases=len(KINDS))
     assert len(campaign.lost) == len(KINDS)

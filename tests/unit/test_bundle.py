@@ -1,6 +1,8 @@
 """The bundle: what goes in comes out, whole or not at all, and without torch."""
 
+import errno
 import hashlib
+import io
 import json
 import os
 import signal
@@ -144,6 +146,25 @@ def test_what_vouches_for_the_others_is_vouched_for_itself(name: str, tmp_path: 
             Bundle(folder)
     (folder / name).write_bytes(sound)
     Bundle(folder)
+
+
+@pytest.mark.parametrize("name", [CHECKSUMS, BundleFile.MANIFEST, BundleFile.PRODUCT_VECTORS])
+def test_a_file_of_another_user_is_not_taken_for_a_damaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    folder = tmp_path / "bundle"
+    write_bundle(folder, some_contents(tmp_path))
+    open_it = io.open
+
+    def refuse(path: Path, *rest: Any, **options: Any) -> Any:  # root may open what others may not
+        if Path(path).name == name:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return open_it(path, *rest, **options)
+
+    monkeypatch.setattr(io, "open", refuse)
+    with pytest.raises(InputError, match=rf"may not be used \(Permission denied\)\n.*{name}") as refused:
+        Bundle(folder)
+    assert "its permissions" in refused.value.remedy
 
 
 def test_without_checksums_the_hashes_of_the_manifest_count(tmp_path: Path) -> None:

@@ -145,6 +145,16 @@ run_entry(lambda settings: print("line\\n" * 100_000, flush=True), Settings, "co
     assert process.returncode == 0
 
 
+def test_what_another_user_keeps_closed_is_one_message(command: Command, tmp_path: Path) -> None:
+    def run(_: Settings) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "theirs"))
+
+    code, _, err = command(run=run)
+    assert code == 2
+    assert err.startswith("error: this file or folder may not be used (Permission denied)")
+    assert f"where: {tmp_path / 'theirs'}\n" in err
+
+
 def test_an_exit_code_chosen_by_the_command_is_kept(command: Command) -> None:
     def leave(given: Settings) -> None:
         sys.exit(7)

@@ -1,5 +1,7 @@
 """The bundle that a command means, and the name that everything made from it carries."""
 
+import errno
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -44,6 +46,17 @@ def test_the_bundle_that_is_given_is_taken(tmp_path: Path) -> None:
     assert find_bundle(given, tmp_path / "outputs").folder == given
     with pytest.raises(InputError, match="there is no bundle"):
         find_bundle(tmp_path / "nothing", tmp_path / "outputs")
+
+
+def test_bundles_of_another_user_are_not_taken_for_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> list[str]:  # root may list what others may not
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    with pytest.raises(InputError, match="there is no bundle yet"):
+        find_bundle(None, tmp_path)
+    monkeypatch.setattr(os, "listdir", refuse)
+    with pytest.raises(InputError, match=r"may not be used \(Permission denied\)\n.*bundles"):
+        find_bundle(None, tmp_path)
 
 
 def test_without_one_the_newest_is_taken_whatever_its_name(tmp_path: Path) -> None:

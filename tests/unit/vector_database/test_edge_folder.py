@@ -1,5 +1,7 @@
 """Which version is served is one link; what is around it may be torn at any point."""
 
+import errno
+import shutil
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,20 @@ def test_what_is_not_kept_is_dropped_and_leftovers_are_not_counted(folder: EdgeF
     (folder.path("0")).mkdir()
     assert folder.drop_all_but({"3"}) == ["1", "2"]
     assert [path.name for path in folder.versions.iterdir()] == ["3"]
+
+
+def test_a_version_that_may_not_be_removed_is_named_and_stays(
+    folder: EdgeFolder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(path: Path) -> None:
+        if path.name == "1":
+            raise PermissionError(errno.EACCES, "Permission denied", "is_null")  # as the system names it, in its folder
+        remove(path)
+
+    remove = shutil.rmtree
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    assert folder.drop_all_but({"3"}) == ["2"]
+    assert f"Permission denied); change its owner or its permissions: {folder.path('1')}" in caplog.text
 
 
 def test_the_index_may_be_moved(folder: EdgeFolder, tmp_path: Path) -> None:
