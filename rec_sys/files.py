@@ -22,7 +22,10 @@ from rec_sys.contracts import InputError
 _DISK_IS_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _MAY_NOT_WRITE: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
 # Libraries written in Rust or C++ wrap the error number into a text of their own.
-_FULL_DISK_TEXTS: Final = ("No space left on device", "Disk quota exceeded", "File too large", "disk is full")
+_FULL_DISK_TEXTS: Final = (
+    *("No space left on device", "Disk quota exceeded", "File too large", "disk is full"),
+    "Not enough space available",  # Qdrant's
+)
 _SUFFIX: Final = ".unfinished"
 OUTPUT_DIR: Final = "output_dir"  # the setting that chooses where most things are written
 
@@ -125,15 +128,7 @@ def explain_disk_errors(
         raise
     except Exception as error:
         if _is_full_disk(error):
-            free = "unknown"
-            with suppress(OSError):
-                free = f"{shutil.disk_usage(folder).free:,}"
-            needed = "" if bytes_needed is None else f", about {bytes_needed:,} bytes are needed"
-            raise InputError(
-                "the disk is full",
-                where=f"{folder.absolute()} ({free} bytes free{needed})",
-                remedy=f"free some space or choose another folder with {setting}=...; nothing half-written was left",
-            ) from error
+            raise _full_disk(folder, bytes_needed, setting) from error
         if may_not_write and isinstance(error, OSError) and error.errno in _MAY_NOT_WRITE:
             raise InputError(
                 f"this folder cannot be written to ({error.strerror})",
@@ -141,6 +136,21 @@ def explain_disk_errors(
                 remedy=f"change its permissions or choose another folder with {setting}=...",
             ) from error
         raise
+
+
+def require_space(folder: Path, bytes_needed: int, setting: str = OUTPUT_DIR) -> None:
+    """Looks for the room before long work, or before a library maps files, which kills the process on a full tmpfs.
+
+    Args:
+        folder: An existing one.
+        bytes_needed: What will be written, at most.
+        setting: Which one chooses the folder, for errors.
+
+    Raises:
+        InputError: The disk has less.
+    """
+    if shutil.disk_usage(folder).free < bytes_needed:
+        raise _full_disk(folder, bytes_needed, setting)
 
 
 def writable_folder(path: Path, setting: str = OUTPUT_DIR) -> Path:
@@ -162,6 +172,18 @@ def sha256_of(path: Path) -> str:
     """The sha256 of a file's content, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _full_disk(folder: Path, bytes_needed: int | None, setting: str) -> InputError:
+    free = "unknown"
+    with suppress(OSError):
+        free = f"{shutil.disk_usage(folder).free:,}"
+    needed = "" if bytes_needed is None else f", about {bytes_needed:,} bytes are needed"
+    return InputError(
+        "the disk is full",
+        where=f"{folder.absolute()} ({free} bytes free{needed})",
+        remedy=f"free some space or choose another folder with {setting}=...; nothing half-written was left",
+    )
 
 
 def _is_full_disk(error: BaseException | None) -> bool:

@@ -1,6 +1,7 @@
 """Small catalogues and the indexes that hold them, for the tests of the product index."""
 
 import os
+import shutil
 import tempfile
 import uuid
 import warnings
@@ -38,13 +39,15 @@ from tests.text_width import TEXT_DIM
 SERVER_VARIABLE = "QDRANT_URL"
 BACK_ENDS = ("edge", "in_memory", "server")
 DIM, NEIGHBOURS = 32, 12
+_BYTES_IN_MEMORY = 1_000_000_000  # a container may have only 64 MB of it
 
 
 @contextmanager
 def quick_folder() -> Iterator[Path]:
     """An empty folder, in memory where the system has such: an index is written with hundreds of small syncs."""
     memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(prefix="rec_sys-", dir=memory if os.access(memory, os.W_OK) else None) as folder:
+    fits = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _BYTES_IN_MEMORY
+    with tempfile.TemporaryDirectory(prefix="rec_sys-", dir=memory if fits else None) as folder:
         yield Path(folder)
 
 

@@ -141,6 +141,10 @@ class Catalogue:
     def _memory_columns(self) -> "sparse.csc_matrix | None":
         return None if self.memory is None else self.memory.tocsc()
 
+    def num_bytes(self, rows: IntArray) -> int:
+        """What these products are as JSON together, which is more than the index makes of them."""
+        return int(self._point_bytes()[rows].sum())
+
     def _point_bytes(self) -> IntArray:
         """An upper bound of a point's size as JSON, int64 `[num_products]`."""
         text = pl.col(PayloadField.ASIN, PayloadField.TITLE, PayloadField.BRAND).str.len_chars().fill_null(0)

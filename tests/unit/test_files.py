@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from rec_sys.contracts import InputError
-from rec_sys.files import atomic_file, atomic_folder, explain_disk_errors, writable_folder
+from rec_sys.files import atomic_file, atomic_folder, explain_disk_errors, require_space, writable_folder
 
 
 def test_a_file_appears_only_when_its_block_ends(tmp_path: Path) -> None:
@@ -133,6 +133,18 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
         (unfinished / "half").write_text("half")
         raise OSError(errno.ENOSPC, "No space left on device")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_index_that_finds_no_room_is_a_full_disk(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the disk is full"), explain_disk_errors(tmp_path):
+        raise RuntimeError("Service runtime error: Not enough space available for optimization, needed: 24.41 MiB")
+
+
+def test_room_is_looked_for_before_it_is_needed(tmp_path: Path) -> None:
+    require_space(tmp_path, 1)
+    with pytest.raises(InputError, match=r"the disk is full(.|\n)*about 1(,000){6} bytes") as caught:
+        require_space(tmp_path, 10**18, "index.folder")
+    assert "index.folder=" in (caught.value.remedy or "")
 
 
 def test_errors_of_reading_inside_a_writer_are_not_taken_for_errors_of_writing(tmp_path: Path) -> None:

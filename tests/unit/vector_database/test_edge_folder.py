@@ -3,13 +3,17 @@
 import errno
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from rec_sys.contracts import InputError
+from rec_sys.settings import EdgeIndex
 from rec_sys.vector_database.contract import IndexUnavailableError
 from rec_sys.vector_database.edge_folder import EdgeFolder
+from rec_sys.vector_database.edge_index import EdgePublisher
 from rec_sys.vector_database.edge_version import VERSION_FILE
+from tests.product_indexes import make_catalogue
 
 
 @pytest.fixture
@@ -88,3 +92,14 @@ def test_a_version_that_cannot_be_opened_is_named(folder: EdgeFolder) -> None:
     with pytest.raises(IndexUnavailableError, match="cannot be opened") as refused:
         folder.open_served()
     assert refused.value.where == str(folder.path("2"))
+
+
+def test_a_version_that_would_not_fit_is_refused_before_edge_maps_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = make_catalogue(tmp_path / "bundle", 30)
+    settings = EdgeIndex.model_validate({"backend": "edge", "folder": tmp_path / "index", "progress": False})
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=90_000_000))
+    with pytest.raises(InputError, match=r"the disk is full(.|\n)*about 100,\d{3},\d{3} bytes"):
+        EdgePublisher(settings).publish(catalogue)
+    assert not list(EdgeFolder(settings.folder).versions.iterdir())

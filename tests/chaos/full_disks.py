@@ -1,0 +1,153 @@
+"""Disks that are full at a drawn byte: every command ends with one message, leaves no half, and goes on with space.
+
+    uv run -m tests.chaos.full_disks --seed 0 --cases 100
+
+Each case lays what a command starts from on a small file system of its own, an ext4 image or a tmpfs, and fills that up
+to some bytes. It needs root, to mount; where it may not, it says so.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from tests.chaos.campaign import Campaign, run_by_hand
+from tests.training_runs import SMALL, write_table
+from tests.warm_processes import run
+
+SIZE_MB: Final = 512
+SECONDS: Final = 300
+KINDS: Final = ("ext4", "tmpfs")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A command that writes, after those before it.
+
+    Attributes:
+        module: The command.
+        arguments: Its settings, but for the folder.
+        may_need: Bytes free from none to these are drawn.
+    """
+
+    module: str
+    arguments: tuple[str, ...]
+    may_need: int
+
+
+def stages(raw: Path) -> tuple[Stage, ...]:
+    """The road from reviews to an index, on a table that takes seconds."""
+    training = (*SMALL, *write_table(raw), "trainer.max_epochs=1")
+    data = tuple(choice for choice in training if choice.startswith("data"))
+    return (
+        Stage("rec_sys.data.prepare", data, 200_000),
+        Stage("rec_sys.train.train", training, 4_000_000),
+        Stage("rec_sys.modules.model_export", (), 4_000_000),
+        Stage("rec_sys.vector_database.create_vectorbase", (), 150_000_000),
+    )
+
+
+def can_mount() -> bool:
+    """Whether this process may mount what it needs."""
+    with TemporaryDirectory() as scratch:
+        try:
+            with _disk("ext4", Path(scratch), 8):
+                return True
+        except (OSError, subprocess.CalledProcessError):
+            return False
+
+
+def attack(campaign: Campaign, cases: int) -> None:
+    """Runs so many cases, each of a command, a kind of file system and a number of free bytes that are drawn."""
+    with TemporaryDirectory() as scratch:
+        work = Path(scratch)
+        (work / "raw").mkdir()
+        commands = stages(work / "raw")
+        starts = _undisturbed(commands, work)
+        ends: dict[str, int] = {}
+        for number in range(cases):
+            stage = commands[number % len(commands)]
+            kind = campaign.random.choice(KINDS)
+            free = campaign.random.randrange(stage.may_need)
+            log = work / "log.txt"
+            log.write_text("")
+            with campaign.case(f"{stage.module} on {kind} with {free:,} bytes free", log):
+                found = _one(stage, starts[stage.module], kind, free, work, log)
+                ends[found] = ends.get(found, 0) + 1
+        campaign.figures["ends"] = ", ".join(f"{count} {name}" for name, count in sorted(ends.items()))
+
+
+def _undisturbed(commands: tuple[Stage, ...], work: Path) -> dict[str, Path]:
+    """What each command starts from, by its module."""
+    starts, before = {}, work / "start-0"
+    before.mkdir()
+    for number, stage in enumerate(commands, 1):
+        starts[stage.module] = before
+        before = shutil.copytree(before, work / f"start-{number}")
+        ended = run("-m", stage.module, *stage.arguments, f"output_dir={before}", timeout=SECONDS)
+        assert ended.returncode == 0, ended.stderr
+    return starts
+
+
+def _one(stage: Stage, start: Path, kind: str, free: int, work: Path, log: Path) -> str:
+    """How it ended: `refused`, or `whole` where the bytes were enough."""
+    with _disk(kind, work, SIZE_MB) as disk:
+        outputs = disk / "outputs"
+        shutil.copytree(start, outputs)
+        with _filled(disk, free):
+            ended = run("-m", stage.module, *stage.arguments, f"output_dir={outputs}", timeout=SECONDS)
+        log.write_text(f"exit code {ended.returncode}\n{ended.stdout}\n{ended.stderr}")
+        assert ended.returncode in (0, 2), f"exit code {ended.returncode}"
+        assert "Traceback" not in ended.stderr
+        if ended.returncode:
+            assert "the disk is full" in ended.stderr, "no word of the disk"
+            again = run("-m", stage.module, *stage.arguments, f"output_dir={outputs}", timeout=SECONDS)
+            log.write_text(f"{log.read_text()}\nagain, exit code {again.returncode}\n{again.stderr}")
+            assert again.returncode == 0, "with space again it fails"
+        assert not list(outputs.rglob("*.unfinished*")), "a half was left"
+    return "refused" if ended.returncode else "whole"
+
+
+@contextmanager
+def _disk(kind: str, work: Path, megabytes: int) -> Iterator[Path]:
+    """A file system of its own; ext4 in a sparse file, tmpfs in memory."""
+    place, image = work / "disk", work / "image"
+    place.mkdir(exist_ok=True)
+    if kind == "ext4":
+        with image.open("wb") as file:
+            file.truncate(megabytes << 20)
+        subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], check=True, capture_output=True)
+        mount = ["mount", "-o", "loop", str(image), str(place)]
+    else:
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(place)]
+    subprocess.run(mount, check=True, capture_output=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True, capture_output=True)
+        image.unlink(missing_ok=True)
+
+
+@contextmanager
+def _filled(disk: Path, free: int) -> Iterator[None]:
+    filler = disk / "filler"
+    with filler.open("wb") as file, suppress(OSError):  # ext4 keeps some blocks for itself
+        for step in (1 << 20, 1 << 12):
+            while _free(disk) - free > step:
+                os.posix_fallocate(file.fileno(), filler.stat().st_size, step)
+    yield
+    filler.unlink()
+
+
+def _free(disk: Path) -> int:
+    found = os.statvfs(disk)
+    return found.f_bavail * found.f_frsize
+
+
+if __name__ == "__main__":
+    run_by_hand("full_disks", attack, "cases", 100)

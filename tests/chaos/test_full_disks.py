@@ -1,0 +1,31 @@
+"""The campaign of full disks, small; and what it would not let pass."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos import full_disks
+from tests.chaos.campaign import Campaign
+from tests.chaos.full_disks import Stage, attack, can_mount
+
+needs_mounts = pytest.mark.skipif(not can_mount(), reason="this process may not mount a file system of its own")
+
+
+@needs_mounts
+def test_every_command_says_that_the_disk_is_full_and_goes_on_with_space(tmp_path: Path) -> None:
+    campaign = Campaign("full_disks", 1, tmp_path)
+    attack(campaign, cases=4)
+    assert campaign.lost == []
+    assert "refused" in str(campaign.figures["ends"])
+
+
+@needs_mounts
+def test_a_command_without_a_word_of_the_disk_is_a_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage("json.tool", ("--no-such-option",), 1_000)
+    monkeypatch.setattr(full_disks, "stages", lambda _: (stage,))
+    monkeypatch.setattr(full_disks, "_undisturbed", lambda *_: {stage.module: tmp_path / "empty"})
+    (tmp_path / "empty").mkdir()
+    campaign = Campaign("full_disks", 1, tmp_path / "kept")
+    attack(campaign, cases=2)
+    assert len(campaign.lost) == 2
+    assert all("no word of the disk" in lost for lost in campaign.lost)
