@@ -11,45 +11,15 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 from tests.chaos.campaign import Campaign, run_by_hand
-from tests.training_runs import SMALL, write_table
-from tests.warm_processes import run
+from tests.chaos.stages import Stage, run_stage, stages
 
 SIZE_MB: Final = 512
-SECONDS: Final = 300
 KINDS: Final = ("ext4", "tmpfs")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A command that writes, after those before it.
-
-    Attributes:
-        module: The command.
-        arguments: Its settings, but for the folder.
-        may_need: Bytes free from none to these are drawn.
-    """
-
-    module: str
-    arguments: tuple[str, ...]
-    may_need: int
-
-
-def stages(raw: Path) -> tuple[Stage, ...]:
-    """The road from reviews to an index, on a table that takes seconds."""
-    training = (*SMALL, *write_table(raw), "trainer.max_epochs=1")
-    data = tuple(choice for choice in training if choice.startswith("data"))
-    return (
-        Stage("rec_sys.data.prepare", data, 200_000),
-        Stage("rec_sys.train.train", training, 4_000_000),
-        Stage("rec_sys.modules.model_export", (), 4_000_000),
-        Stage("rec_sys.vector_database.create_vectorbase", (), 150_000_000),
-    )
 
 
 def can_mount() -> bool:
@@ -62,12 +32,15 @@ def can_mount() -> bool:
             return False
 
 
-def attack(campaign: Campaign, cases: int) -> None:
-    """Runs so many cases, each of a command, a kind of file system and a number of free bytes that are drawn."""
+def attack(campaign: Campaign, cases: int, num_stages: int = 4) -> None:
+    """Runs so many cases, each of a command, a kind of file system and a number of free bytes that are drawn.
+
+    Only the first `num_stages` are tried.
+    """
     with TemporaryDirectory() as scratch:
         work = Path(scratch)
         (work / "raw").mkdir()
-        commands = stages(work / "raw")
+        commands = stages(work / "raw")[:num_stages]
         starts = _undisturbed(commands, work)
         ends: dict[str, int] = {}
         for number in range(cases):
@@ -89,7 +62,7 @@ def _undisturbed(commands: tuple[Stage, ...], work: Path) -> dict[str, Path]:
     for number, stage in enumerate(commands, 1):
         starts[stage.module] = before
         before = shutil.copytree(before, work / f"start-{number}")
-        ended = run("-m", stage.module, *stage.arguments, f"output_dir={before}", timeout=SECONDS)
+        ended = run_stage(stage, before)
         assert ended.returncode == 0, ended.stderr
     return starts
 
@@ -100,13 +73,13 @@ def _one(stage: Stage, start: Path, kind: str, free: int, work: Path, log: Path)
         outputs = disk / "outputs"
         shutil.copytree(start, outputs)
         with _filled(disk, free):
-            ended = run("-m", stage.module, *stage.arguments, f"output_dir={outputs}", timeout=SECONDS)
+            ended = run_stage(stage, outputs)
         log.write_text(f"exit code {ended.returncode}\n{ended.stdout}\n{ended.stderr}")
         assert ended.returncode in (0, 2), f"exit code {ended.returncode}"
         assert "Traceback" not in ended.stderr
         if ended.returncode:
             assert "the disk is full" in ended.stderr, "no word of the disk"
-            again = run("-m", stage.module, *stage.arguments, f"output_dir={outputs}", timeout=SECONDS)
+            again = run_stage(stage, outputs)
             log.write_text(f"{log.read_text()}\nagain, exit code {again.returncode}\n{again.stderr}")
             assert again.returncode == 0, "with space again it fails"
         assert not list(outputs.rglob("*.unfinished*")), "a half was left"

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from rec_sys.contracts import TowerFile, TowerTensor
 from rec_sys.modules.tower_export import INPUTS, ProductTowerExport, export_modules, number_reviews
@@ -130,3 +131,13 @@ def test_an_onnxruntime_that_cannot_answer_is_a_difference(tmp_path: Path) -> No
     assert answer_by_onnxruntime(session, {"ids": np.array([[3]])})[0].tolist() == [[3.0]]
     with pytest.raises(ParityError, match="onnxruntime cannot answer"):
         answer_by_onnxruntime(session, {"ids": np.array([[99]])})
+
+
+def test_torchs_own_rounding_is_no_difference() -> None:
+    class Cancelling(nn.Module):
+        def forward(self, values: torch.Tensor) -> tuple[torch.Tensor]:
+            return ((values + 4_096.0) - 4_096.0,)
+
+    (found,) = answer(Cancelling(), {"values": np.array([0.0123], dtype=np.float32)})
+    assert found.dtype == np.float32
+    assert found == pytest.approx([0.0123], abs=1e-9)
