@@ -33,7 +33,7 @@ def stages(raw: Path) -> tuple[Stage, ...]:
     model = write_tiny_transformer(raw / "tiny")
     text = ("text=sentence_transformer", f"text.model={model}", "text.device=cpu", "text.num_threads=1")
     return (
-        Stage("rec_sys.data.prepare", data, 200_000),
+        Stage("rec_sys.data.prepare", data, 60_000),
         Stage("rec_sys.train.train", (*SMALL, *data, *text, "trainer.max_epochs=1"), 4_000_000),
         Stage("rec_sys.modules.model_export", (), 4_000_000),
         Stage("rec_sys.vector_database.create_vectorbase", (), 150_000_000),
