@@ -8,6 +8,7 @@ import ctypes
 import errno
 import fcntl
 import hashlib
+import logging
 import os
 import shutil
 import sys
@@ -19,6 +20,7 @@ from typing import Final
 
 from rec_sys.contracts import InputError
 
+_LOG: Final = logging.getLogger(__name__)
 _DISK_IS_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _MAY_NOT_WRITE: Final = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
 # Libraries written in Rust or C++ wrap the error number into a text of their own.
@@ -93,6 +95,8 @@ def atomic_folder(path: Path, bytes_needed: int | None = None, beside: Path | No
             _synchronise(path.parent)
     finally:
         shutil.rmtree(sibling, ignore_errors=True)
+        if sibling.exists():  # another user's folder in it
+            _LOG.warning(f"what was replaced may not be removed; change its owner or its permissions: {sibling}")
         os.close(handle)
 
 

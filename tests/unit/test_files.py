@@ -66,6 +66,20 @@ def test_a_folder_is_replaced_where_the_system_cannot_exchange_names(
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_what_may_not_be_removed_of_a_replaced_folder_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    target = tmp_path / "bundle"
+    with atomic_folder(target):
+        pass
+    assert not caplog.records
+    monkeypatch.setattr("shutil.rmtree", lambda *_, **__: None)  # as where it is another user's
+    with atomic_folder(target):
+        pass
+    (left,) = tmp_path.glob(".bundle.*")
+    assert f"may not be removed; change its owner or its permissions: {left}" in caplog.text
+
+
 def test_a_folder_set_aside_by_a_killed_writer_is_put_back(tmp_path: Path) -> None:
     target = tmp_path / "bundle"
     (tmp_path / ".bundle.old").mkdir()
