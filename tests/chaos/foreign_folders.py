@@ -19,10 +19,9 @@ from typing import Final
 
 from rec_sys.files import sha256_of
 from tests.chaos.campaign import Campaign, run_by_hand
-from tests.training_runs import SMALL, write_table
+from tests.chaos.stages import SECONDS, Stage, stages
 from tests.warm_processes import WarmProcess
 
-SECONDS: Final = 300
 NOBODY: Final = 65_534  # the uid of Linux's overflow user
 # Without its capabilities root is a user like any other: only its own files, and those open to all.
 UNPRIVILEGED: Final = """
@@ -34,21 +33,6 @@ assert system.capset(version_3, (ctypes.c_uint32 * 6)()) == 0
 sys.argv = sys.argv[1:]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A command that writes, after those before it.
-
-    Attributes:
-        module: The command.
-        arguments: Its settings, but for output_dir, whose path stands where OUTPUTS stands.
-        needs_bundle: It reads the bundle of a training.
-    """
-
-    module: str
-    arguments: tuple[str, ...]
-    needs_bundle: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,8 +62,7 @@ class Attempt:
         lacks = self.stage.needs_bundle and not (outputs / "bundles").exists()
         found = sorted(self.start.glob("bundles/*/manifest.json")) if lacks else []
         bundle = [f"bundle={path.parent}" for path in found]
-        arguments = (argument.replace("OUTPUTS", str(outputs)) for argument in self.stage.arguments)
-        return (self.stage.module, *arguments, f"output_dir={outputs}", *bundle)
+        return (*self.stage.command(outputs), *bundle)
 
     def begin(self, outputs: Path, *, unprivileged: bool = False) -> WarmProcess:
         """The command at work."""
@@ -105,19 +88,6 @@ class Attempt:
     def copy(self, *, done: bool = False) -> Path:
         """What it starts from, or what it leaves, to write to."""
         return shutil.copytree(self.after if done else self.start, self.work / "outputs", symlinks=True)
-
-
-def stages(raw: Path) -> tuple[Stage, ...]:
-    """The road from reviews to an index, on a table that takes seconds."""
-    training = (*SMALL, *write_table(raw), "trainer.max_epochs=1")
-    data = tuple(choice for choice in training if choice.startswith("data"))
-    publishing = ("export.check=onnxruntime", "triton.model_repository=OUTPUTS/repository")
-    return (
-        Stage("rec_sys.data.prepare", data),
-        Stage("rec_sys.train.train", training),
-        Stage("rec_sys.modules.model_export", publishing, needs_bundle=True),
-        Stage("rec_sys.vector_database.create_vectorbase", (), needs_bundle=True),
-    )
 
 
 def can_be_foreign() -> bool:

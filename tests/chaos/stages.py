@@ -18,13 +18,22 @@ class Stage:
 
     Attributes:
         module: The command.
-        arguments: Its settings, but for the folder.
+        settings: Its settings, but for the folders.
+        needs_bundle: It reads the bundle of a training.
         may_need: Bytes that are enough for all that it writes.
     """
 
     module: str
-    arguments: tuple[str, ...]
-    may_need: int
+    settings: tuple[str, ...]
+    needs_bundle: bool = False
+    may_need: int = 1_000
+
+    def command(self, outputs: Path) -> tuple[str, ...]:
+        """The module and its arguments, all of whose output goes to a folder."""
+        folders = [f"output_dir={outputs}"]
+        if self.module.endswith("model_export"):
+            folders.append(f"triton.model_repository={outputs / 'repository'}")
+        return (self.module, *self.settings, *folders)
 
 
 def stages(raw: Path) -> tuple[Stage, ...]:
@@ -33,18 +42,18 @@ def stages(raw: Path) -> tuple[Stage, ...]:
     model = write_tiny_transformer(raw / "tiny")
     text = ("text=sentence_transformer", f"text.model={model}", "text.device=cpu", "text.num_threads=1")
     return (
-        Stage("rec_sys.data.prepare", data, 60_000),
-        Stage("rec_sys.train.train", (*SMALL, *data, *text, "trainer.max_epochs=1"), 4_000_000),
-        Stage("rec_sys.modules.model_export", (), 4_000_000),
-        Stage("rec_sys.vector_database.create_vectorbase", (), 150_000_000),
+        Stage("rec_sys.data.prepare", data, may_need=60_000),
+        Stage("rec_sys.train.train", (*SMALL, *data, *text, "trainer.max_epochs=1"), may_need=4_000_000),
+        Stage("rec_sys.modules.model_export", ("export.check=onnxruntime",), needs_bundle=True, may_need=1_000_000),
+        Stage("rec_sys.vector_database.create_vectorbase", (), needs_bundle=True, may_need=150_000_000),
     )
 
 
 def start_stage(stage: Stage, outputs: Path) -> WarmProcess:
     """The command at work in a folder, in a process group of its own."""
-    return WarmProcess("-m", stage.module, *stage.arguments, f"output_dir={outputs}")
+    return WarmProcess("-m", *stage.command(outputs))
 
 
 def run_stage(stage: Stage, outputs: Path) -> "subprocess.CompletedProcess[str]":
     """The command from its start to its end."""
-    return run("-m", stage.module, *stage.arguments, f"output_dir={outputs}", timeout=SECONDS)
+    return run("-m", *stage.command(outputs), timeout=SECONDS)

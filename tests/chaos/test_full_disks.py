@@ -21,7 +21,7 @@ def test_every_command_says_that_the_disk_is_full_and_goes_on_with_space(tmp_pat
 
 @needs_mounts
 def test_a_command_without_a_word_of_the_disk_is_a_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = Stage("json.tool", ("--no-such-option",), 1_000)
+    stage = Stage("json.tool", ("--no-such-option",))
     monkeypatch.setattr(full_disks, "stages", lambda _: (stage,))
     monkeypatch.setattr(full_disks, "_undisturbed", lambda *_: {stage.module: tmp_path / "empty"})
     (tmp_path / "empty").mkdir()
