@@ -31,7 +31,7 @@ def test_a_command_without_a_word_of_the_folder_is_a_loss(tmp_path: Path, monkey
         foreign_folders, "_undisturbed", lambda *_: ({stage.module: (start, start)}, {stage.module: 0.0})
     )
     campaign = Campaign("foreign_folders", 1, tmp_path / "kept")
-    attack(campaign, cases=6)
+    attack(campaign, cases=len(KINDS))
     assert len(campaign.lost) == len(KINDS)
     assert all("0 messages" in lost for lost in campaign.lost)
     assert len(list(tmp_path.glob("kept/foreign_folders-1/*/log.txt"))) == len(KINDS)
