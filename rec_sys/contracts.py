@@ -8,7 +8,7 @@ from rec_sys.shown_text import strip_secrets
 class InputError(Exception):
     """What the user gave cannot be used; the entry points print it and exit with code 2.
 
-    It stands in logs and in answers to strangers, so passwords and tokens in its texts are left out.
+    It stands in logs and in answers to anonymous callers, so passwords and tokens in its texts are left out.
 
     Args:
         what: What is wrong, in the user's words.

@@ -250,7 +250,7 @@ def _stopping_signals() -> Iterator[list[int]]:
         return
     before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number, handler in before.items():
-        if handler != signal.SIG_IGN:  # a command in the background of a script is told to ignore SIGINT
+        if handler != signal.SIG_IGN:  # a command in the background of a script ignores SIGINT
             signal.signal(number, stop)
     try:
         yield received

@@ -11,14 +11,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from rec_sys.console import say, say_error
 from rec_sys.contracts import InputError
 from rec_sys.data.prepare import prepare
 from rec_sys.entry import run_entry
+from rec_sys.experiments.figures import figure_cell, mean_and_deviation
 from rec_sys.experiments.kept_training import compose, trained_figures, write_json
 from rec_sys.experiments.training_command import group_of, typed_for_training, untracked
+from rec_sys.experiments.training_rows import Seeds, TrainingRow, each_name_once
 from rec_sys.files import atomic_file
 from rec_sys.locks import locked_folder
 from rec_sys.settings import Section, Settings
@@ -39,34 +41,13 @@ _OWN: Final = frozenset({"ablation", "seed", "run_dir"})
 _LOG: Final = logging.getLogger(__name__)
 
 
-class AblationRow(Section):
-    """One line of the table."""
-
-    name: str = Field(min_length=1, description="What the table calls it.")
-    changes: tuple[str, ...] = Field((), description="As on the command line.")
-
-
 class AblationTable(Section):
     """What is trained."""
 
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
-        (0, 1, 2), min_length=1, description="Every row is trained with each."
+    seeds: Seeds = Field((0, 1, 2), min_length=1, description="Every row is trained with each.")
+    rows: Annotated[tuple[TrainingRow, ...], AfterValidator(each_name_once)] = Field(
+        min_length=1, description="The first is what the others are compared with."
     )
-    rows: tuple[AblationRow, ...] = Field(min_length=1, description="The first is what the others are compared with.")
-
-    @field_validator("seeds")
-    @classmethod
-    def _each_seed_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(seeds)) < len(seeds):
-            raise ValueError("a seed stands there twice")
-        return seeds
-
-    @field_validator("rows")
-    @classmethod
-    def _each_row_once(cls, rows: tuple[AblationRow, ...]) -> tuple[AblationRow, ...]:
-        if len({row.name for row in rows}) < len(rows):
-            raise ValueError("two rows have one name")
-        return rows
 
 
 class AblationSettings(Settings):
@@ -114,7 +95,7 @@ def compare_components(settings: AblationSettings, typed: list[str]) -> Path:
 
 
 def summarise(
-    rows: Sequence[AblationRow], found: Mapping[str, Mapping[int, Mapping[str, float]]]
+    rows: Sequence[TrainingRow], found: Mapping[str, Mapping[int, Mapping[str, float]]]
 ) -> list[dict[str, Any]]:
     """Mean and deviation over the seeds of every row, and what it changes against the first, seed by seed.
 
@@ -149,9 +130,9 @@ def markdown(summary: list[dict[str, Any]]) -> str:
     heads = ["", *_HEADS.values(), "change, validation", "change, test"]
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for row in summary:
-        cells = [_cell(row["mean"].get(key), row["deviation"].get(key)) for key in _HEADS]
+        cells = [figure_cell(row["mean"].get(key), row["deviation"].get(key)) for key in _HEADS]
         changes = (row.get("change", {}), row.get("change_deviation", {}))
-        cells += [_cell(changes[0].get(key), changes[1].get(key), "+") for key in _COMPARED]
+        cells += [figure_cell(changes[0].get(key), changes[1].get(key), "+") for key in _COMPARED]
         lines.append(f"| {row['name']} | {' | '.join(cells)} |")
     seeds = sorted({seed for row in summary for seed in row["seeds"]})
     lines += [
@@ -161,20 +142,13 @@ def markdown(summary: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cell(value: float | None, deviation: float | None, sign: str = "") -> str:
-    if value is None:
-        return "-"
-    return f"{value:{sign}.4f}" + ("" if deviation is None else f" ± {deviation:.4f}")
-
-
 def _spread(values: dict[str, list[float]]) -> tuple[dict[str, float], dict[str, float]]:
-    import numpy as np
+    found = {key: mean_and_deviation(of_key) for key, of_key in values.items()}
+    means = {key: mean for key, (mean, _) in found.items()}
+    return means, {key: deviation for key, (_, deviation) in found.items() if deviation is not None}
 
-    means = {key: float(np.mean(of_key)) for key, of_key in values.items()}
-    return means, {key: float(np.std(of_key, ddof=1)) for key, of_key in values.items() if len(of_key) > 1}
 
-
-def _refuse_fixed(rows: Sequence[AblationRow]) -> None:
+def _refuse_fixed(rows: Sequence[TrainingRow]) -> None:
     for row in rows:
         for text in row.changes:
             if group_of(text) in _FIXED:

@@ -19,7 +19,7 @@ from typing import Final
 
 from rec_sys.files import sha256_of
 from tests.chaos.campaign import Campaign, run_by_hand
-from tests.chaos.stages import SECONDS, Stage, stages
+from tests.chaos.stages import NUM_STAGES, SECONDS, Undisturbed, run_undisturbed
 from tests.warm_processes import WarmProcess
 
 NOBODY: Final = 65_534  # the uid of Linux's overflow user
@@ -40,29 +40,23 @@ class Attempt:
     """A command that is about to meet a folder.
 
     Attributes:
-        stage: The command.
-        start: What it starts from.
-        after: What it leaves there.
+        place: The command, and what it does where nothing is in its way.
         work: An empty folder.
         log: Where its words go.
-        seconds: It ran so long undisturbed.
         moment: From 0 to 1; drawn.
     """
 
-    stage: Stage
-    start: Path
-    after: Path
+    place: Undisturbed
     work: Path
     log: Path
-    seconds: float
     moment: float
 
     def command(self, outputs: Path) -> tuple[str, ...]:
         """Its words after `-m`; where the folder has no bundle, another one's is read."""
-        lacks = self.stage.needs_bundle and not (outputs / "bundles").exists()
-        found = sorted(self.start.glob("bundles/*/manifest.json")) if lacks else []
+        lacks = self.place.stage.needs_bundle and not (outputs / "bundles").exists()
+        found = sorted(self.place.start.glob("bundles/*/manifest.json")) if lacks else []
         bundle = [f"bundle={path.parent}" for path in found]
-        return (*self.stage.command(outputs), *bundle)
+        return (*self.place.stage.command(outputs), *bundle)
 
     def begin(self, outputs: Path, *, unprivileged: bool = False) -> WarmProcess:
         """The command at work."""
@@ -87,7 +81,7 @@ class Attempt:
 
     def copy(self, *, done: bool = False) -> Path:
         """What it starts from, or what it leaves, to write to."""
-        return shutil.copytree(self.after if done else self.start, self.work / "outputs", symlinks=True)
+        return shutil.copytree(self.place.after if done else self.place.start, self.work / "outputs", symlinks=True)
 
 
 def can_be_foreign() -> bool:
@@ -101,48 +95,33 @@ def can_be_foreign() -> bool:
             return False
 
 
-def attack(campaign: Campaign, cases: int) -> None:
-    """Runs so many cases: all commands meet all kinds of folders, in an order that is drawn, again and again."""
+def attack(campaign: Campaign, cases: int, num_stages: int = NUM_STAGES) -> None:
+    """Runs so many cases: commands meet all kinds of folders, in an order that is drawn, again and again.
+
+    Only the first `num_stages` are tried.
+    """
     with TemporaryDirectory() as scratch:
         home = Path(scratch)
-        (home / "raw").mkdir()
-        commands = stages(home / "raw")
-        states, seconds = _undisturbed(commands, home)
-        pairs = [(stage, kind) for stage in commands for kind in KINDS]
+        pairs = [(place, kind) for place in run_undisturbed(home, num_stages) for kind in KINDS]
         campaign.random.shuffle(pairs)
         ends: dict[str, int] = {}
         for number in range(cases):
-            stage, kind = pairs[number % len(pairs)]
+            place, kind = pairs[number % len(pairs)]
             moment = campaign.random.random()
             log = home / "log.txt"
             log.write_text("")
             with (
-                campaign.case(f"{stage.module}, {kind}, moment {moment:.3f}", log),
+                campaign.case(f"{place.stage.module}, {kind}, moment {moment:.3f}", log),
                 TemporaryDirectory(dir=home) as work,
             ):
-                place, took = states[stage.module], seconds[stage.module]
-                end = KINDS[kind](Attempt(stage, *place, Path(work), log, took, moment))
+                end = KINDS[kind](Attempt(place, Path(work), log, moment))
                 ends[end] = ends.get(end, 0) + 1
         campaign.figures["ends"] = ", ".join(f"{count} {name}" for name, count in sorted(ends.items()))
 
 
-def _undisturbed(commands: tuple[Stage, ...], home: Path) -> tuple[dict[str, tuple[Path, Path]], dict[str, float]]:
-    """What each command starts from and leaves, and how long it takes, by its module."""
-    states, seconds, start = {}, {}, home / "start-0"
-    start.mkdir()
-    for number, stage in enumerate(commands, 1):
-        after = shutil.copytree(start, home / f"start-{number}", symlinks=True)
-        states[stage.module] = start, after
-        attempt = Attempt(stage, start, after, home, home / "log.txt", 0, 0)
-        began = time.monotonic()
-        assert attempt.end(attempt.begin(after), after) == 0, "undisturbed it is refused"
-        seconds[stage.module], start = time.monotonic() - began, after
-    return states, seconds
-
-
 def _meet_read_only(attempt: Attempt) -> str:
     with _mounted(attempt.work) as disk:
-        outputs = shutil.copytree(attempt.start, disk / "outputs", symlinks=True)
+        outputs = shutil.copytree(attempt.place.start, disk / "outputs", symlinks=True)
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True, capture_output=True)
         return _refused(attempt, outputs, "read-only")
 
@@ -202,7 +181,7 @@ def _meet_nothing(attempt: Attempt) -> str:
 def _meet_dead_writer(attempt: Attempt) -> str:
     outputs = attempt.copy()
     with attempt.begin(outputs) as killed:
-        time.sleep(attempt.moment * attempt.seconds)
+        time.sleep(attempt.moment * attempt.place.seconds)
         killed.kill()
     assert attempt.end(attempt.begin(outputs), outputs) == 0, "a dead process holds it"
     return _whole(outputs)
@@ -211,7 +190,7 @@ def _meet_dead_writer(attempt: Attempt) -> str:
 def _meet_second_writer(attempt: Attempt) -> str:
     outputs = attempt.copy()
     with attempt.begin(outputs) as first:
-        time.sleep(attempt.moment * attempt.seconds / 2)
+        time.sleep(attempt.moment * attempt.place.seconds / 2)
         with attempt.begin(outputs) as second:
             codes = [attempt.end(process, outputs) for process in (first, second)]
     assert 0 in codes, "nobody wrote"

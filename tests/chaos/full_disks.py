@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from tests.chaos.campaign import Campaign, run_by_hand
-from tests.chaos.stages import Stage, run_stage, stages
+from tests.chaos.stages import NUM_STAGES, Undisturbed, run_stage, run_undisturbed
 
 SIZE_MB: Final = 512
 KINDS: Final = ("ext4", "tmpfs")
@@ -32,54 +32,40 @@ def can_mount() -> bool:
             return False
 
 
-def attack(campaign: Campaign, cases: int, num_stages: int = 4) -> None:
+def attack(campaign: Campaign, cases: int, num_stages: int = NUM_STAGES) -> None:
     """Runs so many cases, each of a command, a kind of file system and a number of free bytes that are drawn.
 
     Only the first `num_stages` are tried.
     """
     with TemporaryDirectory() as scratch:
         work = Path(scratch)
-        (work / "raw").mkdir()
-        commands = stages(work / "raw")[:num_stages]
-        starts = _undisturbed(commands, work)
+        road = run_undisturbed(work, num_stages)
         ends: dict[str, int] = {}
         for number in range(cases):
-            stage = commands[number % len(commands)]
+            place = road[number % len(road)]
             kind = campaign.random.choice(KINDS)
-            free = campaign.random.randrange(stage.may_need)
+            free = campaign.random.randrange(place.stage.may_need)
             log = work / "log.txt"
             log.write_text("")
-            with campaign.case(f"{stage.module} on {kind} with {free:,} bytes free", log):
-                found = _one(stage, starts[stage.module], kind, free, work, log)
+            with campaign.case(f"{place.stage.module} on {kind} with {free:,} bytes free", log):
+                found = _one(place, kind, free, work, log)
                 ends[found] = ends.get(found, 0) + 1
         campaign.figures["ends"] = ", ".join(f"{count} {name}" for name, count in sorted(ends.items()))
 
 
-def _undisturbed(commands: tuple[Stage, ...], work: Path) -> dict[str, Path]:
-    """What each command starts from, by its module."""
-    starts, before = {}, work / "start-0"
-    before.mkdir()
-    for number, stage in enumerate(commands, 1):
-        starts[stage.module] = before
-        before = shutil.copytree(before, work / f"start-{number}")
-        ended = run_stage(stage, before)
-        assert ended.returncode == 0, ended.stderr
-    return starts
-
-
-def _one(stage: Stage, start: Path, kind: str, free: int, work: Path, log: Path) -> str:
+def _one(place: Undisturbed, kind: str, free: int, work: Path, log: Path) -> str:
     """How it ended: `refused`, or `whole` where the bytes were enough."""
     with _disk(kind, work, SIZE_MB) as disk:
         outputs = disk / "outputs"
-        shutil.copytree(start, outputs)
+        shutil.copytree(place.start, outputs)
         with _filled(disk, free):
-            ended = run_stage(stage, outputs)
+            ended = run_stage(place.stage, outputs)
         log.write_text(f"exit code {ended.returncode}\n{ended.stdout}\n{ended.stderr}")
         assert ended.returncode in (0, 2), f"exit code {ended.returncode}"
         assert "Traceback" not in ended.stderr
         if ended.returncode:
             assert "the disk is full" in ended.stderr, "no word of the disk"
-            again = run_stage(stage, outputs)
+            again = run_stage(place.stage, outputs)
             log.write_text(f"{log.read_text()}\nagain, exit code {again.returncode}\n{again.stderr}")
             assert again.returncode == 0, "with space again it fails"
         assert not list(outputs.rglob("*.unfinished*")), "a half was left"

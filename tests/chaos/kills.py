@@ -5,7 +5,6 @@ uv run -m tests.chaos.kills --seed 0 --cases 100
 
 import json
 import shutil
-import time
 from contextlib import suppress
 from pathlib import Path
 from subprocess import TimeoutExpired
@@ -17,42 +16,33 @@ import psutil
 from rec_sys.bundle import find_bundle
 from rec_sys.contracts import InputError
 from tests.chaos.campaign import Campaign, run_by_hand
-from tests.chaos.stages import Stage, run_stage, stages, start_stage
+from tests.chaos.stages import NUM_STAGES, Stage, run_stage, run_undisturbed, start_stage
 
 _SECONDS_TO_FOLLOW: Final = 20.0  # in which the processes of a killed command end, too
 _TIMES: Final = ("seconds", "time", "duration")  # of figures that say how long something took
 
 
-def attack(campaign: Campaign, cases: int, num_stages: int = 4) -> None:
+def attack(campaign: Campaign, cases: int, num_stages: int = NUM_STAGES) -> None:
     """Kills so many commands, each at a moment drawn over what it takes undisturbed.
 
     Only the first `num_stages` are tried.
     """
     with TemporaryDirectory() as scratch:
         work = Path(scratch)
-        (work / "raw").mkdir()
-        commands = stages(work / "raw")[:num_stages]
-        starts, ends, seconds = [work / "start-0"], [], []
-        starts[0].mkdir()
-        for number, stage in enumerate(commands, 1):
-            outputs = shutil.copytree(starts[-1], work / f"start-{number}")
-            began = time.monotonic()
-            ended = run_stage(stage, outputs)
-            assert ended.returncode == 0, ended.stderr
-            seconds.append(time.monotonic() - began)
-            starts.append(outputs)
-            ends.append(state_of(outputs))
+        road = run_undisturbed(work, num_stages)
+        ends = [state_of(place.after) for place in road]
         finished = 0
         for case in range(cases):
-            number = case % len(commands)
-            moment = campaign.random.uniform(0, seconds[number])
+            number = case % len(road)
+            place = road[number]
+            moment = campaign.random.uniform(0, place.seconds)
             log, outputs = work / "log.txt", work / "outputs"
             log.write_text("")
             shutil.rmtree(outputs, ignore_errors=True)
-            shutil.copytree(starts[number], outputs)
-            with campaign.case(f"{commands[number].module} killed after {moment:.2f} s", log, outputs):
+            shutil.copytree(place.start, outputs)
+            with campaign.case(f"{place.stage.module} killed after {moment:.2f} s", log, outputs):
                 before = {} if number == 0 else ends[number - 1]
-                finished += _one(commands[number], outputs, moment, before, ends[number], log)
+                finished += _one(place.stage, outputs, moment, before, ends[number], log)
         campaign.figures["had ended before"] = finished
 
 

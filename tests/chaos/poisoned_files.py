@@ -29,7 +29,7 @@ from rec_sys.inference.contract import RecommendationRequest, Review, parse
 from rec_sys.inference.infer import InferSettings
 from rec_sys.inference.infer import run as infer
 from rec_sys.raw_files.values import read_values
-from rec_sys.settings import Address, RawFile, Settings, TableData
+from rec_sys.settings import Address, EdgeIndex, RawFile, Settings, TableData
 
 Poison = Callable[[random.Random, Path, str], Callable[[], object]]
 
@@ -259,7 +259,7 @@ def harmful_answer(draw: random.Random, folder: Path, payload: str) -> Callable[
     bundle = write_serving_bundle(folder / "bundles" / "poisoned", words=words)
     index = {"backend": "edge", "folder": folder / "index", "check_queries": 4, "progress": False}
     common = {"output_dir": folder, "index": index, "inference": {}}
-    EdgePublisher(InferSettings.model_validate(common).index).publish(read_catalogue(bundle))  # type: ignore[arg-type]
+    EdgePublisher(EdgeIndex.model_validate(index)).publish(read_catalogue(bundle))
     reviews = folder / "reviews.json"
     reviews.write_text(json.dumps([{"asin": "p1", "text": harm(draw)}, {"asin": harm(draw)[:200] or "x"}]))
     users = folder / "users.csv"

@@ -1,6 +1,8 @@
 """The commands that write, on a table and with a text model that take seconds: from reviews to an index."""
 
+import shutil
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,6 +12,7 @@ from tests.training_runs import SMALL, write_table
 from tests.warm_processes import WarmProcess, run
 
 SECONDS: Final = 300
+NUM_STAGES: Final = 4
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,39 @@ def stages(raw: Path) -> tuple[Stage, ...]:
         Stage("rec_sys.modules.model_export", ("export.check=onnxruntime",), needs_bundle=True, may_need=1_000_000),
         Stage("rec_sys.vector_database.create_vectorbase", (), needs_bundle=True, may_need=150_000_000),
     )
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """What a command does where nothing is in its way.
+
+    Attributes:
+        stage: The command.
+        start: The folder that it starts from.
+        after: What it leaves there, in a folder of its own.
+        seconds: It takes so long.
+    """
+
+    stage: Stage
+    start: Path
+    after: Path
+    seconds: float
+
+
+def run_undisturbed(work: Path, num_stages: int) -> tuple[Undisturbed, ...]:
+    """Runs the first commands of the road in an empty folder, each from what the one before has left."""
+    raw, start = work / "raw", work / "start-0"
+    raw.mkdir()
+    start.mkdir()
+    found = []
+    for number, stage in enumerate(stages(raw)[:num_stages], 1):
+        after = shutil.copytree(start, work / f"start-{number}", symlinks=True)
+        began = time.monotonic()
+        ended = run_stage(stage, after)
+        assert ended.returncode == 0, ended.stderr
+        found.append(Undisturbed(stage, start, after, time.monotonic() - began))
+        start = after
+    return tuple(found)
 
 
 def start_stage(stage: Stage, outputs: Path) -> WarmProcess:

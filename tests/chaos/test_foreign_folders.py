@@ -6,7 +6,8 @@ import pytest
 
 from tests.chaos import foreign_folders
 from tests.chaos.campaign import Campaign
-from tests.chaos.foreign_folders import KINDS, Stage, attack, can_be_foreign
+from tests.chaos.foreign_folders import KINDS, attack, can_be_foreign
+from tests.chaos.stages import Stage, Undisturbed
 
 needs_root = pytest.mark.skipif(not can_be_foreign(), reason="this process may not mount, or give folders to others")
 
@@ -14,7 +15,7 @@ needs_root = pytest.mark.skipif(not can_be_foreign(), reason="this process may n
 @needs_root
 def test_every_command_refuses_a_foreign_folder_or_goes_on(tmp_path: Path) -> None:
     campaign = Campaign("foreign_folders", 1, tmp_path)
-    attack(campaign, cases=4)
+    attack(campaign, cases=len(KINDS), num_stages=1)
     assert campaign.lost == []
     assert "refused" in str(campaign.figures["ends"])
     assert "whole" in str(campaign.figures["ends"])
@@ -26,10 +27,7 @@ def test_a_command_without_a_word_of_the_folder_is_a_loss(tmp_path: Path, monkey
     start = tmp_path / "start"
     start.mkdir()
     (start / "file").touch()
-    monkeypatch.setattr(foreign_folders, "stages", lambda _: (stage,))
-    monkeypatch.setattr(
-        foreign_folders, "_undisturbed", lambda *_: ({stage.module: (start, start)}, {stage.module: 0.0})
-    )
+    monkeypatch.setattr(foreign_folders, "run_undisturbed", lambda *_: (Undisturbed(stage, start, start, 0.0),))
     campaign = Campaign("foreign_folders", 1, tmp_path / "kept")
     attack(campaign, cases=len(KINDS))
     assert len(campaign.lost) == len(KINDS)

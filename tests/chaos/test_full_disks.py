@@ -6,7 +6,8 @@ import pytest
 
 from tests.chaos import full_disks
 from tests.chaos.campaign import Campaign
-from tests.chaos.full_disks import Stage, attack, can_mount
+from tests.chaos.full_disks import attack, can_mount
+from tests.chaos.stages import Stage, Undisturbed
 
 needs_mounts = pytest.mark.skipif(not can_mount(), reason="this process may not mount a file system of its own")
 
@@ -22,9 +23,9 @@ def test_every_command_says_that_the_disk_is_full_and_goes_on_with_space(tmp_pat
 @needs_mounts
 def test_a_command_without_a_word_of_the_disk_is_a_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage("json.tool", ("--no-such-option",))
-    monkeypatch.setattr(full_disks, "stages", lambda _: (stage,))
-    monkeypatch.setattr(full_disks, "_undisturbed", lambda *_: {stage.module: tmp_path / "empty"})
-    (tmp_path / "empty").mkdir()
+    start = tmp_path / "empty"
+    start.mkdir()
+    monkeypatch.setattr(full_disks, "run_undisturbed", lambda *_: (Undisturbed(stage, start, start, 0.0),))
     campaign = Campaign("full_disks", 1, tmp_path / "kept")
     attack(campaign, cases=2)
     assert len(campaign.lost) == 2

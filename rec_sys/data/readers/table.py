@@ -65,9 +65,9 @@ def read_table_reviews(path: Path, data: TableData) -> Iterator[Batch]:
         bad_rows = [_bad_row(batch, row, reason) for row, reason in dict.fromkeys(zip(at, bad[REASON], strict=True))]
         set_aside, counts = quarantine(path, batch.ragged + bad_rows), batch.counts(len(bad_rows)) | events
         counts |= count_unrated(good) if ReviewColumn.RATING in columns else {}
-        told = {**batch.found, **found}
+        all_found = {**batch.found, **found}
         left_out = whole.height - raw[ROW].n_unique()
-        yield Batch(good, set_aside, batch.num_records, told, counts, remedies(raw, bad, rules), left_out)
+        yield Batch(good, set_aside, batch.num_records, all_found, counts, remedies(raw, bad, rules), left_out)
     check_kinds(kinds, data.events, str(path))
 
 

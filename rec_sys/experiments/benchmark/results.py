@@ -13,6 +13,7 @@ from rec_sys.baselines.settings import BaselineSettings
 from rec_sys.evaluation.uncertainty import compare_paired
 from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings
 from rec_sys.experiments.benchmark.tuning import Tuned, own_values
+from rec_sys.experiments.figures import figure_cell
 from rec_sys.files import atomic_file
 from rec_sys.locks import locked_folder
 
@@ -162,7 +163,4 @@ def _table(rows: Sequence[dict[str, Any]], columns: tuple[str, ...]) -> str:
 
 def figure(row: dict[str, Any], name: str) -> str:
     """A metric with its standard error where it has one."""
-    if name not in row["metrics"]:
-        return "-"
-    value, error = row["metrics"][name], row["standard_error"].get(name)
-    return f"{value:.4f}" if error is None else f"{value:.4f} ± {error:.4f}"
+    return figure_cell(row["metrics"].get(name), row["standard_error"].get(name))

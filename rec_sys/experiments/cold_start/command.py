@@ -13,6 +13,7 @@ import numpy as np
 
 from rec_sys.console import say, say_error
 from rec_sys.experiments.cold_start.settings import ColdStartSettings
+from rec_sys.experiments.figures import figure_cell, mean_and_deviation
 from rec_sys.files import atomic_file
 from rec_sys.train.run_folder import RunFolder
 
@@ -51,8 +52,11 @@ def markdown(found: Sequence[Mapping[str, Any]]) -> str:
         cells = [case, name, f"{np.mean([row['num_queries'] for row in rows]):.0f}"]
         for key in _SHOWN:
             values = [row[key] for row in rows if key in row]
-            error = np.std(values, ddof=1) if len(values) > 1 else rows[0].get(f"{key}_error", 0.0)
-            cells.append(f"{np.mean(values):.4f} ± {error:.4f}" if values else "-")
+            if not values:
+                cells.append("-")
+                continue
+            mean, deviation = mean_and_deviation(values)
+            cells.append(figure_cell(mean, rows[0].get(f"{key}_error", 0.0) if deviation is None else deviation))
         lines.append(f"| {' | '.join(cells)} |")
     spread = "standard error over the questions" if len({row["seed"] for row in found}) == 1 else "deviation over seeds"
     lines += ["", f"± {spread}. Mean rank share: 0 = always first, 0.5 = chance. The history is left out everywhere."]

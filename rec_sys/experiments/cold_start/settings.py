@@ -4,13 +4,14 @@ from typing import Annotated
 
 from pydantic import Field
 
+from rec_sys.experiments.training_rows import Seeds
 from rec_sys.settings import Section, Settings
 
 
 class ColdStartProtocol(Section):
     """Which users and products count as unknown."""
 
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+    seeds: Seeds = Field(
         (0,), min_length=1, description="One training of the whole model and one without the withheld products each."
     )
     history_lengths: tuple[Annotated[int, Field(ge=0)], ...] = Field(

@@ -10,8 +10,9 @@ import logging
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -29,7 +30,6 @@ from rec_sys.experiments.text_benchmark.speed import (
     mean_and_least_cosine,
     measure_peak,
     measure_speed,
-    reads_all,
 )
 from rec_sys.experiments.text_benchmark.table import TABLE, Measured, write_table
 from rec_sys.experiments.training_command import run_command, typed_for_training, untracked
@@ -37,7 +37,6 @@ from rec_sys.graph.build import build_graph
 from rec_sys.locks import locked_folder
 from rec_sys.processes import quote
 from rec_sys.settings import Settings, TextSettings
-from rec_sys.text.encoder import TextEncoder
 from rec_sys.text.model_folder import load_model
 from rec_sys.text.opening import open_encoder
 from rec_sys.text.static import teacher_folder
@@ -68,7 +67,7 @@ def compare_encoders(settings: TextBenchmarkSettings, typed: list[str]) -> Path:
     """
     wanted, base = settings.measurement, untracked(typed)
     models = [
-        EncoderRow(name=Path(model).name, changes=("text=sentence_transformer", f"text.model={quote(model)}"))
+        EncoderRow(name=model, changes=("text=sentence_transformer", f"text.model={quote(model)}"))
         for model in wanted.models
     ]
     rows = {row.name: row for row in (*wanted.rows, *models)}
@@ -144,13 +143,15 @@ def _measure_costs(
     texts = distinct.gather(drawn).to_list()
     torch.set_num_threads(1)
     encoders = {name: open_encoder(_on_one_core(text), cache) for name, text in chosen.items()}
-    vectors = {name: _warm_up(encoder, texts) for name, encoder in encoders.items()}
+    for encoder in encoders.values():
+        encoder.prepare()
+    vectors = {name: encoder.encode(texts) for name, encoder in encoders.items()}
     first = next(iter(chosen))
-    reads: dict[str, Callable[[], object]] = {name: reads_all(one, texts) for name, one in encoders.items()}
+    reads: dict[str, Callable[[], object]] = {name: partial(one.encode, texts) for name, one in encoders.items()}
     if chosen[first].encoder != "static":
         library = load_model(teacher_folder(chosen[first]), device="cpu")
         library.max_seq_length = encoders[first].max_tokens
-        reads[_RIVAL] = lambda: library.encode(texts, show_progress_bar=False)
+        reads[_RIVAL] = partial(library.encode, texts, show_progress_bar=False)
     peak = measure_peak()
     speeds = measure_speed(reads, len(texts), wanted.rounds)
     peak = max(peak, measure_peak())
@@ -172,11 +173,6 @@ def _measure_costs(
 
 def _on_one_core(text: TextSettings) -> TextSettings:
     return text.model_copy(update={"num_threads": 1, "device": "cpu"})
-
-
-def _warm_up(encoder: TextEncoder, texts: list[str]) -> Any:
-    encoder.prepare()
-    return encoder.encode(texts)
 
 
 def _measure_gains(

@@ -11,7 +11,6 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from rec_sys.progress import WorkProgress
-from rec_sys.text.encoder import TextEncoder
 from rec_sys.text.model_folder import load_model
 
 _PEAK_SIZE: Final = 1024  # 4 MB a matrix: larger ones were no faster
@@ -68,11 +67,6 @@ def mean_and_least_cosine(found: npt.NDArray[np.float32], of: npt.NDArray[np.flo
     norms = np.linalg.norm(found, axis=1) * np.linalg.norm(of, axis=1)
     cosines = np.einsum("td,td->t", found, of) / np.maximum(norms, 1e-12)
     return float(cosines.mean()), float(cosines.min())
-
-
-def reads_all(encoder: TextEncoder, texts: Sequence[str]) -> Callable[[], object]:
-    """What is timed: one call for all texts, in the encoder's own batches."""
-    return lambda: encoder.encode(texts)
 
 
 def _cpu_seconds(work: Callable[[], object]) -> float:

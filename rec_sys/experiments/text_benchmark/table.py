@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
+from rec_sys.experiments.figures import figure_cell, mean_and_deviation
 from rec_sys.experiments.kept_training import write_json
 from rec_sys.files import atomic_file
 
@@ -60,7 +59,7 @@ def markdown(table: Mapping[str, Measured], seeds: tuple[int, ...]) -> str:
             "-" if row.share_of_peak is None else f"{row.share_of_peak:.0%}",
             "-" if row.bytes_a_text is None else f"{row.bytes_a_text:,}",
             "-" if row.cosine is None else "{:.4f}, least {:.4f}".format(*row.cosine),
-            *(_mean(row.figures.get(name, [])) for name in _FIGURES),
+            *(figure_cell(*mean_and_deviation(row.figures[name])) if name in row.figures else "-" for name in _FIGURES),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     said = (
@@ -68,9 +67,3 @@ def markdown(table: Mapping[str, Measured], seeds: tuple[int, ...]) -> str:
     )
     lines += ["", f"{said}, seeds {', '.join(map(str, seeds)) or '-'}: mean ± deviation."]
     return "\n".join(lines) + "\n"
-
-
-def _mean(values: list[float]) -> str:
-    if not values:
-        return "-"
-    return f"{np.mean(values):.4f}" + (f" ± {np.std(values, ddof=1):.4f}" if len(values) > 1 else "")

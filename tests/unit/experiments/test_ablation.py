@@ -6,17 +6,17 @@ from pydantic import ValidationError
 from rec_sys.contracts import InputError
 from rec_sys.entry import compose_settings
 from rec_sys.experiments.ablation import (
-    AblationRow,
     AblationSettings,
     AblationTable,
     compare_components,
     markdown,
     summarise,
 )
+from rec_sys.experiments.training_rows import TrainingRow
 from rec_sys.settings import Settings
 
 NDCG = "test ndcg_at_10_masked"
-ROWS = (AblationRow(name="whole"), AblationRow(name="less", changes=("text=none",)), AblationRow(name="later"))
+ROWS = (TrainingRow(name="whole"), TrainingRow(name="less", changes=("text=none",)), TrainingRow(name="later"))
 
 
 def test_a_row_has_mean_deviation_and_its_change_seed_by_seed() -> None:
@@ -55,7 +55,7 @@ def test_every_row_of_a_table_composes_and_changes_the_first(table: str) -> None
 
 def test_two_rows_of_one_name_and_a_seed_given_twice_are_refused() -> None:
     with pytest.raises(ValidationError, match="two rows have one name"):
-        AblationTable(rows=(AblationRow(name="a"), AblationRow(name="a")))
+        AblationTable(rows=(TrainingRow(name="a"), TrainingRow(name="a")))
     with pytest.raises(ValidationError, match="a seed stands there twice"):
         AblationTable(seeds=(1, 1), rows=ROWS)
 
@@ -68,6 +68,6 @@ def test_a_row_that_cannot_be_compared_or_does_not_exist_is_refused_before_anyth
     change: str, message: str
 ) -> None:
     settings = compose_settings([], AblationSettings, "ablation")
-    rows = (AblationRow(name="whole"), AblationRow(name="less", changes=(change,)))
+    rows = (TrainingRow(name="whole"), TrainingRow(name="less", changes=(change,)))
     with pytest.raises(InputError, match=message):
         compare_components(settings.model_copy(update={"ablation": AblationTable(rows=rows)}), typed=[])
