@@ -59,10 +59,9 @@ SettingsType = TypeVar("SettingsType", bound=Section)
 def run_entry(run: Callable[[SettingsType], None], settings_type: type[SettingsType], config_name: str) -> NoReturn:
     """Runs a command with its validated settings and ends the process.
 
-    The exit code is 0 when it ends well, 2 after an `InputError`, a full disk or a file that
-    may not be used (one message, no stack trace),
-    1 after any other exception (its whole stack trace), 130 after an interrupt and 143 after SIGTERM. Both signals
-    unwind the stack, so that context managers clean up.
+    The exit code is 0 when it ends well, 2 after an `InputError`, a full disk or a file that may not be used (one
+    message, no stack trace), 1 after any other exception (its whole stack trace), 130 after an interrupt and 143 after
+    SIGTERM. Both signals unwind the stack, so that context managers clean up.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # an error of Hydra's own comes here whole instead of ending the process
     codes: list[int] = []

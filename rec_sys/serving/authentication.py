@@ -73,7 +73,7 @@ class BearerAuth:
 
 
 class TokenFirst:
-    """Refuses who may not ask before anything of the request is read, so that strangers learn nothing of it.
+    """Refuses who may not ask before anything of the request is read, so that they learn nothing of it.
 
     Args:
         application: What guarded addresses lead to.

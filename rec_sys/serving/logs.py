@@ -16,7 +16,7 @@ _A_SECOND: Final = 1.0
 
 
 class OneASecond(logging.Filter):
-    """Of warnings that strangers can cause as often as they like, one a second of each kind; it counts the others.
+    """Of warnings that clients can cause as often as they like, one a second of each kind; it counts the others.
 
     A kind is a place in a library's code. The service's own events pass: each is about one request.
     """

@@ -165,7 +165,7 @@ async def _on_input(request: Request, error: Exception) -> Response:
         status, headers = 503, {"Retry-After": str(max(1, round(error.retry_after)))}
         _log.warning("unavailable", component=error.component, reason=error.what, where=error.where)
     else:
-        # The operator's mistake, such as a refused key of the index: not for strangers to read.
+        # The operator's mistake, such as a refused key of the index: not for clients to read.
         _log.error("misconfigured", reason=error.what, where=error.where, remedy=error.remedy)
         return respond(internal_problem(request_id))
     problem = Problem(

@@ -58,14 +58,15 @@ def run(settings: DistilTextSettings) -> None:
             where=str(dataset.folder),
             remedy="use text=static without a model, which needs no texts",
         )
-    _LOG.info(f"text: learns from {len(texts):,} texts of the train part")
-    vectors = embed_texts(texts, text, settings.output_dir / "text").vectors.astype(np.float32)
     encoder = identify_encoder(text)
     learned = dataset.summary.fingerprint, encoder, settings.seed, settings.num_texts, DISTILLATION_VERSION
     part = settings.evaluation.model_dump_json(), settings.graph.model_dump_json()
     name = f"{dataset.summary.name}-static-{text.static_dim}"
     folder = settings.folder or learned_folder(settings.output_dir, name, *learned, *part)
-    distil(teacher_folder(text), text.static_dim, folder, Examples(texts.to_list(), vectors))
+    if settings.folder is not None or not folder.is_dir():
+        _LOG.info(f"text: learns from {len(texts):,} texts of the train part")
+        vectors = embed_texts(texts, text, settings.output_dir / "text").vectors.astype(np.float32)
+        distil(teacher_folder(text), text.static_dim, folder, Examples(texts.to_list(), vectors))
     say(f"encoder: {encoder}, {text.static_dim} numbers a token, from {len(texts):,} texts")
     say(f"model: text=static {argument('text.model', path_to_copy(folder))}")
 

@@ -30,6 +30,10 @@ def test_the_printed_choice_reads_with_vectors_of_the_train_parts_texts(
     run(given)
     *_, choice = capsys.readouterr().out.splitlines()
     chosen = compose_settings(choice.removeprefix("model: ").split(), Settings).text
+    learned = Path(chosen.model or "").stat().st_mtime_ns
+    run(given)  # what is learned already is not learned again
+    assert capsys.readouterr().out.splitlines()[-1] == choice
+    assert Path(chosen.model or "").stat().st_mtime_ns == learned
     assert open_encoder(chosen, tmp_path / "elsewhere").encode(["great tone", "It broke."]).shape == (2, 12)
 
 
