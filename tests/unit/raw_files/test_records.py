@@ -125,21 +125,24 @@ def _tar() -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"PK\x03\x04zip", "zip"),
-        (b"PAR1abcd", "Parquet"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1", "an old Excel workbook"),
-        (b"SQLite format 3\x00", "an SQLite database"),
-        (pickle.dumps({"user": "u1"}), "a Python pickle"),
-        (gzip.compress(b"<!DOCTYPE html><html>"), "a web page"),
-        (_tar(), "a tar archive"),
-    ],
-)
-def test_another_format_is_called_by_its_name(tmp_path: Path, content: bytes, said: str) -> None:
+FOREIGN = {
+    "zip": b"PK\x03\x04zip",
+    "Parquet": b"PAR1abcd",
+    "an old Excel workbook": b"\xd0\xcf\x11\xe0\xa1\xb1",
+    "an SQLite database": b"SQLite format 3\x00",
+    "a Python pickle": pickle.dumps({"user": "u1"}),
+    "a web page": gzip.compress(b"<!DOCTYPE html><html>"),
+    "a tar archive": _tar(),
+}
+
+
+# Named by the words: packed bytes hold the time, and every worker packs its own.
+@pytest.mark.parametrize("said", FOREIGN)
+    "said", FOREIGN
+)  # named by the words: packed bytes hold the time, and every worker packs its own
+def test_another_format_is_called_by_its_name(tmp_path: Path, said: str) -> None:
     path = tmp_path / "x.json"
-    path.write_bytes(content)
+    path.write_bytes(FOREIGN[said])
     with pytest.raises(InputError, match=said):
         list(read_records(path))
 
