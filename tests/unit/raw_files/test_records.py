@@ -138,8 +138,6 @@ FOREIGN = {
 
 # Named by the words: packed bytes hold the time, and every worker packs its own.
 @pytest.mark.parametrize("said", FOREIGN)
-    "said", FOREIGN
-)  # named by the words: packed bytes hold the time, and every worker packs its own
 def test_another_format_is_called_by_its_name(tmp_path: Path, said: str) -> None:
     path = tmp_path / "x.json"
     path.write_bytes(FOREIGN[said])
