@@ -227,3 +227,19 @@ class SplitName:
 
 
 MILLISECONDS_A_DAY: Final = 86_400_000
+
+LONGEST_ID: Final = 512  # characters of a user's or a product's id, wherever it comes from
+
+
+def tidy_id(given: str) -> str:
+    """An id as the data, the store and the service know it: without NUL, and without blanks around it.
+
+    Raises:
+        ValueError: Nothing is left, or it is too long.
+    """
+    tidy = given.replace("\x00", "").strip()
+    if not tidy:
+        raise ValueError("an id is more than blanks")
+    if len(tidy) > LONGEST_ID:
+        raise ValueError(f"an id has {LONGEST_ID} characters at most, and this one {len(tidy)}")
+    return tidy

@@ -337,14 +337,16 @@ def client() -> TestClient:
 
 def ask(words: list[str]) -> Any:
     """What the gateway answers to a `curl` command; users and products are replaced by one that it knows."""
-    url, headers, body = "", {}, None
+    url, headers, body, method = "", {}, None, "GET"
     options = iter(words)
     for word in options:
         if word == "-H":
             name, _, value = next(options).partition(": ")
             headers[name] = value
         elif word == "-d":
-            body = next(options)
+            body, method = next(options), "POST"
+        elif word == "-X":
+            method = next(options)
         elif word == "-s":
             continue
         elif word.startswith("http"):
@@ -352,13 +354,10 @@ def ask(words: list[str]) -> Any:
         else:
             raise ReadmeError(f"curl {word}?")
     parts = urlsplit(url)
-    path = re.sub(r"/users/[^/]+/", f"/users/{KNOWN_USER}/", re.sub(r"/products/[^/]+/", "/products/p1/", parts.path))
+    path = re.sub(r"/users/[^/]+", f"/users/{KNOWN_USER}", re.sub(r"/products/[^/]+/", "/products/p1/", parts.path))
     address = f"{path}?{parts.query}" if parts.query else path
-    if body is None:
-        response = client().get(address, headers=headers)
-    else:
-        response = client().post(address, headers=headers, content=body)
-    if response.status_code != 200:
+    response = client().request(method, address, headers=headers, content=body)
+    if response.status_code not in (200, 201):
         raise ReadmeError(f"curl {address} is answered {response.status_code}: {response.text}")
     return response.json() if response.headers["content-type"] == "application/json" else response.text
 

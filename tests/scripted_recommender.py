@@ -1,5 +1,7 @@
 """A recommender that says what a test wants it to say: for tests of the layers around it."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Literal
 
 from rec_sys.inference.contract import (
@@ -13,15 +15,51 @@ from rec_sys.inference.contract import (
     Recommendation,
     RecommendationAnswer,
     RecommendationRequest,
+    Review,
     StepTimes,
     UnknownProductError,
     UnknownUserError,
     Versions,
 )
+from rec_sys.inference.review_messages import (
+    Forgotten,
+    ListedReview,
+    ListedReviews,
+    NewReviews,
+    TakenReview,
+    TakenReviews,
+)
 
 VERSIONS = Versions(bundle="b0", index="v1", towers="triton/3", text_encoder="none")
 TIMES = StepTimes(text=1.0, tower=2.0, index=0.5, rest=0.25, total=3.75)
 KNOWN_USER, KNOWN_PRODUCT = "u1", "p1"
+
+
+class ScriptedRecords:
+    """Takes every review, and knows one of one user."""
+
+    async def take(self, new: NewReviews, key: str | None = None) -> TakenReviews:
+        return TakenReviews(
+            reviews=tuple(TakenReview(review_id=f"r{at}", sequence=at) for at in range(1, len(new.reviews) + 1))
+        )
+
+    async def page(self, user_id: str, limit: int, offset: int) -> ListedReviews:
+        self._check(user_id)
+        review = Review(asin=KNOWN_PRODUCT, rating=5)
+        shown = {name: getattr(review, name) for name in ("asin", "title", "text", "rating", "timestamp")}
+        listed = ListedReview(review_id="r1", source="written", **shown)
+        return ListedReviews(user_id=user_id, total=1, reviews=(listed,)[offset : offset + limit])
+
+    async def remove(self, user_id: str, review_id: str) -> bool:
+        return (user_id, review_id) == (KNOWN_USER, "r1")
+
+    async def forget(self, user_id: str) -> Forgotten:
+        self._check(user_id)
+        return Forgotten(written=1, trained=0)
+
+    def _check(self, user_id: str) -> None:
+        if user_id != KNOWN_USER:
+            raise UnknownUserError(f"there is no user {user_id}", where="user_id", remedy="check the id")
 
 
 class ScriptedRecommender:
@@ -36,6 +74,7 @@ class ScriptedRecommender:
     """
 
     def __init__(self) -> None:
+        self.records = ScriptedRecords()
         self.failure: BaseException | None = None
         self.asked: list[object] = []
         self.closed = False
@@ -80,6 +119,10 @@ class ScriptedRecommender:
 
     async def warm_up(self) -> None:
         self.warmed_up = True
+
+    @asynccontextmanager
+    async def following(self) -> AsyncIterator[None]:
+        yield
 
     async def close(self) -> None:
         self.closed = True

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from rec_sys.contracts import InputError
+from rec_sys.contracts import LONGEST_ID, InputError, tidy_id
 from rec_sys.inference.request_times import LAST_TIMESTAMP, as_milliseconds
 from rec_sys.value_words import fault_in_words
 from rec_sys.vector_database.contract import ProductFilter
@@ -14,13 +14,13 @@ Source = Literal["graph", "memory", "popular", "text"]
 Basis = Literal["reviews", "no_reviews", "no_known_product"]
 Fallback = Literal["in_process", "popular"]
 Runtime = Literal["in_process", "triton"]
-Component = Literal["triton", "index", "bundle"]
+Component = Literal["triton", "index", "bundle", "store"]
 
-LONGEST_ID: Final = 256  # characters
 # What Amazon's files call the fields of a review.
 _AMAZON_NAMES: Final = {"overall": "rating", "reviewText": "text", "summary": "title", "unixReviewTime": "timestamp"}
 
-Id = Annotated[str, Field(min_length=1, max_length=LONGEST_ID, coerce_numbers_to_str=True)]
+# Blanks around an id may be sent, as training takes them off.
+Id = Annotated[str, Field(min_length=1, max_length=2 * LONGEST_ID, coerce_numbers_to_str=True), AfterValidator(tidy_id)]
 Message = TypeVar("Message", bound=BaseModel)
 
 
@@ -54,7 +54,7 @@ class ServingUnavailable(InputError):
         self.retry_after = retry_after
 
 
-class _Closed(BaseModel):
+class Closed(BaseModel):
     """Frozen, closed to names that it does not know, and to texts that have no UTF-8 form, whatever field has them."""
 
     # Half of a surrogate pair is found by no library that reads the text later: each fails in a way of its own, or
@@ -62,7 +62,7 @@ class _Closed(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_min_length=0)
 
 
-class Review(_Closed):
+class Review(Closed):
     """What somebody wrote about a product; all but the product may be missing."""
 
     asin: Id = Field(description="The product reviewed.")
@@ -92,7 +92,7 @@ class Review(_Closed):
     )
 
 
-class Filter(_Closed):
+class Filter(Closed):
     """Which products may be answered; what is left out does not limit."""
 
     not_seen: tuple[str, ...] = Field((), max_length=10_000, description="Products to leave out.")
@@ -116,7 +116,7 @@ class Filter(_Closed):
         return ProductFilter(**dict(self) | {"not_seen": frozenset((*self.not_seen, *seen))})
 
 
-class Excerpt(_Closed):
+class Excerpt(Closed):
     """Which part of a ranking is asked for, and how varied."""
 
     limit: int = Field(10, ge=1, le=100, description="Most products.")
@@ -153,7 +153,7 @@ class RecommendationRequest(Page):
     explain: bool = Field(True, description="Give reasons.")
 
 
-class Reason(_Closed):
+class Reason(Closed):
     """A review that drew the attention, or that the memory knows something about."""
 
     asin: str = Field(description="The product reviewed.")
@@ -165,7 +165,7 @@ class Reason(_Closed):
     memory: float = Field(description="What the co-review memory adds to this product's score for it.")
 
 
-class Recommendation(_Closed):
+class Recommendation(Closed):
     """A product in an answer."""
 
     rank: int = Field(description="Counted from 1, pages before this one included.")
@@ -182,15 +182,15 @@ class Recommendation(_Closed):
     reasons: tuple[Reason, ...] = ()
 
 
-class IgnoredReview(_Closed):
+class IgnoredReview(Closed):
     """A review, or the text of one, that the answer could not make use of."""
 
-    field: str = Field(description="Which one, such as `reviews[3]` or `reviews[3].text`.")
+    field: str = Field(description="Which one: `reviews[3]`, `reviews[3].text`; of the store `written[its review_id]`.")
     asin: str
     reason: str
 
 
-class StepTimes(_Closed):
+class StepTimes(Closed):
     """Where the time of an answer went, in milliseconds; of users answered together, the time of all."""
 
     text: float = Field(0.0, description="New texts to vectors.")
@@ -200,7 +200,7 @@ class StepTimes(_Closed):
     total: float = 0.0
 
 
-class Versions(_Closed):
+class Versions(Closed):
     """What an answer was made with; all of it comes from one bundle."""
 
     bundle: str = Field(description="The bundle's identity.")
@@ -209,7 +209,7 @@ class Versions(_Closed):
     text_encoder: str = Field(description="The encoder's identity, or none / given.")
 
 
-class ProductsAnswer(_Closed):
+class ProductsAnswer(Closed):
     """Products, the best first."""
 
     products: tuple[Recommendation, ...]
@@ -224,7 +224,7 @@ class RecommendationAnswer(ProductsAnswer):
     """A user's recommendations."""
 
     user_id: str | None
-    known_user: bool = Field(description="Whether the bundle has reviews of this user.")
+    known_user: bool = Field(description="Whether the bundle, or the store, has reviews of this user.")
     basis: Basis = Field(
         description="reviews: the user's own; no_reviews: there are none, so the tower's vector for somebody unknown"
         " or popularity answers; no_known_product: there are, but nothing of them could be read, likewise."
@@ -236,7 +236,7 @@ class RecommendationAnswer(ProductsAnswer):
     ignored: tuple[IgnoredReview, ...] = ()
 
 
-class ComponentHealth(_Closed):
+class ComponentHealth(Closed):
     """Whether a component can be used now."""
 
     part: Component | Literal["answers"] = Field(description="answers: a question that was asked to see.")
@@ -245,14 +245,14 @@ class ComponentHealth(_Closed):
     detail: str = Field(description="Its version where it is ready, else what is wrong.")
 
 
-class Health(_Closed):
+class Health(Closed):
     """Whether answers can be given."""
 
     ready: bool
     parts: tuple[ComponentHealth, ...]
 
 
-class ModelCard(_Closed):
+class ModelCard(Closed):
     """A model that takes part in answers."""
 
     name: str = Field(description="user_tower, text_encoder, memory or product_index.")

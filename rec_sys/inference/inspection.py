@@ -7,6 +7,7 @@ from typing import Any, Final
 from rec_sys.contracts import InputError, ServedModel
 from rec_sys.inference.backends import Backends
 from rec_sys.inference.contract import Component, ComponentHealth, Health, ModelCard, ServingUnavailable
+from rec_sys.inference.review_log import ReviewLog
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.triton_models import TritonModels
 from rec_sys.panics import panics_as_errors
@@ -15,7 +16,7 @@ from rec_sys.vector_database.contract import IndexVersion
 _LOG: Final = logging.getLogger(__name__)
 
 
-async def examine(backends: Backends, ask: Callable[[], Awaitable[object]]) -> Health:
+async def examine(backends: Backends, ask: Callable[[], Awaitable[object]], log: ReviewLog | None = None) -> Health:
     """Whether answers can be given now; never raises.
 
     `ask` puts a question as others do: components that are well one by one need not fit each other.
@@ -34,6 +35,8 @@ async def examine(backends: Backends, ask: Callable[[], Awaitable[object]]) -> H
         ready, detail = await _examine_triton(backends.triton, served)
         needed = backends.settings.fallback != "in_process"
         found.append(ComponentHealth(part="triton", ready=ready, needed=needed, detail=detail))
+    if log is not None:
+        found.append(await _examine_store(log))
     if served is not None and all(health.ready or not health.needed for health in found):
         found.append(await _examine_answers(ask))
     return Health(ready=all(health.ready or not health.needed for health in found), parts=tuple(found))
@@ -46,6 +49,15 @@ async def _examine_answers(ask: Callable[[], Awaitable[object]]) -> ComponentHea
     except Exception as error:
         return ComponentHealth(part="answers", ready=False, needed=True, detail=_in_words(error))
     return ComponentHealth(part="answers", ready=True, needed=True, detail="a question was answered")
+
+
+async def _examine_store(log: ReviewLog) -> ComponentHealth:
+    """Answers need it until it was read once; after that only who writes does."""
+    try:
+        await log.catch_up()
+    except Exception as error:  # whatever it is, the probe is answered
+        return ComponentHealth(part="store", ready=False, needed=not log.was_read, detail=_in_words(error))
+    return ComponentHealth(part="store", ready=True, needed=False, detail=f"read up to {log.position}")
 
 
 def _in_words(error: Exception) -> str:

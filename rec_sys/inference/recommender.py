@@ -1,6 +1,7 @@
 """The recommender: from reviews to products with their reasons, by whichever towers and index the settings choose."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Final, Literal, Self, TypeVar
 
@@ -24,10 +25,13 @@ from rec_sys.inference.contract import (
 from rec_sys.inference.dynamic_batcher import DynamicBatcher
 from rec_sys.inference.filter_names import explain_empty, unmet_parts
 from rec_sys.inference.inspection import describe_models, examine
+from rec_sys.inference.live_reviews import NOTHING_ON_RECORD, OnRecord
+from rec_sys.inference.review_log import ReviewLog
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.user_blocks import PreparedUser, about_user, answer_users, prepare
+from rec_sys.inference.user_records import UserRecords
 from rec_sys.inference.user_reviews import read_user
-from rec_sys.settings import IndexSettings, InferenceSettings, TableData
+from rec_sys.settings import IndexSettings, InferenceSettings, StoreSettings, TableData
 from rec_sys.vector_database.contract import ProductAnswer, SimilarTo, TextMeaning, UnknownProductError
 
 Result = TypeVar("Result")
@@ -49,13 +53,24 @@ class Recommender:
         inference: How reviews become recommendations.
         output_dir: Where training wrote its bundles, and where exported text encoders are kept.
         bundle: The one bundle to serve; None for whichever the index was made from.
+        store: Where what users write is kept; None where nothing is taken.
+
+    Attributes:
+        records: What users write; None without a store.
     """
 
     def __init__(
-        self, index: IndexSettings, inference: InferenceSettings, output_dir: Path, bundle: Path | None = None
+        self,
+        index: IndexSettings,
+        inference: InferenceSettings,
+        output_dir: Path,
+        bundle: Path | None = None,
+        store: StoreSettings | None = None,
     ) -> None:
         self._settings = inference
         self._backends = Backends(index, inference, output_dir, bundle)
+        self._log = None if store is None else ReviewLog(store, output_dir, inference.retry_after_seconds)
+        self.records = None if self._log is None else UserRecords(self._backends, self._log)
 
         async def answer(users: Sequence[PreparedUser]) -> Sequence[RecommendationAnswer | Exception]:
             return await answer_users(self._backends, users)
@@ -70,7 +85,15 @@ class Recommender:
 
     async def close(self) -> None:
         """Lets go of connections and files."""
+        if self._log is not None:
+            await self._log.close()
         await self._backends.close()
+
+    @asynccontextmanager
+    async def following(self) -> AsyncIterator[None]:
+        """Follows what others write, for an `async with` block; without a store there is nothing to follow."""
+        async with nullcontext() if self._log is None else self._log.following():
+            yield
 
     async def warm_up(self) -> None:
         """Opens the bundle, the tower and the encoder, so that the first answer is as quick as others.
@@ -162,7 +185,7 @@ class Recommender:
 
     async def health(self) -> Health:
         """Whether answers can be given; never raises. A question is asked to see."""
-        return await examine(self._backends, self._try_out)
+        return await examine(self._backends, self._try_out, self._log)
 
     async def models(self) -> tuple[ModelCard, ...]:
         """What takes part in answers now; components that are away are left out."""
@@ -184,7 +207,10 @@ class Recommender:
     async def _ask(
         self, request: RecommendationRequest, served: ServedBundle, clock: StepClock
     ) -> RecommendationAnswer:
-        return await self._batcher.ask(await prepare(self._backends, request, served, clock))
+        return await self._batcher.ask(await prepare(self._backends, request, served, clock, self._record(request)))
+
+    def _record(self, request: RecommendationRequest) -> OnRecord:
+        return NOTHING_ON_RECORD if self._log is None else self._log.about(request.user_id)
 
     async def _bundle_at_hand(self) -> ServedBundle:
         """The bundle served; where the index is away, the one that a fallback would answer from."""
@@ -216,7 +242,7 @@ class Recommender:
             served = await self._backends.any_bundle()
         except InputError:
             raise away from None  # without any bundle nothing is known of popularity either
-        reviews = read_user(request, served, self._settings)
+        reviews = read_user(request, served, self._settings, self._record(request))
         wanted = request.filter.for_index(() if request.include_seen else reviews.seen)
         products = popular_products(served, request, wanted)
         return RecommendationAnswer.model_construct(

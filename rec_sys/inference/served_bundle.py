@@ -80,6 +80,13 @@ class KnownUsers:
         start, end = self._rows.get(user_id, (0, 0))
         return np.arange(end - 1, start - 1, -1, dtype=np.int64)
 
+    def forget(self, user_id: str) -> None:
+        """Knows a user no more, nor what they wrote."""
+        rows = self.rows(user_id)
+        self._rows.pop(user_id, None)
+        if len(rows):
+            self.snippet = self.snippet.set(pl.arange(0, len(self.snippet), eager=True).is_in(rows.tolist()), None)
+
 
 class ServedBundle:
     """What serving reads of a bundle, all of it read at once: a damaged part is found here, not by a question.

@@ -17,6 +17,7 @@ from rec_sys.inference.contract import (
 )
 from rec_sys.inference.dynamic_batcher import answer_apart
 from rec_sys.inference.filter_names import explain_empty
+from rec_sys.inference.live_reviews import OnRecord
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.user_reviews import UserReviews, memory_weights, read_user, tower_inputs
 from rec_sys.vector_database.catalogue import FloatArray
@@ -47,10 +48,10 @@ class PreparedUser:
 
 
 async def prepare(
-    backends: Backends, request: RecommendationRequest, served: ServedBundle, clock: StepClock
+    backends: Backends, request: RecommendationRequest, served: ServedBundle, clock: StepClock, record: OnRecord
 ) -> PreparedUser:
     """Reads a user and embeds their new texts; raises as `Recommender.recommend`."""
-    reviews = read_user(request, served, backends.settings)
+    reviews = read_user(request, served, backends.settings, record)
     to_query(UserTaste(served.inputs[0]), request, ProductFilter())  # refuses a page before any work is done
     if not reviews.texts:
         return PreparedUser(request, served, reviews, {}, clock, None)

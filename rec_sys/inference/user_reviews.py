@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from rec_sys.contracts import MILLISECONDS_A_DAY, TowerTensor
-from rec_sys.inference.contract import IgnoredReview, RecommendationRequest, RequestError, Review, UnknownUserError
+from rec_sys.inference.contract import IgnoredReview, RecommendationRequest, Review, UnknownUserError
+from rec_sys.inference.live_reviews import NOTHING_ON_RECORD, OnRecord
+from rec_sys.inference.review_intake import checked
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.raw_files.rating_scales import to_stars
 from rec_sys.settings import InferenceSettings
@@ -15,6 +17,7 @@ from rec_sys.vector_database.catalogue import FloatArray, IntArray
 
 SNIPPET_LENGTH: Final = 200  # characters, as training keeps of the known reviews
 _REPEATED: Final = "it is sent again further down, and counts once"
+_WRITTEN: Final = "it is written already, and counts once"
 _NO_TIME: Final = -1
 _NO_AGE: Final = -1.0
 
@@ -50,16 +53,21 @@ class UserReviews:
         return len(self.origin)
 
 
-def read_user(request: RecommendationRequest, served: ServedBundle, limits: InferenceSettings) -> UserReviews:
-    """What there is of a user, and what of it can be used.
+def read_user(
+    request: RecommendationRequest,
+    served: ServedBundle,
+    limits: InferenceSettings,
+    record: OnRecord = NOTHING_ON_RECORD,
+) -> UserReviews:
+    """What there is of a user, and what of it can be used; `record` is what the store says of them.
 
     Raises:
         RequestError: There are too many reviews, or one is too long; the field is named.
-        UnknownUserError: A user id that the bundle does not know, and no reviews.
+        UnknownUserError: A user id of whom nothing is known, and no reviews.
     """
-    _check_sizes(request.reviews, limits)
-    _check_ratings(request.reviews, served.rating_scale)
-    known = request.user_id is not None and request.user_id in served.users
+    sent = _Sent.of(record, checked(request.reviews, limits, served.rating_scale), served.rating_scale)
+    in_bundle = request.user_id is not None and request.user_id in served.users and not record.forgotten
+    known = in_bundle or bool(record.reviews)
     if request.user_id is not None and not known and not request.reviews:
         raise UnknownUserError(
             f"there is no user {request.user_id}",
@@ -67,14 +75,38 @@ def read_user(request: RecommendationRequest, served: ServedBundle, limits: Infe
             remedy="send the user's reviews, or check the id",
         )
     users = served.users
-    rows = users.rows(request.user_id) if request.user_id is not None and known else np.zeros(0, dtype=np.int64)
+    rows = users.rows(request.user_id) if request.user_id is not None and in_bundle else np.zeros(0, dtype=np.int64)
     reviewed = [served.asins[product] for product in users.product[rows[users.known[rows]]]]
     targets = served.target_events
-    sent = [one.asin for one in request.reviews if not targets or one.event is None or one.event in targets]
-    seen = tuple(dict.fromkeys([*reviewed, *sent]))
-    if request.reviews:
-        return _merge(request.reviews, rows, served, known, seen)
+    others = [one.asin for one in sent.reviews if not targets or one.event is None or one.event in targets]
+    seen = tuple(dict.fromkeys([*reviewed, *others]))
+    if sent.reviews:
+        return _merge(sent, rows, served, known, seen)
     return stored_reviews(rows, served, known, seen)
+
+
+class _Sent(NamedTuple):
+    """Reviews that the bundle does not have, those of the store before those of the request, and how each is called."""
+
+    reviews: tuple[Review, ...]
+    names: tuple[str, ...]
+    repeated: dict[int, str]  # why a place counts for nothing
+
+    @classmethod
+    def of(cls, record: OnRecord, asked: tuple[Review, ...], scale: tuple[float, float]) -> "_Sent":
+        low, high = scale
+        written = [  # perhaps under a model whose data had another scale
+            one if one.rating is None or low <= one.rating <= high else one.model_copy(update={"rating": None})
+            for one in record.reviews.values()
+        ]
+        reviews = (*written, *asked)
+        last = {review: place for place, review in enumerate(reviews)}
+        repeated = {place: _REPEATED for place, review in enumerate(reviews) if last[review] != place}
+        if written:
+            without_time = {one.model_copy(update={"timestamp": None}) for one in written}
+            repeated |= {len(written) + at: _WRITTEN for at, one in enumerate(asked) if one in without_time}
+        names = (*(f"written[{name}]" for name in record.reviews), *(f"reviews[{at}]" for at in range(len(asked))))
+        return cls(reviews, names, repeated)
 
 
 def stored_reviews(rows: IntArray, served: ServedBundle, known: bool = True, seen: tuple[str, ...] = ()) -> UserReviews:
@@ -84,17 +116,14 @@ def stored_reviews(rows: IntArray, served: ServedBundle, known: bool = True, see
     return UserReviews(rows, *columns, (), {}, known, seen, ())
 
 
-def _merge(
-    reviews: tuple[Review, ...], rows: IntArray, served: ServedBundle, known: bool, seen: tuple[str, ...]
-) -> UserReviews:
+def _merge(sent: _Sent, rows: IntArray, served: ServedBundle, known: bool, seen: tuple[str, ...]) -> UserReviews:
     """The newest of what is sent and what is known; `rows` are places in the histories, newest first."""
+    reviews = sent.reviews
     texts, unread = _texts_to_read(reviews, served)
     product = np.array([served.index_of.get(review.asin, served.unknown_product) for review in reviews])
-    last = {review: place for place, review in enumerate(reviews)}
     usable = np.array(
         [
-            last[reviews[place]] == place
-            and (row < served.unknown_product or (place in texts and served.reads_unknown))
+            place not in sent.repeated and (row < served.unknown_product or (place in texts and served.reads_unknown))
             for place, row in enumerate(product)
         ]
     )
@@ -121,7 +150,7 @@ def _merge(
         texts={place: texts[place] for place in (-1 - read[read < 0]).tolist() if place in texts},
         known_user=known,
         seen=seen,
-        ignored=_list_ignored(reviews, usable.tolist(), unread, served),
+        ignored=_list_ignored(sent, usable.tolist(), unread, served),
     )
 
 
@@ -132,22 +161,19 @@ def _without_sent(rows: IntArray, sent: set[tuple[int, int | None]], served: Ser
     return rows[[pair not in sent for pair in pairs]] if len(rows) else rows
 
 
-def _list_ignored(
-    reviews: tuple[Review, ...], usable: list[bool], unread: str, served: ServedBundle
-) -> tuple[IgnoredReview, ...]:
+def _list_ignored(sent: _Sent, usable: list[bool], unread: str, served: ServedBundle) -> tuple[IgnoredReview, ...]:
     """Reviews that cannot be used, and texts that this model does not read."""
     why = "the product is not in the catalogue"
     if served.reads_unknown:
         why = f"{why}, and {unread or 'there is no text to go by'}"
     ignored = []
-    last = {review: place for place, review in enumerate(reviews)}
-    for place, (review, used) in enumerate(zip(reviews, usable, strict=True)):
-        if last[review] != place:
-            ignored.append(IgnoredReview(field=f"reviews[{place}]", asin=review.asin, reason=_REPEATED))
+    for place, (review, name, used) in enumerate(zip(sent.reviews, sent.names, usable, strict=True)):
+        if place in sent.repeated:
+            ignored.append(IgnoredReview(field=name, asin=review.asin, reason=sent.repeated[place]))
         elif not used:
-            ignored.append(IgnoredReview(field=f"reviews[{place}]", asin=review.asin, reason=why))
+            ignored.append(IgnoredReview(field=name, asin=review.asin, reason=why))
         elif unread and join_text(review) is not None:
-            ignored.append(IgnoredReview(field=f"reviews[{place}].text", asin=review.asin, reason=unread))
+            ignored.append(IgnoredReview(field=f"{name}.text", asin=review.asin, reason=unread))
     return tuple(ignored)
 
 
@@ -220,34 +246,6 @@ def memory_weights(user: UserReviews, served: ServedBundle) -> tuple[FloatArray,
         if weight:
             summed[product] = summed.get(product, 0.0) + weight
     return weights, summed
-
-
-def _check_sizes(reviews: tuple[Review, ...], limits: InferenceSettings) -> None:
-    if len(reviews) > limits.max_reviews:
-        raise RequestError(
-            f"{len(reviews):,} reviews are sent, {limits.max_reviews:,} are the most",
-            field="reviews",
-            remedy="send the newest; older ones are not read anyway",
-        )
-    for place, review in enumerate(reviews):
-        length = len(review.text or "") + len(review.title or "")
-        if length > limits.max_text_characters:
-            raise RequestError(
-                f"this review has {length:,} characters, {limits.max_text_characters:,} are the most",
-                field=f"reviews[{place}].text",
-                remedy="shorten it; only its beginning is read anyway",
-            )
-
-
-def _check_ratings(reviews: tuple[Review, ...], scale: tuple[float, float]) -> None:
-    low, high = scale
-    for place, review in enumerate(reviews):
-        if review.rating is not None and not low <= review.rating <= high:
-            raise RequestError(
-                f"a rating of {review.rating:g} is outside the scale of this model's data, {low:g} to {high:g}",
-                field=f"reviews[{place}].rating",
-                remedy=f"give it on that scale, or leave it out; it is {review.rating:g}",
-            )
 
 
 def _texts_to_read(reviews: tuple[Review, ...], served: ServedBundle) -> tuple[dict[int, str], str]:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 
@@ -16,8 +16,10 @@ from rec_sys.serving.authentication import BearerAuth, TokenFirst
 from rec_sys.serving.documentation import DESCRIPTION, TITLE
 from rec_sys.serving.metrics import GatewayMetrics
 from rec_sys.serving.observation import Observation
+from rec_sys.serving.path_ids import EncodedSlashes
 from rec_sys.serving.problems import Problem, install_handlers
 from rec_sys.serving.product_routes import product_routes
+from rec_sys.serving.review_routes import review_routes
 from rec_sys.serving.status_routes import model_routes, status_routes
 from rec_sys.serving.token_rates import TokenRates
 from rec_sys.settings import ServingSettings
@@ -38,7 +40,8 @@ def create_application(settings: ServingSettings, recommender: "Recommender") ->
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         opening = asyncio.create_task(_warm_up(recommender))
         try:
-            yield
+            async with recommender.following():
+                yield
         finally:
             opening.cancel()
             await asyncio.gather(opening, return_exceptions=True)
@@ -50,10 +53,13 @@ def create_application(settings: ServingSettings, recommender: "Recommender") ->
     install_handlers(application)
     auth = BearerAuth(settings)
     for router in (product_routes(recommender, metrics), model_routes(recommender, settings)):
-        application.include_router(router, dependencies=[Depends(auth)])
+        application.include_router(router, dependencies=[auth.needing("read")])
+    if recommender.records is not None:
+        application.include_router(review_routes(recommender.records, auth))
     application.include_router(status_routes(recommender, metrics, settings))
     application.add_middleware(Admission, metrics=metrics, settings=settings)
     application.add_middleware(TokenFirst, auth=auth, rates=TokenRates(settings.token_rate), guarded=_GUARDED)
+    application.add_middleware(EncodedSlashes)
     application.add_middleware(Observation, metrics=metrics)  # the last added is the outermost
     application.openapi = lambda: _describe(application)  # type: ignore[method-assign] # as FastAPI tells to
     return application

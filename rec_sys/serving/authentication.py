@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, NamedTuple, get_args
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -15,24 +15,40 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from rec_sys.serving.admission import discard, waits_to_send
 from rec_sys.serving.problems import Refusal, respond
 from rec_sys.serving.token_rates import TokenRates
-from rec_sys.settings import ServingSettings
+from rec_sys.settings import AccessScope, ServingSettings
 
 _SCHEME: Final = HTTPBearer(auto_error=False, description="Needed where the service has tokens.")
 _HEADER: Final = "header Authorization"
 _FIRST_NAME: Final = "token"
 
 
+class Bearer(NamedTuple):
+    """Who asks.
+
+    Attributes:
+        name: Of the token; None where everybody is let in.
+        scopes: What they may.
+    """
+
+    name: str | None
+    scopes: frozenset[AccessScope]
+
+
+_EVERYTHING: Final[frozenset[AccessScope]] = frozenset(get_args(AccessScope))
+
+
 class BearerAuth:
     """Lets the bearers of a valid token in; everybody where there is no token. `now` says what time it is, in UTC."""
 
     def __init__(self, settings: ServingSettings, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        given: list[tuple[str, str, datetime | None]] = [
-            (token.name, token.token.get_secret_value(), token.expires) for token in settings.tokens
+        given: list[tuple[Bearer, str, datetime | None]] = [
+            (Bearer(token.name, frozenset(token.scopes)), token.token.get_secret_value(), token.expires)
+            for token in settings.tokens
         ]
         if settings.token is not None:
-            given.append((_FIRST_NAME, settings.token.get_secret_value(), None))
+            given.append((Bearer(_FIRST_NAME, _EVERYTHING), settings.token.get_secret_value(), None))
         # Hashes have one length, so that comparing them tells nothing about the tokens' lengths either.
-        self._known = [(name, _digest(token), expires) for name, token, expires in given]
+        self._known = [(bearer, _digest(token), expires) for bearer, token, expires in given]
         self._now = now
 
     @property
@@ -40,36 +56,52 @@ class BearerAuth:
         """Whether everybody is let in."""
         return not self._known
 
-    def admit(self, token: str | None) -> str | None:
-        """The name of a token's bearer; None where everybody is let in.
+    def admit(self, token: str | None) -> Bearer:
+        """A token's bearer.
 
         Raises:
             Refusal: 401; the token is missing, unknown or expired.
         """
         if self.is_open:
-            return None
+            return Bearer(None, _EVERYTHING)
         if token is None:
             raise _refuse("a token is needed", "Bearer")
         found = None
         digest = _digest(token)
-        for name, known, expires in self._known:  # all of them, whichever fits
+        for bearer, known, expires in self._known:  # all of them, whichever fits
             if hmac.compare_digest(digest, known):
-                found = (name, expires)
+                found = (bearer, expires)
         if found is None:
             raise _refuse("the token is not known", 'Bearer error="invalid_token"')
-        name, expires = found
+        bearer, expires = found
         if expires is not None and expires <= self._now():
             raise _refuse(
                 f"the token expired at {expires.isoformat()}",
                 'Bearer error="invalid_token", error_description="the token expired"',
             )
-        return name
+        return bearer
 
-    async def __call__(
-        self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_SCHEME)]
-    ) -> None:
-        """Guards a route by itself, however it is reached, but only after its body is read: see `TokenFirst`."""
-        request.state.bearer = self.admit(None if credentials is None else credentials.credentials)
+    def needing(self, scope: AccessScope) -> Any:
+        """A dependency that guards a route, however it is reached, but only after its body is read.
+
+        See `TokenFirst`.
+        """
+
+        async def guard(
+            request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_SCHEME)]
+        ) -> None:
+            bearer = self.admit(None if credentials is None else credentials.credentials)
+            request.state.bearer = bearer.name
+            if scope not in bearer.scopes:
+                raise Refusal(
+                    403,
+                    f"the token of {bearer.name} may not {scope}",
+                    where=_HEADER,
+                    remedy=f"use a token that has {scope} among its scopes (serving.tokens)",
+                    headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'},
+                )
+
+        return Depends(guard)
 
 
 class TokenFirst:
@@ -90,7 +122,7 @@ class TokenFirst:
         path = scope.get("path", "").removeprefix(scope.get("root_path", ""))  # which a proxy may put before it
         if scope["type"] == "http" and path.startswith(self._guarded):
             try:
-                bearer = scope["state"]["bearer"] = self._auth.admit(_token_in(Headers(scope=scope)))
+                bearer = scope["state"]["bearer"] = self._auth.admit(_token_in(Headers(scope=scope))).name
                 self._rates.take(bearer)
             except Refusal as refusal:
                 if not waits_to_send(scope):

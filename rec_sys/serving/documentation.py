@@ -7,7 +7,8 @@ from rec_sys.serving.problems import PROBLEM_TYPE, Problem
 TITLE: Final = "rec_sys"
 DESCRIPTION: Final = """
 Recommendations from what people write. A user is their reviews: send some, or name a user whose reviews the service
-has, and get products with the reviews that spoke for them.
+has, and get products with the reviews that spoke for them. What is sent to `/v1/reviews` is kept, and changes the next
+answer.
 
 Every error has one body: `error`, `where`, `field`, `remedy`, `request_id`. Every answer carries the header
 `X-Request-ID` (yours, if you send one) and, where products are answered, `Server-Timing`.
@@ -44,10 +45,36 @@ REVIEWS: Final[dict[str, Any]] = {
     "nobody yet": {"summary": "No reviews: what somebody unknown gets", "value": {"reviews": []}},
 }
 
+NEW_REVIEWS: Final[dict[str, Any]] = {
+    "one": {
+        "summary": "A review",
+        "value": {
+            "user_id": "ada",
+            "asin": "B00SAMPLE1",
+            "rating": 5,
+            "title": "Warm and quiet",
+            "text": "Smooth under the fingers, and they kept their tone for weeks.",
+        },
+    },
+    "several": {
+        "summary": "Several, all or none",
+        "value": {
+            "reviews": [
+                {"user_id": "ada", "asin": "B00SAMPLE1", "rating": 5, "timestamp": "2026-03-01"},
+                {"user_id": "ben", "asin": "B00SAMPLE2", "rating": 2, "text": "Buzzes on every fret."},
+            ]
+        },
+    },
+}
+
 _MEANINGS: Final[dict[int, tuple[str, dict[str, Any]]]] = {
     401: (
         "The token is missing, unknown or expired.",
         {"error": "the token is not known", "where": "header Authorization", "remedy": "send the header ..."},
+    ),
+    403: (
+        "The token is not allowed to do this.",
+        {"error": "the token of shop may not write", "where": "header Authorization", "remedy": "use a token ..."},
     ),
     404: (
         "There is no such user, product or model.",

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field
 
 from rec_sys.entry import run_entry
-from rec_sys.settings import CommandSettings, IndexSettings, InferenceSettings, ServingSettings
+from rec_sys.settings import CommandSettings, IndexSettings, InferenceSettings, ServingSettings, StoreSettings
 
 
 class GatewaySettings(CommandSettings):
@@ -14,6 +14,7 @@ class GatewaySettings(CommandSettings):
     bundle: Path | None = Field(None, description="A bundle's folder; empty: the one that the index was made from.")
     index: IndexSettings
     inference: InferenceSettings
+    store: StoreSettings
     serving: ServingSettings
 
 
@@ -24,11 +25,15 @@ def run(settings: GatewaySettings) -> None:
     from rec_sys.serving.listening import listen
     from rec_sys.serving.logs import configure_logs
     from rec_sys.serving.service import GatewayServer
+    from rec_sys.store.store import prove_store
 
+    if settings.store.enabled:
+        prove_store(settings.store, settings.output_dir)
     serving = settings.serving
     with listen(serving) as listener:
         configure_logs(serving)
-        recommender = Recommender(settings.index, settings.inference, settings.output_dir, settings.bundle)
+        store = settings.store if settings.store.enabled else None
+        recommender = Recommender(settings.index, settings.inference, settings.output_dir, settings.bundle, store)
         GatewayServer(create_application(serving, recommender), serving, listener).run(sockets=[listener])
 
 

@@ -18,6 +18,7 @@ from rec_sys.inference.contract import (
     remedy_for_unknown,
     spell_field,
 )
+from rec_sys.store.messages import KeyReusedError
 from rec_sys.value_words import fault_in_words
 
 PROBLEM_TYPE: Final = "application/problem+json"
@@ -158,6 +159,8 @@ async def _on_input(request: Request, error: Exception) -> Response:
     status, headers, field = 500, {}, None
     if isinstance(error, RequestError):
         status, field = 422, error.field
+    elif isinstance(error, KeyReusedError):
+        status = 422
     elif isinstance(error, UnknownUserError | UnknownProductError):
         status = 404
     elif isinstance(error, ServingUnavailable):

@@ -2,19 +2,19 @@
 
 from typing import TYPE_CHECKING, Annotated, Final
 
-from fastapi import APIRouter, Body, Path, Query, Request
+from fastapi import APIRouter, Body, Query, Request
 from starlette.responses import Response
 
-from rec_sys.inference.contract import LONGEST_ID, ProductsAnswer, RecommendationAnswer, RecommendationRequest
+from rec_sys.inference.contract import ProductsAnswer, RecommendationAnswer, RecommendationRequest
 from rec_sys.serving.documentation import REVIEWS, errors
 from rec_sys.serving.metrics import GatewayMetrics
+from rec_sys.serving.path_ids import PathId
 from rec_sys.serving.questions import SearchQuestion, SimilarQuestion, UserQuestion
 
 if TYPE_CHECKING:
     from rec_sys.inference.recommender import Recommender
 
 _JSON: Final = "application/json"
-_Id = Annotated[str, Path(min_length=1, max_length=LONGEST_ID)]
 
 
 def product_routes(recommender: "Recommender", metrics: GatewayMetrics) -> APIRouter:
@@ -30,7 +30,7 @@ def product_routes(recommender: "Recommender", metrics: GatewayMetrics) -> APIRo
     @router.post(
         "/recommendations",
         response_model=RecommendationAnswer,
-        responses=errors(401, 408, 413, 422, 429, 500, 503),
+        responses=errors(401, 403, 408, 413, 422, 429, 500, 503),
         summary="Recommendations for whoever wrote these reviews",
     )
     async def recommend(
@@ -46,12 +46,12 @@ def product_routes(recommender: "Recommender", metrics: GatewayMetrics) -> APIRo
     @router.get(
         "/users/{user_id}/recommendations",
         response_model=RecommendationAnswer,
-        responses=errors(401, 404, 422, 429, 500, 503),
+        responses=errors(401, 403, 404, 422, 429, 500, 503),
         summary="Recommendations for a known user",
     )
     async def recommend_known(
         request: Request,
-        user_id: _Id,
+        user_id: PathId,
         question: Annotated[UserQuestion, Query()],
     ) -> Response:
         """From the reviews that the service's data has of this user."""
@@ -60,12 +60,12 @@ def product_routes(recommender: "Recommender", metrics: GatewayMetrics) -> APIRo
     @router.get(
         "/products/{asin}/similar",
         response_model=ProductsAnswer,
-        responses=errors(401, 404, 422, 429, 500, 503),
+        responses=errors(401, 403, 404, 422, 429, 500, 503),
         summary="Products like another",
     )
     async def similar(
         request: Request,
-        asin: _Id,
+        asin: PathId,
         question: Annotated[SimilarQuestion, Query()],
     ) -> Response:
         """The product itself is not among them; scores are cosines."""
@@ -74,7 +74,7 @@ def product_routes(recommender: "Recommender", metrics: GatewayMetrics) -> APIRo
     @router.get(
         "/products/search",
         response_model=ProductsAnswer,
-        responses=errors(401, 422, 429, 500, 503),
+        responses=errors(401, 403, 422, 429, 500, 503),
         summary="Products whose text means the like",
     )
     async def search(request: Request, question: Annotated[SearchQuestion, Query()]) -> Response:

@@ -37,12 +37,12 @@ def model_routes(recommender: "Recommender", settings: ServingSettings) -> APIRo
     """What answers are made with."""
     router = APIRouter(prefix="/v1", tags=["models"])
 
-    @router.get("/models", responses=errors(401, 429, 500, 503), summary="The models that answers are made with")
+    @router.get("/models", responses=errors(401, 403, 429, 500, 503), summary="The models that answers are made with")
     async def models() -> Models:
         """The towers, the text encoder, the memory and the index, each with its version."""
         return Models(models=await recommender.models())
 
-    @router.get("/models/{name}", responses=errors(401, 404, 422, 429, 500, 503), summary="One of them")
+    @router.get("/models/{name}", responses=errors(401, 403, 404, 422, 429, 500, 503), summary="One of them")
     async def model(name: Annotated[str, Path(min_length=1, max_length=100)]) -> ModelCard:
         """By its name."""
         cards = {card.name: card for card in await recommender.models()}

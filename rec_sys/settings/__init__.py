@@ -34,6 +34,7 @@ from rec_sys.settings.learning import (
     TrainerSettings,
 )
 from rec_sys.settings.serving import (
+    AccessScope,
     AccessToken,
     EdgeIndex,
     ExportSettings,
@@ -42,12 +43,14 @@ from rec_sys.settings.serving import (
     InferenceSettings,
     ServerIndex,
     ServingSettings,
+    StoreSettings,
     TritonSettings,
 )
 
 __all__ = [
     "AUTO",
     "MISSING_VALUES",
+    "AccessScope",
     "AccessToken",
     "Address",
     "AmazonData",
@@ -74,6 +77,7 @@ __all__ = [
     "ServerIndex",
     "ServingSettings",
     "Settings",
+    "StoreSettings",
     "TableData",
     "TextSettings",
     "TrackingSettings",

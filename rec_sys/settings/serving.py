@@ -128,6 +128,18 @@ class ServerIndex(IndexCommon):
 IndexSettings = Annotated[EdgeIndex | ServerIndex, Field(discriminator="backend")]
 
 
+class StoreSettings(Section):
+    """Where what is written while the service runs is kept."""
+
+    enabled: bool = Field(True, description="False: nothing is taken.")
+    url: Address | None = Field(
+        None,
+        description="postgresql://user@host/database or sqlite:///path, taken from STORE_URL unless given; empty:"
+        " store.db in output_dir.",
+    )
+    poll_seconds: float = Field(0.25, gt=0, le=60, description="Looks for what others have written this often.")
+
+
 class InferenceSettings(Section):
     """How reviews become recommendations."""
 
@@ -152,12 +164,18 @@ class InferenceSettings(Section):
     num_threads: int = Field(1, ge=0, description="Of the user tower in this process; 0 = every core.")
 
 
+AccessScope = Literal["read", "write", "admin"]
+
+
 class AccessToken(Section):
     """A token that lets its bearer in."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="Who bears it; stands in the log in its place.")
     token: SecretStr = Field(min_length=8, description="What is sent as bearer token.")
     expires: AwareDatetime | None = Field(None, description="ISO 8601 with a zone; empty: never.")
+    scopes: tuple[AccessScope, ...] = Field(
+        ("read",), min_length=1, description="read: ask; write: send, change and remove; admin: decide what is served."
+    )
 
 
 class ServingSettings(Section):
@@ -165,7 +183,7 @@ class ServingSettings(Section):
 
     host: str = Field("127.0.0.1", min_length=1, description="The address to listen at; 0.0.0.0 = every one.")
     port: int = Field(8080, ge=0, le=65535, description="0 = any free one.")
-    token: SecretStr | None = Field(None, description="Taken from GATEWAY_TOKEN unless given.")
+    token: SecretStr | None = Field(None, description="May all; taken from GATEWAY_TOKEN unless given.")
     tokens: tuple[AccessToken, ...] = Field((), description="More of them; without any, everybody is let in.")
     token_rate: float | None = Field(
         None, gt=0, description="Requests a second of each token, a second's worth at once; empty: as many as it likes."

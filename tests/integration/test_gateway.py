@@ -58,7 +58,11 @@ class House:
     def served(self, *overrides: str) -> Iterator[TestClient]:
         settings = self.settings(*overrides)
         recommender = Recommender(
-            index=settings.index, inference=settings.inference, output_dir=settings.output_dir, bundle=settings.bundle
+            index=settings.index,
+            inference=settings.inference,
+            output_dir=settings.output_dir,
+            bundle=settings.bundle,
+            store=settings.store,
         )
         with TestClient(create_application(settings.serving, recommender)) as client:
             yield client

@@ -25,7 +25,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("settings_request", "raw_files", "bundle_manifest", "tracking_address"),
     ("settings_errors", "frames"),
     ("settings_help",),
-    ("entry", "bundle", "tracking"),
+    ("entry", "bundle", "tracking", "store"),
     ("data", "text", "triton_utils"),
     ("graph", "vector_database"),
     ("modules", "inference"),
@@ -39,7 +39,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
 RANKS = {room: rank for rank, rooms in enumerate(LEVELS) for room in rooms}
 TRAINING_ROOMS = {"data", "graph", "modules", "evaluation", "baselines", "train", "experiments"}
 # Free of torch and of the training side: what serves a recommendation, and the ground that it stands on.
-SERVING_ROOMS = {"contracts", "ragged", "settings", "scoring", "bundle", "bundle_manifest", "vector_database"}
+SERVING_ROOMS = {"contracts", "ragged", "settings", "scoring", "bundle", "bundle_manifest", "vector_database", "store"}
 SERVING_ROOMS |= {"inference", "serving", "triton_utils", "progress", "raw_files", "ready_command", "value_words"}
 SERVING_ROOMS |= {"checksums", "panics"}
 HEAVY = {"torch", "torch_geometric", "pytorch_lightning", "lightning"}

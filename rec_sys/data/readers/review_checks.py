@@ -7,7 +7,7 @@ from typing import Final
 
 import polars as pl
 
-from rec_sys.contracts import ReviewColumn
+from rec_sys.contracts import LONGEST_ID, ReviewColumn
 from rec_sys.data.readers.batches import REVIEW_SCHEMA
 from rec_sys.raw_files.plain_text import plain_text
 from rec_sys.raw_files.rating_scales import STARS, proposed_settings, stars
@@ -130,6 +130,8 @@ def _reason(rules: ReviewRules) -> pl.Expr:
     faults = [
         (pl.col(ReviewColumn.USER_ID).is_null(), "user id is missing"),
         (pl.col(ReviewColumn.ASIN).is_null(), "product id is missing"),
+        (pl.col(ReviewColumn.USER_ID).str.len_chars() > LONGEST_ID, f"user id has more than {LONGEST_ID} characters"),
+        (pl.col(ReviewColumn.ASIN).str.len_chars() > LONGEST_ID, f"product id has more than {LONGEST_ID} characters"),
         (pl.col(ReviewColumn.WEIGHT).is_null(), "amount is missing or no number from 0"),
         # A review may have no rating: the model has a vector for that.
         (pl.col("rating_is_given") & rating.is_null(), "rating is not a number"),

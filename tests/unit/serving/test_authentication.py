@@ -30,13 +30,13 @@ def gatekeeper(**settings: Any) -> BearerAuth:
 
 
 def test_without_tokens_everybody_is_let_in() -> None:
-    assert gatekeeper().admit(None) is None
-    assert gatekeeper(token="").admit("whatever") is None
+    assert gatekeeper().admit(None).name is None
+    assert gatekeeper(token="").admit("whatever").name is None
 
 
 def test_a_bearer_is_known_by_the_name_of_the_token() -> None:
     keeper = gatekeeper(token="first-secret", tokens=TOKENS)
-    assert [keeper.admit(f"{name}-secret") for name in ("first", "shop", "soon")] == ["token", "shop", "soon"]
+    assert [keeper.admit(f"{name}-secret").name for name in ("first", "shop", "soon")] == ["token", "shop", "soon"]
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,7 @@ def test_it_starts_without_any_variable_and_opens_nothing_to_other_machines() ->
         "GATEWAY_ADDRESS",
         "GATEWAY_PORT",
         "GRAFANA_PASSWORD",
+        "STORE_URL",
     }
     assert all(default for _, default, _ in variables)
     for service in compose().services.values():

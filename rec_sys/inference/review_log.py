@@ -1,0 +1,150 @@
+"""The store as an event loop uses it: writes that come together are one transaction, and what others write is seen."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final, TypeVar
+
+from rec_sys.contracts import InputError
+from rec_sys.inference.contract import ServingUnavailable
+from rec_sys.inference.dynamic_batcher import DynamicBatcher
+from rec_sys.inference.live_reviews import NOTHING_ON_RECORD, LiveReviews, OnRecord
+from rec_sys.settings import StoreSettings
+from rec_sys.store.database import StoreUnavailable
+from rec_sys.store.messages import Receipt, ReviewBatch
+from rec_sys.store.store import Store
+
+Result = TypeVar("Result")
+
+_LOG: Final = logging.getLogger(__name__)
+_PAGE: Final = 5_000  # entries of the log
+_TOGETHER: Final = 64  # requests of a transaction
+
+
+class ReviewLog:
+    """What is written while the service runs, for one event loop; opened when it is first used, however often it takes.
+
+    What a method has written is seen by the next question here; what others write within `store.poll_seconds`.
+    Every method raises `ServingUnavailable` where the store is away.
+
+    Args:
+        settings: Which store.
+        output_dir: Where SQLite's file is kept unless the settings say otherwise.
+        retry_after: Seconds, told to those who are turned away.
+    """
+
+    def __init__(self, settings: StoreSettings, output_dir: Path, retry_after: float) -> None:
+        self._settings, self._output_dir, self._retry_after = settings, output_dir, retry_after
+        self._store: Store | None = None
+        self._live: LiveReviews | None = None  # None until the log was read to its end once
+        self._opening, self._reading = asyncio.Lock(), asyncio.Lock()
+
+        async def write(batches: Sequence[ReviewBatch]) -> list[list[Receipt] | Exception]:
+            store = await self._opened()
+            return [*await self._ask(lambda: store.write_reviews(batches))]
+
+        self._batcher = DynamicBatcher(write, _TOGETHER, common=(ServingUnavailable,))
+
+    async def close(self) -> None:
+        """Lets go of connections."""
+        if self._store is not None:
+            self._store.close()
+
+    @property
+    def was_read(self) -> bool:
+        """Whether the log was read to its end once."""
+        return self._live is not None
+
+    @property
+    def position(self) -> int:
+        """Up to where the log was read."""
+        return 0 if self._live is None else self._live.position
+
+    def about(self, user_id: str | None) -> OnRecord:
+        """What the store says of a user, at once.
+
+        Raises:
+            ServingUnavailable: The store has not been read yet, so that nobody knows whether the user is forgotten.
+        """
+        if user_id is None:
+            return NOTHING_ON_RECORD
+        if self._live is None:
+            raise self._away("the store has not been read yet", "the store", "try again later")
+        return self._live.about(user_id)
+
+    async def write(self, batch: ReviewBatch) -> list[Receipt]:
+        """Takes reviews, all or none; returns when they are safe and the next question sees them.
+
+        Raises:
+            KeyReusedError: Another request was sent with this key.
+        """
+        receipts = await self._batcher.ask(batch)
+        await self.catch_up()
+        return receipts
+
+    async def remove_review(self, user_id: str, review_id: str) -> bool:
+        """See `Store.remove_review`."""
+        return await self._changed(lambda store: store.remove_review(user_id, review_id))
+
+    async def forget_user(self, user_id: str) -> int:
+        """See `Store.forget_user`."""
+        return await self._changed(lambda store: store.forget_user(user_id))
+
+    async def catch_up(self) -> None:
+        """Reads the log to its end."""
+        store = await self._opened()
+        async with self._reading:
+            live = self._live or LiveReviews(store)
+            while True:
+                changes = await self._ask(lambda: store.changes_since(live.position, _PAGE))
+                live.apply(changes)
+                if len(changes) < _PAGE:
+                    break
+            self._live = live
+
+    @asynccontextmanager
+    async def following(self) -> AsyncIterator[None]:
+        """Follows what others write, for an `async with` block."""
+        task = asyncio.create_task(self._follow())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _follow(self) -> None:
+        said = ""
+        while True:
+            try:
+                await self.catch_up()
+                said = ""
+            except (InputError, OSError) as error:
+                if str(error) != said:  # once, however long it takes
+                    _LOG.warning(f"what others write is not seen: {error}")
+                said = str(error)
+            await asyncio.sleep(self._settings.poll_seconds)
+
+    async def _changed(self, do: Callable[[Store], Result]) -> Result:
+        store = await self._opened()
+        result = await self._ask(lambda: do(store))
+        await self.catch_up()
+        return result
+
+    async def _opened(self) -> Store:
+        async with self._opening:
+            if self._store is None:
+                self._store = await self._ask(lambda: Store(self._settings, self._output_dir))
+            return self._store
+
+    async def _ask(self, do: Callable[[], Result]) -> Result:
+        asked: Awaitable[Result] = asyncio.to_thread(do)
+        try:
+            return await asked
+        except StoreUnavailable as error:
+            raise self._away(error.what, error.where, error.remedy) from error
+
+    def _away(self, what: str, where: str, remedy: str) -> ServingUnavailable:
+        return ServingUnavailable(what, component="store", where=where, remedy=remedy, retry_after=self._retry_after)

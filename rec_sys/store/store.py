@@ -1,0 +1,215 @@
+"""The store: an append-only log of what is written while the service runs, from which everything else is made anew."""
+
+import hmac
+import json
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Self
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from rec_sys.settings import StoreSettings
+from rec_sys.store.database import StoreUnavailable, explained, open_engine, writing
+from rec_sys.store.messages import (
+    Change,
+    KeyReusedError,
+    Receipt,
+    ReviewBatch,
+    WrittenReview,
+)
+from rec_sys.store.tables import ANSWERED, CHANGES, HEAD, ChangeKind
+
+_LOG: Final = logging.getLogger(__name__)
+_AT_ONCE: Final = 500  # values of a question; SQLite once took 999
+_KEY_LIVES: Final = 7 * 24 * 3600 * 1000  # milliseconds in which a request may be sent again with its key
+_PAGE: Final = 5_000
+
+
+class Store:
+    """Writes to the log and reads from it; for any thread.
+
+    Transactions that write follow one another, and each gives out its numbers itself: whoever has read the log up to
+    a number has missed nothing before it. What a method has returned survives any kill.
+
+    Args:
+        settings: Which database.
+        output_dir: Where SQLite's file is kept unless the settings say otherwise.
+
+    Raises:
+        InputError: The address is none, its driver is missing, or a newer version has made the store.
+        StoreUnavailable: The database does not answer.
+    """
+
+    def __init__(self, settings: StoreSettings, output_dir: Path) -> None:
+        self._engine, self.shown = open_engine(settings, output_dir)
+        self._writer = writing(self._engine)
+        with explained(self.shown), self._engine.connect() as connection:
+            self._key = str(connection.execute(select(HEAD.c.key)).scalar_one()).encode()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of connections."""
+        self._engine.dispose()
+
+    def position(self) -> int:
+        """Where the log ends; raises `StoreUnavailable` as every method does."""
+        with explained(self.shown), self._engine.connect() as connection:
+            return int(connection.execute(select(HEAD.c.last)).scalar_one())
+
+    def write_reviews(self, batches: Sequence[ReviewBatch]) -> list[list[Receipt] | KeyReusedError]:
+        """Takes reviews, all batches in one transaction; a review that is there already keeps its place.
+
+        Returns:
+            A receipt a review, by batch; the error of a batch that carries another's key.
+        """
+        now = _now()
+        with explained(self.shown), self._writer.begin() as connection:
+            last = _take_turn(connection)
+            places = _places_of(connection, [review.review_id for batch in batches for review in batch.reviews])
+            answered = _answered(connection, [batch.key for batch in batches if batch.key is not None], now)
+            rows: list[dict[str, Any]] = []
+            outcome: list[list[Receipt] | KeyReusedError] = []
+            for batch in batches:
+                if batch.key in answered:
+                    request, answer = answered[batch.key]
+                    outcome.append(answer if request == batch.request_digest else KeyReusedError())
+                    continue
+                receipts = []
+                for review in batch.reviews:
+                    if review.review_id not in places:
+                        last += 1
+                        places[review.review_id] = last
+                        rows.append(_review_row(last, review, now))
+                    receipts.append(Receipt(review_id=review.review_id, sequence=places[review.review_id]))
+                outcome.append(receipts)
+                if batch.key is not None:
+                    answered[batch.key] = (batch.request_digest, receipts)
+                    _remember(connection, batch, receipts, now)
+            if rows:
+                connection.execute(insert(CHANGES), rows)
+                _end_turn(connection, last)
+        return outcome
+
+    def changes_since(self, position: int, limit: int = _PAGE) -> list[Change]:
+        """The next entries of the log after a position, oldest first; fewer than `limit` only where it ends."""
+        asked = select(CHANGES).where(CHANGES.c.sequence > position).order_by(CHANGES.c.sequence).limit(limit)
+        with explained(self.shown), self._engine.connect() as connection:
+            return [_change(row) for row in connection.execute(asked)]
+
+    def remove_review(self, user_id: str, review_id: str) -> bool:
+        """Removes a review of a user; returns whether there was one."""
+        this = (CHANGES.c.subject == review_id, CHANGES.c.user_id == user_id, CHANGES.c.kind == ChangeKind.REVIEW)
+        with explained(self.shown), self._writer.begin() as connection:
+            last = _take_turn(connection) + 1
+            if not connection.execute(delete(CHANGES).where(*this)).rowcount:
+                return False
+            row = {"kind": ChangeKind.REVIEW_REMOVED, "subject": review_id, "user_id": user_id}
+            connection.execute(insert(CHANGES), [{"sequence": last, "written": _now(), "content": None, **row}])
+            _end_turn(connection, last)
+        self._sweep_out()
+        return True
+
+    def forget_user(self, user_id: str) -> int:
+        """Removes all there is of a user; what stays is a keyed hash, by which others forget the user too.
+
+        Returns:
+            How many reviews were removed.
+        """
+        theirs = CHANGES.c.user_id == user_id
+        with explained(self.shown), self._writer.begin() as connection:
+            last = _take_turn(connection) + 1
+            removed = connection.execute(delete(CHANGES).where(theirs, CHANGES.c.kind == ChangeKind.REVIEW)).rowcount
+            connection.execute(delete(CHANGES).where(theirs))
+            row = {"kind": ChangeKind.USER_FORGOTTEN, "subject": self.hash_of(user_id), "user_id": None}
+            connection.execute(insert(CHANGES), [{"sequence": last, "written": _now(), "content": None, **row}])
+            _end_turn(connection, last)
+        self._sweep_out()
+        return removed
+
+    def hash_of(self, user_id: str) -> str:
+        """What the log calls a forgotten user: nobody without the store's key can tell who it was."""
+        return hmac.digest(self._key, user_id.encode(), "sha256").hex()
+
+    def _sweep_out(self) -> None:
+        """Overwrites what SQLite's journal still holds of removed rows; PostgreSQL's autovacuum does it in its time."""
+        if self._engine.dialect.name == "sqlite":
+            with explained(self.shown), self._engine.connect() as connection:
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def prove_store(settings: StoreSettings, output_dir: Path) -> None:
+    """Finds out whether the settings can be meant; a database that is away may come back.
+
+    Raises:
+        InputError: See `Store`.
+    """
+    try:
+        Store(settings, output_dir).close()
+    except StoreUnavailable as error:
+        _LOG.warning(f"{error.what}: {error.where}; nothing can be written until it does")
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _take_turn(connection: Connection) -> int:
+    """Waits for the writers before this one; returns where the log ends."""
+    return int(connection.execute(update(HEAD).values(last=HEAD.c.last).returning(HEAD.c.last)).scalar_one())
+
+
+def _end_turn(connection: Connection, last: int) -> None:
+    connection.execute(update(HEAD).values(last=last))
+
+
+def _places_of(connection: Connection, review_ids: list[str]) -> dict[str, int]:
+    places: dict[str, int] = {}
+    for start in range(0, len(review_ids), _AT_ONCE):
+        asked = select(CHANGES.c.subject, CHANGES.c.sequence).where(
+            CHANGES.c.subject.in_(review_ids[start : start + _AT_ONCE]), CHANGES.c.kind == ChangeKind.REVIEW
+        )
+        places |= {row.subject: row.sequence for row in connection.execute(asked)}
+    return places
+
+
+def _answered(connection: Connection, keys: list[str], now: int) -> dict[str | None, tuple[str, list[Receipt]]]:
+    if not keys:
+        return {}
+    connection.execute(delete(ANSWERED).where(ANSWERED.c.written < now - _KEY_LIVES))
+    asked = select(ANSWERED).where(ANSWERED.c.key.in_(keys))
+    return {
+        row.key: (row.request, [Receipt.model_validate(one) for one in json.loads(row.answer)])
+        for row in connection.execute(asked)
+    }
+
+
+def _remember(connection: Connection, batch: ReviewBatch, receipts: list[Receipt], now: int) -> None:
+    answer = json.dumps([receipt.model_dump() for receipt in receipts])
+    row = {"key": batch.key, "request": batch.request_digest, "answer": answer, "written": now}
+    connection.execute(insert(ANSWERED), [row])
+
+
+def _review_row(sequence: int, review: WrittenReview, now: int) -> dict[str, Any]:
+    return {
+        "sequence": sequence,
+        "kind": ChangeKind.REVIEW,
+        "subject": review.review_id,
+        "user_id": review.user_id,
+        "written": now,
+        "content": review.model_dump_json(exclude={"user_id"}, exclude_defaults=True),
+    }
+
+
+def _change(row: Row[Any]) -> Change:
+    kind, review = ChangeKind(row.kind), None
+    if kind is ChangeKind.REVIEW:
+        review = WrittenReview(user_id=row.user_id, **{"timestamp": row.written} | json.loads(row.content))
+    return Change(row.sequence, kind, row.subject, row.user_id, review)
