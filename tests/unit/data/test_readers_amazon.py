@@ -125,6 +125,8 @@ def test_a_review_may_have_no_rating(tmp_path: Path, missing: str | None) -> Non
     ("change", "reason"),
     [
         ({"reviewerID": None}, "user id is missing"),
+        ({"reviewerID": "x" * 513}, "user id has more than 512 characters"),
+        ({"asin": "x" * 513}, "product id has more than 512 characters"),
         ({"reviewerID": "  "}, "user id is missing"),
         ({"asin": ""}, "product id is missing"),
         ({"overall": "five"}, "rating is not a number"),
