@@ -26,6 +26,7 @@ from rec_sys.bundle_manifest import (
     FORMAT_VERSION,
     REBUILD,
     BundleManifest,
+    RankerCard,
     bundle_identity,
     read_manifest,
     upgrade,
@@ -52,6 +53,8 @@ class BundleContents:
         history_text: float16 `[num_texts, text_dim]`.
         memory: Named as in `contracts.MemoryTensor`; None where the model has none.
         metrics: `{"validation": {...}, "test": {...}, "baselines": {...}}`.
+        ranker: What the second stage is; None where there is none.
+        ranker_trees: Its trees' arrays, likewise.
         towers: ONNX files to copy, by name.
         pictures: PNG files to copy.
         card: The model card, Markdown.
@@ -72,6 +75,8 @@ class BundleContents:
     product_reviews: int
     has_time: bool
     memory: dict[str, npt.NDArray[Any]] | None = None
+    ranker: RankerCard | None = None
+    ranker_trees: dict[str, npt.NDArray[Any]] | None = None
     towers: dict[str, bytes] = field(default_factory=dict)
     pictures: tuple[Path, ...] = ()
     card: str = ""
@@ -84,6 +89,8 @@ def write_bundle(folder: Path, contents: BundleContents) -> BundleManifest:
         _save_tensors(contents.product_vectors, building / BundleFile.PRODUCT_VECTORS)
         if contents.memory is not None:
             _save_tensors(contents.memory, building / BundleFile.MEMORY)
+        if contents.ranker_trees is not None:
+            _save_tensors(contents.ranker_trees, building / BundleFile.RANKER)
         contents.products.write_parquet(building / BundleFile.PRODUCTS)
         contents.histories.write_parquet(building / BundleFile.HISTORIES)
         np.save(building / BundleFile.HISTORY_TEXT, contents.history_text)
@@ -182,6 +189,10 @@ class Bundle:
     def memory(self) -> dict[str, npt.NDArray[Any]] | None:
         """Named as in `contracts.MemoryTensor`; None where the model has none."""
         return self._read_tensors(BundleFile.MEMORY) if (self.folder / BundleFile.MEMORY).is_file() else None
+
+    def ranker_trees(self) -> dict[str, npt.NDArray[Any]]:
+        """The arrays of `ranker.trees.Trees`, of a bundle whose manifest names a ranker."""
+        return self._read_tensors(BundleFile.RANKER)
 
     def histories(self) -> pl.DataFrame:
         """The known users' reviews, see `contracts.HistoryColumn`."""

@@ -32,6 +32,16 @@ _RENAMED_SINCE_1: Final = {
 }
 
 
+class RankerCard(BaseModel):
+    """The ranker of a bundle that has one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    library: str = Field(description="What learned it.")
+    candidates: int = Field(ge=1, description="The first stage's best products, which it orders.")
+    features: tuple[str, ...] = Field(description="The columns that it reads.")
+
+
 class BundleManifest(BaseModel):
     """What a bundle is and what it was made from."""
 
@@ -50,6 +60,7 @@ class BundleManifest(BaseModel):
     user_reviews: int = Field(description="The newest reviews of a user that the user tower reads.")
     product_reviews: int = Field(description="The newest reviews of a product that the product tower reads.")
     has_time: bool = Field(description="False: ages are unknown to the towers.")
+    ranker: RankerCard | None = Field(None, description="The second stage; null: the first one's order is the answer.")
     files: dict[str, str] = Field(description="sha256 of every file, by its path in the bundle.")
 
 

@@ -103,6 +103,7 @@ class BundleFile:
     HISTORIES: Final = "histories.parquet"
     HISTORY_TEXT: Final = "history_text.npy"
     MEMORY: Final = "memory.safetensors"
+    RANKER: Final = "ranker.safetensors"
     CARD: Final = "MODEL_CARD.md"
 
 
@@ -168,6 +169,13 @@ class TowerTensor:
     REVIEW_WEIGHTS: Final = "review_weights"  # float32 [batch, length], sums to 1 where there is any review
 
 
+class RankerTensor:
+    """Input and output of the exported ranker; the number of candidates is free."""
+
+    FEATURES: Final = "features"  # float32 [candidates, num_features], NaN where missing
+    VALUE: Final = "value"  # float32 [candidates, 1], what is added to the first stage's score
+
+
 class TextEncoderTensor:
     """Inputs and output of the exported text encoder; batch and tokens are free, texts are padded on the right."""
 
@@ -182,6 +190,7 @@ class ServedModel:
     USER_TOWER: Final = "user_tower"  # TowerFile.USER
     PRODUCT_TOWER: Final = "product_tower"  # TowerFile.PRODUCT
     TEXT_ENCODER: Final = "text_encoder"  # TextEncoderTensor
+    RANKER: Final = "ranker"  # RankerTensor
 
 
 class ServedParameter:
@@ -189,6 +198,7 @@ class ServedParameter:
 
     LENGTHS: Final = "lengths"  # "8,16,32,64": what requests are padded to, since only equal shapes share a batch
     READS: Final = "reads"  # "50": the newest reviews, or first tokens, that the model reads; others change nothing
+    TAKES_MISSING: Final = "takes_missing"  # "true": its inputs may be NaN, for what is missing
     IDENTITY: Final = "identity_of_version_"  # and the version's number: the bundle or encoder that it came from
 
 

@@ -15,6 +15,7 @@ from triton_utils.onnx_signature import OnnxSignature, TensorSignature
 CONFIG_FILE: Final = "config.pbtxt"
 MODEL_FILE: Final = "model.onnx"
 _BACKEND: Final = "onnxruntime"
+_CANDIDATES: Final = 4096  # rows of one request to the ranker: those of some dozens of users
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class ServingOptions:
         reads: How far along that axis the model reads; what lies beyond changes nothing.
         instances: Copies that work at once.
         threads: Threads of one copy on a CPU; 0 = every core.
+        takes_missing: Whether NaN, for what is missing, is among what it reads.
     """
 
     lengths: tuple[int, ...]
@@ -33,6 +35,7 @@ class ServingOptions:
     instances: int
     threads: int
     common: ExportSettings
+    takes_missing: bool = False
 
 
 def tower_options(settings: ExportSettings, reads: int) -> ServingOptions:
@@ -48,6 +51,12 @@ def text_options(settings: ExportSettings, reads: int) -> ServingOptions:
     return ServingOptions(lengths, reads, settings.text_instances, settings.text_threads, settings)
 
 
+def ranker_options(settings: ExportSettings) -> ServingOptions:
+    """The ranker's options: a row is a candidate, of which there are many at once, and its features may be missing."""
+    common = settings.model_copy(update={"max_batch_size": max(settings.max_batch_size, _CANDIDATES), "device": "cpu"})
+    return ServingOptions((1,), 1, settings.tower_instances, settings.tower_threads, common, takes_missing=True)
+
+
 def _until(reads: int, lengths: tuple[int, ...]) -> tuple[int, ...]:
     """Lengths up to one that holds `reads` entries."""
     while lengths[-1] < reads:
@@ -60,6 +69,7 @@ def make_config(name: str, signature: OnnxSignature, options: ServingOptions, id
     parameters = {
         ServedParameter.LENGTHS: ",".join(map(str, options.lengths)),
         ServedParameter.READS: str(options.reads),
+        **({ServedParameter.TAKES_MISSING: "true"} if options.takes_missing else {}),
         "intra_op_thread_count": str(options.threads),
         "inter_op_thread_count": "1",
         **{f"{ServedParameter.IDENTITY}{version}": identity for version, identity in sorted(identities.items())},

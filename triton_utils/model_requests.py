@@ -44,6 +44,7 @@ class ModelDescription:
         reads: How far along a row it reads; None where that is not known.
         identities: What each version was made from, by its number.
         on_gpu: Whether its copies work on a GPU.
+        takes_missing: Whether its inputs may be NaN, for what is missing.
     """
 
     name: str
@@ -54,6 +55,7 @@ class ModelDescription:
     reads: int | None
     identities: dict[int, str]
     on_gpu: bool
+    takes_missing: bool = False
 
 
 def describe(config: Any) -> ModelDescription:
@@ -68,6 +70,7 @@ def describe(config: Any) -> ModelDescription:
         reads=int(parameters[ServedParameter.READS]) if ServedParameter.READS in parameters else None,
         identities=identities_of(config),
         on_gpu=any(group.kind == group.KIND_GPU for group in config.instance_group),
+        takes_missing=parameters.get(ServedParameter.TAKES_MISSING) == "true",
     )
 
 
@@ -135,8 +138,8 @@ def _check(model: ModelDescription, name: str, tensor: TensorDescription, given:
             where=where,
             remedy="give at least one row of at least one entry; one that is masked out is fine",
         )
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        place = np.argwhere(~np.isfinite(array))[0].tolist()
+    if array.dtype.kind == "f" and (wrong := np.isinf(array) if model.takes_missing else ~np.isfinite(array)).any():
+        place = np.argwhere(wrong)[0].tolist()
         raise InputError(
             f"there is {array[tuple(place)]} at {place}",
             where=where,

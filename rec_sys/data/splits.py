@@ -85,15 +85,8 @@ def split_reviews(interactions: Interactions, settings: EvaluationSettings, seed
     Raises:
         InputError: The split leaves nothing to learn from or nothing to test.
     """
-    protocols = {
-        "leave_last_out": _leave_last_out,
-        "random_split": _hold_out_users,
-        "global_time": _cut_time,
-        "time_folds": _cut_windows,
-        "next_days": _cut_windows,
-    }
     of_kind = interactions.of_kinds(settings.target_events)
-    of_review = protocols[settings.protocol](interactions, settings, seed, of_kind)
+    of_review = _PROTOCOLS[settings.protocol](interactions, settings, seed, of_kind)
     kinds = ", ".join(settings.target_events)
     of_them = "" if of_kind is None else f", {int(of_kind.sum()):,} of them of the kind {kinds}, which is asked for"
     for number, name in ((SplitName.TRAIN, "train"), (SplitName.VALIDATION, "validation"), (SplitName.TEST, "test")):
@@ -121,6 +114,53 @@ def split_reviews(interactions: Interactions, settings: EvaluationSettings, seed
             )
     visible = hide_straddling_texts(of_review, interactions.body_index)
     return Split(of_review, visible, validation, test, cold_test, of_kind)
+
+
+def earlier_stages(interactions: Interactions, split: Split, settings: EvaluationSettings, seed: int) -> list[Split]:
+    """The same protocol inside the train split, shifted back in time once and twice: the older stage comes first.
+
+    Each stage's own questions, `validation`, are about train reviews that its train split ends before, so that what is
+    fitted on that split answers them as the model answers those of validation.
+
+    Returns:
+        Two stages; fewer where the train split is too small for more.
+    """
+    edges = split.train_edges
+    inside = replace(
+        interactions,
+        **{
+            name: getattr(interactions, name)[edges]
+            for name in ("user_index", "product_index", "rating", "timestamp", "body_index", "unit_start", "review_row")
+        },
+        weight=interactions.weights_of(edges),
+        event_index=None if interactions.event_index is None else interactions.event_index[edges],
+    )
+    of_kind = None if split.of_kind is None else split.of_kind[edges]
+    # Of several time folds the train split has only the last.
+    within = settings.model_copy(update={"num_folds": 1, "fold": 0})
+    of_train = _PROTOCOLS[settings.protocol](inside, within, seed, of_kind)
+    stages = []
+    for asked, known in (
+        (SplitName.VALIDATION, (SplitName.TRAIN, SplitName.HISTORY)),
+        (SplitName.TEST, (SplitName.TRAIN, SplitName.HISTORY, SplitName.VALIDATION)),
+    ):
+        of_review = np.full(interactions.num_reviews, SplitName.LATER, dtype=np.uint8)
+        role = np.where(np.isin(of_train, known), SplitName.TRAIN, SplitName.LATER)
+        role[of_train == SplitName.HISTORY] = SplitName.HISTORY
+        role[of_train == asked] = SplitName.VALIDATION
+        of_review[edges] = role
+        targets = of_review == SplitName.VALIDATION
+        if not (targets if split.of_kind is None else targets & split.of_kind).any():
+            continue
+        cut, before = settings.protocol in _BY_TIME, (SplitName.TRAIN, SplitName.HISTORY)
+        questions, cold = (
+            ask_users(interactions, of_review, split.of_kind, SplitName.VALIDATION, before, cut, cold=is_cold)
+            for is_cold in (False, True)
+        )
+        if len(questions):
+            visible = hide_straddling_texts(of_review, interactions.body_index) & split.text_visible
+            stages.append(Split(of_review, visible, questions, questions, cold, split.of_kind))
+    return stages
 
 
 def _unit_ranks(interactions: Interactions, of_kind: BoolArray | None) -> tuple[IntArray, ...]:
@@ -224,6 +264,15 @@ def _refuse_timeless(interactions: Interactions, settings: EvaluationSettings) -
             where=f"setting evaluation.protocol={settings.protocol}",
             remedy="choose evaluation=leave_last_out or evaluation=random_split",
         )
+
+
+_PROTOCOLS: Final = {
+    "leave_last_out": _leave_last_out,
+    "random_split": _hold_out_users,
+    "global_time": _cut_time,
+    "time_folds": _cut_windows,
+    "next_days": _cut_windows,
+}
 
 
 def hide_straddling_texts(of_review: npt.NDArray[np.uint8], body_index: SmallIntArray) -> BoolArray:

@@ -10,7 +10,7 @@ from torch import Tensor
 from rec_sys import ragged
 from rec_sys.data.interactions import FloatArray
 from rec_sys.data.queries import Queries
-from rec_sys.evaluation.ranking import RankingResult, evaluate_ranking
+from rec_sys.evaluation.ranking import RankingResult, Scorer, evaluate_ranking
 from rec_sys.evaluation.rating import rating_metrics
 from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.graph.blocks import move_to
@@ -109,14 +109,16 @@ def evaluate_model(
     queries: Queries,
     settings: EvaluationSettings,
     memory_term: MemoryTerm | None = None,
+    ranked: Scorer | None = None,
 ) -> SplitResult:
     """Measures a model on a split: ranking over all products, ratings of the held-out reviews, and the losses.
 
-    The co-review memory takes part in the ranking; the losses are the towers' own.
+    The co-review memory takes part in the ranking; the losses are the towers' own. `ranked` gives the scores of
+    towers and memory in a second stage's order; None where there is no second stage.
     """
     scorer = ModelScorer(model, builder, queries, memory_term)
     ranking = evaluate_ranking(
-        scorer.score, queries, builder.graph.interactions.num_products, settings.ks, settings.query_batch
+        ranked or scorer.score, queries, builder.graph.interactions.num_products, settings.ks, settings.query_batch
     )
     metrics = dict(ranking.metrics)
     losses, weights, predicted, stars = [], [], [], []

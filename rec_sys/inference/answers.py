@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from rec_sys.inference.contract import Page, Reason, Recommendation, RequestError, Source
 from rec_sys.inference.explanations import strongest_reviews
+from rec_sys.inference.second_stage import RankedHits
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.user_reviews import SNIPPET_LENGTH, UserReviews, join_text
 from rec_sys.scoring import is_from_memory
@@ -64,11 +65,20 @@ def to_query(by: UserTaste | SimilarTo | TextMeaning, page: Page, wanted: Produc
 
 
 def recommend_hits(
-    found: ProductAnswer, page: Page, served: ServedBundle, contributions: ReviewContributions | None
+    found: Sequence[ProductHit],
+    page: Page,
+    served: ServedBundle,
+    contributions: ReviewContributions | None,
+    ranked: RankedHits | None,
 ) -> tuple[Recommendation, ...]:
-    """A user's answer; without contributions it gives no reasons."""
-    hits = found.hits
-    by_memory = is_from_memory(np.array([hit.score for hit in hits]), np.array([hit.memory_score for hit in hits]))
+    """A user's answer; without contributions it gives no reasons, and what was ranked stands for what was found."""
+    hits = found if ranked is None else ranked.hits
+    added = np.zeros(len(hits)) if ranked is None else ranked.value
+    first = np.array([hit.score for hit in hits]) - added
+    by_memory = is_from_memory(first, np.array([hit.memory_score for hit in hits]))
+    explained: list[dict[str, float]] = [{} for _ in hits]
+    if ranked is not None and served.ranker is not None and contributions is not None and contributions.limit:
+        explained = ranked.reasons(served.ranker, contributions.limit)
     reasons: list[list[Reason]] = [[] for _ in hits]
     if contributions is not None and contributions.limit and len(contributions.reviews):
         parts = _memory_parts(hits, contributions)
@@ -80,8 +90,18 @@ def recommend_hits(
             if place not in described:
                 described[place] = _describe(contributions, served, place)
             reasons[hit].append(Reason.model_construct(**described[place], memory=float(parts[hit, place])))
+    sources: list[Source] = ["memory" if one else "graph" for one in by_memory.tolist()]
     return tuple(
-        _recommendation(hit, page.offset + place + 1, "memory" if by_memory[place] else "graph", tuple(reasons[place]))
+        _recommendation(
+            *(
+                hit,
+                page.offset + place + 1,
+                sources[place],
+                tuple(reasons[place]),
+                float(added[place]),
+                explained[place],
+            )
+        )
         for place, hit in enumerate(hits)
     )
 
@@ -104,9 +124,23 @@ def popular_products(served: ServedBundle, page: Page, wanted: ProductFilter) ->
     return tuple(_recommendation(hit, page.offset + place, "popular", ()) for place, hit in enumerate(hits, start=1))
 
 
-def _recommendation(hit: ProductHit, rank: int, source: Source, reasons: tuple[Reason, ...]) -> Recommendation:
+def _recommendation(
+    hit: ProductHit,
+    rank: int,
+    source: Source,
+    reasons: tuple[Reason, ...],
+    ranker_score: float = 0.0,
+    ranker_reasons: dict[str, float] | None = None,
+) -> Recommendation:
     return Recommendation.model_construct(
-        **vars(hit.product), rank=rank, score=hit.score, memory_score=hit.memory_score, source=source, reasons=reasons
+        **vars(hit.product),
+        rank=rank,
+        score=hit.score,
+        memory_score=hit.memory_score,
+        ranker_score=ranker_score,
+        source=source,
+        reasons=reasons,
+        ranker_reasons=ranker_reasons or {},
     )
 
 

@@ -7,7 +7,9 @@ from typing import Final
 
 from rec_sys.contracts import InputError
 from rec_sys.inference.contract import Component, ServingUnavailable
+from rec_sys.inference.rankers import RankerInTriton
 from rec_sys.inference.served_bundle import BundleCache, ServedBundle
+from rec_sys.inference.served_ranker import ServedRanker
 from rec_sys.inference.text_vectors import EncoderInProcess, EncoderInTriton, TextsTogether, TextVectors
 from rec_sys.inference.triton_models import TritonModels
 from rec_sys.inference.user_towers import TowerAnswer, TowerInProcess, TowerInTriton
@@ -46,6 +48,7 @@ class Backends:
         self.text_vectors = TextVectors(inference.cached_texts)
         self._in_process = TowerInProcess(inference.num_threads)
         self._in_triton = None if self.triton is None else TowerInTriton(self.triton)
+        self._ranker_in_triton = None if self.triton is None else RankerInTriton(self.triton)
         self._text_dir = output_dir / "text"
         self._encoders: dict[str, TextEncoder] = {}
         self._runtimes: dict[str, list[TextsTogether]] = {}
@@ -165,6 +168,24 @@ class Backends:
                     raise
                 reason = away.what
         return await self._in_process.read(served, inputs), self._in_process.label(), reason
+
+    async def rank(
+        self, served: ServedBundle, ranker: ServedRanker, features: FloatArray
+    ) -> tuple[FloatArray, str, str | None]:
+        """The ranker's values of products, float32 `[n]`, where they come from, and why it ran here as a fallback.
+
+        Raises:
+            ServingUnavailable: Triton is away and no fallback is allowed.
+        """
+        reason = None
+        if self._ranker_in_triton is not None and len(features):
+            try:
+                return await self._ranker_in_triton.run(served, features), self._ranker_in_triton.label(), None
+            except ServingUnavailable as away:
+                if self.settings.fallback != "in_process":
+                    raise
+                reason = away.what
+        return ranker.run(features), "in_process", reason
 
     async def search(self, queries: Sequence[ProductQuery], served: ServedBundle | None = None) -> list[ProductAnswer]:
         """Asks the index; `served` is the bundle that the questions were prepared with, None where they fit any.

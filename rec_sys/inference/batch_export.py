@@ -18,8 +18,11 @@ from rec_sys.contracts import HistoryColumn, InputError
 from rec_sys.files import atomic_file, writable_folder
 from rec_sys.inference.backends import Backends
 from rec_sys.inference.explanations import strongest_reviews
+from rec_sys.inference.second_stage import describe_products
 from rec_sys.inference.served_bundle import ServedBundle
+from rec_sys.inference.served_ranker import ServedRanker
 from rec_sys.inference.user_reviews import UserReviews, memory_weights, stored_reviews, tower_inputs
+from rec_sys.ranker.features import Candidates
 from rec_sys.raw_files.values import read_values
 from rec_sys.scoring import is_from_memory, memory_parts
 from rec_sys.vector_database.catalogue import FloatArray, IntArray
@@ -161,11 +164,16 @@ async def _answer(backends: Backends, served: ServedBundle, user_ids: Sequence[s
     in_memory = [memory_weights(user, served) for user in users]
     scores = served.exact.scores(vectors, [summed for _, summed in in_memory])
     seen = [served.users.product[rows[served.users.known[rows]]] for rows in every]
-    products, best = served.exact.best(scores, limit, seen)
-    kept = np.isfinite(best)
-    row, place = np.nonzero(kept)
-    chosen, score = products[row, place], best[row, place]
-    by_memory, reasons = _explain(users, weights, [own for own, _ in in_memory], row, chosen, score, backends, served)
+    ranker = served.ranker
+    products, best = served.exact.best(scores, limit if ranker is None else max(limit, ranker.card.candidates), seen)
+    row, place = np.nonzero(np.isfinite(best))
+    chosen, first = products[row, place], best[row, place]
+    score = first
+    if ranker is not None:
+        order, score = await _rank(backends, served, ranker, users, row, place, chosen, first, in_memory, limit)
+        row, chosen, first = row[order], chosen[order], first[order]
+        place = ragged.place_in_row(np.bincount(row, minlength=len(users)))
+    by_memory, reasons = _explain(users, weights, [own for own, _ in in_memory], row, chosen, first, backends, served)
     details = served.catalogue.details[chosen]
     return pl.DataFrame(
         {
@@ -178,6 +186,33 @@ async def _answer(backends: Backends, served: ServedBundle, user_ids: Sequence[s
             "reasons": reasons,
         }
     )
+
+
+async def _rank(
+    backends: Backends,
+    served: ServedBundle,
+    ranker: ServedRanker,
+    users: Sequence[UserReviews],
+    row: IntArray,
+    place: IntArray,
+    product: IntArray,
+    score: FloatArray,
+    in_memory: Sequence[tuple[FloatArray, dict[int, float]]],
+    limit: int,
+) -> tuple[IntArray, FloatArray]:
+    """The best products of each user in the ranker's order: places in the arguments, and their scores.
+
+    `row` (the user), `place` (among their products), `product` and `score` are `[num_hits]`.
+    """
+    asked = np.flatnonzero(place < ranker.card.candidates)
+    memory = served.exact.memory_scores([summed for _, summed in in_memory], row[asked], product[asked])
+    candidates = Candidates(row[asked], product[asked].astype(np.int64), score[asked], memory)
+    value, _, _ = await backends.rank(served, ranker, describe_products(ranker, users, candidates))
+    total = score.copy()
+    total[asked] += value
+    order = np.lexsort((place, -total, place >= ranker.card.candidates, row))
+    order = order[ragged.place_in_row(np.bincount(row, minlength=len(users))) < limit]
+    return order, total[order]
 
 
 def _explain(

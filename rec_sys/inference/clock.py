@@ -3,11 +3,11 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from rec_sys.inference.contract import StepTimes
 
-Step = Literal["text", "tower", "index"]
+Step = Literal["text", "tower", "index", "ranker"]
 
 
 class StepClock:
@@ -15,7 +15,7 @@ class StepClock:
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
-        self.seconds: dict[str, float] = {"text": 0.0, "tower": 0.0, "index": 0.0}
+        self.seconds: dict[str, float] = dict.fromkeys(get_args(Step), 0.0)
 
     def times(self) -> StepTimes:
         """The steps up to now, in milliseconds."""

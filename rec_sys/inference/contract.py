@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic.functional_validators import AfterValidator, BeforeValidator
 
 from rec_sys.contracts import LONGEST_ID, InputError, tidy_id
 from rec_sys.inference.request_times import LAST_TIMESTAMP, as_milliseconds
@@ -68,10 +69,9 @@ class Review(Closed):
     asin: Id = Field(description="The product reviewed.")
     text: str | None = Field(None, description="What was written.")
     title: str | None = Field(None, description="Its headline.")
-    rating: float | None = Field(
+    rating: FiniteFloat | None = Field(
         None,
-        allow_inf_nan=False,
-        description="On the scale of the model's data, 1 to 5 unless /v1/models says another; read as stars, 1 to 5.",
+        description="On the scale of the model's data, 1 to 5 unless /v1/models says another; read as stars.",
     )
     timestamp: Annotated[int | None, BeforeValidator(as_milliseconds)] = Field(
         None,
@@ -80,11 +80,10 @@ class Review(Closed):
         description="Milliseconds since 1970 UTC, or a date of ISO 8601; it orders the reviews that have one. Those"
         " without are taken for the newest, the last one given for the newest of all.",
     )
-    weight: float = Field(
+    weight: FiniteFloat = Field(
         1.0,
         gt=0,
         le=1_000_000,
-        allow_inf_nan=False,
         description="How much it says beside others, where the data has events that weigh differently.",
     )
     event: str | None = Field(
@@ -99,11 +98,9 @@ class Filter(Closed):
     categories_any: tuple[str, ...] = Field((), max_length=100, description="At least one of these.")
     categories_all: tuple[str, ...] = Field((), max_length=100, description="Each of these.")
     brands: tuple[str, ...] = Field((), max_length=100, description="One of these.")
-    min_price: float | None = Field(None, ge=0, allow_inf_nan=False, description="In the data's currency.")
-    max_price: float | None = Field(None, ge=0, allow_inf_nan=False, description="In the data's currency.")
-    min_rating: float | None = Field(
-        None, ge=1, le=5, allow_inf_nan=False, description="Mean stars, 1 to 5, whatever the scale of the data."
-    )
+    min_price: FiniteFloat | None = Field(None, ge=0, description="In the data's currency.")
+    max_price: FiniteFloat | None = Field(None, ge=0, description="In the data's currency.")
+    min_rating: FiniteFloat | None = Field(None, ge=1, le=5, description="Mean stars, 1 to 5, whatever the scale.")
 
     @model_validator(mode="after")
     def _prices_are_in_order(self) -> "Filter":
@@ -121,11 +118,10 @@ class Excerpt(Closed):
 
     limit: int = Field(10, ge=1, le=100, description="Most products.")
     offset: int = Field(0, ge=0, le=10_000, description="Products to skip, for later pages.")
-    diversity: float = Field(
+    diversity: FiniteFloat = Field(
         0.0,
         ge=0,
         le=1,
-        allow_inf_nan=False,
         description="0 = by score alone, 1 = as unlike each other as can be; pages end at the best 200 then.",
     )
 
@@ -178,8 +174,10 @@ class Recommendation(Closed):
     review_count: int
     score: float = Field(description="The model's score for a user; a cosine, or a count of reviews, otherwise.")
     memory_score: float = Field(description="The memory's part in it.")
+    ranker_score: float = Field(0.0, description="The ranker's part in it, which orders the best products anew.")
     source: Source = Field(description="graph or memory: the larger part of the score; text: likeness of texts.")
     reasons: tuple[Reason, ...] = ()
+    ranker_reasons: dict[str, float] = Field({}, description="Shapley values of its features, the strongest first.")
 
 
 class IgnoredReview(Closed):
@@ -196,6 +194,7 @@ class StepTimes(Closed):
     text: float = Field(0.0, description="New texts to vectors.")
     tower: float = Field(0.0, description="Reviews to user vectors.")
     index: float = Field(0.0, description="Vectors to products.")
+    ranker: float = Field(0.0, description="The best products to their new order.")
     rest: float = Field(0.0, description="Everything else.")
     total: float = 0.0
 
@@ -206,6 +205,7 @@ class Versions(Closed):
     bundle: str = Field(description="The bundle's identity.")
     index: str | None = Field(description="The version of the index; null where it was not asked.")
     towers: str = Field(description="in_process, or triton and the version of the model asked.")
+    ranker: str | None = Field(None, description="Likewise; null where the bundle has none.")
     text_encoder: str = Field(description="The encoder's identity, or none / given.")
 
 

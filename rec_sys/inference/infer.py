@@ -191,7 +191,7 @@ def _remarks(answer: "RecommendationAnswer", reviews_given: bool) -> list[str]:
         f"reviews read: {answer.reviews_used}; bundle {versions.bundle}, index {versions.index},"
         f" towers {versions.towers}"
     )
-    steps = ", ".join(f"{step} {getattr(times, step):.1f}" for step in ("text", "tower", "index", "rest"))
+    steps = ", ".join(f"{step} {getattr(times, step):.1f}" for step in ("text", "tower", "index", "ranker", "rest"))
     return [*lines, f"milliseconds: {times.total:.1f} ({steps})"]
 
 

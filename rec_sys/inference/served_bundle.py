@@ -28,6 +28,7 @@ from rec_sys.contracts import (
     ProductVector,
     TowerFile,
 )
+from rec_sys.inference.served_ranker import ServedRanker
 from rec_sys.raw_files.rating_scales import STARS
 from rec_sys.settings import TableData, TextSettings
 from rec_sys.vector_database.catalogue import Catalogue, FloatArray, IntArray, read_catalogue
@@ -100,6 +101,7 @@ class ServedBundle:
         users: The users that it knows.
         history_text: float16 `[num_texts, text_dim]`, memory-mapped.
         text_settings: How its texts were encoded.
+        ranker: Its second stage; None where the index's order is the answer.
         target_events: The kinds of events that the model predicts; empty where all are.
         table_settings: How the table was read that it was trained on; None where it was none, or another version read
             it.
@@ -125,6 +127,10 @@ class ServedBundle:
         self.inputs: FloatArray = np.concatenate([inputs, np.asarray(last, dtype=np.float32)[None]])
         self.history_text: npt.NDArray[np.float16] = bundle.history_text()
         self.users = self._read_users()
+        self.ranker: ServedRanker | None = None
+        if (card := bundle.manifest.ranker) is not None:
+            reviews = self.users.product, self.users.timestamp, self.users.rating
+            self.ranker = ServedRanker(bundle, card, bundle.products(), self.catalogue.text, *reviews)
         settings = bundle.settings()
         self.text_settings: TextSettings = bundle.text_settings()
         with bundle.reading(BundleFile.SETTINGS):

@@ -18,6 +18,7 @@ from rec_sys.inference.contract import (
 from rec_sys.inference.dynamic_batcher import answer_apart
 from rec_sys.inference.filter_names import explain_empty
 from rec_sys.inference.live_reviews import OnRecord
+from rec_sys.inference.second_stage import RankedHits, rank_hits, widened
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.user_reviews import UserReviews, memory_weights, read_user, tower_inputs
 from rec_sys.vector_database.catalogue import FloatArray
@@ -81,44 +82,61 @@ async def _answer(backends: Backends, users: Sequence[PreparedUser]) -> list[Rec
         place for place, user in enumerate(users) if len(user.reviews) or backends.settings.empty_history == "tower"
     ]
     with timed("index", clocks):
-        hits = await backends.search(
-            [
-                to_query(UserTaste(vectors[place], in_memory[place][1]), users[place].request, users[place].filter)
-                for place in asked
-            ],
-            served,
-        )
+        queries = [
+            to_query(UserTaste(vectors[place], in_memory[place][1]), users[place].request, users[place].filter)
+            for place in asked
+        ]
+        hits = await backends.search([widened(query, served.ranker) for query in queries], served)
     found: dict[int, ProductAnswer] = dict(zip(asked, hits, strict=True))
+    ranked: dict[int, RankedHits] = {}
+    ranker = None
+    if served.ranker is not None:
+        with timed("ranker", clocks):
+            reviews = [users[place].reviews for place in asked]
+            orders, ranker, missed = await rank_hits(backends, served, served.ranker, reviews, hits)
+            pages = [order.page(users[place].request, served) for place, order in zip(asked, orders, strict=True)]
+        ranked, fallback = dict(zip(asked, pages, strict=True)), fallback or missed
     answers = []
     for place, user in enumerate(users):
         attention = weights[place, : len(user.reviews)]
         contributions = ReviewContributions(user.reviews, attention, *in_memory[place], backends.settings.max_reasons)
-        answers.append(_put_together(user, found.get(place), contributions, towers, user.fallback or fallback))
+        runs = _Runs(towers, ranker if place in ranked else None, user.fallback or fallback)
+        answers.append(_put_together(user, found.get(place), ranked.get(place), contributions, runs))
     return answers
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """Where an answer's models ran, and why one of them was a fallback."""
+
+    towers: str
+    ranker: str | None
+    fallback: str | None
 
 
 def _put_together(
     user: PreparedUser,
     found: ProductAnswer | None,
+    ranked: RankedHits | None,
     contributions: ReviewContributions,
-    towers: str,
-    fallback: str | None,
+    runs: _Runs,
 ) -> RecommendationAnswer:
     served, request = user.served, user.request
     if found is None:
         products = popular_products(served, request, user.filter)
     else:
-        products = recommend_hits(found, request, served, contributions if request.explain else None)
+        products = recommend_hits(found.hits, request, served, contributions if request.explain else None, ranked)
     return RecommendationAnswer.model_construct(
         **about_user(request, user.reviews, served),
         products=products,
         hints=() if products else explain_empty(request, served, seen_left_out=not request.include_seen),
-        fallback=None if fallback is None else "in_process",
-        fallback_reason=fallback,
+        fallback=None if runs.fallback is None else "in_process",
+        fallback_reason=runs.fallback,
         versions=Versions.model_construct(
             bundle=served.identity,
             index=None if found is None else found.version.name,
-            towers=towers,
+            towers=runs.towers,
+            ranker=runs.ranker,
             text_encoder=served.manifest.text_encoder,
         ),
         times=user.clock.times(),

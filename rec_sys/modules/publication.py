@@ -13,7 +13,7 @@ import numpy.typing as npt
 from torch import nn
 
 from rec_sys.bundle import Bundle
-from rec_sys.contracts import InputError, ServedModel, TextEncoderTensor, TowerFile
+from rec_sys.contracts import InputError, RankerTensor, ServedModel, TextEncoderTensor, TowerFile
 from rec_sys.modules.bundled_model import load_model
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.modules.tower_export import INPUTS, OUTPUTS, export_modules, export_towers
@@ -27,13 +27,15 @@ from rec_sys.modules.tower_parity import (
     parity_cases,
     refuse_difference,
 )
+from rec_sys.ranker.onnx_export import write_onnx
+from rec_sys.ranker.trees import Trees, example_rows
 from rec_sys.settings import ExportSettings, TritonSettings
 from rec_sys.text.encoder import NotExportableError, TextEncoder
 from rec_sys.text.opening import open_encoder
 from triton_utils.client import TritonClient
 from triton_utils.connection import TritonError
 from triton_utils.core import find_core
-from triton_utils.model_config import text_options, tower_options
+from triton_utils.model_config import ranker_options, text_options, tower_options
 from triton_utils.onnx_signature import read_signature
 from triton_utils.repository import Candidate, ModelRepository, Published
 from triton_utils.server import TritonServer
@@ -71,7 +73,8 @@ def publish_bundle(bundle: Bundle, export: ExportSettings, triton: TritonSetting
             towers = _towers_of(bundle, model, export, Path(scratch))
             encoder = _encoder_of(bundle, text_dir)
             text = _export_encoder(encoder, export) if encoder else None
-            candidates = [*towers.values(), *([text] if text else [])]
+            ranker = _ranker_of(bundle, export, Path(scratch))
+            candidates = [*towers.values(), *([text] if text else []), *([ranker[0]] if ranker else [])]
             for candidate in candidates:
                 read_signature(candidate.onnx)
             _LOG.info("check: torch = onnxruntime")
@@ -83,6 +86,8 @@ def publish_bundle(bundle: Bundle, export: ExportSettings, triton: TritonSetting
             ]
             if text and encoder and encoder.tokenizer:
                 questions += _ask_encoder(text, encoder.tokenizer.vocabulary_size)
+            if ranker:
+                questions += ranker[1]
             if export.check == "triton":
                 _LOG.info("check: torch = Triton")
                 difference = _compare_with_triton(candidates, questions, triton, Path(scratch) / "repository")
@@ -152,6 +157,24 @@ def _export_encoder(encoder: TextEncoder, export: ExportSettings) -> Candidate |
         return None
     options = text_options(export, encoder.max_tokens or export.token_lengths[-1])
     return Candidate(name=ServedModel.TEXT_ENCODER, onnx=onnx, identity=encoder.encoder_id, options=options)
+
+
+def _ranker_of(bundle: Bundle, export: ExportSettings, scratch: Path) -> tuple[Candidate, list[Question]] | None:
+    """The second stage for Triton, and what is asked of it; None where the bundle has none."""
+    card = bundle.manifest.ranker
+    if card is None:
+        return None
+    trees = Trees.of_tensors(bundle.ranker_trees())
+    path = scratch / f"{ServedModel.RANKER}.onnx"
+    path.write_bytes(write_onnx(trees, len(card.features)))
+    candidate = Candidate(ServedModel.RANKER, path, bundle.identity, ranker_options(export))
+    session, questions = open_session(path.read_bytes()), []
+    for case in (ParityCase(1, 1), ParityCase(300, 1)):
+        inputs = {RankerTensor.FEATURES: example_rows(trees, case.batch, len(card.features))}
+        expected = [trees.predict(inputs[RankerTensor.FEATURES]).astype(np.float32)[:, None]]
+        refuse_difference(candidate.name, case, "onnxruntime", expected, answer_by_onnxruntime(session, inputs))
+        questions.append(Question(candidate.name, case, inputs, (RankerTensor.VALUE,), expected))
+    return candidate, questions
 
 
 def _compare_tower(candidate: Candidate, file: str, module: nn.Module, model: ReviewGraphModel) -> list[Question]:

@@ -14,7 +14,7 @@ from prometheus_client import (
 
 from rec_sys.inference.contract import Health, ProductsAnswer, RecommendationAnswer
 
-STEPS: Final = ("text", "tower", "index", "rest")
+STEPS: Final = ("text", "tower", "index", "ranker", "rest")
 # Seconds; dense around the milliseconds that an answer should take.
 _BUCKETS: Final = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 

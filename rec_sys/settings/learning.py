@@ -112,11 +112,28 @@ class MemorySettings(Section):
     text: float = Field(0.0, ge=0, description="counts: weight of the likeness of two products' reviews.")
 
 
+class RankerSettings(Section):
+    """The second stage: boosted trees that order what the first stage proposes."""
+
+    candidates: int = Field(100, ge=10, le=1000, description="The first stage's best products, which it orders.")
+    rounds: int = Field(100, ge=1, le=5000, description="Trees.")
+    leaves: int = Field(8, ge=2, le=256, description="Of a tree; CatBoost takes the nearest power of two.")
+    learning_rate: float = Field(0.05, gt=0, le=1, description="Share of a tree's value that is added.")
+    l2: float = Field(20.0, ge=0, description="Shrinks the values of leaves.")
+    min_candidates: int = Field(50, ge=1, description="Fewest candidates of a leaf; LightGBM's alone.")
+    truncation: int = Field(20, ge=1, le=1000, description="Places from the top whose order counts in learning.")
+    num_threads: int = Field(1, ge=0, description="0 = every core.")
+
+
 class ModelSettings(Section):
-    """The towers, the memory, and the two objectives."""
+    """The towers, the memory, the ranker, and the two objectives."""
 
     memory: Literal["co_review", "none"] = Field("co_review", description="none: the towers rank alone.")
     co_review: MemorySettings = Field(MemorySettings(), description="The co-review memory.")
+    ranker: Literal["none", "lightgbm", "xgboost", "catboost"] = Field(
+        "none", description="What orders the best products anew, where an earlier stage and validation show a gain."
+    )
+    second_stage: RankerSettings = Field(RankerSettings(), description="How it does.")
 
     tower: Literal["attention", "none"] = Field("attention", description="none: the memory ranks alone.")
     convolution: Literal["transformer_conv", "gat"] = Field(

@@ -31,6 +31,7 @@ from rec_sys.settings import EvaluationSettings, Settings
 from rec_sys.train.assembly import make_formula
 from rec_sys.train.model_card import write_card
 from rec_sys.train.pictures import draw_learning_curves, draw_product_map, draw_ranking_metrics
+from rec_sys.train.second_stage import LearnedRanker
 
 SNIPPET_LENGTH = 200  # characters
 _RANKING_SHOWN = ("recall_at_10", "ndcg_at_10", "mrr_at_10")
@@ -156,6 +157,7 @@ def write_results(
     dataset: PreparedDataset,
     vectors: dict[str, np.ndarray],
     memory_term: MemoryTerm | None,
+    ranker: LearnedRanker | None,
     metrics: dict[str, Any],
     pictures: tuple[Path, ...],
     settings: Settings,
@@ -179,6 +181,8 @@ def write_results(
         history_text=graph.text_vectors,
         score=make_formula(model, settings.model.co_review, memory_term.formula.memory_weight if memory_term else 0.0),
         memory=memory_term.memory.tensors() if memory_term else None,
+        ranker=ranker.card() if ranker and ranker.adopted else None,
+        ranker_trees=ranker.trees.tensors() if ranker and ranker.adopted else None,
         user_reviews=settings.graph.user_reviews,
         product_reviews=settings.graph.product_reviews,
         has_time=dataset.summary.has_time,

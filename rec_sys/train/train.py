@@ -84,15 +84,18 @@ def _prove_usable(settings: Settings) -> None:
     """Refuses before long work what would be refused after it.
 
     Raises:
-        InputError: MLflow, the text vectors or the device cannot be used.
+        InputError: MLflow, the text vectors, the ranker or the device cannot be used.
     """
     from rec_sys.graph.build import identify_vectors
+    from rec_sys.ranker.boosting import library_of
     from rec_sys.tracking_address import prove_trackable
     from rec_sys.train.run_folder import is_first_process
 
     if is_first_process():
         prove_trackable(settings.tracking, settings.output_dir)
     identify_vectors(settings.text)
+    if settings.model.ranker != "none":
+        library_of(settings.model.ranker)
     if settings.trainer.accelerator == "cuda":
         import torch
 
@@ -124,6 +127,7 @@ def _learn(
     from rec_sys.train.fitting import fit, limit_threads
     from rec_sys.train.lightning_module import ReviewGraphLearner, best_epoch
     from rec_sys.train.run_folder import is_first_process
+    from rec_sys.train.second_stage import RankerTrial, list_stages
 
     limit_threads(settings.trainer)
     folder.sweep(f"{dataset.summary.fingerprint} {text_encoder}")
@@ -143,11 +147,15 @@ def _learn(
         known = learner.builders["validation"]
         chosen = tune_co_review(learner.model, known, split, settings) if is_first else None
         memory_term = final_memory = chosen[0] if chosen else None
+        epochs = best_epoch(history) + 1 if history else 0
+        stages = [
+            learn(stage, folder.checkpoints / f"stage{place}", epochs)[0]
+            for place, stage in enumerate(list_stages(graph.interactions, split, settings))
+        ]
         share = 1.0
         if is_first:
             share = choose_rating_share(learner.model, known, split.validation, settings.evaluation.query_batch)
         if settings.evaluation.refit:
-            epochs = best_epoch(history) + 1 if history else 0
             _LOG.info(f"refit: {epochs} epochs on train + validation")
             final, is_first = learn(split.train_on_validation(graph.interactions), folder.checkpoints / "refit", epochs)
             if chosen:
@@ -157,13 +165,19 @@ def _learn(
             return None
         for model in {id(one): one for one in (learner.model, final.model)}.values():
             scale_rating_term(model, share)
+        trial = RankerTrial(graph, dataset.products(), settings, chosen)
+        ranker = trial.decide(stages, learner) if stages else None
         _LOG.info("evaluate: the best weights on validation and test")
         measure = partial(evaluate_model, settings=settings.evaluation)
-        validation = measure(learner.model, known, split.validation, memory_term=memory_term)
-        test = measure(final.model, final.builders["test"], split.test, memory_term=final_memory)
+        ranked = trial.ranked(ranker, learner, "validation", memory_term)
+        validation = measure(learner.model, known, split.validation, memory_term=memory_term, ranked=ranked)
+        ranked = trial.ranked(ranker, final, "test", final_memory)
+        test = measure(final.model, final.builders["test"], split.test, memory_term=final_memory, ranked=ranked)
         metrics = results.gather_metrics(
             validation, test, *results.measure_baselines(graph, final.split, settings.evaluation)
         )
+        if ranker is not None:
+            metrics["ranker"] = ranker.figures()
         if RATING_SCALE in dataset.summary.found:
             metrics[RATING_SCALE.replace(" ", "_")] = dataset.summary.found[RATING_SCALE]
         if settings.evaluation.target_events:
@@ -172,7 +186,17 @@ def _learn(
         pictures = results.draw_pictures(folder.path / "pictures", history, metrics, vectors["output"], dataset)
         _LOG.info("export: towers to ONNX")
         bundle = results.write_results(
-            final.model, graph, dataset, vectors, final_memory, metrics, pictures, settings, folder.name, text_encoder
+            final.model,
+            graph,
+            dataset,
+            vectors,
+            final_memory,
+            ranker,
+            metrics,
+            pictures,
+            settings,
+            folder.name,
+            text_encoder,
         )
         log_results(tracker, metrics, bundle, pictures)
     folder.clear()

@@ -34,12 +34,23 @@ class ExactRanking:
             vectors: float32 `[num_users, dim]`, unit length.
             review_weights: Each user's, see `contract.UserTaste`.
         """
-        catalogue = self._catalogue
+        catalogue, history = self._catalogue, self._history(review_weights)
+        return score_products(vectors, catalogue.vectors, catalogue.temperature, history, catalogue.memory)
+
+    def memory_scores(
+        self, review_weights: Sequence[Mapping[int, float]], row: IntArray, product: IntArray
+    ) -> FloatArray:
+        """The memory's part of some scores, float32 `[n]`; `row` is a place in `review_weights`."""
+        if self._catalogue.memory is None or not len(row):
+            return np.zeros(len(row), dtype=np.float32)
+        found: FloatArray = np.asarray((self._history(review_weights) @ self._catalogue.memory)[row, product]).ravel()
+        return found
+
+    def _history(self, review_weights: Sequence[Mapping[int, float]]) -> sparse.csr_matrix:
         columns = np.array([product for weights in review_weights for product in weights], dtype=np.int64)
         values = np.array([value for weights in review_weights for value in weights.values()], dtype=np.float32)
         offsets = ragged.offsets_of(np.array([len(weights) for weights in review_weights], dtype=np.int64))
-        history = sparse.csr_matrix((values, columns, offsets), shape=(len(vectors), len(catalogue)))
-        return score_products(vectors, catalogue.vectors, catalogue.temperature, history, catalogue.memory)
+        return sparse.csr_matrix((values, columns, offsets), shape=(len(review_weights), len(self._catalogue)))
 
     def query_scores(self, queries: Sequence[ProductQuery]) -> FloatArray:
         """The scores behind answers, float32 `[num_queries, num_products]`; -inf where one may not be answered."""

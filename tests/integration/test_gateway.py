@@ -143,7 +143,7 @@ def test_a_known_user_is_answered_from_the_bundle(client: TestClient, house: Hou
     answer = RecommendationAnswer.model_validate_json(response.content)
     known = house.first.histories().filter(pl.col(HistoryColumn.USER_ID) == "user 3").height
     assert (answer.known_user, answer.reviews_used, len(answer.products)) == (True, min(6, known), 4)
-    assert {"text", "tower", "index", "rest", "total"} == {
+    assert {"text", "tower", "index", "ranker", "rest", "total"} == {
         part.partition(";")[0] for part in response.headers["Server-Timing"].split(", ")
     }
 

@@ -26,7 +26,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("settings_errors", "frames"),
     ("settings_help",),
     ("entry", "bundle", "tracking", "store"),
-    ("data", "text", "triton_utils"),
+    ("data", "ranker", "text", "triton_utils"),
     ("graph", "vector_database"),
     ("modules", "inference"),
     ("evaluation", "serving", "call_arguments", "python_settings"),
@@ -41,7 +41,7 @@ TRAINING_ROOMS = {"data", "graph", "modules", "evaluation", "baselines", "train"
 # Free of torch and of the training side: what serves a recommendation, and the ground that it stands on.
 SERVING_ROOMS = {"contracts", "ragged", "settings", "scoring", "bundle", "bundle_manifest", "vector_database", "store"}
 SERVING_ROOMS |= {"inference", "serving", "triton_utils", "progress", "raw_files", "ready_command", "value_words"}
-SERVING_ROOMS |= {"checksums", "panics"}
+SERVING_ROOMS |= {"checksums", "panics", "ranker"}
 HEAVY = {"torch", "torch_geometric", "pytorch_lightning", "lightning"}
 TRACKING = "rec_sys.tracking"
 

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from rec_sys.inference.contract import StepTimes
 
-STEPS: Final = ("text", "tower", "index", "rest")
+STEPS: Final = ("text", "tower", "index", "ranker", "rest")
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class LatencyRow:
     text: float
     tower: float
     index: float
+    ranker: float
     rest: float
 
 

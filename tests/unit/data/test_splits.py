@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from rec_sys.contracts import InputError, SplitName
 from rec_sys.data.interactions import Interactions
 from rec_sys.data.queries import Queries
-from rec_sys.data.splits import FEW_QUESTIONS, Split, hide_straddling_texts, refuse_too_little, split_reviews
+from rec_sys.data.splits import (
+    FEW_QUESTIONS,
+    Split,
+    earlier_stages,
+    hide_straddling_texts,
+    refuse_too_little,
+    split_reviews,
+)
 from rec_sys.settings import EvaluationSettings
 from tests.review_graphs import ReviewTable, make_interactions, random_table
 
@@ -339,3 +346,42 @@ def test_what_a_split_would_refuse_is_refused_before(caplog: pytest.LogCaptureFi
     assert "coarse" not in caplog.text
     refuse_too_little(users_reviews(*[[1, 2, 3]] * 5), settings_of("leave_last_out"), "folder")
     assert "only 5 test questions: the figures will be coarse" in caplog.text
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@given(seed=st.integers(0, 1_000))
+def test_earlier_stages_lie_inside_the_train_split_and_one_before_the_other(protocol: str, seed: int) -> None:
+    interactions, _ = make_interactions(random_table(seed))
+    wanted = settings_of(protocol)
+    try:
+        split = split_reviews(interactions, wanted, seed)
+    except InputError:
+        assume(False)
+    stages = earlier_stages(interactions, split, wanted, seed)
+    assume(len(stages) == 2)
+    train = split.of_review == SplitName.TRAIN
+    for stage in stages:
+        read = np.isin(stage.of_review, (SplitName.TRAIN, SplitName.HISTORY, SplitName.VALIDATION))
+        assert not (read & ~train).any()
+        assert not (stage.text_visible & ~split.text_visible).any()
+        asked = stage.of_review == SplitName.VALIDATION
+        assert set(stage.validation.target_edges.tolist()) <= set(np.flatnonzero(asked).tolist())
+        assert not asked[stage.validation.history_edges].any()
+    older, newer = stages
+    # What the newer stage asks the older one has never read; what the older one asked is history to the newer one.
+    assert (older.of_review[newer.validation.target_edges] == SplitName.LATER).all()
+    assert (newer.of_review[older.validation.target_edges] != SplitName.LATER).all()
+    if protocol in BY_TIME:
+        assert older.validation.target_edges.max() < newer.validation.target_edges.min()
+    if protocol == "leave_last_out":
+        asked_twice, first, second = np.intersect1d(
+            older.validation.user_index, newer.validation.user_index, return_indices=True
+        )
+        assert len(asked_twice)
+        assert (older.validation.bound[first] < newer.validation.bound[second]).all()
+
+
+def test_a_train_split_without_enough_reviews_has_no_earlier_stages() -> None:
+    interactions = users_reviews([0, 1, 2], [0, 1, 2])
+    split = split_reviews(interactions, settings_of("leave_last_out"), 0)
+    assert earlier_stages(interactions, split, settings_of("leave_last_out"), 0) == []

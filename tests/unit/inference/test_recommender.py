@@ -413,4 +413,4 @@ def test_health_and_models_name_what_answers(folder: Path, bundle: Bundle) -> No
 def test_times_are_told_by_step(folder: Path) -> None:
     times = recommend(folder, RecommendationRequest(user_id="user 1")).times
     assert min(times.tower, times.index, times.total) > 0
-    assert times.total == pytest.approx(times.text + times.tower + times.index + times.rest, abs=0.01)
+    assert times.total == pytest.approx(times.text + times.tower + times.index + times.ranker + times.rest, abs=0.01)

@@ -98,8 +98,11 @@ def test_answers_are_measured_step_by_step_and_counted(client: TestClient, recom
     client.post("/v1/recommendations", json=BODY)
     client.get("/v1/products/search?q=amp")
     found = samples(client)
-    sums = {step: found["gateway_step_seconds_sum", (("step", step),)] for step in ("text", "tower", "index", "rest")}
-    assert sums == pytest.approx({"text": 0.003, "tower": 0.006, "index": 0.0015, "rest": 0.00075})
+    sums = {
+        step: found["gateway_step_seconds_sum", (("step", step),)]
+        for step in ("text", "tower", "index", "ranker", "rest")
+    }
+    assert sums == pytest.approx({"text": 0.003, "tower": 0.006, "index": 0.0015, "ranker": 0.0, "rest": 0.00075})
     assert found["gateway_step_seconds_count", (("step", "index"),)] == 3
     assert found["gateway_products_total", (("source", "graph"),)] == 3
     assert found["gateway_fallbacks_total", (("fallback", "popular"),)] == 2

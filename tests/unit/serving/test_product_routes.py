@@ -73,7 +73,7 @@ def test_words_reach_the_recommender(client: TestClient, recommender: ScriptedRe
 
 def test_the_times_of_the_steps_stand_in_the_header(client: TestClient) -> None:
     timing = client.post("/v1/recommendations", json={}).headers["Server-Timing"]
-    steps = [f"{step};dur={getattr(TIMES, step):.3f}" for step in ("text", "tower", "index", "rest")]
+    steps = [f"{step};dur={getattr(TIMES, step):.3f}" for step in ("text", "tower", "index", "ranker", "rest")]
     assert timing.startswith(", ".join([*steps, "total;dur="]))
     assert "Server-Timing" not in client.get("/v1/models").headers
 

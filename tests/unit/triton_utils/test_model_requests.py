@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rec_sys.contracts import InputError
+from rec_sys.ranker.boosting import Node, join_trees
+from rec_sys.ranker.onnx_export import write_onnx
+from rec_sys.settings import ExportSettings
 from tests.served_models import expected_sums, options, some_entries, write_lookup, write_sums
-from triton_utils.model_config import make_config
+from triton_utils.model_config import make_config, ranker_options
 from triton_utils.model_requests import (
     ModelDescription,
     check_inputs,
@@ -42,6 +45,17 @@ def test_a_model_is_described_as_its_configuration_says(sums: ModelDescription) 
         "flag": (np.float32, (1,)),
     }
     assert (sums.max_batch_size, sums.lengths, sums.reads, sums.identities) == (16, (8, 16, 32, 64), 50, {3: "bundle"})
+
+
+def test_a_ranker_takes_what_is_missing_and_nothing_infinite(tmp_path: Path) -> None:
+    path = tmp_path / "ranker.onnx"
+    path.write_bytes(write_onnx(join_trees([[Node(0, 1.0, True, 1, 2), Node(value=1.0), Node(value=2.0)]]), 2))
+    ranker = describe(make_config("ranker", read_signature(path), ranker_options(ExportSettings()), {}))
+    features = np.array([[np.nan, 1.0]], dtype=np.float32)
+    assert np.isnan(check_inputs(ranker, {"features": features})["features"][0, 0])
+    with pytest.raises(InputError, match=r"there is inf at \[0, 1\]"):
+        check_inputs(ranker, {"features": np.array([[np.nan, np.inf]], dtype=np.float32)})
+    assert ranker.max_batch_size >= 1_000  # the candidates of several users
 
 
 def test_a_model_is_known_to_be_on_a_gpu_where_it_is(sums: ModelDescription, tmp_path: Path) -> None:

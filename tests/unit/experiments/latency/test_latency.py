@@ -43,9 +43,9 @@ def test_each_user_asks_again_when_the_answer_is_there_and_errors_are_counted() 
 
 
 def test_the_report_is_a_table_of_all_rows() -> None:
-    row = LatencyRow("triton", "embedded", 8, 100, 0, 4.5, 12.0, 1500.0, 0.0, 1.5, 2.0, 1.0)
+    row = LatencyRow("triton", "embedded", 8, 100, 0, 4.5, 12.0, 1500.0, 0.0, 1.5, 2.0, 0.5, 1.0)
     text = markdown([row], {"cores": 4, "load_average": 0.5})
-    assert "| triton | embedded | 8 | 100 | 0 | 4.5 | 12.0 | 1500.0 | 0.0 | 1.5 | 2.0 | 1.0 |" in text
+    assert "| triton | embedded | 8 | 100 | 0 | 4.5 | 12.0 | 1500.0 | 0.0 | 1.5 | 2.0 | 0.5 | 1.0 |" in text
     assert "cores 4, load average 0.5" in text
 
 

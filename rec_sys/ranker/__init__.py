@@ -1,0 +1,1 @@
+"""The second stage: what the first one proposes is put into the order that boosted trees learned."""

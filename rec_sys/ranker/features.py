@@ -1,0 +1,228 @@
+"""The features of a candidate, computed by one function in training and in serving, so that the two cannot differ.
+
+All that it reads is known at the moment of the question: the first stage's score, the user's history, and of others'
+reviews those that came before. Missing is NaN, which the trees know how to take.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from rec_sys import ragged
+from rec_sys.contracts import MILLISECONDS_A_DAY
+from rec_sys.ranker.facts import FloatArray, IntArray, PastReviews, ProductFacts
+
+_WINDOWS: Final = (7, 30, 90)  # days
+FEATURES: Final = (
+    "score",  # of the first stage
+    "tower_score",  # the towers' part of it
+    "memory_score",  # the memory's
+    "score_below_best",
+    "score_rank",  # among the candidates, from 1
+    "tower_rank",
+    "memory_rank",
+    "history_length",
+    "days_since_user",  # from the user's newest review to the newest known
+    "review_count",  # of the product, logarithm
+    *(f"share_{days}_days" for days in _WINDOWS),  # of all reviews of these days, in thousandths
+    "trend",  # share of its own reviews that are of the last of these windows
+    "days_since_first",
+    "days_since_last",
+    "rating_mean",
+    "price",
+    "price_above_usual",  # logarithm, against the mean of the history
+    "brand_match",  # share of the history, by the weight of its reviews
+    "category_match",  # cosine to the history's
+    "text_match",
+    "newest_category_match",  # the same to the newest review's product
+    "newest_text_match",
+    "times_reviewed",  # by this user
+    "days_since_reviewed",  # by this user
+    "weight_reviewed",  # what the user's events with it weigh together
+)
+
+
+@dataclass(frozen=True, eq=False)
+class AskedUsers:
+    """Users as the ranker reads them, one a question; their reviews stand newest first.
+
+    Attributes:
+        offsets: int64 `[num_questions + 1]`.
+        product: int64 `[total]`, product indices; the number of products where it is unknown.
+        timestamp: int64 `[total]`, -1 where unknown.
+        weight: float32 `[total]`, how much each review says beside others.
+        before: int64 `[num_questions]`, how many of the past reviews came before the question.
+    """
+
+    offsets: IntArray
+    product: IntArray
+    timestamp: IntArray
+    weight: FloatArray
+    before: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """What the first stage proposes, question by question; all are `[num_candidates]`.
+
+    Attributes:
+        row: int64, the question, ascending.
+        product: int64, product indices; the number of products where it is unknown.
+        score: float32, the first stage's.
+        memory: float32, the memory's part of it.
+    """
+
+    row: IntArray
+    product: IntArray
+    score: FloatArray
+    memory: FloatArray
+
+
+def describe_candidates(
+    candidates: Candidates, users: AskedUsers, past: PastReviews, facts: ProductFacts
+) -> FloatArray:
+    """float32 `[num_candidates, len(FEATURES)]`."""
+    found = {
+        **_of_scores(candidates),
+        **_of_past(candidates, users, past),
+        **_of_match(candidates, users, facts),
+        **_of_repeats(candidates, users, past),
+    }
+    return np.stack([np.asarray(found[name], dtype=np.float32) for name in FEATURES], axis=1)
+
+
+def _of_scores(candidates: Candidates) -> dict[str, npt.NDArray[np.generic]]:
+    row, score, memory = candidates.row, candidates.score, candidates.memory
+    starts = np.flatnonzero(np.diff(row, prepend=-1))
+    best = np.repeat(np.maximum.reduceat(score, starts), np.diff(np.append(starts, len(row)))) if len(row) else score
+    return {
+        "score": score,
+        "tower_score": score - memory,
+        "memory_score": memory,
+        "score_below_best": best - score,
+        "score_rank": _ranks(row, score),
+        "tower_rank": _ranks(row, score - memory),
+        "memory_rank": _ranks(row, memory),
+    }
+
+
+def _ranks(row: IntArray, values: FloatArray) -> IntArray:
+    """1 for the best of each row; equals share the rank of the first of them: int64 `[n]`."""
+    order = np.lexsort((-values, row))
+    new_row = np.diff(row[order], prepend=-1) > 0
+    new_value = new_row | (np.diff(values[order], prepend=np.nan) != 0)
+    place = np.arange(len(row))
+    start = np.maximum.accumulate(np.where(new_row, place, 0))
+    ranks = np.empty(len(row), dtype=np.int64)
+    ranks[order] = np.maximum.accumulate(np.where(new_value, place, 0)) - start + 1
+    return ranks
+
+
+def _of_past(candidates: Candidates, users: AskedUsers, past: PastReviews) -> dict[str, npt.NDArray[np.generic]]:
+    product, before = candidates.product, users.before[candidates.row]
+    count = past.count(product, before)
+    missing = np.full(len(product), np.nan, dtype=np.float32)
+    found: dict[str, npt.NDArray[np.generic]] = {
+        "review_count": np.log1p(count),
+        "rating_mean": past.mean_rating(product, count),
+        "trend": missing,
+        "days_since_first": missing,
+        "days_since_last": missing,
+    }
+    if past.timestamp is None:
+        return found | {f"share_{days}_days": missing for days in _WINDOWS}
+    moment = past.newest(users.before)
+    for days in _WINDOWS:
+        start = past.before(moment - days * MILLISECONDS_A_DAY)
+        recent = count - past.count(product, np.minimum(start[candidates.row], before))
+        everything = np.maximum(users.before - start, 1)[candidates.row]
+        found[f"share_{days}_days"] = 1000 * recent / everything
+        found["trend"] = np.where(count > 0, recent / np.maximum(count, 1), np.nan)
+    first, last = past.times(product, count)
+    for name, time in (("days_since_first", first), ("days_since_last", last)):
+        found[name] = np.where(count > 0, (moment[candidates.row] - time) / MILLISECONDS_A_DAY, np.nan)
+    return found
+
+
+def _of_match(candidates: Candidates, users: AskedUsers, facts: ProductFacts) -> dict[str, npt.NDArray[np.generic]]:
+    row, product = candidates.row, candidates.product
+    num_rows, reader = len(users.offsets) - 1, ragged.row_of_entries(users.offsets)
+    total = np.bincount(reader, users.weight, minlength=num_rows)
+    share = (users.weight / total[reader]).astype(np.float32)
+    history = sparse.csr_matrix((share, (reader, users.product)), shape=(num_rows, len(facts) + 1))
+    newest = np.full(num_rows, len(facts), dtype=np.int64)
+    wrote = np.diff(users.offsets) > 0
+    newest[wrote] = users.product[users.offsets[:-1][wrote]]
+
+    price = facts.price[users.product]
+    priced = ~np.isnan(price)
+    known = np.bincount(reader[priced], minlength=num_rows)
+    usual = np.bincount(reader[priced], price[priced], minlength=num_rows) / np.maximum(known, 1)
+    own = facts.price[product]
+    text = history @ facts.text
+    return {
+        "history_length": np.diff(users.offsets)[row],
+        "price": own,
+        "price_above_usual": own - np.where(known > 0, usual, np.nan)[row],
+        "brand_match": _products(history @ facts.brand, row, facts.brand, product),
+        "category_match": _cosines(history @ facts.categories, row, facts.categories, product),
+        "text_match": _text_cosines(text, row, facts.text, product),
+        "newest_category_match": _products(facts.categories[newest], row, facts.categories, product),
+        "newest_text_match": _text_cosines(facts.text[newest], row, facts.text, product),
+    }
+
+
+def _products(left: sparse.csr_matrix, row: IntArray, right: sparse.csr_matrix, column: IntArray) -> FloatArray:
+    """Products of rows, float32 `[n]`."""
+    if not left.shape[1]:
+        return np.full(len(row), np.nan, dtype=np.float32)
+    found: FloatArray = np.asarray(left[row].multiply(right[column]).sum(axis=1), dtype=np.float32).ravel()
+    return found
+
+
+def _cosines(left: sparse.csr_matrix, row: IntArray, right: sparse.csr_matrix, column: IntArray) -> FloatArray:
+    length = np.sqrt(np.asarray(left.multiply(left).sum(axis=1), dtype=np.float32)).ravel()[row]
+    return (_products(left, row, right, column) / np.maximum(length, 1e-6)).astype(np.float32)
+
+
+def _text_cosines(left: FloatArray, row: IntArray, right: FloatArray, column: IntArray) -> FloatArray:
+    """NaN where one of the two has no text."""
+    if not left.shape[1]:
+        return np.full(len(row), np.nan, dtype=np.float32)
+    length = np.linalg.norm(left, axis=1)
+    found = np.einsum("nd,nd->n", left[row], right[column]) / np.maximum(length, np.float32(1e-6))[row]
+    has_both = (length[row] > 0) & np.any(right, axis=1)[column]
+    return np.where(has_both, found, np.float32(np.nan))
+
+
+def _of_repeats(candidates: Candidates, users: AskedUsers, past: PastReviews) -> dict[str, npt.NDArray[np.generic]]:
+    stride = int(max(users.product.max(initial=0), candidates.product.max(initial=0))) + 1
+    reader = ragged.row_of_entries(users.offsets)
+    keys, first, place, times = np.unique(
+        reader * stride + users.product, return_index=True, return_inverse=True, return_counts=True
+    )
+    weight = np.bincount(place, users.weight, minlength=len(keys))
+    wanted = candidates.row * stride + candidates.product
+    at = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
+    was = keys[at] == wanted if len(keys) else np.zeros(len(wanted), dtype=np.bool_)
+    moment = past.newest(users.before)
+    missing = np.full(len(wanted), np.nan)
+    found: dict[str, npt.NDArray[np.generic]] = {
+        "times_reviewed": np.where(was, times[at], 0) if len(keys) else np.zeros(len(wanted)),
+        "weight_reviewed": np.where(was, weight[at], 0) if len(keys) else np.zeros(len(wanted)),
+        "days_since_reviewed": missing,
+        "days_since_user": missing,
+    }
+    if past.timestamp is None or not len(keys):
+        return found
+    last = users.timestamp[first[at]]  # of equal keys the first is the newest
+    since = np.maximum(moment[candidates.row] - last, 0) / MILLISECONDS_A_DAY
+    found["days_since_reviewed"] = np.where(was & (last >= 0), since, np.nan)
+    newest = np.full(len(users.offsets) - 1, -1, dtype=np.int64)
+    np.maximum.at(newest, reader, users.timestamp)
+    gap = np.maximum(moment - newest, 0) / MILLISECONDS_A_DAY
+    found["days_since_user"] = np.where(newest >= 0, gap, np.nan)[candidates.row]
+    return found
