@@ -51,7 +51,7 @@ def export_transformer(model: "SentenceTransformer", facts: ModelFacts, path: Pa
         batch = tokenizer.pad(list(_TEXTS))
         expected = model.encode(list(_TEXTS), batch_size=len(_TEXTS), show_progress_bar=False, prompt=facts.prompt)
         reasons = []
-        for dynamo in (True, False):
+        for dynamo in (False, True):  # the older exporter takes a thirtieth of the time
             exported = Path(scratch) / f"{dynamo}.onnx"
             try:
                 _export(_as_module(model), batch, exported, dynamo)

@@ -6,7 +6,7 @@ import shutil
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 KEPT = Path("outputs/chaos")
@@ -36,6 +36,7 @@ class Campaign:
             yield
         except Exception as error:
             self.lost.append(f"{what}: {str(error) or repr(error)}")
+            print(f"lost: {self.lost[-1]}", flush=True)
             folder = self.keep / f"{self.name}-{self.seed}" / str(self.tried)
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
@@ -66,7 +67,8 @@ def run_by_hand(name: str, attack: Callable[[Campaign, int], None], amount: str,
     given = parser.parse_args()
     print(f"seed: {given.seed}", flush=True)
     campaign = Campaign(name, given.seed, KEPT)
-    attack(campaign, given.amount)
+    with suppress(KeyboardInterrupt):  # what was tried until then is told
+        attack(campaign, given.amount)
     print(campaign.report())
     if campaign.lost:
         print(f"state: {campaign.keep / f'{name}-{given.seed}'}")

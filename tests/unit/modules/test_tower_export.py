@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from rec_sys.contracts import TowerFile, TowerTensor
-from rec_sys.modules.tower_export import INPUTS, ProductTowerExport, export_modules, number_reviews
+from rec_sys.modules.tower_export import INPUTS, ProductTowerExport, export_modules, export_towers, number_reviews
 from rec_sys.modules.tower_parity import (
     ParityCase,
     ParityError,
@@ -50,6 +50,16 @@ def test_places_stay_within_those_that_the_model_has() -> None:
     distance, kept = number_reviews(mask, 0)
     assert distance.tolist() == [[0] * 5] * 2
     assert not kept.any()
+
+
+def test_exported_vectors_have_their_width_and_the_model_stays_without_dropout() -> None:
+    model = make_model(dropout=0.5)
+    exported = export_towers(model, USER_REVIEWS, PRODUCT_REVIEWS)
+    assert not any(module.training for module in model.modules())
+    for tower in exported.values():
+        vector, weights = open_session(tower).get_outputs()
+        assert vector.shape == ["batch", model.settings.dim]
+        assert weights.shape == ["batch", "length"]
 
 
 @pytest.mark.parametrize("convolution", CONVOLUTIONS)
