@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "cold_start": "rec_sys.experiments.cold_start",
     "scaling": "rec_sys.experiments.scaling",
     "latency": "rec_sys.experiments.latency",
+    "ranker_table": "rec_sys.experiments.ranker_table",
     "text_benchmark": "rec_sys.experiments.text_benchmark",
     "index_benchmark": "rec_sys.experiments.index_benchmark",
 }

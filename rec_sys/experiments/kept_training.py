@@ -4,8 +4,9 @@ import hashlib
 import json
 import logging
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from hydra.core.global_hydra import GlobalHydra
 
@@ -15,6 +16,9 @@ from rec_sys.experiments.training_command import train
 from rec_sys.files import atomic_file
 from rec_sys.processes import quote
 from rec_sys.settings import Settings
+
+if TYPE_CHECKING:
+    from rec_sys.bundle import Bundle
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -37,7 +41,12 @@ def compose(row: str, arguments: list[str]) -> Settings:
 
 
 def trained_figures(
-    folder: Path, settings: Settings, fingerprint: str, label: str, arguments: list[str]
+    folder: Path,
+    settings: Settings,
+    fingerprint: str,
+    label: str,
+    arguments: list[str],
+    measure_more: Callable[["Bundle"], dict[str, float]] | None = None,
 ) -> dict[str, float]:
     """The figures of one training by their split and name: kept from before, or of a training that runs now.
 
@@ -47,6 +56,7 @@ def trained_figures(
         fingerprint: Of the data.
         label: What messages call it.
         arguments: Of the command line.
+        measure_more: Further figures of the bundle, which is removed afterwards.
 
     Raises:
         InputError: The training failed.
@@ -63,6 +73,8 @@ def trained_figures(
     bundle = Bundle(train([*arguments, f"run_dir={quote(run_dir)}"]))
     metrics = bundle.metrics()
     figures = {f"{split} {key}": value for split in ("validation", "test") for key, value in metrics[split].items()}
+    if measure_more is not None:
+        figures |= measure_more(bundle)
     write_json(kept, figures)
     shutil.rmtree(bundle.folder)
     shutil.rmtree(run_dir)

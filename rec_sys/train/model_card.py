@@ -40,6 +40,7 @@ def write_card(
         *_describe_split(metrics, settings.evaluation, settings.graph, settings.seed),
         "## Figures",
         *_tables(metrics),
+        *_describe_ranker(metrics),
         "## Settings",
         *_describe_settings(shown, memory_term),
         "## For what, and for what not",
@@ -84,6 +85,20 @@ def _describe_split(
 def _tables(metrics: Mapping[str, Any]) -> list[str]:
     rankings = _table(metrics, _RANKING, "Every product competes; masked = the user's own products left out.")
     return [table for table in (rankings, _table(metrics, _RATING, "Stars of the test reviews.")) if table]
+
+
+def _describe_ranker(metrics: Mapping[str, Any]) -> list[str]:
+    """What was measured of a second stage, whether it is in the bundle or not."""
+    told = metrics.get("ranker")
+    if told is None:
+        return []
+    stages = []
+    for stage, name in (("earlier", "an earlier stage"), ("validation", "validation")):
+        found = told[stage]
+        asked = f"{found['num_queries']:,.0f} questions of {name}"
+        stages.append(f"{found['before']:.4f} -> {found['after']:.4f} on {asked}")
+    verdict = "orders the best products" if told["adopted"] else "was left out, as it gained too little"
+    return [f"A ranker ({told['library']}) {verdict}: masked NDCG@10 {', '.join(stages)}."]
 
 
 def _table(metrics: Mapping[str, Any], keys: tuple[str, ...], title: str) -> str:

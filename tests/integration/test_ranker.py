@@ -8,27 +8,29 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from scipy import sparse
 
 from rec_sys.bundle import Bundle
-from rec_sys.contracts import MemoryTensor, SplitName
+from rec_sys.contracts import SplitName
+from rec_sys.data.dataset import PreparedDataset
 from rec_sys.data.prepare import prepare
 from rec_sys.data.queries import Queries
 from rec_sys.data.splits import Split, split_reviews
 from rec_sys.data.synthetic_shop import write_shop
 from rec_sys.entry import compose_settings
 from rec_sys.evaluation.model_scorer import ModelScorer
+from rec_sys.evaluation.ranking import evaluate_ranking
 from rec_sys.evaluation.ranks import rank_products
 from rec_sys.evaluation.second_stage import FirstStage, SecondStage
+from rec_sys.experiments.benchmark.bundle_scorer import BundledModel, read_memory_term
+from rec_sys.experiments.benchmark.evaluation_data import build_evaluation_data
 from rec_sys.graph.build import build_graph
+from rec_sys.graph.review_graph import ReviewGraph
 from rec_sys.inference.backends import Backends
 from rec_sys.inference.batch_export import export_users
 from rec_sys.inference.contract import RecommendationAnswer, RecommendationRequest
 from rec_sys.inference.recommender import Recommender
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.modules.bundled_model import load_model
-from rec_sys.modules.hybrid_score import MemoryTerm
-from rec_sys.modules.memory import CoReviewMemory
 from rec_sys.modules.publication import publish_bundle
 from rec_sys.settings import EdgeIndex, ExportSettings, InferenceSettings, Settings, TritonSettings
 from rec_sys.train.assembly import make_builders
@@ -173,12 +175,29 @@ def test_through_triton_they_are_the_same(trained: tuple[Settings, Bundle], tmp_
             assert product.score == pytest.approx(other.score, abs=1e-5)
 
 
-def test_serving_ranks_as_evaluation_does(trained: tuple[Settings, Bundle]) -> None:
-    """The bundle's users are asked as questions of an evaluation, after all reviews that there are."""
-    settings, bundle = trained
+def test_the_benchmark_finds_what_training_measured(trained: tuple[Settings, Bundle]) -> None:
+    _, bundle = trained
+    settings, dataset, graph = read_again(bundle)
+    data = build_evaluation_data(dataset, settings.evaluation, settings.graph, settings.seed, "train")
+    bundled = BundledModel(bundle, graph, data, settings.graph.product_transitions, settings.model.offset_pseudo_counts)
+    ranked = bundled.ranked(data.split.test)
+    assert ranked is not None
+    found = evaluate_ranking(ranked, data.split.test, graph.interactions.num_products).metrics
+    assert {name: bundle.metrics()["test"][name] for name in found} == pytest.approx(found, abs=1e-6)
+
+
+def read_again(bundle: Bundle) -> tuple[Settings, PreparedDataset, ReviewGraph]:
+    """What the bundle was trained on."""
     settings = Settings.model_validate(bundle.settings())
     dataset = prepare(settings.data, settings.output_dir)
     graph, _ = build_graph(dataset, settings.graph, settings.text, settings.seed, settings.output_dir)
+    return settings, dataset, graph
+
+
+def test_serving_ranks_as_evaluation_does(trained: tuple[Settings, Bundle]) -> None:
+    """The bundle's users are asked as questions of an evaluation, after all reviews that there are."""
+    folder_settings, bundle = trained
+    settings, dataset, graph = read_again(bundle)
     columns = graph.interactions
     split = split_reviews(columns, settings.evaluation, settings.seed)
     served = ServedBundle(bundle)
@@ -199,17 +218,14 @@ def test_serving_ranks_as_evaluation_does(trained: tuple[Settings, Bundle]) -> N
         history_known=split.of_kind[history],
     )
     every: Split = replace(split, of_review=np.full(columns.num_reviews, SplitName.TRAIN, dtype=np.uint8))
-    tensors = bundle.memory()
-    parts = tensors[MemoryTensor.WEIGHTS], tensors[MemoryTensor.NEIGHBOURS], tensors[MemoryTensor.OFFSETS]
-    memory = CoReviewMemory(sparse.csr_matrix(parts, shape=(columns.num_products,) * 2))
-    term = MemoryTerm(memory, bundle.manifest.score, settings.graph.user_reviews, columns.timestamp, columns.weight)
+    term = read_memory_term(bundle, columns)
     towers = ModelScorer(load_model(bundle), make_builders(graph, every, settings)["train"], queries)
     first = FirstStage(towers, term, np.ones(columns.num_reviews, dtype=np.bool_), served.ranker.facts, CANDIDATES)
     rows = np.arange(len(asked))
     scores = SecondStage(first, served.ranker.trees).score(rows)
     expected = rank_products(scores, 10, *queries.masked_products(rows))
     _, candidates, features = first.propose(rows)
-    for row, answer in enumerate(ask(settings, [RecommendationRequest(user_id=user) for user in ASKED])):
+    for row, answer in enumerate(ask(folder_settings, [RecommendationRequest(user_id=user) for user in ASKED])):
         own = candidates.row == row
         value = dict(zip(candidates.product[own].tolist(), served.ranker.run(features[own]).tolist(), strict=True))
         products = [served.index_of[product.asin] for product in answer.products]

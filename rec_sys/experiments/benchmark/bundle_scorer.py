@@ -5,6 +5,10 @@ import numpy as np
 from rec_sys.bundle import Bundle
 from rec_sys.contracts import MemoryTensor, SplitName
 from rec_sys.data.interactions import Interactions
+from rec_sys.data.queries import Queries
+from rec_sys.evaluation.model_scorer import ModelScorer
+from rec_sys.evaluation.ranking import Scorer
+from rec_sys.evaluation.second_stage import FirstStage, SecondStage
 from rec_sys.experiments.benchmark.evaluation_data import EvaluationData
 from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.graph.product_hop import ProductHop
@@ -15,6 +19,8 @@ from rec_sys.modules.bundled_model import load_model
 from rec_sys.modules.hybrid_score import MemoryTerm
 from rec_sys.modules.memory import CoReviewMemory
 from rec_sys.modules.review_graph_model import ReviewGraphModel
+from rec_sys.ranker.facts import ProductFacts
+from rec_sys.ranker.trees import Trees
 
 
 class BundledModel:
@@ -59,8 +65,19 @@ class BundledModel:
             bundle.manifest.product_reviews,
             hop,
         )
-        columns = graph.interactions
-        self.memory_term = read_memory_term(bundle, columns)
+        self.memory_term = read_memory_term(bundle, graph.interactions)
+        self._bundle = bundle
+        self._past = np.isin(of_review, (SplitName.TRAIN, SplitName.HISTORY, SplitName.VALIDATION))
+
+    def ranked(self, queries: Queries) -> Scorer | None:
+        """Scores in the order of the bundle's ranker; None where it has none."""
+        card = self._bundle.manifest.ranker
+        if card is None:
+            return None
+        towers = ModelScorer(self.model, self.builder, queries)
+        facts = ProductFacts.of_table(self._bundle.products(), np.asarray(self.builder.graph.product_text_vectors))
+        first = FirstStage(towers, self.memory_term, self._past, facts, card.candidates)
+        return SecondStage(first, Trees.of_tensors(self._bundle.ranker_trees())).score
 
 
 def read_memory_term(bundle: Bundle, reviews: Interactions) -> MemoryTerm | None:

@@ -65,14 +65,15 @@ def ask_bundle(bundle: Bundle, request: RowRequest) -> Measured:
         bundle, graph, evaluation_data, settings.graph.product_transitions, settings.model.offset_pseudo_counts
     )
     queries, cold = evaluation_data.split.test, evaluation_data.split.cold_test
-    result = evaluate_model(bundled.model, bundled.builder, queries, evaluation, bundled.memory_term)
+    ranked = bundled.ranked(queries)
+    result = evaluate_model(bundled.model, bundled.builder, queries, evaluation, bundled.memory_term, ranked)
     measured = describe_ranking(result.ranking, evaluation_data, evaluation.ks, settings.shown_k, seed)
     measured.metrics |= result.metrics
     began = time.perf_counter()
     scorer = ModelScorer(bundled.model, bundled.builder, queries, bundled.memory_term)
     batches = np.array_split(np.arange(len(queries)), -(-len(queries) // evaluation.query_batch))
     for rows in batches:
-        scorer.score(rows)
+        (ranked or scorer.score)(rows)
     measured.recommend_seconds = time.perf_counter() - began
     rated_parts = [scorer.score_targets(rows)[1:] for rows in batches]
     guessed, given = (torch.cat(column).numpy() for column in zip(*rated_parts, strict=True))
@@ -82,7 +83,8 @@ def ask_bundle(bundle: Bundle, request: RowRequest) -> Measured:
         figures, errors = rating_figures(authors[rated], guessed[rated], given[rated], seed)
         measured.metrics, measured.standard_error = figures | measured.metrics, measured.standard_error | errors
     if len(cold):
-        cold_start_users = evaluate_model(bundled.model, bundled.builder, cold, evaluation, bundled.memory_term)
+        ranked = bundled.ranked(cold)
+        cold_start_users = evaluate_model(bundled.model, bundled.builder, cold, evaluation, bundled.memory_term, ranked)
         measured.more["cold_users"] = cold_start_users.ranking.metrics
     return measured
 

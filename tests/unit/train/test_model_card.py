@@ -59,3 +59,11 @@ def test_split_refit_and_memory_are_said_as_they_were() -> None:
     assert "no memory" in alone
     assert "trained on the train split" in alone
     assert "without other users' future" not in alone
+
+
+def test_a_ranker_that_gained_too_little_is_said_too() -> None:
+    stage = {"before": 0.25, "after": 0.2501, "error": 0.01, "num_queries": 1_200}
+    metrics = METRICS | {"ranker": {"library": "xgboost", "adopted": False, "earlier": stage, "validation": stage}}
+    text = write_card(SUMMARY, metrics, compose_settings([], Settings), None, "shop-1", "minilm")
+    assert "A ranker (xgboost) was left out, as it gained too little: masked NDCG@10 0.2500 -> 0.2501 on 1,200" in text
+    assert "ranker (" not in card()
