@@ -52,6 +52,7 @@ class BundleContents:
         histories: The known users' reviews, see `contracts.HistoryColumn`.
         history_text: float16 `[num_texts, text_dim]`.
         memory: Named as in `contracts.MemoryTensor`; None where the model has none.
+        placing: Named as in `contracts.PlacingTensor`; None likewise.
         metrics: `{"validation": {...}, "test": {...}, "baselines": {...}}`.
         ranker: What the second stage is; None where there is none.
         ranker_trees: Its trees' arrays, likewise.
@@ -77,6 +78,7 @@ class BundleContents:
     memory: dict[str, npt.NDArray[Any]] | None = None
     ranker: RankerCard | None = None
     ranker_trees: dict[str, npt.NDArray[Any]] | None = None
+    placing: dict[str, npt.NDArray[Any]] | None = None
     towers: dict[str, bytes] = field(default_factory=dict)
     pictures: tuple[Path, ...] = ()
     card: str = ""
@@ -91,6 +93,8 @@ def write_bundle(folder: Path, contents: BundleContents) -> BundleManifest:
             _save_tensors(contents.memory, building / BundleFile.MEMORY)
         if contents.ranker_trees is not None:
             _save_tensors(contents.ranker_trees, building / BundleFile.RANKER)
+        if contents.placing is not None:
+            _save_tensors(contents.placing, building / BundleFile.PLACING)
         contents.products.write_parquet(building / BundleFile.PRODUCTS)
         contents.histories.write_parquet(building / BundleFile.HISTORIES)
         np.save(building / BundleFile.HISTORY_TEXT, contents.history_text)
@@ -193,6 +197,10 @@ class Bundle:
     def ranker_trees(self) -> dict[str, npt.NDArray[Any]]:
         """The arrays of `ranker.trees.Trees`, of a bundle whose manifest names a ranker."""
         return self._read_tensors(BundleFile.RANKER)
+
+    def placing(self) -> dict[str, npt.NDArray[Any]] | None:
+        """Named as in `contracts.PlacingTensor`; None where the model has no memory, or is of an earlier version."""
+        return self._read_tensors(BundleFile.PLACING) if (self.folder / BundleFile.PLACING).is_file() else None
 
     def histories(self) -> pl.DataFrame:
         """The known users' reviews, see `contracts.HistoryColumn`."""

@@ -104,6 +104,7 @@ class BundleFile:
     HISTORY_TEXT: Final = "history_text.npy"
     MEMORY: Final = "memory.safetensors"
     RANKER: Final = "ranker.safetensors"
+    PLACING: Final = "placing.safetensors"
     CARD: Final = "MODEL_CARD.md"
 
 
@@ -136,6 +137,14 @@ class MemoryTensor:
     OFFSETS: Final = "offsets"  # int64 [num_products + 1]
     NEIGHBOURS: Final = "neighbours"  # int32 [num_entries], product indices
     WEIGHTS: Final = "weights"  # float32 [num_entries]; row i, column j: what a review of i adds to the score of j
+
+
+class PlacingTensor:
+    """Tensors of a bundle's `placing.safetensors`: what new products are placed by, see `rec_sys.newcomers`."""
+
+    REVIEWS: Final = "reviews"  # float32 [num_products], reviews in the train split
+    REVIEW_TEXT: Final = "review_text"  # float16 [num_products, text_dim], unit length; zero where nothing is written
+    COMMON_TEXT: Final = "common_text"  # float32 [text_dim], the mean review
 
 
 class ModelWeight:

@@ -93,6 +93,7 @@ class ServedBundle:
     """What serving reads of a bundle, all of it read at once: a damaged part is found here, not by a question.
 
     Attributes:
+        bundle: Where it is read from.
         asins: By product index.
         index_of: Product indices by asin.
         inputs: float32 `[num_products + 1, dim]`, what the user tower reads of each product; the last row stands for
@@ -111,7 +112,7 @@ class ServedBundle:
     """
 
     def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
+        self.bundle = bundle
         self.identity = bundle.identity
         self.manifest: BundleManifest = bundle.manifest
         self.catalogue: Catalogue = read_catalogue(bundle)
@@ -140,7 +141,7 @@ class ServedBundle:
             self.table_settings = TableData.model_validate(settings.get("data"))
 
     def _read_users(self) -> KnownUsers:
-        bundle, texts = self._bundle, self.history_text
+        bundle, texts = self.bundle, self.history_text
         if texts.ndim != 2 or (len(texts) and texts.shape[1] != self.manifest.text_dim):
             raise bundle.damaged(BundleFile.HISTORY_TEXT, f"vectors of {self.manifest.text_dim} numbers are expected")
         with bundle.reading(BundleFile.HISTORIES):
@@ -197,7 +198,7 @@ class ServedBundle:
 
     def damaged_tower(self, what: str) -> InputError:
         """The error that names the user tower."""
-        return self._bundle.damaged(f"{BundleFile.TOWERS}/{TowerFile.USER}", what)
+        return self.bundle.damaged(f"{BundleFile.TOWERS}/{TowerFile.USER}", what)
 
     def user_tower(self) -> Path:
         """The exported user tower.
@@ -205,7 +206,7 @@ class ServedBundle:
         Raises:
             InputError: The bundle has none.
         """
-        path = self._bundle.tower(TowerFile.USER)
+        path = self.bundle.tower(TowerFile.USER)
         if not path.is_file():
             raise InputError(
                 "the bundle has no exported user tower",

@@ -19,6 +19,7 @@ from scipy import sparse
 from rec_sys.contracts import MILLISECONDS_A_DAY
 from rec_sys.data.interactions import FloatArray, IntArray, SmallIntArray
 from rec_sys.modules.memory import CoReviewMemory, keep_strongest
+from rec_sys.newcomers import unit
 from rec_sys.settings import MemorySettings
 
 _REACH = 50  # reviews of a user that a pair may lie apart; histories are not read further back either
@@ -63,26 +64,31 @@ def count_memory(reviews: KnownReviews, num_users: int, num_products: int, setti
 
 
 def mean_texts(reviews: KnownReviews, num_products: int) -> FloatArray:
-    """What people write about each product beyond what they write about any: float32 `[num_products, text_dim]`.
+    """What people write about each product beyond what they write about any, see `describe_texts`."""
+    return describe_texts(reviews, num_products)[0]
 
-    Unit vectors, zero where nothing was written.
+
+def describe_texts(reviews: KnownReviews, num_products: int) -> tuple[FloatArray, FloatArray]:
+    """What people write about each product beyond what they write about any, and what they write about any.
+
+    Returns:
+        float32 `[num_products, text_dim]`, unit vectors, zero where nothing was written; the mean review,
+        float32 `[text_dim]`.
     """
     written = np.flatnonzero(reviews.text_row >= 0)
     product = reviews.product_index[written]
     text_dim = reviews.text_vectors.shape[1]
     total = np.zeros((num_products, text_dim), dtype=np.float32)
-    common = np.zeros(text_dim, dtype=np.float64)
+    summed = np.zeros(text_dim, dtype=np.float64)
     for start in range(0, len(written), _COMPARED_AT_ONCE):
         piece = slice(start, start + _COMPARED_AT_ONCE)
         vectors = reviews.text_vectors[reviews.text_row[written[piece]]].astype(np.float32)
         np.add.at(total, product[piece], vectors)
-        common += vectors.sum(axis=0, dtype=np.float64)
+        summed += vectors.sum(axis=0, dtype=np.float64)
     # The mean review is in every product's texts and says nothing about any.
+    common = (summed / max(len(written), 1)).astype(np.float32)
     count = np.bincount(product, minlength=num_products)
-    centred = total - count[:, None] * (common / max(len(written), 1)).astype(np.float32)
-    length = np.linalg.norm(centred, axis=1, keepdims=True)
-    means: FloatArray = np.divide(centred, length, out=np.zeros_like(centred), where=length > 1e-6)
-    return means
+    return unit(total - count[:, None] * common), common
 
 
 def _count_pairs(

@@ -125,6 +125,19 @@ class RankerSettings(Section):
     num_threads: int = Field(1, ge=0, description="0 = every core.")
 
 
+class NewcomerSettings(Section):
+    """Where products stand that the co-review memory does not know; see `rec_sys.newcomers`."""
+
+    factor: float = Field(0.75, ge=0, description="Weight of what the most similar known products have; 0 = nothing.")
+    neighbours: int = Field(5, ge=1, le=100, description="How many of these are read.")
+    evenness: float = Field(
+        0.75, ge=0, le=1, description="1: popular neighbours say as much as others, 0: more, as they are popular."
+    )
+    by: Literal["text", "kind"] = Field(
+        "text", description="What makes products similar: the texts; or categories, brand and price."
+    )
+
+
 class ModelSettings(Section):
     """The towers, the memory, the ranker, and the two objectives."""
 
@@ -134,6 +147,8 @@ class ModelSettings(Section):
         "none", description="What orders the best products anew, where an earlier stage and validation show a gain."
     )
     second_stage: RankerSettings = Field(RankerSettings(), description="How it does.")
+
+    newcomers: NewcomerSettings = Field(NewcomerSettings(), description="Products that the memory does not know.")
 
     tower: Literal["attention", "none"] = Field("attention", description="none: the memory ranks alone.")
     convolution: Literal["transformer_conv", "gat"] = Field(

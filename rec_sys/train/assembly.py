@@ -14,9 +14,10 @@ from rec_sys.graph.product_hop import ProductHop
 from rec_sys.graph.rating_offsets import fit_rating_offsets
 from rec_sys.graph.review_graph import ReviewGraph
 from rec_sys.graph.sampler import TemporalSampler
-from rec_sys.modules.counted_memory import KnownReviews, count_memory
+from rec_sys.modules.counted_memory import count_memory
 from rec_sys.modules.hybrid_score import MemoryTerm
 from rec_sys.modules.memory import CoReviewMemory, fit_memory
+from rec_sys.modules.placing import train_reviews
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.scoring import ScoreFormula
 from rec_sys.settings import MemorySettings, Settings
@@ -70,15 +71,7 @@ def fit_co_review(graph: ReviewGraph, split: Split, settings: MemorySettings, l2
     """The co-review memory of the train split."""
     columns, edges = graph.interactions, split.train_edges
     if settings.method == "counts":
-        reviews = KnownReviews(
-            user_index=columns.user_index[edges],
-            product_index=columns.product_index[edges],
-            timestamp=columns.timestamp[edges] if columns.has_time else None,
-            text_row=np.where(split.text_visible[edges], graph.text_row[edges], -1).astype(np.int32),
-            text_vectors=graph.text_vectors,
-            weight=columns.weights_of(edges),
-        )
-        return count_memory(reviews, columns.num_users, columns.num_products, settings)
+        return count_memory(train_reviews(graph, split), columns.num_users, columns.num_products, settings)
     reviewed = columns.user_index[edges], columns.product_index[edges]
     return fit_memory(*reviewed, columns.num_users, columns.num_products, settings, l2, columns.weights_of(edges))
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import torch
 from rich.table import Table
@@ -158,6 +159,7 @@ def write_results(
     vectors: dict[str, np.ndarray],
     memory_term: MemoryTerm | None,
     ranker: LearnedRanker | None,
+    placing: dict[str, npt.NDArray[np.floating]] | None,
     metrics: dict[str, Any],
     pictures: tuple[Path, ...],
     settings: Settings,
@@ -183,6 +185,7 @@ def write_results(
         memory=memory_term.memory.tensors() if memory_term else None,
         ranker=ranker.card() if ranker and ranker.adopted else None,
         ranker_trees=ranker.trees.tensors() if ranker and ranker.adopted else None,
+        placing=placing,
         user_reviews=settings.graph.user_reviews,
         product_reviews=settings.graph.product_reviews,
         has_time=dataset.summary.has_time,

@@ -120,6 +120,7 @@ def _learn(
     _LOG.info("train: loads torch, PyG, Lightning and MLflow")
     from rec_sys.data.dataset import RATING_SCALE
     from rec_sys.evaluation.model_scorer import evaluate_model
+    from rec_sys.modules.placing import placing_tensors
     from rec_sys.tracking import Tracker
     from rec_sys.train import results
     from rec_sys.train.assembly import fit_co_review, make_builders, make_model, tune_co_review
@@ -185,6 +186,7 @@ def _learn(
         vectors = results.product_vectors(final.model, final.builders["train"])
         pictures = results.draw_pictures(folder.path / "pictures", history, metrics, vectors["output"], dataset)
         _LOG.info("export: towers to ONNX")
+        placing = placing_tensors(graph, final.split) if final_memory else None
         bundle = results.write_results(
             final.model,
             graph,
@@ -192,6 +194,7 @@ def _learn(
             vectors,
             final_memory,
             ranker,
+            placing,
             metrics,
             pictures,
             settings,

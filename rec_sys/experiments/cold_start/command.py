@@ -1,7 +1,8 @@
 """How well cold-start users and new products are served, by one command: `uv run -m rec_sys.experiments.cold_start`.
 
 Each seed trains twice: once as usual, to ask about users of whom only the first reviews are known; once without some
-products, to place those by their text and their first reviews. The protocol is in `cold_start.protocol`.
+products, to place those by their texts and their first reviews. Beside the table lies a picture of what the known
+products pay for the new ones. The protocol is in `cold_start.protocol`.
 """
 
 import json
@@ -21,21 +22,29 @@ _LOG: Final = logging.getLogger(__name__)
 
 RESULTS: Final = "cold_start.json"
 TABLE: Final = "cold_start.md"
+TRADE_OFF: Final = "trade_off.json"
+PICTURE: Final = "trade_off.png"
 _SHOWN: Final = ("ndcg_at_10_masked", "recall_at_10_masked", "mean_rank_share", "own_minus_ndcg")
 
 
 def run(settings: ColdStartSettings) -> None:
     """Measures every seed and writes a table; the last line printed is its path."""
     from rec_sys.experiments.cold_start.runs import measure_cold_start  # torch takes seconds to import
+    from rec_sys.experiments.cold_start.trade_off import draw_trade_off
 
-    found = []
+    found: list[dict[str, Any]] = []
+    points: list[dict[str, Any]] = []
     for seed in settings.cold_start.seeds:
         _LOG.info(f"seed {seed}")
-        found += measure_cold_start(settings.model_copy(update={"seed": seed}), settings.cold_start)
+        cases, curve = measure_cold_start(settings.model_copy(update={"seed": seed}), settings.cold_start)
+        found, points = found + cases, points + curve
     folder = settings.output_dir.absolute() / "cold_start" / RunFolder(settings).name
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_file(folder / RESULTS) as unfinished:
         unfinished.write_text(json.dumps(found, indent=2))
+    with atomic_file(folder / TRADE_OFF) as unfinished:
+        unfinished.write_text(json.dumps(points, indent=2))
+    draw_trade_off(points, folder / PICTURE)
     table = markdown(found)
     with atomic_file(folder / TABLE) as unfinished:
         unfinished.write_text(table)

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy import sparse
 from torch import Tensor
 
 from rec_sys import ragged
@@ -179,6 +180,29 @@ def place_products(model: ReviewGraphModel, builder: BlockBuilder, new_products:
         activity = block.activity.masked_fill(unknown.unsqueeze(1), 0.0)
         pieces.append(model.eval().encode_products(replace(block, activity=activity), unknown))
     return torch.cat(pieces)
+
+
+def without_own(score: Scorer, queries: Queries, interactions: Interactions, edges: IntArray) -> Scorer:
+    """The same scores, with the products last that the user asked has reviewed by one of `edges`, the target aside.
+
+    Reviews that a score was made from would else come back: a memory that counted what a user reviewed later, or
+    first of a new product, ranks just that before all others.
+    """
+    shape = (interactions.num_users, interactions.num_products)
+    pairs = (interactions.user_index[edges], interactions.product_index[edges])
+    reviewed = sparse.csr_matrix((np.ones(len(edges), dtype=np.bool_), pairs), shape=shape)
+
+    def score_others(rows: npt.NDArray[np.int64]) -> FloatArray:
+        own = reviewed[queries.user_index[rows]].tocoo()
+        scores = np.array(score(rows), dtype=np.float32)
+        targets, target = ragged.take_rows(queries.target_offsets, rows)
+        place = ragged.row_of_entries(targets), queries.target_products[target]
+        kept = scores[place]
+        scores[own.row, own.col] = -np.inf
+        scores[place] = kept
+        return scores
+
+    return score_others
 
 
 def score_by_histories(

@@ -2,7 +2,6 @@
 
 import logging
 import warnings
-from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -15,25 +14,23 @@ from rec_sys.data.prepare import prepare
 from rec_sys.data.queries import Queries
 from rec_sys.data.splits import Split, split_reviews
 from rec_sys.evaluation.model_scorer import ModelScorer
+from rec_sys.experiments.cold_start.new_products import NewProducts, Trained
 from rec_sys.experiments.cold_start.protocol import (
     OWN,
     Scorer,
     Withheld,
     compare_scorers,
-    place_products,
     score_by_histories,
     truncate_histories,
     withhold_products,
 )
 from rec_sys.experiments.cold_start.settings import ColdStartProtocol
-from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.graph.build import build_graph
 from rec_sys.graph.review_graph import ReviewGraph
-from rec_sys.modules.hybrid_score import MemoryTerm
-from rec_sys.modules.review_graph_model import ReviewGraphModel
-from rec_sys.settings import MemorySettings, Settings
+from rec_sys.product_kinds import ProductKinds
+from rec_sys.settings import Settings
 from rec_sys.tracking import Tracker
-from rec_sys.train.assembly import fit_co_review, make_builders, make_model, tune_co_review
+from rec_sys.train.assembly import make_builders, make_model, tune_co_review
 from rec_sys.train.fitting import fit, limit_threads
 from rec_sys.train.lightning_module import ReviewGraphLearner
 from rec_sys.train.run_folder import RunFolder
@@ -41,11 +38,16 @@ from rec_sys.train.train import LIBRARY_NOISE
 
 _LOG: Final = logging.getLogger(__name__)
 
-_Trained = tuple[dict[str, BlockBuilder], ReviewGraphModel, MemoryTerm | None]
 
+def measure_cold_start(
+    settings: Settings, wanted: ColdStartProtocol
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Both measurements of one seed.
 
-def measure_cold_start(settings: Settings, wanted: ColdStartProtocol) -> list[dict[str, Any]]:
-    """Both measurements of one seed: for each case and name these, the `seed` and the figures of `compare_scorers`."""
+    Returns:
+        For each case and name these, the `seed` and the figures of `compare_scorers`; the points of
+        `NewProducts.trade_off`.
+    """
     for message in LIBRARY_NOISE:
         warnings.filterwarnings("ignore", message=message)
     dataset = prepare(settings.data, settings.output_dir)
@@ -56,17 +58,17 @@ def measure_cold_start(settings: Settings, wanted: ColdStartProtocol) -> list[di
     withheld = withhold_products(graph.interactions, split, wanted.withheld_share, wanted.first_reviews, settings.seed)
     _LOG.info(f"withheld: {len(withheld.products):,} products, {len(withheld.questions):,} later reviews of them")
     trained = _train(graph, withheld.split, settings, "withheld")
-    placed = make_builders(graph, withheld.placed, settings)["test"]
-    cases |= _withheld_products(graph, withheld, trained, placed, settings.model.co_review, settings.seed, batch)
+    new = NewProducts(graph, withheld, trained, settings, ProductKinds.of_table(dataset.products()))
+    cases |= _withheld_products(graph, withheld, new, settings.seed, batch)
     return [
         {"case": case, "name": name, "seed": settings.seed, **figures}
         for case, compared in cases.items()
         for name, figures in compared.items()
-    ]
+    ], new.trade_off(wanted.factors)
 
 
 def _short_histories(
-    graph: ReviewGraph, split: Split, trained: _Trained, lengths: tuple[int, ...], query_batch: int
+    graph: ReviewGraph, split: Split, trained: Trained, lengths: tuple[int, ...], query_batch: int
 ) -> dict[str, dict[str, dict[str, Any]]]:
     builders, model, memory_term = trained
     cases = {}
@@ -81,38 +83,23 @@ def _short_histories(
 
 
 def _withheld_products(
-    graph: ReviewGraph,
-    withheld: Withheld,
-    trained: _Trained,
-    placed: BlockBuilder,
-    memory_settings: MemorySettings,
-    seed: int,
-    query_batch: int,
+    graph: ReviewGraph, withheld: Withheld, new: NewProducts, seed: int, query_batch: int
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    builders, model, memory_term = trained
     queries, size = withheld.questions, graph.interactions.num_products
-    catalogue = place_products(model, placed, withheld.products)
-
-    def scorer(memory: MemoryTerm | None) -> Scorer:
-        own = ModelScorer(model, builders["test"], queries, memory)
-        own.products = catalogue
-        return own.score
-
-    scorers: dict[str, Scorer] = {OWN: scorer(memory_term)}
-    if memory_term is not None:
-        # The memory is closed form: it can count the first reviews without any training.
-        counted = fit_co_review(graph, withheld.placed, memory_settings, memory_settings.l2[0])
-        scorers[f"{OWN}, memory counted again"] = scorer(replace(memory_term, memory=counted))
-    scorers |= _baselines(graph, withheld.placed, queries, with_content=True)
+    scorers = new.scorers(queries)
+    others = _baselines(graph, withheld.placed, queries, with_content=True)
     chance = np.random.default_rng(seed).random((len(queries), size), dtype=np.float32)
-    scorers["random"] = lambda rows: chance[rows]
+    others["random"] = lambda rows: chance[rows]
+    scorers |= {name: new.without_own(score, queries) for name, score in others.items()}
+    known = withheld.split.test
     return {
         "new products among themselves": compare_scorers(scorers, queries, withheld.products, size, query_batch),
         "new products among all": compare_scorers(scorers, queries, None, size, query_batch),
+        "known products beside them": compare_scorers(new.scorers(known), known, None, size, query_batch),
     }
 
 
-def _train(graph: ReviewGraph, split: Split, settings: Settings, name: str) -> _Trained:
+def _train(graph: ReviewGraph, split: Split, settings: Settings, name: str) -> Trained:
     """Trains on a split as the main job does: the builders, the model and its memory."""
     limit_threads(settings.trainer)
     base = RunFolder(settings)

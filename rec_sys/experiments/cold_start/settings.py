@@ -19,6 +19,9 @@ class ColdStartProtocol(Section):
     )
     withheld_share: float = Field(0.1, gt=0, lt=1, description="Of the products.")
     first_reviews: int = Field(3, ge=1, description="Reviews that place a withheld product.")
+    factors: tuple[Annotated[float, Field(ge=0)], ...] = Field(
+        (0.25, 0.5, 0.75, 1.0, 1.5), description="Values of model.newcomers.factor that the curve is drawn through."
+    )
 
 
 class ColdStartSettings(Settings):

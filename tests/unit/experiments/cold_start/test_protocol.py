@@ -15,6 +15,7 @@ from rec_sys.experiments.cold_start.protocol import (
     compare_scorers,
     truncate_histories,
     withhold_products,
+    without_own,
 )
 from rec_sys.settings import EvaluationSettings
 from tests.review_graphs import make_interactions, random_table
@@ -129,3 +130,18 @@ def test_among_candidates_the_others_do_not_compete_and_differences_are_paired()
     everybody = compare_scorers(scorers, queries, None, 4, query_batch=1)
     assert everybody[OWN]["num_queries"] == 2
     assert everybody[OWN]["mean_rank_share"] == pytest.approx((0.5 + 1.0) / 2)  # ranks 2 and 3 of three
+
+
+def test_what_a_user_reviewed_at_another_time_comes_last_but_for_the_target(interactions: Interactions) -> None:
+    edges = np.arange(0, interactions.num_reviews, 2)
+    queries = ask_one_by_one(interactions, np.arange(100, 130), np.ones(interactions.num_reviews, dtype=bool))
+    rows = np.arange(len(queries))[::-1]
+    scores = np.random.default_rng(0).random((len(queries), interactions.num_products)).astype(np.float32)
+    found = without_own(lambda asked: scores[asked], queries, interactions, edges)(rows)
+    for place, row in enumerate(rows.tolist()):
+        own = edges[interactions.user_index[edges] == queries.user_index[row]]
+        last = set(interactions.product_index[own].tolist()) - {int(queries.target_products[row])}
+        assert set(np.flatnonzero(np.isneginf(found[place])).tolist()) == last
+        kept = ~np.isneginf(found[place])
+        np.testing.assert_array_equal(found[place][kept], scores[row][kept])
+    assert not np.isneginf(scores).any()
