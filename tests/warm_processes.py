@@ -21,16 +21,9 @@ from typing import IO
 REPOSITORY = Path(__file__).resolve().parents[1]
 _HEAVY = (
     *("torch", "torch_geometric", "pytorch_lightning", "onnxruntime", "polars", "scipy.sparse"),
-    *("transformers", "qdrant_edge", "hydra", "rich.console", "mlflow", "mlflow.db"),
-    *(
-        "sentence_transformers",
-        "onnx",
-        "pandera.polars",
-        "hypothesis",
-        "httpx",
-        "tritonclient.grpc",
-        "matplotlib.pyplot",
-    ),
+    *("transformers", "sentence_transformers", "qdrant_edge", "hydra", "rich.console", "mlflow", "mlflow.db", "onnx"),
+    *("sklearn.metrics", "sklearn.decomposition", "sklearn.manifold", "pandera.polars", "hypothesis", "httpx"),
+    *("tritonclient.grpc", "matplotlib.pyplot"),
     # None of them is a command, which runs as a module of its own.
     *("rec_sys.entry", "rec_sys.text.sentence_transformer", "rec_sys.train.fitting", "rec_sys.train.results"),
     *("rec_sys.modules.publication", "rec_sys.vector_database.edge_index", "rec_sys.data.prepared_folder"),

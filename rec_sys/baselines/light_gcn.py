@@ -17,6 +17,7 @@ class LightGcnBaseline(FixedUsersBaseline):
         from torch_geometric.nn.models import LightGCN
 
         from rec_sys.baselines.nets import seed_everything, shuffled
+        from rec_sys.modules.generated_files import remove_generated_files
 
         settings = self.settings
         seed_everything(self.seed, self.num_threads)
@@ -26,6 +27,7 @@ class LightGcnBaseline(FixedUsersBaseline):
         products = torch.from_numpy(matrix.col.astype(np.int64)) + reviews.num_users
         edges = torch.cat([torch.stack([users, products]), torch.stack([products, users])], dim=1)
         model = LightGCN(reviews.num_users + reviews.num_products, settings.dim, settings.num_layers)
+        remove_generated_files()
         optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
         for _ in range(settings.epochs):
             for rows in shuffled(len(users), settings.batch_size, generator):

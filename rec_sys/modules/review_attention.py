@@ -20,6 +20,8 @@ from torch.nn import functional
 from torch_geometric.nn import GATv2Conv, TransformerConv
 from torch_geometric.utils import softmax
 
+from rec_sys.modules.generated_files import remove_generated_files
+
 
 @dataclass(frozen=True)
 class EdgeTerm:
@@ -72,6 +74,7 @@ class ReviewAttention(nn.Module):
             self.convolution = GATv2Conv(
                 (dim, dim), dim // num_heads, num_heads, edge_dim=dim, add_self_loops=False, bias=False
             )
+        remove_generated_files()
 
     def forward(
         self, source: Tensor, source_of_edge: Tensor, edge: Tensor, destination: Tensor, destination_of_edge: Tensor

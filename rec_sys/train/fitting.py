@@ -11,6 +11,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from rec_sys.settings import TrainerSettings
 from rec_sys.tracking import Tracker
+from rec_sys.train.checkpoints import CheckpointReader, read_checkpoint
 from rec_sys.train.lightning_module import WATCHED, ReviewGraphLearner
 from rec_sys.train.run_folder import is_first_process
 
@@ -81,6 +82,7 @@ def fit(learner: ReviewGraphLearner, checkpoints: Path, tracker: Tracker, epochs
     trainer = lightning.Trainer(
         max_epochs=epochs or settings.max_epochs,
         callbacks=callbacks,
+        plugins=[CheckpointReader()],
         logger=False,
         profiler=learner.profiler,
         enable_progress_bar=show,
@@ -100,9 +102,8 @@ def fit(learner: ReviewGraphLearner, checkpoints: Path, tracker: Tracker, epochs
         )
         trainer.fit(learner, ckpt_path=resume_from)
     wanted = last if epochs is not None else checkpoints / "best.ckpt"
-    checkpoint = torch.load(wanted, map_location="cpu", weights_only=False)
-    learner.load_state_dict(checkpoint["state_dict"])
-    learner.history = torch.load(last, map_location="cpu", weights_only=False)["history"]
+    learner.load_state_dict(read_checkpoint(wanted)["state_dict"])
+    learner.history = read_checkpoint(last)["history"]
     _report_speed(learner, tracker)
     return bool(trainer.is_global_zero)
 
@@ -120,7 +121,7 @@ def _report_speed(learner: ReviewGraphLearner, tracker: Tracker) -> None:
 
 def _has_stopped(checkpoint: Path) -> bool:
     """Whether training had ended when the checkpoint was written, so that going on would add an epoch too many."""
-    states: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=False)["callbacks"]
+    states: dict[str, Any] = read_checkpoint(checkpoint)["callbacks"]
     return any(
         bool(state["wait_count"] >= state["patience"])
         for name, state in states.items()

@@ -78,14 +78,18 @@ class Load:
         await asyncio.gather(*self._waiting)
 
     async def _ask(self, gateway: str, question: int) -> None:
-        sent = time.monotonic()
-        try:
-            found = await ask(self._client, self._house.urls[gateway], question)
-            status, headers, content = found.status_code, found.headers, found.json()
-        except (httpx.HTTPError, json.JSONDecodeError) as error:
-            status, headers, content = 0, httpx.Headers(), {"error": repr(error)}
-        seconds = time.monotonic() - sent
-        self.answered.append(Answered(sent, seconds, gateway, question, status, headers, content))
+        self.answered.append(await exchange(self._client, self._house, gateway, question))
+
+
+async def exchange(client: httpx.AsyncClient, house: ServedHouse, gateway: str, question: int) -> Answered:
+    """One question and what became of it; a status of 0 where there is no answer."""
+    sent = time.monotonic()
+    try:
+        found = await ask(client, house.urls[gateway], question)
+        status, headers, content = found.status_code, found.headers, found.json()
+    except (httpx.HTTPError, json.JSONDecodeError) as error:
+        status, headers, content = 0, httpx.Headers(), {"error": repr(error)}
+    return Answered(sent, time.monotonic() - sent, gateway, question, status, headers, content)
 
 
 async def ask(client: httpx.AsyncClient, url: str, question: int) -> httpx.Response:
@@ -109,7 +113,7 @@ def attack(campaign: Campaign, seconds: int, a_second: float = A_SECOND, recover
 async def _attack(campaign: Campaign, house: ServedHouse, seconds: int, a_second: float, recovery: float) -> None:
     limits = httpx.Limits(max_connections=1_000)
     async with httpx.AsyncClient(timeout=30, limits=limits) as client:
-        golden = await _ask_in_peace(house, client)
+        golden = await ask_in_peace(house, client)
         load = Load(house, client, a_second)
         asking = asyncio.create_task(load.run())
         await asyncio.sleep(2)
@@ -140,14 +144,14 @@ async def _attack(campaign: Campaign, house: ServedHouse, seconds: int, a_second
     }
 
 
-async def _ask_in_peace(house: ServedHouse, client: httpx.AsyncClient) -> Golden:
+async def ask_in_peace(house: ServedHouse, client: httpx.AsyncClient) -> Golden:
+    """What each bundle answers; the one that was served at first is served again in the end."""
     golden: Golden = {}
     for _ in house.bundles:
         found = [(await ask(client, house.urls["none"], number)).json() for number in range(len(QUESTIONS))]
         [bundle] = {answer["versions"]["bundle"] for answer in found}
         golden[bundle] = [[(one["asin"], one["score"]) for one in answer["products"]] for answer in found]
-        house.publish()
-        await asyncio.to_thread(house.index.wait_for, "published")
+        await asyncio.to_thread(house.publish_and_wait)
     assert golden.keys() == {bundle.identity for bundle in house.bundles}
     return golden
 

@@ -71,12 +71,12 @@ class ServedHouse:
 
     Args:
         fallbacks: Those of `inference.fallback`.
-        triton: Whether towers run in Triton; else in the gateways.
+        edge: The gateways read an index of their own, in a folder; else one of a server.
         serving: Settings of the gateways.
     """
 
-    def __init__(self, fallbacks: tuple[str, ...], *, triton: bool = True, **serving: Any) -> None:
-        self._fallbacks, self._with_triton, self._serving = fallbacks, triton, serving
+    def __init__(self, fallbacks: tuple[str, ...], *, edge: bool = False, **serving: Any) -> None:
+        self._fallbacks, self._with_edge, self._serving = fallbacks, edge, serving
         self._stack = ExitStack()
         self.gateways: dict[str, Part] = {}
         self.urls: dict[str, str] = {}
@@ -90,16 +90,19 @@ class ServedHouse:
             folders = [self.folder / "bundles" / name for name in ("first", "second")]
             self.bundles = [write_serving_bundle(folder, seed=seed) for seed, folder in enumerate(folders)]
             self._index_port, grpc = free_port(), free_port()
-            command = module_command("tests.chaos.index_process", [str(self._index_port), *map(str, folders)])
-            self.index = self._run(Part("index", command, self.logs))
-            if self._with_triton:
-                self.triton = self._run(Part("triton", self._triton_command(self.bundles, grpc), self.logs))
+            self.triton = self._run(Part("triton", self._triton_command(self.bundles, grpc), self.logs))
+            if self._with_edge:
+                self._edge = EdgeIndex(backend="edge", folder=self.folder / "index", check_queries=4, progress=False)
+                self.publish()
+            else:
+                command = module_command("tests.chaos.index_process", [str(self._index_port), *map(str, folders)])
+                self.index = self._run(Part("index", command, self.logs))
             for fallback in self._fallbacks:
                 port = free_port()
                 self.urls[fallback] = f"http://127.0.0.1:{port}"
                 command = module_command("rec_sys.serving.gateway", self._gateway_settings(fallback, port, grpc))
                 self.gateways[fallback] = self._run(Part(f"gateway-{fallback}", command, self.logs))
-            for part in (self.index, self.triton) if self._with_triton else (self.index,):
+            for part in (self.triton,) if self._with_edge else (self.index, self.triton):
                 part.wait_for("ready")
             for part in self.gateways.values():
                 part.wait_for("listening")
@@ -120,9 +123,36 @@ class ServedHouse:
             return int(triton.pid)
         return int(next(child.pid for child in triton.children() if _is(child, "stub")))
 
+    def processes(self) -> dict[str, psutil.Process]:
+        """All that serve, by their names."""
+        parts = {"triton": self.triton, **self.gateways}
+        own = {name: psutil.Process(part.process.process_id) for name, part in parts.items()}
+        helpers = own["triton"].children(recursive=True)
+        return own | {f"{process.name()} {number}": process for number, process in enumerate(helpers)}
+
     def publish(self) -> None:
-        """The index serves the other bundle from a moment on."""
-        os.kill(self.index.process.process_id, PUBLISH)
+        """The index serves the other bundle: from a moment on, or at once where it is a folder."""
+        if not self._with_edge:
+            os.kill(self.index.process.process_id, PUBLISH)
+            return
+        publisher = EdgePublisher(self._edge)
+        served = publisher.status().served
+        other = next(bundle for bundle in self.bundles if served is None or bundle.identity != served.bundle)
+        publisher.publish(read_catalogue(other))
+
+    def publish_and_wait(self) -> None:
+        """The same, and it does when this returns."""
+        self.publish()
+        if not self._with_edge:
+            self.index.wait_for("published")
+
+    def roll_back(self) -> bool:
+        """The folder serves the bundle before; False where it has none."""
+        publisher = EdgePublisher(self._edge)
+        if publisher.status().previous is None:
+            return False
+        publisher.rollback()
+        return True
 
     def _run(self, part: Part) -> Part:
         part.start()
@@ -142,15 +172,14 @@ class ServedHouse:
         )
 
     def _gateway_settings(self, fallback: str, port: int, grpc: int) -> list[str]:
-        inference: dict[str, Any] = {"fallback": fallback, "deadline_seconds": 1, "retry_after_seconds": 1}
-        if self._with_triton:
-            inference |= {"triton_url": f"127.0.0.1:{grpc}"}
-        index = {"url": f"http://127.0.0.1:{self._index_port}", "timeout": 2}
+        inference = {"fallback": fallback, "deadline_seconds": 1, "retry_after_seconds": 1}
+        inference |= {"triton_url": f"127.0.0.1:{grpc}"}
+        index = {} if self._with_edge else {"url": f"http://127.0.0.1:{self._index_port}", "timeout": 2}
         given = {"output_dir": self.folder, "serving.port": port, "serving.log_level": "warning"}
         given |= {f"inference.{name}": value for name, value in inference.items()}
         given |= {f"index.{name}": value for name, value in index.items()}
         given |= {f"serving.{name}": value for name, value in self._serving.items()}
-        return ["index=server", f"inference={'triton' if self._with_triton else 'in_process'}", *overrides(given)]
+        return [f"index={'edge' if self._with_edge else 'server'}", "inference=triton", *overrides(given)]
 
 
 @contextmanager

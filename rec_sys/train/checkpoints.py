@@ -1,0 +1,36 @@
+"""Checkpoints of an interrupted training, read as numbers and names: a file that asks for more is refused, not run."""
+
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+
+from rec_sys.contracts import InputError
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds, on the CPU.
+
+    Raises:
+        InputError: It is damaged, or holds what is neither tensor nor plain value.
+    """
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError) as error:
+        said = str(error).strip() or "it breaks off"
+        raise InputError(
+            f"the checkpoint cannot be read: {said.splitlines()[0]}",
+            where=str(path),
+            remedy="remove its folder; the training begins anew",
+        ) from error
+    return content
+
+
+class CheckpointReader(TorchCheckpointIO):
+    """Lightning's own reading would run what a file asks for."""
+
+    def load_checkpoint(self, path: Any, map_location: Any = None) -> dict[str, Any]:
+        """See `read_checkpoint`; Lightning moves the tensors to where they belong."""
+        return read_checkpoint(Path(path))
