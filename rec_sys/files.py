@@ -1,7 +1,7 @@
 """Files and folders appear whole or not at all: every room writes through here.
 
 A writer gets a temporary sibling of its target; only when it returns without an error does the sibling take the
-target's name. A killed run leaves what stood before, and its sibling is swept away by the next writer of the target.
+target's name. A killed run leaves what stood before, and its sibling is swept away by the next writer in that folder.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -45,10 +45,8 @@ def atomic_file(path: Path, bytes_needed: int | None = None) -> Iterator[Path]:
     """
     with explain_disk_errors(path.parent, may_not_write=True):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_SUFFIX, dir=path.parent)
-    sibling = Path(name)
-    fcntl.flock(handle, fcntl.LOCK_EX)
+        _sweep(path.parent)
+        sibling, handle = _locked_sibling(path, _new_file)
     try:
         with explain_disk_errors(path.parent, bytes_needed=bytes_needed):
             yield sibling
@@ -80,10 +78,8 @@ def atomic_folder(path: Path, bytes_needed: int | None = None, beside: Path | No
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() and _aside(beside).exists():
             _aside(beside).replace(path)
-        _sweep(beside)
-        sibling = Path(tempfile.mkdtemp(prefix=f".{beside.name}.", suffix=_SUFFIX, dir=beside.parent))
-    handle = os.open(sibling, os.O_RDONLY)
-    fcntl.flock(handle, fcntl.LOCK_EX)
+        _sweep(beside.parent)
+        sibling, handle = _locked_sibling(beside, tempfile.mkdtemp)
     try:
         with explain_disk_errors(path.parent, bytes_needed=bytes_needed):
             yield sibling
@@ -214,10 +210,28 @@ def _synchronise(path: Path) -> None:
         os.close(handle)
 
 
-def _sweep(path: Path) -> None:
-    """Removes what killed writers of `path` left; a living writer holds a lock on its sibling."""
-    for sibling in path.parent.glob(f".{path.name}.*{_SUFFIX}"):
+def _new_file(suffix: str, prefix: str, folder: Path) -> str:
+    handle, name = tempfile.mkstemp(suffix, prefix, folder)
+    os.close(handle)
+    return name
+
+
+def _locked_sibling(path: Path, make: Callable[[str, str, Path], str]) -> tuple[Path, int]:
+    """A new file or folder beside `path`, and the handle that locks it: as long as it is held, nobody sweeps it."""
+    while True:
+        sibling = Path(make(_SUFFIX, f".{path.name}.", path.parent))
         with suppress(FileNotFoundError):
+            handle = os.open(sibling, os.O_RDONLY)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if sibling.exists():
+                return sibling, handle
+            os.close(handle)  # swept before it was locked
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what killed writers left, whatever they wrote; a living one holds a lock on its sibling."""
+    for sibling in folder.glob(f".*{_SUFFIX}"):
+        with suppress(FileNotFoundError, PermissionError):  # gone, or another user's
             handle = os.open(sibling, os.O_RDONLY)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

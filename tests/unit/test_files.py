@@ -4,6 +4,7 @@ import errno
 import multiprocessing
 import os
 import signal
+import tempfile
 import time
 from pathlib import Path
 
@@ -123,9 +124,26 @@ def test_what_a_killed_writer_left_is_swept_away_but_a_living_one_is_left_alone(
     assert list(tmp_path.glob(".bundle.*/half")), "a living writer's folder was taken"
     os.kill(writer.pid or 0, signal.SIGKILL)
     writer.join()
-    with atomic_folder(target) as unfinished:
+    (tmp_path / ".file.abc.unfinished").write_text("half")
+    later = tmp_path / "later bundle"  # of another name, as every bundle is
+    with atomic_folder(later) as unfinished:
         (unfinished / "whole").write_text("whole")
-    assert list(tmp_path.iterdir()) == [target]
+    assert sorted(tmp_path.iterdir()) == [target, later]
+
+
+def test_what_is_swept_before_it_is_locked_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def make_and_sweep(suffix: str, prefix: str, folder: Path) -> str:
+        made.append(mkdtemp(suffix, prefix, folder))
+        if len(made) == 1:
+            os.rmdir(made[0])
+        return made[-1]
+
+    mkdtemp = tempfile.mkdtemp
+    monkeypatch.setattr(tempfile, "mkdtemp", make_and_sweep)
+    with atomic_folder(tmp_path / "bundle") as unfinished:
+        assert [str(unfinished)] == made[1:]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
