@@ -53,6 +53,7 @@ class RankerTable(Section):
     datasets: Annotated[tuple[RankedData, ...], AfterValidator(each_name_once)] = Field(
         min_length=1, description="Each with every ranker."
     )
+    names: tuple[str, ...] = Field((), description="Those of the data sets that are trained; empty: all.")
     rankers: tuple[Ranker, ...] = Field(("none", "lightgbm", "xgboost", "catboost"), description="In this order.")
     instruments_path: Path | None = Field(None, description="A local file of the data set instruments_2014.")
     seconds: float = Field(5.0, ge=0, le=600, description="Of asking through Triton, for each row; 0: do not.")
@@ -83,7 +84,7 @@ def compare_rankers(settings: RankerTableSettings, typed: list[str]) -> Path:
     folder = settings.output_dir.absolute() / "ranker_table"
     rows: list[dict[str, Any]] = []
     with locked_folder(folder, "another table of rankers is made in this folder", "wait for it to end"):
-        for data in wanted.datasets:
+        for data in (one for one in wanted.datasets if not wanted.names or one.name in wanted.names):
             arguments = [*base, *data.changes, *_files_of(data, wanted, folder)]
             for ranker in wanted.rankers:
                 own = [*arguments, f"model.ranker={ranker}"]

@@ -22,21 +22,22 @@ class RankedHits:
     """A user's products in the ranker's order.
 
     Attributes:
-        hits: Their scores have the ranker's part in them; those behind the candidates stand as they were found.
+        hits: Those behind the candidates stand as they were found.
+        score: float32 `[num_hits]`, with the ranker's part in them.
         value: float32 `[num_hits]`, the ranker's part.
         features: float32 `[num_candidates, len(FEATURES)]`, of the first of them.
     """
 
-    hits: tuple[ProductHit, ...]
+    hits: Sequence[ProductHit]
+    score: FloatArray
     value: FloatArray
     features: FloatArray
 
     def page(self, page: Page, served: ServedBundle) -> "RankedHits":
-        """The page that was asked for; where diversity is, it is chosen among these by their new scores."""
+        """The page that was asked for, its hits with their new scores, by which a diverse one is chosen."""
         places = np.arange(len(self.hits))
         if page.diversity and self.hits:
-            relevance = np.array([hit.score for hit in self.hits], dtype=np.float32)
-            relevance *= np.float32(served.catalogue.temperature)
+            relevance = self.score * np.float32(served.catalogue.temperature)
             known = [hit.product.product_index for hit in self.hits]
             vectors = np.zeros((len(known), served.manifest.dim), dtype=np.float32)
             for place, product in enumerate(known):
@@ -44,8 +45,11 @@ class RankedHits:
                     vectors[place] = served.catalogue.vectors[product]
             places = np.array(order_diversely(relevance, vectors, page.diversity, page.offset + page.limit))
         places = places[page.offset : page.offset + page.limit]
+        score = self.score[places]
+        hits = [self.hits[place] for place in places.tolist()]
         return RankedHits(
-            tuple(self.hits[place] for place in places.tolist()),
+            [replace(hit, score=one) for hit, one in zip(hits, score.tolist(), strict=True)],
+            score,
             self.value[places],
             self.features[places[places < len(self.features)]],
         )
@@ -91,10 +95,11 @@ async def rank_hits(
         start += len(hits)
         total = np.array([hit.score for hit in hits], dtype=np.float32) + own
         order = np.argsort(-total, kind="stable")
-        best = tuple(replace(hits[place], score=float(total[place])) for place in order.tolist())
         behind = answer.hits[limit:]
+        score = np.concatenate([total[order], np.array([hit.score for hit in behind], dtype=np.float32)])
         values = np.concatenate([own[order], np.zeros(len(behind), dtype=np.float32)])
-        ranked.append(RankedHits(best + behind, values, described[order]))
+        best = [hits[place] for place in order.tolist()]
+        ranked.append(RankedHits([*best, *behind], score, values, described[order]))
     return ranked, where, fallback
 
 

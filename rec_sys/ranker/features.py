@@ -176,26 +176,34 @@ def _of_match(candidates: Candidates, users: AskedUsers, facts: ProductFacts) ->
 
 
 def _products(left: sparse.csr_matrix, row: IntArray, right: sparse.csr_matrix, column: IntArray) -> FloatArray:
-    """Products of rows, float32 `[n]`."""
-    if not left.shape[1]:
+    """Products of rows, float32 `[n]`; scipy's own way there builds two matrices and takes several times as long."""
+    left.sort_indices()
+    width = left.shape[1]
+    if not width:
         return np.full(len(row), np.nan, dtype=np.float32)
-    found: FloatArray = np.asarray(left[row].multiply(right[column]).sum(axis=1), dtype=np.float32).ravel()
-    return found
+    keys = ragged.row_of_entries(left.indptr) * width + left.indices
+    offsets, entries = ragged.take_rows(right.indptr, column)
+    pair = ragged.row_of_entries(offsets)
+    wanted = row[pair] * width + right.indices[entries]
+    if not len(keys):
+        return np.zeros(len(row), dtype=np.float32)
+    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    factors = np.where(keys[place] == wanted, left.data[place] * right.data[entries], 0)
+    return np.bincount(pair, factors, minlength=len(row)).astype(np.float32)
 
 
 def _cosines(left: sparse.csr_matrix, row: IntArray, right: sparse.csr_matrix, column: IntArray) -> FloatArray:
-    length = np.sqrt(np.asarray(left.multiply(left).sum(axis=1), dtype=np.float32)).ravel()[row]
-    return (_products(left, row, right, column) / np.maximum(length, 1e-6)).astype(np.float32)
+    square = np.bincount(ragged.row_of_entries(left.indptr), left.data**2, minlength=left.shape[0])
+    return (_products(left, row, right, column) / np.maximum(np.sqrt(square), 1e-6)[row]).astype(np.float32)
 
 
 def _text_cosines(left: FloatArray, row: IntArray, right: FloatArray, column: IntArray) -> FloatArray:
     """NaN where one of the two has no text."""
     if not left.shape[1]:
         return np.full(len(row), np.nan, dtype=np.float32)
-    length = np.linalg.norm(left, axis=1)
-    found = np.einsum("nd,nd->n", left[row], right[column]) / np.maximum(length, np.float32(1e-6))[row]
-    has_both = (length[row] > 0) & np.any(right, axis=1)[column]
-    return np.where(has_both, found, np.float32(np.nan))
+    own, length = right[column], np.linalg.norm(left, axis=1)
+    found = np.einsum("nd,nd->n", left[row], own) / np.maximum(length, np.float32(1e-6))[row]
+    return np.where((length[row] > 0) & np.any(own, axis=1), found, np.float32(np.nan))
 
 
 def _of_repeats(candidates: Candidates, users: AskedUsers, past: PastReviews) -> dict[str, npt.NDArray[np.generic]]:
