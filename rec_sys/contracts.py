@@ -132,9 +132,12 @@ class ProductVector:
 
 
 class MemoryTensor:
-    """Tensors of a bundle's `memory.safetensors`: each product's strongest co-reviewed products, as sparse rows."""
+    """Tensors of a bundle's `memory.safetensors`: each product's strongest co-reviewed products, as sparse rows.
 
-    OFFSETS: Final = "offsets"  # int64 [num_products + 1]
+    There is a row for each product; where the score has further terms, `score_terms` says which rows follow.
+    """
+
+    OFFSETS: Final = "offsets"  # int64 [num_rows + 1]
     NEIGHBOURS: Final = "neighbours"  # int32 [num_entries], product indices
     WEIGHTS: Final = "weights"  # float32 [num_entries]; row i, column j: what a review of i adds to the score of j
 

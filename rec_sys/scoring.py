@@ -1,12 +1,13 @@
 r"""The score of a product for a user, in its one home: two towers and a sparse item-item model, summed.
 
-.. math:: s(u, j) = \frac{\cos(u, j)}{T} + w \sum_r h_r \, M_{i(r), j}, \qquad
+.. math:: s(u, j) = \frac{\cos(u, j)}{T} + w \sum_r h_r \, M_{i(r), j} + a \, p_j + b \, q_{u, j}, \qquad
     h_r = e(r) \, \rho^{n(r)} \, (1 + c \, e^{-a(r) / D}).
 
 The sum runs over the user's newest reviews r: :math:`i(r)` is the product reviewed, :math:`n(r)` the number of newer
 reviews, :math:`a(r)` the days before the newest one, :math:`e(r)` its weight among events, 1 where there are none; M is
-the co-review memory, see `modules.memory`. The letters are `ScoreFormula`'s T = `temperature`, w = `memory_weight`,
-:math:`\rho` = `recency`, c = `session`, D = `session_days`.
+the co-review memory, see `modules.memory`; the last two terms, popularity and repeats, are those of `score_terms`. The
+letters are `ScoreFormula`'s T = `temperature`, w = `memory_weight`, :math:`\rho` = `recency`, c = `session`,
+D = `session_days`, a = `popularity_weight`.
 
 Training, evaluation, exact search, index queries and explanations compute with this module. numpy and scipy only.
 """
@@ -17,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 
 from rec_sys import ragged
+from rec_sys.contracts import MemoryTensor
+from rec_sys.score_terms import RepeatRates
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -32,6 +35,11 @@ class ScoreFormula(BaseModel):
     recency: float = Field(1.0, description="Weight of a review in that sum against the next newer one.")
     session: float = Field(0.0, description="How much more the reviews written about the newest one's day weigh.")
     session_days: float = Field(7.0, description="Days in which that fades to a third (1/e).")
+    popularity_weight: float = Field(0.0, description="The popularity, at most 1, is multiplied by this and added.")
+    popularity_half_life: float | None = Field(
+        None, gt=0, description="Days in which a review halves its weight there."
+    )
+    repeats: RepeatRates | None = Field(None, description="What products of the history get; None = nothing.")
 
     def weigh_reviews(
         self,
@@ -99,8 +107,9 @@ def score_products(
         users: float32 `[num_users, dim]`, unit length.
         products: float32 `[num_products, dim]`, unit length.
         temperature: See `ScoreFormula`.
-        history: float32 CSR `[num_users, num_products]`, w times h of each user's reviews; None without a memory.
-        memory: float32 CSR `[num_products, num_products]`; None where there is none.
+        history: float32 CSR `[num_users, rows of the memory]`, w times h of each user's reviews, and the weights of
+            the further terms; None without a memory.
+        memory: float32 CSR `[num_products, num_products]`, or with the rows of `score_terms`; None where there is none.
     """
     scores: FloatArray = (users / temperature).astype(np.float32) @ products.T
     if history is not None and memory is not None:
@@ -132,3 +141,14 @@ def memory_parts(
 def is_from_memory(score: npt.NDArray[np.floating], memory: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
     """Whether the memory's term is the larger part of a score: what an answer calls its source."""
     return memory > score - memory
+
+
+def sparse_tensors(
+    rows: sparse.csr_matrix,
+) -> dict[str, npt.NDArray[np.int64] | npt.NDArray[np.int32] | npt.NDArray[np.float32]]:
+    """Rows as a bundle keeps them, see `contracts.MemoryTensor`."""
+    return {
+        MemoryTensor.OFFSETS: rows.indptr.astype(np.int64),
+        MemoryTensor.NEIGHBOURS: rows.indices.astype(np.int32),
+        MemoryTensor.WEIGHTS: rows.data.astype(np.float32),
+    }

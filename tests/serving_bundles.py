@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import polars as pl
 from onnx import TensorProto, helper, numpy_helper
+from scipy import sparse
 
 from rec_sys.bundle import Bundle, BundleContents, write_bundle
 from rec_sys.contracts import (
@@ -21,13 +22,18 @@ from rec_sys.contracts import (
     TowerFile,
     TowerTensor,
 )
-from rec_sys.scoring import ScoreFormula
+from rec_sys.score_terms import RepeatRates, with_terms
+from rec_sys.scoring import ScoreFormula, sparse_tensors
 from rec_sys.settings import TableData, TextSettings
 from tests.text_width import MINILM_DIM, TEXT_DIM
 
 DIM, USER_REVIEWS = 16, 6
 TEMPERATURE, MEMORY_WEIGHT, MEMORY_RECENCY = 0.1, 3.0, 0.8
 MEMORY_SESSION, MEMORY_SESSION_DAYS = 0.5, 90.0
+POPULARITY_WEIGHT, REPEAT_WEIGHT = 1.5, 20.0
+# Once, twice, more often: by the age of the newest review, in days.
+REPEAT_RATES = tuple((share, share + 0.05, share + 0.1) for share in (0.3, 0.25, 0.2, 0.15, 0.1, 0.05))
+REPEATS = RepeatRates(rates=REPEAT_RATES, by_time=True, weight=REPEAT_WEIGHT)
 NEWEST = 1_600_000_000_000  # milliseconds
 NO_TEXT = TextSettings(source="none")
 FLOAT = TensorProto.FLOAT
@@ -101,6 +107,8 @@ def write_serving_bundle(
             recency=MEMORY_RECENCY,
             session=MEMORY_SESSION,
             session_days=MEMORY_SESSION_DAYS,
+            popularity_weight=POPULARITY_WEIGHT,
+            repeats=REPEATS,
         ),
         user_reviews=USER_REVIEWS,
         product_reviews=3,
@@ -147,7 +155,19 @@ def expected_answer(bundle: Bundle, reviews: Sequence[PlainReview]) -> tuple[np.
         if ages[place] >= 0:
             share *= 1 + MEMORY_SESSION * np.exp(-ages[place] / MEMORY_SESSION_DAYS)
         parts[place, memory[MemoryTensor.NEIGHBOURS][entries]] = share * memory[MemoryTensor.WEIGHTS][entries]
-    return vector @ tensors[ProductVector.OUTPUT].T / TEMPERATURE + parts.sum(axis=0), attention, parts
+        same = [other for other, one in enumerate(reviews) if one.product == review.product]
+        if place == same[0]:  # the newest of it
+            age = place if ages[place] < 0 else ages[place]
+            row = sum(age >= bound for bound in (1, 7, 30, 90, 365))
+            parts[place, review.product] += REPEAT_WEIGHT * REPEAT_RATES[row][min(len(same), 3) - 1]
+    towers = vector @ tensors[ProductVector.OUTPUT].T / TEMPERATURE
+    return towers + parts.sum(axis=0) + popularity_term(bundle), attention, parts
+
+
+def popularity_term(bundle: Bundle) -> np.ndarray:
+    """What popularity adds to the score of each product, `[num_products]`."""
+    found: np.ndarray = POPULARITY_WEIGHT * _popularity(bundle.manifest.num_products)
+    return found
 
 
 def known_reviews(bundle: Bundle, user_id: str) -> list[PlainReview]:
@@ -177,7 +197,7 @@ def _histories(
     for user in sorted(range(num_users), key=str):
         count = int(random.integers(1, 10))
         times = np.sort(NEWEST - random.integers(0, 900, count) * MILLISECONDS_A_DAY)
-        for product, time in zip(random.choice(num_products, count, replace=False), times, strict=True):
+        for product, time in zip(random.choice(num_products, count), times, strict=True):
             written = has_text and random.random() < 0.8
             if written:
                 texts.append(random.normal(size=text_dim) / text_dim**0.5)
@@ -203,12 +223,15 @@ def _histories(
 
 
 def _memory(random: np.random.Generator, num_products: int) -> dict[str, np.ndarray]:
-    neighbours = [np.sort(random.choice(num_products, 8, replace=False)) for _ in range(num_products)]
-    return {
-        MemoryTensor.OFFSETS: np.arange(num_products + 1, dtype=np.int64) * 8,
-        MemoryTensor.NEIGHBOURS: np.concatenate(neighbours).astype(np.int32),
-        MemoryTensor.WEIGHTS: random.exponential(1.0, 8 * num_products).astype(np.float32),
-    }
+    neighbours = np.concatenate([np.sort(random.choice(num_products, 8, replace=False)) for _ in range(num_products)])
+    weights = random.exponential(1.0, 8 * num_products).astype(np.float32)
+    offsets = np.arange(num_products + 1) * 8
+    memory = sparse.csr_matrix((weights, neighbours, offsets), shape=(num_products, num_products))
+    return dict(sparse_tensors(with_terms(memory, _popularity(num_products), repeats=True)))
+
+
+def _popularity(num_products: int) -> np.ndarray:
+    return (np.arange(num_products) % 10 / 9).astype(np.float32)
 
 
 def _products(random: np.random.Generator, count: int, words: Sequence[str]) -> pl.DataFrame:

@@ -41,10 +41,18 @@ class Baseline(ABC):
     def fit(self, reviews: TrainingReviews) -> Self:
         """Learns from reviews, and from nothing else."""
         self.reviews = reviews
+        self._popular = reviews.popularity()
         self.counts = reviews.counts()
         self.known_users: BoolArray = np.bincount(reviews.user_index, minlength=reviews.num_users) > 0
         self._fit(reviews)
         return self
+
+    def see(self, reviews: TrainingReviews) -> None:
+        """Takes notice of all reviews by now, in a walk through time: popular products are those of now.
+
+        Nothing else is learned anew.
+        """
+        self._popular = reviews.popularity()
 
     def score(self, histories: Histories) -> FloatArray:
         """Scores of all products, those of the history included.
@@ -55,7 +63,7 @@ class Baseline(ABC):
         able = self.can_answer(histories)
         if able.all():
             return self._score(histories)
-        scores = np.tile(self.reviews.popularity(), (len(histories), 1))
+        scores = np.tile(self._popular, (len(histories), 1))
         if able.any():
             scores[able] = self._score(histories.take(np.flatnonzero(able)))
         return scores

@@ -33,6 +33,11 @@ class RandomBaseline(UnpersonalBaseline):
 class PopularBaseline(UnpersonalBaseline):
     """Ranks products by their number of training reviews, or what these weigh; equal counts stay ties."""
 
+    def see(self, reviews: TrainingReviews) -> None:
+        """See `Baseline`."""
+        super().see(reviews)
+        self._fit(reviews)
+
     def _fit(self, reviews: TrainingReviews) -> None:
         self._weights = reviews.popularity()
         self.num_parameters = len(self._weights)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rec_sys import ragged
+from rec_sys.contracts import MILLISECONDS_A_DAY
 from rec_sys.data.interactions import BoolArray, IntArray, Interactions, SmallIntArray
 
 
@@ -106,6 +107,49 @@ def ask_users(
         history_offsets=ragged.offsets_of(history_count[chosen]),
         history_products=interactions.product_index[history],
         num_cold=int((history_count == 0).sum()),
+        history_edges=history,
+        history_known=None if of_kind is None else of_kind[history],
+    )
+
+
+def ask_daily(
+    interactions: Interactions,
+    of_review: npt.NDArray[np.uint8],
+    of_kind: BoolArray | None,
+    asked: int,
+    known: tuple[int, ...],
+) -> Queries:
+    """The questions of a split day by day: a user is asked on each day that has reviews of theirs, with all before it.
+
+    So a history holds what the split's own earlier days have brought; days are those of UTC. The questions go with the
+    time, users of one day by their index; those without a history are left out. The arguments are as in `ask_users`.
+    """
+    day = interactions.timestamp // MILLISECONDS_A_DAY
+    target_edges = np.flatnonzero(of_review == asked if of_kind is None else (of_review == asked) & of_kind)
+    target_edges = target_edges[np.lexsort((interactions.user_index[target_edges], day[target_edges]))]
+    user, when = interactions.user_index[target_edges], day[target_edges]
+    starts = np.append(True, (user[1:] != user[:-1]) | (when[1:] != when[:-1]))[: len(user)]
+    target_count = np.diff(np.append(np.flatnonzero(starts), len(user)))
+    users, bound = user[starts], np.searchsorted(day, when[starts])
+
+    visible = np.flatnonzero(np.isin(of_review, (*known, asked)))
+    offsets, order = ragged.group_rows(interactions.user_index[visible], interactions.num_users)
+    taken, entries = ragged.take_rows(offsets, users)
+    history = visible[order[entries]]
+    row = ragged.row_of_entries(taken)
+    before = history < bound[row]
+    history, history_count = history[before], np.bincount(row[before], minlength=len(users))
+    chosen = history_count > 0
+    keep_target = np.repeat(chosen, target_count)
+    return Queries(
+        user_index=users[chosen].astype(np.int32),
+        bound=bound[chosen].astype(np.int64),
+        target_offsets=ragged.offsets_of(target_count[chosen]),
+        target_products=interactions.product_index[target_edges[keep_target]],
+        target_edges=target_edges[keep_target],
+        history_offsets=ragged.offsets_of(history_count[chosen]),
+        history_products=interactions.product_index[history],
+        num_cold=int((~chosen).sum()),
         history_edges=history,
         history_known=None if of_kind is None else of_kind[history],
     )

@@ -10,13 +10,13 @@ import polars as pl
 
 from rec_sys.contracts import MILLISECONDS_A_DAY, InputError, SplitName
 from rec_sys.data.interactions import BoolArray, IntArray, Interactions, SmallIntArray
-from rec_sys.data.queries import Queries, ask_users
+from rec_sys.data.queries import Queries, ask_daily, ask_users
 from rec_sys.settings import EvaluationSettings
 
 _LOG: Final = logging.getLogger(__name__)
 
 FEW_QUESTIONS: Final = 50  # below it a share such as recall has a standard error of up to 0.07 and more
-_BY_TIME = ("global_time", "time_folds", "next_days")  # everybody is asked at one moment, the split's first
+BY_TIME: Final = ("global_time", "time_folds", "next_days")  # everybody is asked at one moment, the split's first
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Split:
         test: Questions whose history is the train and the validation split (and HISTORY).
         cold_test: The test questions of users of whom nothing is known before; their histories are empty.
         of_kind: bool `[num_reviews]`, whether a review is of a kind that is predicted; None where all are.
+        daily: The test split's questions day by day, each with the reviews before its day; None where the split is
+            not by time.
     """
 
     of_review: npt.NDArray[np.uint8]
@@ -39,6 +41,7 @@ class Split:
     test: Queries
     cold_test: Queries
     of_kind: BoolArray | None = None
+    daily: Queries | None = None
 
     @property
     def train_edges(self) -> IntArray:
@@ -99,7 +102,7 @@ def split_reviews(interactions: Interactions, settings: EvaluationSettings, seed
                 " users, global_time reviews at several moments, time_folds and next_days reviews in and before"
                 " each window; choose another or bring more data",
             )
-    cut = settings.protocol in _BY_TIME
+    cut = settings.protocol in BY_TIME
     known = (SplitName.TRAIN, SplitName.VALIDATION, SplitName.HISTORY)
     before = SplitName.TRAIN, SplitName.HISTORY
     validation = ask_users(interactions, of_review, of_kind, SplitName.VALIDATION, before, cut)
@@ -113,7 +116,8 @@ def split_reviews(interactions: Interactions, settings: EvaluationSettings, seed
                 remedy="choose evaluation=leave_last_out or evaluation=random_split, or bring more data",
             )
     visible = hide_straddling_texts(of_review, interactions.body_index)
-    return Split(of_review, visible, validation, test, cold_test, of_kind)
+    daily = ask_daily(interactions, of_review, of_kind, SplitName.TEST, known) if cut else None
+    return Split(of_review, visible, validation, test, cold_test, of_kind, daily)
 
 
 def earlier_stages(interactions: Interactions, split: Split, settings: EvaluationSettings, seed: int) -> list[Split]:
@@ -152,7 +156,7 @@ def earlier_stages(interactions: Interactions, split: Split, settings: Evaluatio
         targets = of_review == SplitName.VALIDATION
         if not (targets if split.of_kind is None else targets & split.of_kind).any():
             continue
-        cut, before = settings.protocol in _BY_TIME, (SplitName.TRAIN, SplitName.HISTORY)
+        cut, before = settings.protocol in BY_TIME, (SplitName.TRAIN, SplitName.HISTORY)
         questions, cold = (
             ask_users(interactions, of_review, split.of_kind, SplitName.VALIDATION, before, cut, cold=is_cold)
             for is_cold in (False, True)

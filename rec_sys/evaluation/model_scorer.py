@@ -137,3 +137,22 @@ def evaluate_model(
         metrics["loss"] += model.settings.rating_weight * metrics["rating_loss"]
         metrics.update(rating_metrics(guesses[rated].numpy(), given[rated].numpy()))
     return SplitResult(metrics, ranking)
+
+
+def evaluate_daily(
+    model: ReviewGraphModel,
+    builder: BlockBuilder,
+    queries: Queries,
+    settings: EvaluationSettings,
+    memory_term: MemoryTerm | None = None,
+    ranked: Scorer | None = None,
+) -> RankingResult:
+    """Walks through the test split: the model stays as it is, histories and popularity go up to each question's day.
+
+    The builder reads users up to each bound, and products as they were when the model was fitted. `ranked` is as in
+    `evaluate_model`.
+    """
+    columns = builder.graph.interactions
+    term = None if memory_term is None else memory_term.as_of_each_question(columns)
+    scorer = ModelScorer(model, builder, queries, term)
+    return evaluate_ranking(ranked or scorer.score, queries, columns.num_products, settings.ks, settings.query_batch)

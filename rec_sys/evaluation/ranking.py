@@ -15,6 +15,7 @@ from rec_sys import ragged
 from rec_sys.data.queries import Queries
 from rec_sys.evaluation.ranking_metrics import METRICS
 from rec_sys.evaluation.ranks import NO_PRODUCT, FloatArray, distinct_pairs, rank_products, rank_targets
+from rec_sys.evaluation.uncertainty import clustered_error
 
 Scorer = Callable[[npt.NDArray[np.int64]], FloatArray]
 
@@ -109,7 +110,7 @@ def summarise(
         metrics[f"coverage_at_{k}"] = int(np.count_nonzero(listed != NO_PRODUCT)) / num_products
     metrics["num_queries"] = float(len(values))
     standard_error = {}
-    if len(values) > 1:
-        error = values.std(axis=0, ddof=1) / np.sqrt(len(values))
-        standard_error = dict(zip(names, error.tolist(), strict=True))
+    users = per_query["user_index"].to_numpy()
+    if len(np.unique(users)) > 1:
+        standard_error = dict(zip(names, clustered_error(values, users).tolist(), strict=True))
     return RankingResult(metrics, standard_error, per_query, lists, targets)

@@ -1,6 +1,6 @@
 """From what the index found to an answer in the user's words, with its reasons."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from rec_sys.inference.contract import Page, Reason, Recommendation, RequestErro
 from rec_sys.inference.explanations import strongest_reviews
 from rec_sys.inference.second_stage import RankedHits
 from rec_sys.inference.served_bundle import ServedBundle
-from rec_sys.inference.user_reviews import SNIPPET_LENGTH, UserReviews, join_text
+from rec_sys.inference.user_reviews import SNIPPET_LENGTH, MemoryQuery, UserReviews, join_text
 from rec_sys.scoring import is_from_memory
 from rec_sys.vector_database.catalogue import FloatArray
 from rec_sys.vector_database.contract import (
@@ -35,15 +35,13 @@ class ReviewContributions:
 
     Attributes:
         attention: float32 `[num_reads]`; they sum to 1.
-        memory_weights: float32 `[num_reads]`, what each weighs in the memory.
-        summed: The same by product.
+        memory: What they weigh there.
         limit: Most reasons of a product.
     """
 
     reviews: UserReviews
     attention: FloatArray
-    memory_weights: FloatArray
-    summed: Mapping[int, float]
+    memory: MemoryQuery
     limit: int
 
 
@@ -149,12 +147,14 @@ def _memory_parts(hits: Sequence[ProductHit], contributions: ReviewContributions
 
     From the index's own answer: it knows products that were added after training.
     """
-    products, summed = contributions.reviews.product.tolist(), contributions.summed
+    query, products = contributions.memory, contributions.reviews.product.tolist()
     # Reviews of one product share what the index gives for it.
-    share = contributions.memory_weights / np.array([summed.get(product, 1.0) for product in products])
+    share = query.weights / np.array([query.summed.get(product, 1.0) for product in products])
     by_product = [[hit.memory_of.get(product, 0.0) for product in products] for hit in hits]
-    parts: npt.NDArray[np.float64] = np.array(by_product).reshape(len(hits), len(products)) * share
-    return parts
+    parts = np.array(by_product).reshape(len(hits), len(products)) * share
+    answered = np.array([-1 if hit.product.product_index is None else hit.product.product_index for hit in hits])
+    parts += query.repeats * (answered[:, None] == contributions.reviews.product)
+    return np.asarray(parts, dtype=np.float64)
 
 
 def _describe(contributions: ReviewContributions, served: ServedBundle, place: int) -> dict[str, Any]:

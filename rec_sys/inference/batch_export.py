@@ -21,7 +21,7 @@ from rec_sys.inference.explanations import strongest_reviews
 from rec_sys.inference.second_stage import describe_products
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.served_ranker import ServedRanker
-from rec_sys.inference.user_reviews import UserReviews, memory_weights, stored_reviews, tower_inputs
+from rec_sys.inference.user_reviews import MemoryQuery, UserReviews, memory_query, stored_reviews, tower_inputs
 from rec_sys.ranker.features import Candidates
 from rec_sys.raw_files.values import read_values
 from rec_sys.scoring import is_from_memory, memory_parts
@@ -161,11 +161,14 @@ async def _answer(backends: Backends, served: ServedBundle, user_ids: Sequence[s
     users = [stored_reviews(rows, served) for rows in every]
     inputs = tower_inputs(users, [{}] * len(users), served)
     (vectors, weights), _, _ = await backends.read_users(served, inputs)
-    in_memory = [memory_weights(user, served) for user in users]
-    scores = served.exact.scores(vectors, [summed for _, summed in in_memory])
+    in_memory = [memory_query(user, served) for user in users]
+    scores = served.exact.scores(vectors, [query.summed for query in in_memory])
     seen = [served.users.product[rows[served.users.known[rows]]] for rows in every]
+    left_out = seen if backends.settings.repeats == "hide" else ()
     ranker = served.ranker
-    products, best = served.exact.best(scores, limit if ranker is None else max(limit, ranker.card.candidates), seen)
+    products, best = served.exact.best(
+        scores, limit if ranker is None else max(limit, ranker.card.candidates), left_out
+    )
     row, place = np.nonzero(np.isfinite(best))
     chosen, first = products[row, place], best[row, place]
     score = first
@@ -173,7 +176,7 @@ async def _answer(backends: Backends, served: ServedBundle, user_ids: Sequence[s
         order, score = await _rank(backends, served, ranker, users, row, place, chosen, first, in_memory, limit)
         row, chosen, first = row[order], chosen[order], first[order]
         place = ragged.place_in_row(np.bincount(row, minlength=len(users)))
-    by_memory, reasons = _explain(users, weights, [own for own, _ in in_memory], row, chosen, first, backends, served)
+    by_memory, reasons = _explain(users, weights, in_memory, row, chosen, first, backends, served)
     details = served.catalogue.details[chosen]
     return pl.DataFrame(
         {
@@ -197,7 +200,7 @@ async def _rank(
     place: IntArray,
     product: IntArray,
     score: FloatArray,
-    in_memory: Sequence[tuple[FloatArray, dict[int, float]]],
+    in_memory: Sequence[MemoryQuery],
     limit: int,
 ) -> tuple[IntArray, FloatArray]:
     """The best products of each user in the ranker's order: places in the arguments, and their scores.
@@ -205,7 +208,7 @@ async def _rank(
     `row` (the user), `place` (among their products), `product` and `score` are `[num_hits]`.
     """
     asked = np.flatnonzero(place < ranker.card.candidates)
-    memory = served.exact.memory_scores([summed for _, summed in in_memory], row[asked], product[asked])
+    memory = served.exact.memory_scores([query.summed for query in in_memory], row[asked], product[asked])
     candidates = Candidates(row[asked], product[asked].astype(np.int64), score[asked], memory)
     value, _, _ = await backends.rank(served, ranker, describe_products(ranker, users, candidates))
     total = score.copy()
@@ -218,7 +221,7 @@ async def _rank(
 def _explain(
     users: list[UserReviews],
     weights: FloatArray,
-    in_memory: list[FloatArray],
+    in_memory: list[MemoryQuery],
     row: IntArray,
     chosen: IntArray,
     score: FloatArray,
@@ -236,8 +239,10 @@ def _explain(
     origin = np.concatenate([user.origin for user in users])[entry]
     reviewed = np.concatenate([user.product for user in users])[entry]
     attention = weights[row[hit], place]
-    memory = memory_parts(np.concatenate(in_memory)[entry], reviewed, chosen[hit], served.catalogue.memory)
-    by_memory = is_from_memory(score, np.bincount(hit, memory, minlength=len(row)).astype(np.float64))
+    own = np.concatenate([query.weights for query in in_memory])[entry]
+    memory = memory_parts(own, reviewed, chosen[hit], served.catalogue.memory)
+    memory += np.concatenate([query.repeats for query in in_memory])[entry] * (reviewed == chosen[hit])
+    by_memory = is_from_memory(score, served.exact.memory_scores([query.summed for query in in_memory], row, chosen))
     best = strongest_reviews(hit, attention, memory, by_memory, backends.settings.max_reasons)
     listed = pl.DataFrame(
         {

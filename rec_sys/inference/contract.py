@@ -173,7 +173,7 @@ class Recommendation(Closed):
     rating_mean: float | None
     review_count: int
     score: float = Field(description="The model's score for a user; a cosine, or a count of reviews, otherwise.")
-    memory_score: float = Field(description="The memory's part in it.")
+    memory_score: float = Field(description="The memory's part in it, popularity and repeats included.")
     ranker_score: float = Field(0.0, description="The ranker's part in it, which orders the best products anew.")
     source: Source = Field(description="graph or memory: the larger part of the score; text: likeness of texts.")
     reasons: tuple[Reason, ...] = ()

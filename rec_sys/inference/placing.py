@@ -64,7 +64,7 @@ def placing_ground(served: ServedBundle) -> PlacingGround:
     Raises:
         InputError: A part is damaged.
     """
-    bundle, memory = served.bundle, served.catalogue.memory
+    bundle, memory = served.bundle, served.catalogue.memory_of_products
     with bundle.reading(BundleFile.SETTINGS):
         settings = ModelSettings.model_validate(bundle.settings()["model"])
     with bundle.reading(BundleFile.PRODUCTS):

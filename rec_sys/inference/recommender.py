@@ -28,7 +28,7 @@ from rec_sys.inference.inspection import describe_models, examine
 from rec_sys.inference.live_reviews import NOTHING_ON_RECORD, OnRecord
 from rec_sys.inference.review_log import ReviewLog
 from rec_sys.inference.served_bundle import ServedBundle
-from rec_sys.inference.user_blocks import PreparedUser, about_user, answer_users, prepare
+from rec_sys.inference.user_blocks import PreparedUser, about_user, answer_users, answers_seen, prepare
 from rec_sys.inference.user_records import UserRecords
 from rec_sys.inference.user_reviews import read_user
 from rec_sys.settings import IndexSettings, InferenceSettings, StoreSettings, TableData
@@ -243,12 +243,13 @@ class Recommender:
         except InputError:
             raise away from None  # without any bundle nothing is known of popularity either
         reviews = read_user(request, served, self._settings, self._record(request))
-        wanted = request.filter.for_index(() if request.include_seen else reviews.seen)
+        with_seen = answers_seen(request, self._settings)
+        wanted = request.filter.for_index(() if with_seen else reviews.seen)
         products = popular_products(served, request, wanted)
         return RecommendationAnswer.model_construct(
             **about_user(request, reviews, served),
             products=products,
-            hints=() if products else explain_empty(request, served, seen_left_out=not request.include_seen),
+            hints=() if products else explain_empty(request, served, seen_left_out=not with_seen),
             fallback="popular",
             fallback_reason=away.what,
             versions=Versions(

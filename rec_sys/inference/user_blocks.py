@@ -20,7 +20,8 @@ from rec_sys.inference.filter_names import explain_empty
 from rec_sys.inference.live_reviews import OnRecord
 from rec_sys.inference.second_stage import RankedHits, rank_hits, widened
 from rec_sys.inference.served_bundle import ServedBundle
-from rec_sys.inference.user_reviews import UserReviews, memory_weights, read_user, tower_inputs
+from rec_sys.inference.user_reviews import UserReviews, memory_query, read_user, tower_inputs
+from rec_sys.settings import InferenceSettings
 from rec_sys.vector_database.catalogue import FloatArray
 from rec_sys.vector_database.contract import ProductAnswer, ProductFilter, UserTaste
 
@@ -33,6 +34,7 @@ class PreparedUser:
         served: The bundle that the request was read with.
         texts: Vectors of the texts sent, float32 `[text_dim]`, by their place.
         fallback: Why the encoder here stood in for Triton's; None where it did not.
+        with_seen: Whether products that they have reviewed are answered too.
     """
 
     request: RecommendationRequest
@@ -41,11 +43,17 @@ class PreparedUser:
     texts: dict[int, FloatArray]
     clock: StepClock
     fallback: str | None
+    with_seen: bool
 
     @property
     def filter(self) -> ProductFilter:
         """What may be answered."""
-        return self.request.filter.for_index(() if self.request.include_seen else self.reviews.seen)
+        return self.request.filter.for_index(() if self.with_seen else self.reviews.seen)
+
+
+def answers_seen(request: RecommendationRequest, settings: InferenceSettings) -> bool:
+    """Whether products that a user has reviewed are answered too: where the request, or the setting, says so."""
+    return request.include_seen or settings.repeats == "show"
 
 
 async def prepare(
@@ -54,11 +62,14 @@ async def prepare(
     """Reads a user and embeds their new texts; raises as `Recommender.recommend`."""
     reviews = read_user(request, served, backends.settings, record)
     to_query(UserTaste(served.inputs[0]), request, ProductFilter())  # refuses a page before any work is done
+    with_seen = answers_seen(request, backends.settings)
     if not reviews.texts:
-        return PreparedUser(request, served, reviews, {}, clock, None)
+        return PreparedUser(request, served, reviews, {}, clock, None, with_seen)
     with timed("text", [clock]):
         vectors, fallback = await backends.embed(list(reviews.texts.values()), served)
-    return PreparedUser(request, served, reviews, dict(zip(reviews.texts, vectors, strict=True)), clock, fallback)
+    return PreparedUser(
+        request, served, reviews, dict(zip(reviews.texts, vectors, strict=True)), clock, fallback, with_seen
+    )
 
 
 async def answer_users(backends: Backends, users: Sequence[PreparedUser]) -> list[RecommendationAnswer | Exception]:
@@ -77,13 +88,13 @@ async def _answer(backends: Backends, users: Sequence[PreparedUser]) -> list[Rec
     with timed("tower", clocks):
         inputs = tower_inputs([user.reviews for user in users], [user.texts for user in users], served)
         (vectors, weights), towers, fallback = await backends.read_users(served, inputs)
-    in_memory = [memory_weights(user.reviews, served) for user in users]
+    in_memory = [memory_query(user.reviews, served) for user in users]
     asked = [
         place for place, user in enumerate(users) if len(user.reviews) or backends.settings.empty_history == "tower"
     ]
     with timed("index", clocks):
         queries = [
-            to_query(UserTaste(vectors[place], in_memory[place][1]), users[place].request, users[place].filter)
+            to_query(UserTaste(vectors[place], in_memory[place].summed), users[place].request, users[place].filter)
             for place in asked
         ]
         hits = await backends.search([widened(query, served.ranker) for query in queries], served)
@@ -99,7 +110,7 @@ async def _answer(backends: Backends, users: Sequence[PreparedUser]) -> list[Rec
     answers = []
     for place, user in enumerate(users):
         attention = weights[place, : len(user.reviews)]
-        contributions = ReviewContributions(user.reviews, attention, *in_memory[place], backends.settings.max_reasons)
+        contributions = ReviewContributions(user.reviews, attention, in_memory[place], backends.settings.max_reasons)
         runs = _Runs(towers, ranker if place in ranked else None, user.fallback or fallback)
         answers.append(_put_together(user, found.get(place), ranked.get(place), contributions, runs))
     return answers
@@ -129,7 +140,7 @@ def _put_together(
     return RecommendationAnswer.model_construct(
         **about_user(request, user.reviews, served),
         products=products,
-        hints=() if products else explain_empty(request, served, seen_left_out=not request.include_seen),
+        hints=() if products else explain_empty(request, served, seen_left_out=not user.with_seen),
         fallback=None if runs.fallback is None else "in_process",
         fallback_reason=runs.fallback,
         versions=Versions.model_construct(

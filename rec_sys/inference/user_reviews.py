@@ -12,6 +12,7 @@ from rec_sys.inference.live_reviews import NOTHING_ON_RECORD, OnRecord
 from rec_sys.inference.review_intake import checked
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.raw_files.rating_scales import to_stars
+from rec_sys.score_terms import term_weights
 from rec_sys.settings import InferenceSettings
 from rec_sys.vector_database.catalogue import FloatArray, IntArray
 
@@ -229,23 +230,39 @@ def tower_inputs(
     }
 
 
-def memory_weights(user: UserReviews, served: ServedBundle) -> tuple[FloatArray, dict[int, float]]:
-    """What each review weighs in the memory.
+@dataclass(frozen=True, eq=False)
+class MemoryQuery:
+    """What a user's reviews weigh beside the towers.
 
-    Returns:
-        float32 `[num_reads]`, by review, and the sums by product, as `UserTaste.review_weights`.
+    Attributes:
+        weights: float32 `[num_reads]`, of each review in the memory.
+        repeats: float32 `[num_reads]`, what each adds to the score of its own product.
+        summed: By row of the memory, as `UserTaste.review_weights`.
     """
-    formula = served.manifest.score
-    if served.catalogue.memory is None or formula.memory_weight == 0:
-        return np.zeros(len(user), dtype=np.float32), {}
-    age = _ages(user.timestamp, served.manifest.has_time)
-    weights = np.float32(formula.memory_weight) * formula.weigh_reviews(np.arange(len(user)), age, user.weight)
-    weights[user.product >= served.unknown_product] = 0
+
+    weights: FloatArray
+    repeats: FloatArray
+    summed: dict[int, float]
+
+
+def memory_query(user: UserReviews, served: ServedBundle) -> MemoryQuery:
+    """The weights of a user's reviews in the memory, and of the score's further terms."""
+    formula, nothing = served.manifest.score, np.zeros(len(user), dtype=np.float32)
+    if served.catalogue.memory is None:
+        return MemoryQuery(nothing, nothing, {})
+    age, newer = _ages(user.timestamp, served.manifest.has_time), np.arange(len(user))
+    repeats = nothing if formula.repeats is None else formula.repeats.of_reviews(user.product, newer, age)
+    repeats = np.where(user.product < served.unknown_product, repeats, np.float32(0))
+    more = term_weights(served.unknown_product, formula.popularity_weight, user.product, repeats)
+    weights = nothing
     summed: dict[int, float] = {}
-    for product, weight in zip(user.product.tolist(), weights.tolist(), strict=True):
-        if weight:
-            summed[product] = summed.get(product, 0.0) + weight
-    return weights, summed
+    if formula.memory_weight:
+        weights = np.float32(formula.memory_weight) * formula.weigh_reviews(newer, age, user.weight)
+        weights[user.product >= served.unknown_product] = 0
+        for product, weight in zip(user.product.tolist(), weights.tolist(), strict=True):
+            if weight:
+                summed[product] = summed.get(product, 0.0) + weight
+    return MemoryQuery(weights, repeats, summed | more)
 
 
 def _texts_to_read(reviews: tuple[Review, ...], served: ServedBundle) -> tuple[dict[int, str], str]:

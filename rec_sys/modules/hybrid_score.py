@@ -1,21 +1,23 @@
-"""The memory's term of the hybrid score, for the questions of a split: what is added to the towers' logits."""
+"""The terms of the hybrid score beside the towers' logits, for the questions of a split."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from rec_sys import ragged
 from rec_sys.contracts import MILLISECONDS_A_DAY
-from rec_sys.data.interactions import FloatArray, IntArray
+from rec_sys.data.interactions import FloatArray, IntArray, Interactions
 from rec_sys.data.queries import Queries
 from rec_sys.modules.memory import CoReviewMemory
-from rec_sys.scoring import ScoreFormula
+from rec_sys.modules.past_popularity import PastPopularity
+from rec_sys.score_terms import repeat_scores, with_terms
+from rec_sys.scoring import ScoreFormula, sparse_tensors
 
 
 @dataclass(frozen=True)
 class MemoryTerm:
-    """The co-review memory, an item-item model, and what it counts for beside the towers.
+    """The co-review memory, an item-item model, and what it counts for beside the towers; popularity and repeats too.
 
     Attributes:
         memory: The memory.
@@ -23,6 +25,8 @@ class MemoryTerm:
         limit: Most reviews of a user that are read.
         timestamp: int64 `[num_reviews]`, milliseconds, of every edge; None where the data has no time.
         weight: float32 `[num_reviews]`, how much each says beside others; None where all say the same.
+        popularity: float32 `[num_products]`, see `score_terms`; None where the score has no such term.
+        past: Popularity as of each question's bound, instead of that.
     """
 
     memory: CoReviewMemory
@@ -30,10 +34,27 @@ class MemoryTerm:
     limit: int
     timestamp: IntArray | None = None
     weight: FloatArray | None = None
+    popularity: FloatArray | None = None
+    past: PastPopularity | None = None
+
+    def as_of_each_question(self, reviews: Interactions) -> "MemoryTerm":
+        """The term with the popularity of each question's own moment, for questions that go with the time."""
+        if not self.formula.popularity_weight:
+            return self
+        days = self.formula.popularity_half_life
+        return replace(self, past=PastPopularity(reviews, None if days is None else days * MILLISECONDS_A_DAY))
 
     def score(self, queries: Queries, rows: npt.NDArray[np.int64]) -> FloatArray:
-        """What the memory adds: float32 `[len(rows), num_products]`."""
-        return np.float32(self.formula.memory_weight) * self.unweighted(queries, rows)
+        """What all terms but the towers' add: float32 `[len(rows), num_products]`."""
+        added = np.float32(self.formula.memory_weight) * self.unweighted(queries, rows)
+        if self.formula.popularity_weight:
+            added += np.float32(self.formula.popularity_weight) * self.popularities(queries, rows)
+        return added if self.formula.repeats is None else added + self.repeats(queries, rows)
+
+    def tensors(self) -> dict[str, npt.NDArray[np.int64] | npt.NDArray[np.int32] | npt.NDArray[np.float32]]:
+        """As a bundle keeps the memory, with the rows of the other terms, see `contracts.MemoryTensor`."""
+        popularity = self.popularity if self.formula.popularity_weight else None
+        return sparse_tensors(with_terms(self.memory.matrix, popularity, self.formula.repeats is not None))
 
     def unweighted(self, queries: Queries, rows: npt.NDArray[np.int64]) -> FloatArray:
         """The memory's own scores, before its weight: float32 `[len(rows), num_products]`."""
@@ -46,6 +67,25 @@ class MemoryTerm:
         return self.memory.score(
             self.formula.weigh_histories(offsets, queries.history_products[place], size, self.limit, age, weight)
         )
+
+    def popularities(self, queries: Queries, rows: npt.NDArray[np.int64]) -> FloatArray:
+        """Before its weight: float32 `[len(rows), num_products]`, or `[num_products]` where it is the same for all."""
+        if self.past is not None:
+            return self.past.before(queries.bound[rows])
+        return np.zeros(self.memory.matrix.shape[1], np.float32) if self.popularity is None else self.popularity
+
+    def repeats(self, queries: Queries, rows: npt.NDArray[np.int64]) -> FloatArray:
+        """What the products of the histories get, its weight included: float32 `[len(rows), num_products]`."""
+        size = self.memory.matrix.shape[1]
+        offsets, place = ragged.take_rows(queries.history_offsets, rows)
+        if self.formula.repeats is None or not len(place):
+            return np.zeros((len(rows), size), dtype=np.float32)
+        age = None
+        if self.timestamp is not None:
+            age = _ages(self.timestamp, queries.history_edges[place], offsets)
+        products = queries.history_products[place].astype(np.int64)
+        scores: FloatArray = repeat_scores(self.formula.repeats, offsets, products, age, size, self.limit).toarray()
+        return scores
 
 
 def _ages(timestamp: IntArray, edges: IntArray, offsets: IntArray) -> FloatArray:

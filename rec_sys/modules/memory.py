@@ -21,7 +21,6 @@ import numpy.typing as npt
 import torch
 from scipy import sparse
 
-from rec_sys.contracts import MemoryTensor
 from rec_sys.data.evidence import evidence_matrix
 from rec_sys.data.interactions import IntArray
 from rec_sys.settings import MemorySettings
@@ -45,14 +44,6 @@ class CoReviewMemory:
         """History weights, CSR `[rows, num_products]`, to scores, float32 `[rows, num_products]`."""
         scores: npt.NDArray[np.float32] = (weights @ self.matrix).toarray()
         return scores
-
-    def tensors(self) -> dict[str, npt.NDArray[np.int64] | npt.NDArray[np.int32] | npt.NDArray[np.float32]]:
-        """As a bundle keeps it, see `contracts.MemoryTensor`."""
-        return {
-            MemoryTensor.OFFSETS: self.matrix.indptr.astype(np.int64),
-            MemoryTensor.NEIGHBOURS: self.matrix.indices.astype(np.int32),
-            MemoryTensor.WEIGHTS: self.matrix.data.astype(np.float32),
-        }
 
 
 def fit_memory(

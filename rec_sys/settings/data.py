@@ -57,6 +57,9 @@ class SampleData(DataCommon):
     num_reviews: int = Field(6_000, ge=200, description="Reviews generated.")
     seed: int = Field(7, ge=0, description="Another seed generates other people and products.")
     keep_unreviewed_products: bool = Field(True, description="Keep products that nobody has reviewed yet.")
+    repeat_share: float = Field(
+        0.0, ge=0, lt=1, description="Share of purchases that are of a product bought before, as of another variant."
+    )
 
 
 class RawFile(Section):

@@ -138,6 +138,29 @@ class NewcomerSettings(Section):
     )
 
 
+class PopularitySettings(Section):
+    """How popular a product has been, as a term of the score; only splits by time can tell what it is worth."""
+
+    weights: tuple[float, ...] = Field(
+        (0, 0.5, 1, 2, 4, 8),
+        min_length=1,
+        description="Of the popularity, at most 1, against the tower's logits; validation chooses one. (0,): without.",
+    )
+    half_life_days: tuple[float, ...] = Field(
+        (90.0, 365.0), min_length=1, description="In which a review halves its weight; validation chooses one."
+    )
+
+
+class RepeatSettings(Section):
+    """How likely a product is come to again, as a term of the score; without such cases in training there is none."""
+
+    weights: tuple[float, ...] = Field(
+        (0, 1, 3, 10, 30, 100, 300),
+        min_length=1,
+        description="Of the share of repeats against the tower's logits; validation chooses one. (0,): without.",
+    )
+
+
 class ModelSettings(Section):
     """The towers, the memory, the ranker, and the two objectives."""
 
@@ -147,6 +170,8 @@ class ModelSettings(Section):
         "none", description="What orders the best products anew, where an earlier stage and validation show a gain."
     )
     second_stage: RankerSettings = Field(RankerSettings(), description="How it does.")
+    popularity: PopularitySettings = Field(PopularitySettings(), description="Popularity beside the memory.")
+    repeats: RepeatSettings = Field(RepeatSettings(), description="Repeats beside the memory.")
 
     newcomers: NewcomerSettings = Field(NewcomerSettings(), description="Products that the memory does not know.")
 

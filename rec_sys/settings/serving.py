@@ -157,6 +157,9 @@ class InferenceSettings(Section):
     empty_history: Literal["tower", "popular"] = Field(
         "tower", description="Whoever has no reviews gets the tower's answer for somebody unknown, or what is popular."
     )
+    repeats: Literal["hide", "show"] = Field(
+        "hide", description="show: products that the user has reviewed are answered too, as include_seen asks for."
+    )
     max_reviews: int = Field(1_000, ge=1, le=100_000, description="Most reviews of a request.")
     max_text_characters: int = Field(20_000, ge=1, description="Longest headline and body of a review together.")
     max_reasons: int = Field(3, ge=0, le=100, description="Reviews named with a recommendation.")

@@ -1,13 +1,15 @@
 """Puts the parts of a training run together: what may be read when, the fresh model, and the memory beside it."""
 
 import logging
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 import torch
 
-from rec_sys.contracts import SplitName
-from rec_sys.data.splits import Split
+from rec_sys.contracts import MILLISECONDS_A_DAY, SplitName
+from rec_sys.data.interactions import FloatArray, Interactions
+from rec_sys.data.splits import BY_TIME, Split
 from rec_sys.evaluation.model_scorer import ModelScorer
 from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.graph.product_hop import ProductHop
@@ -18,10 +20,13 @@ from rec_sys.modules.counted_memory import count_memory
 from rec_sys.modules.hybrid_score import MemoryTerm
 from rec_sys.modules.memory import CoReviewMemory, fit_memory
 from rec_sys.modules.placing import train_reviews
+from rec_sys.modules.repeats import fit_repeats
 from rec_sys.modules.review_graph_model import ReviewGraphModel
+from rec_sys.score_terms import popularity_of
 from rec_sys.scoring import ScoreFormula
 from rec_sys.settings import MemorySettings, Settings
 from rec_sys.train.calibration import choose_memory_term
+from rec_sys.train.term_choice import choose_popularity, choose_repeats
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -29,10 +34,15 @@ _STATISTICS_SAMPLE = 20_000  # text vectors that mean and scale are computed fro
 
 
 def make_builders(graph: ReviewGraph, split: Split, settings: Settings) -> dict[str, BlockBuilder]:
-    """What may be read when: histories grow from train to test, products are read from the train split alone."""
+    """What may be read when: histories grow from train to test, products are read from the train split alone.
+
+    `daily` reads the test split too, each question what lies below its bound.
+    """
     train = split.of_review == SplitName.TRAIN
     known = train | (split.of_review == SplitName.HISTORY)
-    histories = {"train": train, "validation": known, "test": known | (split.of_review == SplitName.VALIDATION)}
+    before_test = known | (split.of_review == SplitName.VALIDATION)
+    histories = {"train": train, "validation": known, "test": before_test}
+    histories["daily"] = before_test | (split.of_review == SplitName.TEST)
     offsets = fit_rating_offsets(graph, split.train_edges, settings.model.offset_pseudo_counts)
     hop = ProductHop(graph, train, settings.graph.product_transitions) if settings.model.product_hop else None
     return {
@@ -82,26 +92,59 @@ def tune_co_review(
     """Fits memories on the train split and lets the validation split, whose history the builder sees, choose.
 
     Returns:
-        The memory's term of the score and its ridge strength; None where the model has no memory.
+        The memory's term of the score, with popularity and repeats where they pay, and the memory's ridge strength;
+        None where the model has no memory.
     """
     if settings.model.memory == "none":
         return None
-    wanted = settings.model.co_review
+    wanted, batch = settings.model.co_review, settings.evaluation.query_batch
     strengths = wanted.l2 if wanted.method == "ridge" else wanted.l2[:1]  # counts have none to choose
     columns = builder.graph.interactions
     time = columns.timestamp if columns.has_time else None
     read = make_formula(model, wanted), settings.graph.user_reviews, time, columns.weight
     terms = {l2: MemoryTerm(fit_co_review(builder.graph, split, wanted, l2), *read) for l2 in strengths}
     towers = ModelScorer(model, builder, split.validation).score
-    l2, term, figures = choose_memory_term(
-        towers, split.validation, terms, wanted.weights, settings.evaluation.query_batch
-    )
+    l2, term, figures = choose_memory_term(towers, split.validation, terms, wanted.weights, batch)
     weight = term.formula.memory_weight
     _LOG.info(
         f"memory: validation chose l2 {l2:g} and weight {weight:g} of {len(figures)} choices,"
         f" ndcg_at_10_masked {figures[f'{l2:g}/{weight:g}']:.4f}"
     )
+    if settings.evaluation.protocol in BY_TIME:
+        counts, offered = past_popularity(columns, split, None), settings.model.popularity
+        past = {days: past_popularity(columns, split, days) for days in offered.half_life_days}
+        if any(offered.weights):
+            weights = wanted.weights, offered.weights
+            term = choose_popularity(towers, split.validation, term, counts, past, *weights, batch)
+    rates = fit_repeats(columns, split.train_edges, settings.graph.user_reviews)
+    if rates is not None:
+        term = choose_repeats(towers, split.validation, term, rates, settings.model.repeats.weights, batch)
     return term, l2
+
+
+def fit_term_again(term: MemoryTerm, graph: ReviewGraph, split: Split, settings: Settings, l2: float) -> MemoryTerm:
+    """A term that was chosen, of another train split: its memory, popularity and repeats counted there."""
+    columns, formula = graph.interactions, term.formula
+    memory = fit_co_review(graph, split, settings.model.co_review, l2)
+    if term.popularity is not None:
+        term = replace(term, popularity=past_popularity(columns, split, formula.popularity_half_life))
+    if formula.repeats is not None:
+        rates = fit_repeats(columns, split.train_edges, term.limit)
+        rates = None if rates is None else rates.model_copy(update={"weight": formula.repeats.weight})
+        term = replace(term, formula=formula.model_copy(update={"repeats": rates}))
+    return replace(term, memory=memory)
+
+
+def past_popularity(columns: Interactions, split: Split, half_life_days: float | None) -> FloatArray:
+    """The popularity of each product in the train split: float32 `[num_products]`."""
+    edges = split.train_edges
+    return popularity_of(
+        columns.product_index[edges],
+        columns.num_products,
+        columns.timestamp[edges],
+        columns.weights_of(edges),
+        None if half_life_days is None else half_life_days * MILLISECONDS_A_DAY,
+    )
 
 
 def make_formula(model: ReviewGraphModel, settings: MemorySettings, memory_weight: float = 0.0) -> ScoreFormula:

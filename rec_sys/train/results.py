@@ -181,8 +181,10 @@ def write_results(
         metrics=metrics,
         histories=list_histories(graph, dataset, graph.interactions.of_kinds(settings.evaluation.target_events)),
         history_text=graph.text_vectors,
-        score=make_formula(model, settings.model.co_review, memory_term.formula.memory_weight if memory_term else 0.0),
-        memory=memory_term.memory.tensors() if memory_term else None,
+        score=make_formula(model, settings.model.co_review)
+        if memory_term is None
+        else memory_term.formula.model_copy(update={"temperature": model.temperature}),
+        memory=memory_term.tensors() if memory_term else None,
         ranker=ranker.card() if ranker and ranker.adopted else None,
         ranker_trees=ranker.trees.tensors() if ranker and ranker.adopted else None,
         placing=placing,

@@ -7,7 +7,7 @@ learned on the older of two earlier stages and asked on the newer one, then lear
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ from rec_sys.ranker.facts import ProductFacts
 from rec_sys.ranker.features import FEATURES
 from rec_sys.ranker.trees import Trees
 from rec_sys.settings import ModelSettings, Settings
-from rec_sys.train.assembly import fit_co_review
+from rec_sys.train.assembly import fit_term_again
 from rec_sys.train.lightning_module import ReviewGraphLearner
 
 _LOG: Final = logging.getLogger(__name__)
@@ -166,12 +166,15 @@ class RankerTrial:
         if self._chosen is None:
             return None
         term, l2 = self._chosen
-        return replace(term, memory=fit_co_review(self._graph, split, self._settings.model.co_review, l2))
+        return fit_term_again(term, self._graph, split, self._settings, l2)
 
     def _first_stage(self, learner: ReviewGraphLearner, name: str, term: MemoryTerm | None) -> FirstStage:
-        """A first stage on the questions of validation, or of test; what validation asks is past in test alone."""
-        split = learner.split
-        known = [SplitName.TRAIN, SplitName.HISTORY, *([SplitName.VALIDATION] if name == "test" else [])]
+        """A first stage on the questions of validation, or of test, asked once or daily: each sees what is past."""
+        split, later = learner.split, {"validation": [], "test": [SplitName.VALIDATION]}
+        later["daily"] = [SplitName.VALIDATION, SplitName.TEST]
+        known = [SplitName.TRAIN, SplitName.HISTORY, *later[name]]
+        if name == "daily" and term is not None:
+            term = term.as_of_each_question(self._graph.interactions)
         towers = ModelScorer(learner.model, learner.builders[name], getattr(split, name))
         visible = np.isin(split.of_review, known)
         return FirstStage(towers, term, visible, self._facts, self._settings.model.second_stage.candidates)

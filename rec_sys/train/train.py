@@ -5,7 +5,6 @@ Lightning, PyG and MLflow take seconds to import, so they are imported when the 
 
 import logging
 import warnings
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -119,11 +118,11 @@ def _learn(
         warnings.filterwarnings("ignore", message=message)
     _LOG.info("train: loads torch, PyG, Lightning and MLflow")
     from rec_sys.data.dataset import RATING_SCALE
-    from rec_sys.evaluation.model_scorer import evaluate_model
+    from rec_sys.evaluation.model_scorer import evaluate_daily, evaluate_model
     from rec_sys.modules.placing import placing_tensors
     from rec_sys.tracking import Tracker
     from rec_sys.train import results
-    from rec_sys.train.assembly import fit_co_review, make_builders, make_model, tune_co_review
+    from rec_sys.train.assembly import fit_term_again, make_builders, make_model, tune_co_review
     from rec_sys.train.calibration import choose_rating_share, scale_rating_term
     from rec_sys.train.fitting import fit, limit_threads
     from rec_sys.train.lightning_module import ReviewGraphLearner, best_epoch
@@ -160,8 +159,7 @@ def _learn(
             _LOG.info(f"refit: {epochs} epochs on train + validation")
             final, is_first = learn(split.train_on_validation(graph.interactions), folder.checkpoints / "refit", epochs)
             if chosen:
-                memory = fit_co_review(graph, final.split, settings.model.co_review, chosen[1])
-                final_memory = replace(chosen[0], memory=memory)
+                final_memory = fit_term_again(chosen[0], graph, final.split, settings, chosen[1])
         if not is_first:
             return None
         for model in {id(one): one for one in (learner.model, final.model)}.values():
@@ -179,6 +177,10 @@ def _learn(
         )
         if ranker is not None:
             metrics["ranker"] = ranker.figures()
+        if split.daily is not None:
+            ranked = trial.ranked(ranker, final, "daily", final_memory)
+            asked = final.model, final.builders["daily"], split.daily, settings.evaluation
+            metrics["daily"] = evaluate_daily(*asked, final_memory, ranked).metrics
         if RATING_SCALE in dataset.summary.found:
             metrics[RATING_SCALE.replace(" ", "_")] = dataset.summary.found[RATING_SCALE]
         if settings.evaluation.target_events:

@@ -21,6 +21,7 @@ from rec_sys.contracts import (
     ProductColumn,
     ProductVector,
 )
+from rec_sys.score_terms import without_terms
 from rec_sys.settings import IndexCommon
 from rec_sys.vector_database.contract import IndexVersion, NewProduct, ProductDetails, check_vector
 
@@ -74,7 +75,8 @@ class Catalogue:
         details: A column for every `contracts.PayloadField` but `UPSERTED`.
         vectors: float32 `[num_products, dim]`, unit length.
         text: float32 `[num_products, text_dim]`, zero where missing.
-        memory: float32 CSR `[num_products, num_products]`; row i, column j: what a review of i adds to the score of j.
+        memory: float32 CSR `[num_products, num_products]`; row i, column j: what a review of i adds to the score of j;
+            or with the further rows of `score_terms`.
     """
 
     identity: str
@@ -94,6 +96,11 @@ class Catalogue:
         """By product index."""
         return self.details[PayloadField.ASIN].to_list()
 
+    @cached_property
+    def memory_of_products(self) -> "sparse.csr_matrix | None":
+        """The memory without the rows of `score_terms`: float32 CSR `[num_products, num_products]`."""
+        return None if self.memory is None else without_terms(self.memory)[0]
+
     def version(self, settings: IndexCommon) -> IndexVersion:
         """The version that these products make; the same bundle and settings always make the same."""
         exact = len(self) <= settings.exact_below
@@ -110,6 +117,7 @@ class Catalogue:
             temperature=self.temperature,
             text_encoder=self.text_encoder,
             has_memory=self.memory is not None,
+            has_terms=self.memory is not None and self.memory.shape[0] > len(self),
             exact=exact,
         )
 
@@ -277,7 +285,7 @@ def _memory_matrix(bundle: Bundle, tensors: dict[str, npt.NDArray[Any]], num_pro
     offsets = tensors[MemoryTensor.OFFSETS]
     neighbours, weights = tensors[MemoryTensor.NEIGHBOURS], tensors[MemoryTensor.WEIGHTS]
     sound = (
-        len(offsets) == num_products + 1
+        len(offsets) - 1 in (num_products, 2 * num_products + 1)
         and offsets[0] == 0
         and offsets[-1] == len(neighbours) == len(weights)
         and bool((np.diff(offsets) >= 0).all())
@@ -286,6 +294,6 @@ def _memory_matrix(bundle: Bundle, tensors: dict[str, npt.NDArray[Any]], num_pro
     )
     if not sound:
         raise bundle.damaged(BundleFile.MEMORY, f"finite sparse rows of {num_products} products are expected")
-    matrix = sparse.csr_matrix((weights, neighbours, offsets), shape=(num_products, num_products))
+    matrix = sparse.csr_matrix((weights, neighbours, offsets), shape=(len(offsets) - 1, num_products))
     matrix.sum_duplicates()  # the index takes each dimension of a sparse vector once
     return matrix

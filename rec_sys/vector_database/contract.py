@@ -46,6 +46,7 @@ class IndexVersion(BaseModel):
     temperature: float = Field(description="The cosine is divided by this.")
     text_encoder: str = Field(description="The encoder that texts must be asked with; none / given where unknown.")
     has_memory: bool
+    has_terms: bool = Field(False, description="Whether the memory has the rows of popularity and repeats.")
     exact: bool = Field(description="True: searches look at every product; false: they follow a graph.")
 
 
@@ -56,7 +57,7 @@ class UserTaste:
     Attributes:
         vector: float32 `[dim]`, unit length.
         review_weights: What each review weighs in the memory, by the index of the product reviewed; the sum where a
-            product was reviewed twice.
+            product was reviewed twice. Indices beyond the products are the rows of `score_terms`.
     """
 
     vector: npt.NDArray[np.float32]

@@ -50,7 +50,9 @@ class ExactRanking:
         columns = np.array([product for weights in review_weights for product in weights], dtype=np.int64)
         values = np.array([value for weights in review_weights for value in weights.values()], dtype=np.float32)
         offsets = ragged.offsets_of(np.array([len(weights) for weights in review_weights], dtype=np.int64))
-        return sparse.csr_matrix((values, columns, offsets), shape=(len(review_weights), len(self._catalogue)))
+        memory = self._catalogue.memory
+        rows = len(self._catalogue) if memory is None else memory.shape[0]
+        return sparse.csr_matrix((values, columns, offsets), shape=(len(review_weights), rows))
 
     def query_scores(self, queries: Sequence[ProductQuery]) -> FloatArray:
         """The scores behind answers, float32 `[num_queries, num_products]`; -inf where one may not be answered."""

@@ -176,7 +176,8 @@ def _ask(query: ProductQuery, version: IndexVersion, sought: Mapping[UUID, Store
 
 def _check_memory(weights: Mapping[int, float], version: IndexVersion) -> tuple[list[int], list[float]]:
     products, values = list(weights), [float(value) for value in weights.values()]
-    if min(products) < 0 or max(products) >= version.num_products:
+    num_rows = 2 * version.num_products + 1 if version.has_terms else version.num_products
+    if min(products) < 0 or max(products) >= num_rows:
         raise InputError(
             f"a review is of product index {max(products, key=abs)}, the index holds {version.num_products} products",
             where="the review weights",

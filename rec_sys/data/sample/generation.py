@@ -46,7 +46,7 @@ def generate_sample(settings: SampleData) -> Sample:
     catalogue = build_catalogue(settings.num_products, settings.seed, vocabulary)
     population = build_population(settings, vocabulary)
     taste = Taste(catalogue, population, vocabulary)
-    purchases = draw_purchases(taste, population, settings.seed)
+    purchases = draw_purchases(taste, population, settings.seed, settings.repeat_share)
     asins = catalogue.frame["asin"].to_list()
     reviews = _reviews(taste, purchases, asins, vocabulary, settings.seed)
     return Sample(reviews, catalogue.frame, taste, purchases)

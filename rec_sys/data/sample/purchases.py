@@ -25,9 +25,10 @@ class Purchases:
         return History(np.where(earlier, self.products[users], -1), self.times[users], self.ratings[users])
 
 
-def draw_purchases(taste: Taste, population: Population, seed: int) -> Purchases:
-    """Let every user buy, in the order of their own time."""
+def draw_purchases(taste: Taste, population: Population, seed: int, repeat_share: float = 0.0) -> Purchases:
+    """Let every user buy, in the order of their own time; a share of the purchases repeats one of the user's last."""
     stream = RandomStream(seed, 3)
+    again = RandomStream(seed, 9).uniform(2, *population.times.shape)
     choice = stream.uniform(*population.times.shape)
     noise = stream.normal(*population.times.shape)
     products = np.full(population.times.shape, -1, dtype=np.int64)
@@ -40,6 +41,9 @@ def draw_purchases(taste: Taste, population: Population, seed: int) -> Purchases
             times = population.times[users, position]
             history = History(products[users, :position], population.times[users, :position], ratings[users, :position])
             chosen = pick_by_weight(taste.probabilities(users, times, history), choice[users, position])
+            if position:
+                back = 1 + (again[1, users, position] ** 3 * position).astype(np.int64)  # mostly of lately
+                chosen = np.where(again[0, users, position] < repeat_share, products[users, position - back], chosen)
             products[users, position] = chosen
             satisfaction = taste.satisfaction(users, times, chosen)
             ratings[users, position] = taste.stars(satisfaction, noise[users, position])

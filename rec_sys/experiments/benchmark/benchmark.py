@@ -7,6 +7,7 @@ benchmark goes on and a wider one reuses them.
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from rich.table import Table
@@ -21,11 +22,19 @@ from rec_sys.experiments.benchmark.results import (
     ResultsFolder,
     compare_rows,
     figure,
+    time_columns,
     write_chosen,
 )
-from rec_sys.experiments.benchmark.row_contract import TUNED_FILE, RowRequest, identify_row
+from rec_sys.experiments.benchmark.row_contract import (
+    DAILY,
+    DAILY_FILE,
+    GLOBAL_TIME,
+    TUNED_FILE,
+    RowRequest,
+    identify_row,
+)
 from rec_sys.experiments.benchmark.row_store import RowStore, queries_of, run_request
-from rec_sys.experiments.benchmark.rows import BenchmarkRow, list_rows
+from rec_sys.experiments.benchmark.rows import BenchmarkRow, by_time, list_rows
 from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings
 from rec_sys.experiments.benchmark.tracking import record_rows
 from rec_sys.experiments.benchmark.tuning import Tuned, apply_tuned, has_search, own_values
@@ -128,17 +137,42 @@ class Bench:
         else:
             label += ", kept from before"
         _LOG.info(f"{label}: {_in_short(row, self.settings.shown_k)}")
-        return FinishedRow(row, queries_of(request.folder) if row["status"] == "done" else None)
+        if row["status"] != "done":
+            return FinishedRow(row)
+        daily = queries_of(request.folder, DAILY_FILE)
+        done = FinishedRow(row, queries_of(request.folder), {} if daily is None else {DAILY: daily})
+        return self._add_time_column(done, planned) if planned.by_time else done
 
-    def _request(self, name: str, fit_on: Any, fold: int | None) -> RowRequest:
+    def _add_time_column(self, done: FinishedRow, planned: BenchmarkRow) -> FinishedRow:
+        """The row with its figures under a split by time, from a row of its own there."""
+        protocol = "evaluation.protocol=global_time"
+        request = self._request(planned.name, planned.fit_on, None, by_time(self.settings), protocol)
+        timed = self.store.read(request.folder) or self.store.compute(request)
+        if timed["status"] != "done":
+            _LOG.info(f"{done.name}, global time: {timed['reason']}")
+            return done
+        k = self.settings.shown_k
+        for kind in ("metrics", "standard_error"):
+            for name in (f"{metric}_at_{k}_masked" for metric in ("recall", "ndcg")):
+                for prefix, found in ((GLOBAL_TIME, name), (DAILY, DAILY + name)):
+                    if found in timed[kind]:
+                        done.row[kind][prefix + name] = timed[kind][found]
+        _LOG.info(f"{done.name}, global time: ndcg_at_{k}_masked {figure(timed, f'ndcg_at_{k}_masked')}")
+        frames = {GLOBAL_TIME: queries_of(request.folder), DAILY: queries_of(request.folder, DAILY_FILE)}
+        return replace(done, by_time={prefix: frame for prefix, frame in frames.items() if frame is not None})
+
+    def _request(
+        self, name: str, fit_on: Any, fold: int | None, settings: BenchmarkSettings | None = None, *more: str
+    ) -> RowRequest:
+        settings = settings or self.settings
         return RowRequest(
             name=name,
             fit_on=fit_on,
             fold=fold,
-            settings=self.settings,
-            overrides=tuple(self.overrides),
+            settings=settings,
+            overrides=(*self.overrides, *more),
             data_folder=self.dataset.folder.absolute(),
-            folder=self.store.place(name, fit_on, fold, self.settings),
+            folder=self.store.place(name, fit_on, fold, settings),
         )
 
 
@@ -153,11 +187,12 @@ def _in_short(row: dict[str, Any], k: int) -> str:
 
 def _tables(rows: Sequence[dict[str, Any]], k: int) -> list[Table]:
     """The results for the terminal."""
-    ranking = (f"recall_at_{k}_masked", f"ndcg_at_{k}_masked", f"recall_at_{k}", f"ndcg_at_{k}")
+    ranking = (f"recall_at_{k}_masked", f"ndcg_at_{k}_masked", f"recall_at_{k}", f"ndcg_at_{k}", *time_columns(k))
     rating = ("rmse", "mae", "auc", "balanced_accuracy", "rank_correlation")
     tables = []
     for title, names in (("what is reviewed next", ranking), ("how many stars it gets", rating)):
         shown = [row for row in rows if row["status"] == "done" and any(name in row["metrics"] for name in names)]
+        names = tuple(name for name in names if any(name in row["metrics"] for row in rows))
         heads = [name.replace("_at_", "@").replace("_masked", "\nmasked").replace("_", "\n") for name in names]
         table = Table("model", "fit on", *heads, "fit s", title=f"test: {title}", title_justify="left")
         for column in table.columns[2:]:

@@ -21,6 +21,7 @@ from rec_sys.modules.memory import CoReviewMemory
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.ranker.facts import ProductFacts
 from rec_sys.ranker.trees import Trees
+from rec_sys.score_terms import without_terms
 
 
 class BundledModel:
@@ -36,6 +37,7 @@ class BundledModel:
     Attributes:
         model: The towers.
         builder: Sees all that came before the test split on the user side, the fitted part on the product side.
+        daily: Sees the test split too, for questions that each have a bound.
         memory_term: The co-review memory; None where the bundle has none.
     """
 
@@ -48,36 +50,38 @@ class BundledModel:
         pseudo_counts: float,
     ) -> None:
         of_review = evaluation_data.fitted.of_review
-        sampler = TemporalSampler(
-            graph,
-            user_side=np.isin(of_review, (SplitName.TRAIN, SplitName.HISTORY, SplitName.VALIDATION)),
-            product_side=of_review == SplitName.TRAIN,
-        )
         self.model: ReviewGraphModel = load_model(bundle)
         hop = None
         if self.model.settings.product_hop:
             hop = ProductHop(graph, of_review == SplitName.TRAIN, product_transitions)
-        self.builder = BlockBuilder(
-            sampler,
-            evaluation_data.fitted.text_visible,
-            fit_rating_offsets(graph, evaluation_data.fitted.train_edges, pseudo_counts),
-            bundle.manifest.user_reviews,
-            bundle.manifest.product_reviews,
-            hop,
-        )
+        offsets = fit_rating_offsets(graph, evaluation_data.fitted.train_edges, pseudo_counts)
+
+        def builder(*user_side: int) -> BlockBuilder:
+            sampler = TemporalSampler(graph, np.isin(of_review, user_side), of_review == SplitName.TRAIN)
+            limits = bundle.manifest.user_reviews, bundle.manifest.product_reviews
+            return BlockBuilder(sampler, evaluation_data.fitted.text_visible, offsets, *limits, hop)
+
+        before_test = SplitName.TRAIN, SplitName.HISTORY, SplitName.VALIDATION
+        self.builder = builder(*before_test)
+        self.daily = builder(*before_test, SplitName.TEST)
         self.memory_term = read_memory_term(bundle, graph.interactions)
         self._bundle = bundle
-        self._past = np.isin(of_review, (SplitName.TRAIN, SplitName.HISTORY, SplitName.VALIDATION))
+        self._past = np.isin(of_review, before_test)
+        self._by_day = np.isin(of_review, (*before_test, SplitName.TEST))
 
-    def ranked(self, queries: Queries) -> Scorer | None:
-        """Scores in the order of the bundle's ranker; None where it has none."""
+    def ranked(self, queries: Queries, daily: bool = False) -> Scorer | None:
+        """Scores in the order of the bundle's ranker, where it has one; `daily` questions see the test split's past."""
         card = self._bundle.manifest.ranker
         if card is None:
             return None
-        towers = ModelScorer(self.model, self.builder, queries)
+        towers = ModelScorer(self.model, self.daily if daily else self.builder, queries)
         facts = ProductFacts.of_table(self._bundle.products(), np.asarray(self.builder.graph.product_text_vectors))
-        first = FirstStage(towers, self.memory_term, self._past, facts, card.candidates)
-        return SecondStage(first, Trees.of_tensors(self._bundle.ranker_trees())).score
+        term, past = self.memory_term, self._by_day if daily else self._past
+        if daily and term is not None:
+            term = term.as_of_each_question(self.builder.graph.interactions)
+        return SecondStage(
+            FirstStage(towers, term, past, facts, card.candidates), Trees.of_tensors(self._bundle.ranker_trees())
+        ).score
 
 
 def read_memory_term(bundle: Bundle, reviews: Interactions) -> MemoryTerm | None:
@@ -89,6 +93,12 @@ def read_memory_term(bundle: Bundle, reviews: Interactions) -> MemoryTerm | None
         return None
     rows = (tensors[MemoryTensor.WEIGHTS], tensors[MemoryTensor.NEIGHBOURS], tensors[MemoryTensor.OFFSETS])
     size = bundle.manifest.num_products
-    memory = CoReviewMemory(csr_matrix(rows, shape=(size, size)))
-    timestamp = reviews.timestamp if reviews.has_time else None
-    return MemoryTerm(memory, bundle.manifest.score, bundle.manifest.user_reviews, timestamp, reviews.weight)
+    matrix, popularity = without_terms(csr_matrix(rows, shape=(len(rows[2]) - 1, size)))
+    return MemoryTerm(
+        CoReviewMemory(matrix),
+        bundle.manifest.score,
+        bundle.manifest.user_reviews,
+        reviews.timestamp if reviews.has_time else None,
+        reviews.weight,
+        popularity,
+    )

@@ -12,9 +12,9 @@ import polars as pl
 from rec_sys.baselines.catalogue import BASELINES, make_baseline
 from rec_sys.baselines.contract import Baseline
 from rec_sys.baselines.rating_baseline import RatingBaseline
-from rec_sys.baselines.reviews import Histories
+from rec_sys.baselines.reviews import Histories, TrainingReviews
 from rec_sys.data.dataset import PreparedDataset
-from rec_sys.data.interactions import FloatArray
+from rec_sys.data.interactions import FloatArray, IntArray, Interactions
 from rec_sys.evaluation.beyond_accuracy import measure_lists
 from rec_sys.evaluation.ranking import RankingResult, evaluate_ranking
 from rec_sys.evaluation.rating import mean_rank_correlation, rating_metrics
@@ -65,6 +65,11 @@ def measure_baseline(request: RowRequest) -> Measured:
         cold_start_users = _Timed(baseline, histories_of(cold))
         ranking = evaluate_ranking(cold_start_users.score, cold, reviews.num_products, evaluation.ks)
         measured.more["cold_users"] = ranking.metrics
+    if (daily := evaluation_data.split.daily) is not None:
+        walk = WalkThroughTime(baseline, histories_of(daily), daily.bound, evaluation_data.interactions)
+        measured.add_daily(
+            evaluate_ranking(walk.score, daily, reviews.num_products, evaluation.ks, evaluation.query_batch)
+        )
     return measured
 
 
@@ -152,6 +157,28 @@ def _measure_ratings(name: str, evaluation_data: EvaluationData, seed: int) -> M
         settings={"pseudo_counts": baseline.pseudo_counts},
         versions=library_versions(BASELINES[name].versions),
     )
+
+
+class WalkThroughTime:
+    """Scores questions that go with the time; before each day the baseline sees the reviews up to it, never later ones.
+
+    Args:
+        baseline: A fitted one.
+        histories: Of the questions.
+        bound: int64 `[num_questions]`, ascending: reviews below are known.
+        columns: All reviews.
+    """
+
+    def __init__(self, baseline: Baseline, histories: Histories, bound: IntArray, columns: Interactions) -> None:
+        self._baseline, self._histories, self._bound, self._columns = baseline, histories, bound, columns
+
+    def score(self, rows: npt.NDArray[np.int64]) -> FloatArray:
+        """Scores of all products for some questions, float32 `[len(rows), num_products]`."""
+        scores = []
+        for bound in np.unique(self._bound[rows]):
+            self._baseline.see(TrainingReviews.of_edges(self._columns, np.arange(bound)))
+            scores.append(self._baseline.score(self._histories.take(rows[self._bound[rows] == bound])))
+        return np.concatenate(scores)
 
 
 class _Timed:

@@ -53,7 +53,7 @@ def ask_bundle(bundle: Bundle, request: RowRequest) -> Measured:
     """All figures of a bundle's model on the test questions, and those of users of whom nothing is known."""
     import torch
 
-    from rec_sys.evaluation.model_scorer import ModelScorer, evaluate_model
+    from rec_sys.evaluation.model_scorer import ModelScorer, evaluate_daily, evaluate_model
     from rec_sys.experiments.benchmark.bundle_scorer import BundledModel
     from rec_sys.graph.build import build_graph
 
@@ -86,6 +86,9 @@ def ask_bundle(bundle: Bundle, request: RowRequest) -> Measured:
         ranked = bundled.ranked(cold)
         cold_start_users = evaluate_model(bundled.model, bundled.builder, cold, evaluation, bundled.memory_term, ranked)
         measured.more["cold_users"] = cold_start_users.ranking.metrics
+    if (daily := evaluation_data.split.daily) is not None:
+        asked = bundled.model, bundled.daily, daily, evaluation
+        measured.add_daily(evaluate_daily(*asked, bundled.memory_term, bundled.ranked(daily, daily=True)))
     return measured
 
 

@@ -4,13 +4,14 @@ import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import polars as pl
 
 from rec_sys.baselines.settings import BaselineSettings
 from rec_sys.evaluation.uncertainty import compare_paired
+from rec_sys.experiments.benchmark.row_contract import DAILY, GLOBAL_TIME
 from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings
 from rec_sys.experiments.benchmark.tuning import Tuned, own_values
 from rec_sys.experiments.figures import figure_cell
@@ -30,10 +31,14 @@ _NOTED_SHARE: Final = 0.1
 
 @dataclass(frozen=True)
 class FinishedRow:
-    """A row as in results.json and, where its model answered query by query, the values, one row a query."""
+    """A row as in results.json and, where its model answered query by query, the values, one row a query.
+
+    `by_time` has those of a split by time, asked once or day by day, by the prefix of their metrics.
+    """
 
     row: dict[str, Any]
     queries: pl.DataFrame | None = None
+    by_time: dict[str, pl.DataFrame] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -100,17 +105,36 @@ def compare_rows(rows: Sequence[FinishedRow], k: int, seed: int) -> list[dict[st
         answered = [(finished.row, finished.queries) for finished in group if finished.queries is not None]
         if len(answered) < 2:
             continue
-        for metric in (f"ndcg_at_{k}_masked", f"recall_at_{k}_masked"):
-            best = max(answered, key=lambda each: each[0]["metrics"][metric])
-            against, theirs = next((each for each in answered if each[0]["model"] == OWN_MODEL), best)
-            for row, queries in answered:
-                if row is against:
-                    continue
-                compared = compare_paired(queries[metric].to_numpy(), theirs[metric].to_numpy(), seed).as_dict()
-                where = {key: row[key] for key in ("fit_on", "fold") if key in row}
-                names = {"model": row["model"], "against": against["model"], "metric": metric}
-                found.append(names | where | compared)
+        found += _compare_answers(answered, "", k, seed)
+        for prefix in (GLOBAL_TIME, DAILY):
+            timed = [(finished.row, finished.by_time[prefix]) for finished in group if prefix in finished.by_time]
+            if len(timed) > 1:
+                found += _compare_answers(timed, prefix, k, seed)
     return found
+
+
+def _compare_answers(
+    answered: Sequence[tuple[dict[str, Any], pl.DataFrame]], prefix: str, k: int, seed: int
+) -> list[dict[str, Any]]:
+    """The entries of one group of rows for one set of questions, whose metrics have the prefix."""
+    found = []
+    for metric in (f"ndcg_at_{k}_masked", f"recall_at_{k}_masked"):
+        best = max(answered, key=lambda each: each[0]["metrics"][prefix + metric])
+        against, theirs = next((each for each in answered if each[0]["model"] == OWN_MODEL), best)
+        for row, queries in answered:
+            if row is against:
+                continue
+            values = queries[metric].to_numpy(), theirs[metric].to_numpy()
+            compared = compare_paired(*values, seed, users=queries["user_index"].to_numpy()).as_dict()
+            where = {key: row[key] for key in ("fit_on", "fold") if key in row}
+            names = {"model": row["model"], "against": against["model"], "metric": prefix + metric}
+            found.append(names | where | compared)
+    return found
+
+
+def time_columns(k: int) -> tuple[str, ...]:
+    """The figures under a split by time, asked once and day by day, in the tables of rankings."""
+    return tuple(f"{prefix}ndcg_at_{k}_masked" for prefix in (GLOBAL_TIME, DAILY))
 
 
 def grouped(rows: Sequence[FinishedRow]) -> dict[tuple[str, int | None], list[FinishedRow]]:
@@ -123,7 +147,8 @@ def grouped(rows: Sequence[FinishedRow]) -> dict[tuple[str, int | None], list[Fi
 
 def markdown_tables(rows: Sequence[dict[str, Any]], k: int) -> str:
     """The rankings and the ratings, best first, with standard errors; models that failed say why below."""
-    ranking = (f"recall_at_{k}_masked", f"ndcg_at_{k}_masked", f"recall_at_{k}", f"ndcg_at_{k}", f"coverage_at_{k}")
+    plain = (f"recall_at_{k}_masked", f"ndcg_at_{k}_masked", f"recall_at_{k}", f"ndcg_at_{k}", f"coverage_at_{k}")
+    ranking = (*plain, *time_columns(k))
     rating = ("rmse", "mae", "auc", "balanced_accuracy", "f1", "accuracy", "rank_correlation")
     tables = [_table(rows, columns) for columns in (ranking, rating)]
     missing = [row for row in rows if row["status"] != "done"]

@@ -17,6 +17,7 @@ from rec_sys.contracts import InputError
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.entry import show_log
 from rec_sys.experiments.benchmark.row_contract import (
+    DAILY_FILE,
     QUERIES_FILE,
     ROW_FILE,
     TUNED_FILE,
@@ -72,6 +73,8 @@ def write_row(request: RowRequest) -> None:
     with atomic_folder(request.folder) as building:
         if measured.queries is not None:
             measured.queries.write_parquet(building / QUERIES_FILE)
+        if measured.daily is not None:
+            measured.daily.write_parquet(building / DAILY_FILE)
         (building / ROW_FILE).write_text(json.dumps(row, indent=2, allow_nan=False))
 
 

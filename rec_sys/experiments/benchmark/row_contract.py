@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
+from rec_sys.evaluation.ranking import RankingResult
 from rec_sys.experiments.benchmark.settings import BenchmarkSettings, FitOn
 from rec_sys.settings import EvaluationSettings
 
@@ -15,6 +16,10 @@ Job = Literal["row", "search"]
 
 ROW_FILE: Final = "row.json"
 QUERIES_FILE: Final = "queries.parquet"
+DAILY_FILE: Final = "daily.parquet"
+# Before a metric: of the questions of `Split.daily`, of a split by time beside the protocol's own.
+DAILY: Final = "daily_"
+GLOBAL_TIME: Final = "global_time_"
 TUNED_FILE: Final = "tuned.json"
 REASON_FILE: Final = "reason.txt"  # beside the row's folder, while there is no row
 
@@ -63,6 +68,7 @@ class Measured:
         settings: The model's own settings.
         versions: Of the libraries behind it.
         queries: One row a query, for paired tests and the report; None where the model gives none.
+        daily: The same for the questions day by day; None where the split is not by time.
         more: Further figures by part: cold and warm, by history length, by popularity.
         peak_memory_bytes: Of a child process where the model ran in one.
     """
@@ -75,8 +81,15 @@ class Measured:
     settings: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     queries: pl.DataFrame | None = None
+    daily: pl.DataFrame | None = None
     more: dict[str, Any] = field(default_factory=dict)
     peak_memory_bytes: int = 0
+
+    def add_daily(self, result: RankingResult) -> None:
+        """Takes in what was measured day by day."""
+        self.metrics |= {f"{DAILY}{name}": value for name, value in result.metrics.items()}
+        self.standard_error |= {f"{DAILY}{name}": value for name, value in result.standard_error.items()}
+        self.daily = result.per_query
 
 
 def identify_row(request: RowRequest) -> dict[str, Any]:

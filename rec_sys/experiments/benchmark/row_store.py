@@ -26,7 +26,16 @@ from rec_sys.processes import ChildProcess, module_command
 _STOP_SECONDS: Final = 10.0
 # What may change without changing a row.
 _INCIDENTAL: Final = {"output_dir", "run_dir", "tracking"}
-_PRESENTED: Final = {"baselines", "own_model", "fit_on", "row_minutes", "report_users", "tuning", "baseline_settings"}
+_PRESENTED: Final = {
+    "baselines",
+    "own_model",
+    "fit_on",
+    "row_minutes",
+    "report_users",
+    "time_column",
+    "tuning",
+    "baseline_settings",
+}
 _ROOM: Final = "rec_sys.experiments.benchmark"
 # None shapes a figure: which baselines there are, how a command starts, and what the package offers from outside.
 _UNRELATED: Final = frozenset({"rec_sys.baselines.catalogue", "rec_sys.entry", "rec_sys.estimator"})
@@ -91,9 +100,9 @@ def log_path(place: Path) -> Path:
     return place.with_name(f"{place.name}.log")
 
 
-def queries_of(place: Path) -> pl.DataFrame | None:
+def queries_of(place: Path, name: str = QUERIES_FILE) -> pl.DataFrame | None:
     """A row's values query by query; None where its model gave none."""
-    path = place / QUERIES_FILE
+    path = place / name
     return pl.read_parquet(path) if path.is_file() else None
 
 

@@ -1,27 +1,35 @@
 """Which rows a benchmark has, and what keeps some of them from being computed; wrong wishes are refused here."""
 
+import logging
 from dataclasses import dataclass
 from typing import Final
 
-from rec_sys.baselines.catalogue import explain_unfit, refuse_missing_library
+from rec_sys.baselines.catalogue import BASELINES, explain_unfit, refuse_missing_library
 from rec_sys.contracts import InputError
 from rec_sys.data.dataset import PreparedDataset
+from rec_sys.data.splits import BY_TIME
 from rec_sys.experiments.benchmark.evaluation_data import build_evaluation_data
 from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings, FitOn
 from rec_sys.experiments.benchmark.tuning import refuse_missing_optuna
 from rec_sys.settings import EvaluationSettings, GraphSettings
+
+_LOG: Final = logging.getLogger(__name__)
 
 FOLDS: Final = "time_folds"
 
 
 @dataclass(frozen=True)
 class BenchmarkRow:
-    """A row to be computed, as `RowRequest` names it; `unfit` says why the data or the window has nothing for it."""
+    """A row to be computed, as `RowRequest` names it; `unfit` says why the data or the window has nothing for it.
+
+    With `by_time` it is measured under a split by time too.
+    """
 
     name: str
     fit_on: FitOn
     fold: int | None
     unfit: str
+    by_time: bool
 
 
 def list_rows(dataset: PreparedDataset, settings: BenchmarkSettings) -> list[BenchmarkRow]:
@@ -48,12 +56,35 @@ def list_rows(dataset: PreparedDataset, settings: BenchmarkSettings) -> list[Ben
         raise InputError(nobody, where="setting baselines", remedy="name some")
     folds = _usable_folds(dataset, settings.evaluation, settings.graph, settings.seed)
     unfit = {name: "" if name == OWN_MODEL else explain_unfit(name, dataset.summary) for name in names}
+    timed = _has_time_column(dataset, settings)
     return [
-        BenchmarkRow(name, fit_on, fold, unfit[name] or empty)
+        BenchmarkRow(name, fit_on, fold, unfit[name] or empty, timed and ranks(name))
         for fold, empty in folds.items()
         for name in names
         for fit_on in settings.fit_on
     ]
+
+
+def ranks(name: str) -> bool:
+    """Whether a model ranks products, and does not only predict stars."""
+    return name == OWN_MODEL or BASELINES[name].make is not None
+
+
+def by_time(settings: BenchmarkSettings) -> BenchmarkSettings:
+    """The same benchmark, split by time."""
+    evaluation = settings.evaluation.model_copy(update={"protocol": "global_time"})
+    return settings.model_copy(update={"evaluation": evaluation})
+
+
+def _has_time_column(dataset: PreparedDataset, settings: BenchmarkSettings) -> bool:
+    if not (settings.time_column and dataset.summary.has_time) or settings.evaluation.protocol in BY_TIME:
+        return False
+    try:
+        build_evaluation_data(dataset, by_time(settings).evaluation, settings.graph, settings.seed)
+    except InputError as error:
+        _LOG.info(f"no column of global time: {error.what}")
+        return False
+    return True
 
 
 def _usable_folds(

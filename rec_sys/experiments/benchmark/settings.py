@@ -49,6 +49,10 @@ class BenchmarkSettings(Settings):
     own_model: bool = Field(True, description="Measure our own model too, as the row review_graph.")
     fit_on: tuple[FitOn, ...] = Field(("train",), min_length=1, description="What the models learn from; one row each.")
     ks: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 5, 10, 25), min_length=1, description="Lengths of lists.")
+    time_column: bool = Field(
+        True,
+        description="Where the data has time and the split is not by it: measure all that rank under global_time too.",
+    )
     row_minutes: float = Field(0.0, ge=0, description="A row that takes longer has failed; 0 = no limit.")
     report_users: int = Field(6, ge=0, le=50, description="Users whose recommendations the report shows.")
     tuning: TuningSettings = TuningSettings()

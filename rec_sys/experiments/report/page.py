@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.experiments.benchmark.evaluation_data import build_evaluation_data
-from rec_sys.experiments.benchmark.results import FinishedRow, fallback_notes
+from rec_sys.experiments.benchmark.results import FinishedRow, fallback_notes, time_columns
 from rec_sys.experiments.benchmark.settings import BenchmarkSettings
 from rec_sys.experiments.report.charts import intervals, lines, scatter
 from rec_sys.experiments.report.tables import cost_columns, metric_columns, readable, segment_columns
@@ -77,6 +77,7 @@ def _content(view: View, ks: tuple[int, ...], k: int, users: list[UserCard]) -> 
     """What the template shows of a view; an empty list leaves its section out."""
     ranking, rating = view.ranking, view.rating
     accuracy = [f"{name}_at_{k}{end}" for end in ("_masked", "") for name in ("ndcg", "recall", "mrr")]
+    accuracy += time_columns(k)
     shown = {model.name: model for model in ranking}
     differences = [(shown[one["model"]], one) for one in view.comparisons]
     return {

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from rec_sys.experiments.benchmark.row_contract import DAILY, GLOBAL_TIME
 from rec_sys.experiments.report.view import Model
 
 _LOWER_IS_BETTER: Final = ("rmse", "mae")
@@ -14,6 +15,8 @@ _NAMES: Final = {
     "cold_products": "new products",
     "cold_users": "cold-start users",
 }
+
+_WHEN: Final = {GLOBAL_TIME: "global time", DAILY: "day by day"}
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,10 @@ def segment_columns(models: Sequence[Model], metric: str) -> list[Column]:
 
 
 def readable(name: str) -> str:
-    """`ndcg_at_10_masked` as NDCG@10, masked."""
+    """`ndcg_at_10_masked` as NDCG@10, masked; `daily_ndcg_at_10_masked` as NDCG@10, masked, day by day."""
+    for prefix, when in _WHEN.items():
+        if name.startswith(prefix):
+            return f"{readable(name.removeprefix(prefix))}, {when}"
     base, _, k = name.removesuffix("_masked").partition("_at_")
     label = _NAMES.get(base, base.replace("_", " ").capitalize()) + (f"@{k}" if k else "")
     return f"{label}, masked" if name.endswith("_masked") else label

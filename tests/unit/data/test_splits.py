@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rec_sys.contracts import InputError, SplitName
+from rec_sys.contracts import MILLISECONDS_A_DAY, InputError, SplitName
 from rec_sys.data.interactions import Interactions
 from rec_sys.data.queries import Queries
 from rec_sys.data.splits import (
@@ -74,6 +74,21 @@ def slow_queries(interactions: Interactions, split: Split, asked: int, cut: bool
     return found
 
 
+def slow_daily(interactions: Interactions, split: Split) -> list[tuple[Any, ...]]:
+    """(user, bound, targets, history) of everybody on each day of theirs in the test split, day by day."""
+    day = interactions.timestamp // MILLISECONDS_A_DAY
+    targets = defaultdict(list)
+    for edge, part in enumerate(split.of_review):
+        if part == SplitName.TEST and (split.of_kind is None or split.of_kind[edge]):
+            targets[int(day[edge]), int(interactions.user_index[edge])].append(edge)
+    found: list[tuple[Any, ...]] = []
+    for (when, user), edges in sorted(targets.items()):
+        own = np.flatnonzero((interactions.user_index == user) & (day < when) & (split.of_review != SplitName.LATER))
+        history = interactions.product_index[own].tolist()
+        found.append((user, int((day < when).sum()), edges, history))
+    return found
+
+
 def fast_queries(queries: Queries) -> list[tuple[Any, ...]]:
     return [
         (
@@ -135,6 +150,11 @@ def test_a_split_of_any_data_keeps_its_promises(
             if not are_events or interactions.event_index[edge] == 0
         ]
         assert list(zip(place.tolist(), masked.tolist(), strict=True)) == known
+    assert (split.daily is None) == (not cut)
+    if split.daily is not None:
+        asking = slow_daily(interactions, split)
+        assert fast_queries(split.daily) == [one for one in asking if one[3]]
+        assert split.daily.num_cold == len(asking) - len(split.daily)
     # A text that may be read stands nowhere later.
     for edge in np.flatnonzero(split.text_visible & (interactions.body_index >= 0)):
         same = interactions.body_index == interactions.body_index[edge]

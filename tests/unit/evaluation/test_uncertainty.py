@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from rec_sys.evaluation.uncertainty import bootstrap_errors, compare_paired, standard_error_of_mean
+from rec_sys.evaluation.uncertainty import (
+    bootstrap_errors,
+    clustered_error,
+    compare_paired,
+    standard_error_of_mean,
+)
 
 
 def test_the_error_of_a_mean_is_the_textbooks_and_leaves_nan_out() -> None:
@@ -45,6 +50,27 @@ def test_pairs_find_a_small_difference_that_the_spread_between_users_would_hide(
     assert compared.p_value < 1e-6
     assert compared.difference < standard_error_of_mean(first)
     assert compared.num_queries == 500
+
+
+def test_users_who_ask_often_count_as_one_draw() -> None:
+    random = np.random.default_rng(5)
+    means = []
+    for _ in range(400):
+        users = np.repeat(np.arange(30), random.integers(1, 8, 30))
+        means.append((random.normal(size=30)[users]).mean())
+    errors = [clustered_error(random.normal(size=30)[users][:, None], users)[0] for _ in range(200)]
+    assert np.mean(errors) == pytest.approx(np.std(means), rel=0.15)
+
+    values = random.normal(0.2, 1, 30)[users]
+    compared = compare_paired(values, np.zeros(len(users)), seed=0, users=users)
+    assert compared.high - compared.low == pytest.approx(
+        2 * 1.96 * clustered_error(values[:, None], users)[0], rel=0.15
+    )
+    alone = np.arange(len(users))
+    once = compare_paired(values, np.zeros(len(users)), seed=0)
+    assert compare_paired(values, np.zeros(len(users)), seed=0, users=alone) == once
+    assert compared.high - compared.low > 1.4 * (once.high - once.low)
+    assert clustered_error(values[:, None], alone)[0] == pytest.approx(standard_error_of_mean(values))
 
 
 def test_equal_models_do_not_differ() -> None:

@@ -26,7 +26,14 @@ from rec_sys.settings import EdgeIndex, InferenceSettings, TableData
 from rec_sys.vector_database.catalogue import read_catalogue
 from rec_sys.vector_database.edge_index import EdgePublisher
 from tests.product_indexes import quick_folder
-from tests.serving_bundles import NEWEST, PlainReview, expected_answer, known_reviews, write_serving_bundle
+from tests.serving_bundles import (
+    NEWEST,
+    PlainReview,
+    expected_answer,
+    known_reviews,
+    popularity_term,
+    write_serving_bundle,
+)
 
 Result = TypeVar("Result")
 Question = Callable[[Recommender], Awaitable[Result]]
@@ -91,8 +98,9 @@ def test_a_known_user_gets_the_models_own_ranking_and_its_reasons(folder: Path, 
     assert answer.versions.bundle == bundle.identity
     for product, row in zip(answer.products, wanted, strict=True):
         assert product.score == pytest.approx(scores[row], abs=1e-4)
-        assert product.memory_score == pytest.approx(memory[:, row].sum(), abs=1e-4)
-        assert product.source == ("memory" if memory[:, row].sum() > scores[row] / 2 else "graph")
+        beside_towers = memory[:, row].sum() + popularity_term(bundle)[row]
+        assert product.memory_score == pytest.approx(beside_towers, abs=1e-4)
+        assert product.source == ("memory" if beside_towers > scores[row] / 2 else "graph")
         given = {reason.asin: reason for reason in product.reasons}
         read = reviews[: len(attention)]
         if product.source == "graph":
@@ -414,3 +422,19 @@ def test_times_are_told_by_step(folder: Path) -> None:
     times = recommend(folder, RecommendationRequest(user_id="user 1")).times
     assert min(times.tower, times.index, times.total) > 0
     assert times.total == pytest.approx(times.text + times.tower + times.index + times.ranker + times.rest, abs=0.01)
+
+
+def test_repeats_are_shown_where_the_setting_says_so_and_are_the_unmasked_ranking(folder: Path, bundle: Bundle) -> None:
+    request = RecommendationRequest(user_id="user 7", limit=10)
+    scores, _, memory = expected_answer(bundle, reviews := known_reviews(bundle, "user 7"))
+    shown = recommend(folder, request, repeats="show", max_reasons=100)
+    assert [product.asin for product in shown.products] == [f"p{row}" for row in best(scores, set(), 10)]
+    asked_for = recommend(folder, request.model_copy(update={"include_seen": True}), max_reasons=100)
+    assert shown.products == asked_for.products
+    repeated = next(product for product in shown.products if product.asin in {f"p{one.product}" for one in reviews[:6]})
+    assert repeated.asin in {reason.asin for reason in repeated.reasons}
+    assert sum(reason.memory for reason in repeated.reasons) == pytest.approx(
+        memory[:, int(repeated.asin[1:])].sum(), abs=1e-4
+    )
+    hidden = {product.asin for product in recommend(folder, request).products}
+    assert not hidden & {f"p{one.product}" for one in reviews}

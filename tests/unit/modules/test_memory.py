@@ -6,6 +6,7 @@ from scipy import sparse
 
 from rec_sys.contracts import MemoryTensor
 from rec_sys.modules.memory import count_by_gap, fit_memory
+from rec_sys.scoring import sparse_tensors
 from rec_sys.settings import MemorySettings
 
 NUM_PRODUCTS = 12
@@ -103,7 +104,7 @@ def test_the_memory_scores_by_summing_rows_and_keeps_its_arrays() -> None:
     history = sparse.csr_matrix(np.eye(NUM_PRODUCTS, dtype=np.float32)[[3]] * 2)
 
     np.testing.assert_allclose(memory.score(history)[0], 2 * memory.matrix.toarray()[3], rtol=1e-6)
-    tensors = memory.tensors()
+    tensors = sparse_tensors(memory.matrix)
     again = sparse.csr_matrix(
         (tensors[MemoryTensor.WEIGHTS], tensors[MemoryTensor.NEIGHBOURS], tensors[MemoryTensor.OFFSETS]),
         shape=memory.matrix.shape,

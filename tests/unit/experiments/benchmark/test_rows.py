@@ -118,3 +118,19 @@ def test_an_unknown_baseline_or_protocol_is_answered_with_those_there_are(
     with pytest.raises(InputError) as refused:
         settings_of(table, override)
     assert listed in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "timed"),
+    [
+        ("seed=0", True),
+        ("time_column=false", False),
+        ("evaluation=next_days", False),
+        ("evaluation=random_split", True),
+    ],
+)
+def test_what_ranks_is_measured_by_time_too_where_the_data_has_time(
+    table: Path, dataset: PreparedDataset, override: str, timed: bool
+) -> None:
+    rows = list_rows(dataset, settings_of(table, "baselines=[popular,rating_mean]", override))
+    assert {row.name: row.by_time for row in rows} == {"popular": timed, "rating_mean": False, "review_graph": timed}
