@@ -81,7 +81,7 @@ def write_serving_bundle(
     inputs = (vectors + 0.3 * random.normal(size=vectors.shape)).astype(np.float32)
     histories, history_text = _histories(random, num_users, num_products, text_dim, text.source != "none")
     contents = BundleContents(
-        data_name=f"invented-{seed}",
+        data_name="invented",
         data_fingerprint=f"invented-{seed}",
         text_encoder=text_encoder,
         weights={

@@ -61,7 +61,7 @@ class ExportSettings(Section):
     )
     max_batch_size: int = Field(64, ge=1, le=4096, description="Most rows that Triton computes at once.")
     queue_delay_microseconds: int = Field(100, ge=0, description="How long a request waits for others to join.")
-    kept_versions: int = Field(2, ge=1, description="Versions that are served and kept, the newest first.")
+    kept_versions: int = Field(3, ge=1, description="Versions that are served and kept, the newest first.")
     device: Literal["cpu", "gpu"] = Field("cpu", description="Where Triton computes.")
     tower_instances: int = Field(1, ge=1, description="Copies of each tower that work at once.")
     text_instances: int = Field(1, ge=1, description="The same for the text encoder.")
@@ -92,6 +92,9 @@ class IndexCommon(Section):
     check_queries: int = Field(64, ge=1, le=10_000, description="Asked of a new version before it is served.")
     min_recall: float = Field(
         0.99, ge=0, le=1, description="Share of the exact ten best that those answers must hold on average."
+    )
+    kept_versions: int = Field(
+        3, ge=2, le=100, description="The version served and those that a rollback can go to, one step each."
     )
     progress: bool = Field(True, description="Show a progress bar.")
 

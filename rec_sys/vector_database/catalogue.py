@@ -71,6 +71,7 @@ class Catalogue:
 
     Attributes:
         created: When the bundle was written; UTC, ISO 8601.
+        data_name: Its data set.
         temperature: The cosine is divided by this.
         details: A column for every `contracts.PayloadField` but `UPSERTED`.
         vectors: float32 `[num_products, dim]`, unit length.
@@ -81,6 +82,7 @@ class Catalogue:
 
     identity: str
     created: str
+    data_name: str
     temperature: float
     text_encoder: str
     details: pl.DataFrame
@@ -111,6 +113,7 @@ class Catalogue:
             name=f"{stamp[:8]}-{stamp[8:]}-{digest[:8]}",
             bundle=self.identity,
             created=self.created,
+            data_name=self.data_name,
             num_products=len(self),
             dim=self.vectors.shape[1],
             text_dim=self.text.shape[1],
@@ -205,6 +208,7 @@ def read_catalogue(bundle: Bundle) -> Catalogue:
     return Catalogue(
         identity=bundle.identity,
         created=manifest.created,
+        data_name=manifest.data_name,
         temperature=manifest.score.temperature,
         text_encoder=manifest.text_encoder,
         details=details,

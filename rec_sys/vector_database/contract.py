@@ -39,6 +39,7 @@ class IndexVersion(BaseModel):
     name: str = Field(description="Unique in the index; later bundles sort later.")
     bundle: str = Field(description="The bundle's identity: the towers that are asked must come from the same.")
     created: str = Field(description="When the bundle was written; UTC, ISO 8601.")
+    data_name: str | None = Field(None, description="The data set; null where an earlier version published it.")
     num_products: int = Field(description="Products published, without those upserted since.")
     dim: int
     # Versions that do not name it were published when every text vector was MiniLM's.

@@ -26,6 +26,7 @@ class CreateVectorbaseSettings(CommandSettings):
     """Everything config/create_vectorbase.yaml composes."""
 
     bundle: Path | None = Field(None, description="A bundle's folder; empty: the newest in output_dir.")
+    force: bool = Field(False, description="Replace what is served though it is of another data set.")
     action: Literal["publish", "rollback", "status"] = Field(
         "publish", description="rollback: serve the version before; status: say what is served."
     )
@@ -41,7 +42,7 @@ def run(settings: CreateVectorbaseSettings) -> None:
     if settings.action != "status" and isinstance(settings.index, EdgeIndex):
         writable_folder(settings.index.folder, "index.folder")
     if settings.action == "publish":
-        version = publish(find_bundle(settings.bundle, settings.output_dir), publisher)
+        version = publish(find_bundle(settings.bundle, settings.output_dir), publisher, settings.force)
     elif settings.action == "rollback":
         version = publisher.rollback()
         _LOG.info(f"rolled back to {version.name}, made from bundle {version.bundle}")
@@ -53,23 +54,23 @@ def run(settings: CreateVectorbaseSettings) -> None:
         version = status.served
         _LOG.info(
             f"{version.num_products:,} products of bundle {version.bundle}, written {version.created};"
-            f" a rollback goes to {status.previous or 'nothing'}"
+            f" a rollback goes to {next(iter(status.kept), 'nothing')}"
         )
     say(f"index: {publisher.place} serves {version.name}")
 
 
-def publish(bundle: "Bundle", publisher: "IndexPublisher") -> "IndexVersion":
+def publish(bundle: "Bundle", publisher: "IndexPublisher", force: bool = False) -> "IndexVersion":
     """Serves a bundle's products; raises as `IndexPublisher.publish` and `read_catalogue`."""
     from rec_sys.vector_database.catalogue import read_catalogue
 
     catalogue = read_catalogue(bundle)
     entries = "no memory" if catalogue.memory is None else f"a memory of {catalogue.memory.nnz:,} weights"
     _LOG.info(f"bundle: {len(catalogue):,} products, {entries} in {bundle.folder}")
-    publication = publisher.publish(catalogue)
+    publication = publisher.publish(catalogue, force)
     if not publication.is_new:
         _LOG.info("this bundle is served already; nothing was written")
         return publication.version
-    _LOG.info(f"served: {publication.version.name}; a rollback goes to {publication.replaced or 'nothing'}")
+    _LOG.info(f"served: {publication.version.name}; a rollback goes to {next(iter(publication.kept), 'nothing')}")
     if publication.dropped:
         _LOG.info(f"dropped: {', '.join(publication.dropped)}")
     return publication.version

@@ -11,8 +11,9 @@ one that it took over from; that is where a rollback goes.
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -78,10 +79,19 @@ class EdgeFolder:
                 time.sleep(_SECONDS_BETWEEN)
         raise AssertionError("the loop returns or raises")
 
-    def switch(self, name: str, previous: str | None) -> None:
-        """Serves a version; `previous` is the one that a rollback goes to."""
-        if previous is not None and previous != name:
-            _link(self.path(name) / _PREVIOUS, Path("..") / previous)
+    def kept(self, name: str) -> list[str]:
+        """The whole versions that a rollback from this one can go to, the latest first."""
+        chain = [name]
+        while (before := self.previous(chain[-1])) is not None and before not in chain:
+            chain.append(before)
+        return chain[1:]
+
+    def switch(self, name: str, kept: Sequence[str]) -> None:
+        """Serves a version; a rollback can go to `kept`, the latest first."""
+        chain = [name, *kept]
+        (self.path(chain[-1]) / _PREVIOUS).unlink(missing_ok=True)
+        for later, earlier in pairwise(chain):
+            _link(self.path(later) / _PREVIOUS, Path("..") / earlier)
         _link(self.root / _CURRENT, Path(self.versions.name) / name)
 
     def drop(self, name: str) -> None:

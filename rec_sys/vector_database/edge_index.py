@@ -78,7 +78,7 @@ class EdgeProductIndex(ProductIndex):
                 # Edge puts its files in order when it opens them, journals of what was written among them.
                 EdgeVersion.open(building).close()
                 note_files(building)
-            self._folder.switch(version.name, self._folder.previous(old))
+            self._folder.switch(version.name, self._folder.kept(old))
             self._folder.drop(old)
         return self.version()
 
@@ -115,8 +115,8 @@ class EdgePublisher(IndexPublisher):
     def _served(self) -> str | None:
         return self._folder.served()
 
-    def _previous(self, served: str) -> str | None:
-        return self._folder.previous(served)
+    def _kept(self, served: str) -> list[str]:
+        return self._folder.kept(served)
 
     def _is_sound(self, served: str) -> bool:
         try:
@@ -147,8 +147,8 @@ class EdgePublisher(IndexPublisher):
             reader.close()
             note_files(building)
 
-    def _switch(self, name: str, previous: str | None) -> None:
-        self._folder.switch(name, previous)
+    def _switch(self, name: str, kept: Sequence[str]) -> None:
+        self._folder.switch(name, kept)
 
     def _drop_all_but(self, kept: set[str]) -> list[str]:
         return self._folder.drop_all_but(kept)

@@ -39,22 +39,22 @@ class Publication:
 
     Attributes:
         is_new: False where the same bundle was served already.
-        replaced: The version that a rollback goes to; None where there is none.
+        kept: The versions that a rollback can go to, the latest first.
         dropped: Older versions that are gone.
     """
 
     version: IndexVersion
     is_new: bool
-    replaced: str | None
+    kept: tuple[str, ...]
     dropped: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class IndexStatus:
-    """What an index serves, and what a rollback would serve."""
+    """What an index serves, and the names of what a rollback can go to, the latest first."""
 
     served: IndexVersion | None
-    previous: str | None
+    kept: tuple[str, ...]
 
 
 class IndexPublisher(ABC):
@@ -63,50 +63,84 @@ class IndexPublisher(ABC):
     def __init__(self, settings: IndexCommon) -> None:
         self._common = settings
 
-    def publish(self, catalogue: Catalogue) -> Publication:
+    def publish(
+        self, catalogue: Catalogue, force: bool = False, before_switch: Callable[[], None] = lambda: None
+    ) -> Publication:
         """Serves a bundle's products.
 
+        Args:
+            catalogue: The bundle's products.
+            force: Whether those of another data set may be replaced.
+            before_switch: Called when the new version is sound and not served yet; where it raises, it never is.
+
         Raises:
-            InputError: The new version does not answer as the bundle says, another process is writing, or the index
-                cannot be reached; what was served is served still.
+            InputError: Another data set is served, the new version does not answer as the bundle says, another process
+                is writing, or the index cannot be reached; what was served is served still.
         """
         version = catalogue.version(self._common)
         with self._exclusive():
-            before = self._served()
-            if before is not None and not self._is_sound(before):
-                _LOG.info(f"version {before} is served and damaged; it is replaced")
-                before = self._previous(before)
-            elif before is not None and base_name(before) == version.name:
-                return Publication(self._describe(before), False, self._previous(before), ())
+            served = self._served()
+            kept = [] if served is None else [served, *self._kept(served)]
+            if served is not None and not self._is_sound(served):
+                _LOG.info(f"version {served} is served and damaged; it is replaced")
+                kept = kept[1:]
+            elif served is not None:
+                self._refuse_other_data(self._describe(served), version, force)
+                if base_name(served) == version.name:
+                    before_switch()
+                    return Publication(self._describe(served), False, tuple(kept[1:]), ())
             self._build(catalogue, version, lambda reader: verify_version(reader, catalogue, self._common))
-            self._switch(version.name, before)
-            dropped = self._drop_all_but({version.name} if before is None else {version.name, before})
-        return Publication(version, True, before, tuple(dropped))
+            before_switch()
+            # Published before and rolled back from, it is the newest again.
+            kept = [name for name in kept if base_name(name) != version.name][: self._common.kept_versions - 1]
+            self._switch(version.name, kept)
+            dropped = self._drop_all_but({version.name, *kept})
+        return Publication(version, True, tuple(kept), tuple(dropped))
 
-    def rollback(self) -> IndexVersion:
-        """Serves the version before the one that is served.
+    def rollback(self, to: str | None = None) -> IndexVersion:
+        """Serves an earlier version, the one before the one that is served unless another is named.
 
         Raises:
-            InputError: There is none.
+            InputError: It is not kept.
         """
         with self._exclusive():
             served = self._served()
-            previous = None if served is None else self._previous(served)
-            if previous is None:
+            kept = [] if served is None else self._kept(served)
+            target = to if to is not None else next(iter(kept), None)
+            if target is None:
                 raise InputError(
                     "there is no version to go back to",
                     where=self.place,
                     remedy="one is kept when a bundle takes over from another; publish the bundle that you want",
                 )
-            self._switch(previous, None)
-            return self._describe(previous)
+            if target not in kept:
+                raise InputError(
+                    f"version {target} is not kept",
+                    where=self.place,
+                    remedy=f"go back to one of {', '.join(kept) or 'none'}, or publish the bundle that you want",
+                )
+            self._switch(target, kept[kept.index(target) + 1 :])
+            return self._describe(target)
 
     def status(self) -> IndexStatus:
         """What is served."""
         served = self._served()
         if served is None:
-            return IndexStatus(None, None)
-        return IndexStatus(self._describe(served), self._previous(served))
+            return IndexStatus(None, ())
+        return IndexStatus(self._describe(served), tuple(self._kept(served)))
+
+    def describe(self, name: str) -> IndexVersion:
+        """What a version is that is served or kept."""
+        return self._describe(name)
+
+    def _refuse_other_data(self, served: IndexVersion, new: IndexVersion, force: bool) -> None:
+        if not force and served.data_name is not None and served.data_name != new.data_name:
+            raise InputError(
+                f"products of {served.data_name} are served here, and this bundle is of {new.data_name}",
+                where=self.place,
+                remedy="publish a bundle of the same data, give this one an index of its own (index.folder or"
+                " index.collection), or replace what is served with force=true",
+            )
 
     def _is_sound(self, served: str) -> bool:
         """Whether the version served can be opened at all."""
@@ -126,8 +160,8 @@ class IndexPublisher(ABC):
         """The name of the version served."""
 
     @abstractmethod
-    def _previous(self, served: str) -> str | None:
-        """The name of the version that a rollback would serve."""
+    def _kept(self, served: str) -> list[str]:
+        """The names of the whole versions that a rollback can go to, the latest first."""
 
     @abstractmethod
     def _describe(self, name: str) -> IndexVersion:
@@ -138,8 +172,8 @@ class IndexPublisher(ABC):
         """Writes a version whole, or finishes one, and has it checked; `check` raises `InputError`."""
 
     @abstractmethod
-    def _switch(self, name: str, previous: str | None) -> None:
-        """Serves a version in one step; a rollback from it goes to `previous`, nowhere for None."""
+    def _switch(self, name: str, kept: Sequence[str]) -> None:
+        """Serves a version in one step; a rollback from it can go to `kept`, the latest first."""
 
     @abstractmethod
     def _drop_all_but(self, kept: set[str]) -> list[str]:

@@ -7,8 +7,9 @@ is served, and the other one's collection may be dropped under it, which it says
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import zip_longest
 from typing import Final, ParamSpec, TypeVar
 
 import numpy as np
@@ -66,14 +67,12 @@ class ServerPublisher(IndexPublisher):
         return nullcontext()
 
     def _served(self) -> str | None:
-        return self._behind(self._names.served)
-
-    def _previous(self, served: str) -> str | None:
-        return self._behind(self._names.previous)
-
-    def _behind(self, alias: str) -> str | None:
-        collection = self._try(read_aliases, self._client, self._settings).get(alias)
+        collection = self._try(read_aliases, self._client, self._settings).get(self._names.served)
         return None if collection is None else self._names.version(collection)
+
+    def _kept(self, served: str) -> list[str]:
+        aliases = self._try(read_aliases, self._client, self._settings)
+        return [self._names.version(aliases[alias]) for alias in self._names.kept if alias in aliases]
 
     def _describe(self, name: str) -> IndexVersion:
         return self._try(describe_collection, self._client, self._settings, self._names.collection(name))
@@ -164,10 +163,11 @@ class ServerPublisher(IndexPublisher):
                 )
             time.sleep(_SECONDS_BETWEEN_POLLS)
 
-    def _switch(self, name: str, previous: str | None) -> None:
+    def _switch(self, name: str, kept: Sequence[str]) -> None:
         aliases = self._try(read_aliases, self._client, self._settings)
         changes: list[models.AliasOperations] = []
-        for alias, version in ((self._names.served, name), (self._names.previous, previous)):
+        names = (self._names.served, *self._names.kept)
+        for alias, version in zip_longest(names, (name, *kept[: len(names) - 1])):
             if alias in aliases:
                 changes.append(models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias)))
             if version is not None:

@@ -33,7 +33,9 @@ class ServerNames:
 
     def __init__(self, settings: ServerIndex) -> None:
         self.served = settings.collection
-        self.previous = f"{settings.collection}-previous"
+        before = f"{settings.collection}-previous"
+        # Of what a rollback can go to, the latest first.
+        self.kept = [before, *(f"{before}-{steps}" for steps in range(2, settings.kept_versions))]
         self.prefix = settings.collection + _SEPARATOR
 
     def collection(self, version: str) -> str:

@@ -212,7 +212,8 @@ def test_an_empty_index_says_what_to_run(fresh: OpenIndex) -> None:
 
 def test_versions_take_over_from_each_other_and_back(fresh: OpenIndex, tmp_path: Path) -> None:
     """The reader is opened once and asked after every step."""
-    first, second, third = (make_catalogue(tmp_path / str(seed), 60, seed=seed) for seed in range(3))
+    catalogues = [make_catalogue(tmp_path / str(seed), 60, seed=seed) for seed in range(4)]
+    first, second, third, fourth = catalogues
     publisher, index = fresh.publisher, fresh.index
 
     def served() -> str:
@@ -221,28 +222,62 @@ def test_versions_take_over_from_each_other_and_back(fresh: OpenIndex, tmp_path:
         return answer.version.bundle
 
     publications = []
-    for catalogue in (first, second, third):
-        publications.append(publisher.publish(catalogue))
+    for catalogue in catalogues:
+        publications.append(publisher.publish(catalogue, force=True))
         assert served() == catalogue.identity
-    assert [publication.replaced for publication in publications] == [
-        None,
-        *(publication.version.name for publication in publications[:2]),
+    names = [publication.version.name for publication in publications]
+    # Three are kept.
+    assert [publication.kept for publication in publications] == [
+        (),
+        (names[0],),
+        (names[1], names[0]),
+        (names[2], names[1]),
     ]
-    assert publications[2].dropped == (publications[0].version.name,)
+    assert [publication.dropped for publication in publications] == [(), (), (), (names[0],)]
 
-    again = publisher.publish(third)
-    assert (again.is_new, again.version, again.dropped) == (False, publications[2].version, ())
+    again = publisher.publish(fourth)
+    assert (again.is_new, again.version, again.dropped) == (False, publications[3].version, ())
 
-    assert publisher.status().previous == publications[1].version.name
+    assert publisher.status().kept == (names[2], names[1])
+    assert publisher.rollback() == publications[2].version
+    assert served() == third.identity
+    with pytest.raises(InputError, match=f"version {names[3]} is not kept"):
+        publisher.rollback(names[3])
     assert publisher.rollback() == publications[1].version
-    assert served() == second.identity
     with pytest.raises(InputError, match="no version to go back to"):
         publisher.rollback()
     assert served() == second.identity
 
-    assert publisher.publish(third).replaced == publications[1].version.name
-    assert served() == third.identity
-    assert publisher.rollback() == publications[1].version
+    assert publisher.publish(fourth, force=True).kept == (names[1],)
+    assert publisher.publish(third, force=True).kept == (names[3], names[1])
+    assert publisher.rollback(names[1]) == publications[1].version
+    assert served() == second.identity
+
+
+def test_what_is_served_of_one_data_set_is_not_replaced_by_another_by_accident(
+    fresh: OpenIndex, tmp_path: Path
+) -> None:
+    shop = make_catalogue(tmp_path / "shop", 60)
+    sample = dataclasses.replace(make_catalogue(tmp_path / "sample", 60, seed=1), data_name="sample")
+    fresh.publisher.publish(shop)
+    with pytest.raises(InputError, match=f"of {shop.data_name} are served here, and this bundle is of sample"):
+        fresh.publisher.publish(sample)
+    assert fresh.index.version().bundle == shop.identity
+    assert fresh.publisher.publish(sample, force=True).version.bundle == sample.identity
+
+
+def test_what_must_happen_before_a_version_is_served_can_prevent_it(fresh: OpenIndex, tmp_path: Path) -> None:
+    first, second = (make_catalogue(tmp_path / str(seed), 60, seed=seed) for seed in range(2))
+    fresh.publisher.publish(first)
+    served: list[str] = []
+
+    def refuse() -> None:
+        served.append(fresh.index.version().bundle)
+        raise InputError("not now", where="here", remedy="later")
+
+    with pytest.raises(InputError, match="not now"):
+        fresh.publisher.publish(second, force=True, before_switch=refuse)
+    assert served == [first.identity] == [fresh.index.version().bundle]
 
 
 def test_an_upserted_product_is_found_at_once_and_can_be_replaced(fresh: OpenIndex, catalogue: Catalogue) -> None:

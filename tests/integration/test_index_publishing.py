@@ -105,7 +105,8 @@ def catalogues(bundles: list[Path]) -> list[Catalogue]:
 
 
 def settings_in(folder: Path) -> EdgeIndex:
-    return EdgeIndex(backend="edge", folder=folder / "index", check_queries=8, progress=False, batch_bytes=50_000)
+    limits = {"check_queries": 8, "progress": False, "batch_bytes": 50_000}
+    return EdgeIndex(backend="edge", folder=folder / "index", kept_versions=2, **limits)
 
 
 def write(orders: list[tuple[EdgeIndex, list[Path], str | None]]) -> list[int]:
@@ -150,7 +151,7 @@ def test_a_kill_at_any_step_leaves_what_is_served_and_the_next_publish_completes
             publisher.publish(catalogues[3])
             assert_answers_are_from(catalogues[3], readers[step])
             versions = {path.name for path in EdgeFolder(settings.folder).versions.iterdir()}
-            assert versions == {publisher.status().served.name, publisher.status().previous}  # type: ignore[union-attr]
+            assert versions == {publisher.status().served.name, *publisher.status().kept}  # type: ignore[union-attr]
             assert publisher.rollback().bundle == expected.identity
             assert_answers_are_from(expected, readers[step])
 

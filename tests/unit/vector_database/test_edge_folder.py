@@ -33,13 +33,22 @@ def test_nothing_is_served_before_the_first_version(tmp_path: Path) -> None:
 
 
 def test_the_version_before_is_remembered_by_the_one_after(folder: EdgeFolder) -> None:
-    folder.switch("1", None)
-    folder.switch("2", "1")
+    folder.switch("1", [])
+    folder.switch("2", ["1"])
     assert (folder.served(), folder.previous("2"), folder.previous("1")) == ("2", "1", None)
 
 
+def test_versions_may_change_their_order(folder: EdgeFolder) -> None:
+    folder.switch("3", ["2", "1"])
+    assert folder.kept("3") == ["2", "1"]
+    folder.switch("2", ["3", "1"])
+    assert (folder.served(), folder.kept("2")) == ("2", ["3", "1"])
+    folder.switch("1", [])
+    assert folder.kept("1") == []
+
+
 def test_a_rollback_leads_nowhere_once_the_version_before_is_gone(folder: EdgeFolder) -> None:
-    folder.switch("2", "1")
+    folder.switch("2", ["1"])
     folder.drop("1")
     assert folder.previous("2") is None
 
@@ -66,16 +75,16 @@ def test_a_version_that_may_not_be_removed_is_named_and_stays(
 
 
 def test_the_index_may_be_moved(folder: EdgeFolder, tmp_path: Path) -> None:
-    folder.switch("2", "1")
+    folder.switch("2", ["1"])
     folder.root.rename(tmp_path / "elsewhere")
     moved = EdgeFolder(tmp_path / "elsewhere")
     assert (moved.served(), moved.previous("2"), moved.is_whole("2")) == ("2", "1", True)
 
 
 def test_a_switch_that_was_cut_off_is_made_good_by_the_next(folder: EdgeFolder) -> None:
-    folder.switch("1", None)
+    folder.switch("1", [])
     (folder.root / ".current.new").symlink_to("versions/2")
-    folder.switch("3", "1")
+    folder.switch("3", ["1"])
     assert folder.served() == "3"
     assert not (folder.root / ".current.new").is_symlink()
 
@@ -88,7 +97,7 @@ def test_a_second_writer_is_told_so(folder: EdgeFolder) -> None:
 
 
 def test_a_version_that_cannot_be_opened_is_named(folder: EdgeFolder) -> None:
-    folder.switch("2", "1")
+    folder.switch("2", ["1"])
     with pytest.raises(IndexUnavailableError, match="cannot be opened") as refused:
         folder.open_served()
     assert refused.value.where == str(folder.path("2"))
