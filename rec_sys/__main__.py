@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "distil_text": "rec_sys.train.distil_text",
     "model_export": "rec_sys.modules.model_export",
     "create_vectorbase": "rec_sys.vector_database.create_vectorbase",
+    "publish": "rec_sys.publish",
     "infer": "rec_sys.inference.infer",
     "gateway": "rec_sys.serving.gateway",
     "demo": "rec_sys.serving.demo",

@@ -268,6 +268,14 @@ def bundle_folders(output_dir: Path) -> list[Path]:
     return sorted(path.parent for path in (output_dir / "bundles").glob(f"*/{BundleFile.MANIFEST}"))
 
 
+def find_by_identity(output_dir: Path, identity: str) -> Path | None:
+    """The folder of a bundle that training has left, unopened; None where it is not there."""
+    for folder in reversed(bundle_folders(output_dir)):
+        if bundle_identity(folder) == identity:
+            return folder
+    return None
+
+
 def hash_code() -> str:
     """A hash over the package's source files: the code's version, with or without git."""
     root = Path(__file__).parent

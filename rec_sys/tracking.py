@@ -75,12 +75,7 @@ class Tracker:
             InputError: The tracking address does not answer, or its database cannot be used.
         """
         if self._settings.enabled:
-            os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
-            from alembic.util import CommandError
-            from mlflow.exceptions import MlflowException
-            from sqlalchemy.exc import SQLAlchemyError
-
-            with explained(str(self.uri), (MlflowException, SQLAlchemyError, CommandError, *NO_ANSWER)):
+            with _explained_failures(str(self.uri)):
                 self._start()
         return self
 
@@ -169,10 +164,7 @@ class Tracker:
         if self._database is None:
             client, experiment_id = self._connect(artifacts=None)
         else:
-            lock = self._database.with_name(f"{self._database.name}.lock")
-            busy = "another process keeps MLflow's database to itself", "end it, or add tracking.enabled=false"
-            with hold_lock(lock, timeout=_LOCK_SECONDS, busy=busy):
-                _migrate(self._database)
+            with _brought_up_to_date(self._database):
                 client, experiment_id = self._connect(artifacts=self._database.parent / ARTIFACTS)
         run = client.create_run(experiment_id, run_name=self._run_name, tags={"mlflow.source.name": "rec_sys"})
         self._client, self.run_id = client, run.info.run_id
@@ -194,6 +186,46 @@ class Tracker:
             return client, client.create_experiment(name, artifact_location=str(artifacts) if artifacts else None)
         refuse_experiment(name, experiment.lifecycle_stage, Path(experiment.artifact_location), self._database)
         return client, experiment.experiment_id
+
+
+@contextmanager
+def connected(settings: TrackingSettings, output_dir: Path) -> Iterator["MlflowClient"]:
+    """MLflow's client, for what belongs to no run.
+
+    Raises:
+        InputError: The tracking address does not answer, or what is asked inside the block fails.
+    """
+    given = settings.uri.get_secret_value() if settings.uri else None
+    database = database_path(given, output_dir)
+    uri = f"sqlite:///{database}" if database else given
+    with _explained_failures(str(uri)):
+        from mlflow import MlflowClient
+
+        ask_server(uri)
+        if database is not None:
+            with _brought_up_to_date(database):
+                pass
+        yield MlflowClient(tracking_uri=uri)
+
+
+@contextmanager
+def _explained_failures(uri: str) -> Iterator[None]:
+    os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
+    from alembic.util import CommandError
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    with explained(uri, (MlflowException, SQLAlchemyError, CommandError, *NO_ANSWER)):
+        yield
+
+
+@contextmanager
+def _brought_up_to_date(database: Path) -> Iterator[None]:
+    lock = database.with_name(f"{database.name}.lock")
+    busy = "another process keeps MLflow's database to itself", "end it, or add tracking.enabled=false"
+    with hold_lock(lock, timeout=_LOCK_SECONDS, busy=busy):
+        _migrate(database)
+        yield
 
 
 def _migrate(database: Path) -> None:

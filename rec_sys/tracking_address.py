@@ -93,7 +93,7 @@ def explained(uri: str, errors: tuple[type[Exception], ...]) -> Iterator[None]:
     except errors as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise InputError(
-            f"MLflow cannot record the run: {reason[0]}",
+            f"MLflow cannot be used: {reason[0]}",
             where=f"tracking address {Address(uri)}",
-            remedy="mend the address (tracking.uri) or its database, or train without it: tracking=none",
+            remedy="mend the address (tracking.uri) or its database, or do without it: tracking=none",
         ) from error

@@ -108,6 +108,17 @@ class ModelRepository:
         dropped = tuple(number for number in versions if number not in kept)
         return Published(candidate.name, newest, self._file(candidate.name, newest).parent, is_new, dropped)
 
+    def holds(self, name: str, identity: str) -> bool:
+        """Whether a version of a model was made from a bundle or encoder."""
+        config = self._read_config(name)
+        return config is not None and identity in identities_of(config).values()
+
+    def newest_identity(self, name: str) -> str | None:
+        """What the newest version of a model was made from; None where there is none."""
+        config = self._read_config(name)
+        identities = {} if config is None else identities_of(config)
+        return identities[max(identities)] if identities else None
+
     def _holds(self, candidate: Candidate, version: int, identities: dict[int, str]) -> bool:
         same_origin = identities.get(version) == candidate.identity
         return same_origin and sha256_of(self._file(candidate.name, version)) == sha256_of(candidate.onnx)

@@ -16,8 +16,8 @@ from cachetools import LRUCache
 from pydantic import ValidationError
 
 from rec_sys import ragged
-from rec_sys.bundle import Bundle, bundle_folders, find_bundle
-from rec_sys.bundle_manifest import BundleManifest, bundle_identity
+from rec_sys.bundle import Bundle, bundle_folders, find_bundle, find_by_identity
+from rec_sys.bundle_manifest import BundleManifest
 from rec_sys.contracts import (
     BundleFile,
     HistoryColumn,
@@ -282,9 +282,9 @@ class BundleCache:
                 where=str(self._only),
                 remedy="publish this bundle with rec_sys.vector_database.create_vectorbase, or leave bundle= out",
             )
-        for folder in reversed(bundle_folders(self._output_dir)):
-            if bundle_identity(folder) == identity:  # the others may be damaged
-                return Bundle(folder)
+        folder = find_by_identity(self._output_dir, identity)
+        if folder is not None:
+            return Bundle(folder)
         raise InputError(
             f"the index was made from bundle {identity}, which is not here",
             where=str((self._output_dir / "bundles").absolute()),

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -63,6 +64,19 @@ def publish_bundle(bundle: Bundle, export: ExportSettings, triton: TritonSetting
     Raises:
         InputError: A part is missing, does not fit, or differs from torch; the repository is left as it was.
     """
+    with checked_models(bundle, export, triton, text_dir) as publish:
+        return publish()
+
+
+@contextmanager
+def checked_models(
+    bundle: Bundle, export: ExportSettings, triton: TritonSettings, text_dir: Path
+) -> Iterator[Callable[[], list[Published]]]:
+    """What publishes a bundle's models, when all that takes long is done and they are known to agree with torch.
+
+    Raises:
+        InputError: See `publish_bundle`.
+    """
     if export.check == "triton":
         _require_core()
     repository = ModelRepository(triton.model_repository)
@@ -98,7 +112,7 @@ def publish_bundle(bundle: Bundle, export: ExportSettings, triton: TritonSetting
                 where=str(bundle.folder),
                 remedy="export the towers anew with export.towers=weights; if they differ still, train again",
             ) from error
-        return [repository.publish(candidate) for candidate in candidates]
+        yield lambda: [repository.publish(candidate) for candidate in candidates]
 
 
 def _require_core() -> None:

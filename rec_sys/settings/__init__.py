@@ -95,7 +95,9 @@ class Settings(CommandSettings):
 
     seed: int = Field(0, ge=0, lt=2**31, description="Of every draw: weights, batches, the split.")
     run_dir: Path | None = Field(
-        None, description="Folder of this run; empty: one under output_dir, named by settings."
+        None,
+        description="Folder of this run and its bundle; empty: one under output_dir, named by settings, and the bundle"
+        " goes to output_dir/bundles, where publishing looks for the newest.",
     )
     data: DataSettings
     text: TextSettings

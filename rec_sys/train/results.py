@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from rich.table import Table
 
 from rec_sys.baselines.contract import POPULAR
@@ -152,6 +154,19 @@ def list_histories(graph: ReviewGraph, dataset: PreparedDataset, of_kind: BoolAr
     return table.sort(HistoryColumn.USER_ID, maintain_order=True)
 
 
+def home_of_bundles(settings: Settings) -> Path:
+    """Where a run leaves its bundle: `output_dir/bundles`, where publishing looks for the newest.
+
+    A run with a folder of its own, as an experiment's, and each of a multirun leave it in their folder: what was tried
+    goes live only when its bundle is named.
+    """
+    if settings.run_dir is not None:
+        return settings.run_dir.absolute() / "bundles"
+    if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN:
+        return Path(HydraConfig.get().runtime.output_dir).absolute() / "bundles"
+    return settings.output_dir.absolute() / "bundles"
+
+
 def write_results(
     model: ReviewGraphModel,
     graph: ReviewGraph,
@@ -166,9 +181,9 @@ def write_results(
     run_name: str,
     text_encoder: str,
 ) -> Path:
-    """Writes the bundle under `output_dir/bundles` and returns its path."""
+    """Writes the bundle, see `home_of_bundles`, and returns its path."""
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")[:-3]
-    folder = settings.output_dir.absolute() / "bundles" / f"{run_name}-{stamp}"
+    folder = home_of_bundles(settings) / f"{run_name}-{stamp}"
     model = model.cpu()
     contents = BundleContents(
         data_name=dataset.summary.name,

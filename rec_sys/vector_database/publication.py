@@ -133,6 +133,12 @@ class IndexPublisher(ABC):
         """What a version is that is served or kept."""
         return self._describe(name)
 
+    def refuse_other_data(self, catalogue: Catalogue, force: bool) -> None:
+        """Finds out before long work whether another data set is served; raises as `publish`."""
+        served = self._served()
+        if served is not None and self._is_sound(served):
+            self._refuse_other_data(self._describe(served), catalogue.version(self._common), force)
+
     def _refuse_other_data(self, served: IndexVersion, new: IndexVersion, force: bool) -> None:
         if not force and served.data_name is not None and served.data_name != new.data_name:
             raise InputError(

@@ -30,7 +30,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("graph", "vector_database"),
     ("modules", "inference"),
     ("evaluation", "serving", "call_arguments", "python_settings"),
-    ("baselines",),
+    ("baselines", "publish"),
     ("train", FINETUNE),
     ("estimator",),
     ("experiments", DEMO),

@@ -53,7 +53,7 @@ def no_vectors(folder: Path) -> list[str]:
         (copied_database, "moved or copied"),
         (deleted_experiment, "was deleted"),
         (no_database, "not a database"),
-        (no_server, "MLflow cannot record the run"),
+        (no_server, "MLflow cannot be used"),
         (no_vectors, "no plain array"),
         pytest.param(
             lambda _: ["text=none", "tracking=none", "trainer.accelerator=cuda"],
