@@ -163,11 +163,10 @@ def _find(settings: PublishSettings) -> "Bundle":
 
     given = settings.bundle
     if given is not None and given.startswith(_REGISTRY):
-        from rec_sys.registry import folder_of
-        from rec_sys.tracking import connected
+        from rec_sys.registry import registered_folder
 
-        with connected(settings.tracking, settings.output_dir) as client:
-            return find_bundle(folder_of(client, given), settings.output_dir)
+        folder = registered_folder(settings.tracking, settings.output_dir, given)
+        return find_bundle(folder, settings.output_dir)
     return find_bundle(None if given is None else Path(given).expanduser(), settings.output_dir)
 
 
@@ -176,17 +175,16 @@ def _register(version: "IndexVersion", publisher: "IndexPublisher", settings: Pu
     if not settings.tracking.enabled:
         return
     from rec_sys.bundle import find_by_identity
-    from rec_sys.registry import name_version
-    from rec_sys.tracking import connected
+    from rec_sys.registry import name_versions
+
+    def with_folder(version: "IndexVersion") -> tuple[str, Path | None]:
+        return version.bundle, find_by_identity(settings.output_dir, version.bundle)
 
     kept = publisher.status().kept
-    wanted = {"live": version, "previous": publisher.describe(kept[0]) if kept else None}
+    previous = with_folder(publisher.describe(kept[0])) if kept else None
+    wanted = {"live": with_folder(version), "previous": previous}
     try:
-        with connected(settings.tracking, settings.output_dir) as client:
-            for alias, named in wanted.items():
-                identity = None if named is None else named.bundle
-                folder = None if identity is None else find_by_identity(settings.output_dir, identity)
-                name_version(client, settings.registered_model, alias, identity, folder)
+        name_versions(settings.tracking, settings.output_dir, settings.registered_model, wanted)
     except InputError as error:
         _LOG.warning(f"MLflow does not know it: {error.what}: {error.where}")
 

@@ -26,7 +26,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("settings_errors", "frames"),
     ("settings_help",),
     ("entry", "bundle", "tracking", "store"),
-    ("data", "ranker", "text", "triton_utils"),
+    ("data", "ranker", "registry", "text", "triton_utils"),
     ("graph", "vector_database"),
     ("modules", "inference"),
     ("evaluation", "serving", "call_arguments", "python_settings"),
