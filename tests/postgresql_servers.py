@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
@@ -49,6 +50,23 @@ def postgresql_server() -> Iterator[str]:
             call("pg_ctl", "-m", "immediate", "-w", "stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def hung(server: str) -> Iterator[None]:
+    """A server of ours stands still: it keeps its connections, takes new ones, and answers nothing."""
+    folder = Path(server.rpartition("host=")[2])
+    postmaster = psutil.Process(int((folder / "data" / "postmaster.pid").read_text().split()[0]))
+    stopped = [postmaster]
+    postmaster.suspend()
+    for child in postmaster.children():
+        child.suspend()
+        stopped.append(child)
+    try:
+        yield
+    finally:
+        for process in reversed(stopped):
+            process.resume()
 
 
 def new_database(server: str) -> str:

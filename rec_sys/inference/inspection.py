@@ -36,7 +36,7 @@ async def examine(backends: Backends, ask: Callable[[], Awaitable[object]], log:
         needed = backends.settings.fallback != "in_process"
         found.append(ComponentHealth(part="triton", ready=ready, needed=needed, detail=detail))
     if log is not None:
-        found.append(await _examine_store(log))
+        found.append(_examine_store(log))
     if served is not None and all(health.ready or not health.needed for health in found):
         found.append(await _examine_answers(ask))
     return Health(ready=all(health.ready or not health.needed for health in found), parts=tuple(found))
@@ -51,13 +51,11 @@ async def _examine_answers(ask: Callable[[], Awaitable[object]]) -> ComponentHea
     return ComponentHealth(part="answers", ready=True, needed=True, detail="a question was answered")
 
 
-async def _examine_store(log: ReviewLog) -> ComponentHealth:
-    """Answers need it until it was read once; after that only who writes does."""
-    try:
-        await log.catch_up()
-    except Exception as error:  # whatever it is, the probe is answered
-        return ComponentHealth(part="store", ready=False, needed=not log.was_read, detail=_in_words(error))
-    return ComponentHealth(part="store", ready=True, needed=False, detail=f"read up to {log.position}")
+def _examine_store(log: ReviewLog) -> ComponentHealth:
+    """As it was found last: answers need it until it was read once; after that only who writes does."""
+    detail = log.failure or (f"read up to {log.position}" if log.was_read else "it has not been read yet")
+    ready = log.was_read and log.failure is None
+    return ComponentHealth(part="store", ready=ready, needed=not log.was_read, detail=detail)
 
 
 def _in_words(error: Exception) -> str:

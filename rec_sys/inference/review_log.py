@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -21,6 +23,7 @@ Result = TypeVar("Result")
 _LOG: Final = logging.getLogger(__name__)
 _PAGE: Final = 5_000  # entries of the log
 _TOGETHER: Final = 64  # requests of a transaction
+_CALLS_AT_ONCE: Final = 4
 
 
 class ReviewLog:
@@ -33,6 +36,9 @@ class ReviewLog:
         settings: Which store.
         output_dir: Where SQLite's file is kept unless the settings say otherwise.
         retry_after: Seconds, told to those who are turned away.
+
+    Attributes:
+        failure: Why the store could not be used when it was last; None where it could.
     """
 
     def __init__(self, settings: StoreSettings, output_dir: Path, retry_after: float) -> None:
@@ -40,6 +46,8 @@ class ReviewLog:
         self._store: Store | None = None
         self._live: LiveReviews | None = None  # None until the log was read to its end once
         self._opening, self._reading = asyncio.Lock(), asyncio.Lock()
+        self._places = asyncio.Semaphore(_CALLS_AT_ONCE)
+        self.failure: str | None = None
 
         async def write(batches: Sequence[ReviewBatch]) -> list[list[Receipt] | Exception]:
             store = await self._opened()
@@ -81,7 +89,7 @@ class ReviewLog:
             KeyReusedError: Another request was sent with this key.
         """
         receipts = await self._batcher.ask(batch)
-        await self.catch_up()
+        await self._see()
         return receipts
 
     async def remove_review(self, user_id: str, review_id: str) -> bool:
@@ -130,8 +138,13 @@ class ReviewLog:
     async def _changed(self, do: Callable[[Store], Result]) -> Result:
         store = await self._opened()
         result = await self._ask(lambda: do(store))
-        await self.catch_up()
+        await self._see()
         return result
+
+    async def _see(self) -> None:
+        """Reads what was just written, which is safe whether it can be read now or a little later."""
+        with suppress(ServingUnavailable):
+            await self.catch_up()
 
     async def _opened(self) -> Store:
         async with self._opening:
@@ -140,11 +153,45 @@ class ReviewLog:
             return self._store
 
     async def _ask(self, do: Callable[[], Result]) -> Result:
-        asked: Awaitable[Result] = asyncio.to_thread(do)
         try:
-            return await asked
+            async with asyncio.timeout(self._settings.timeout_seconds):
+                await self._places.acquire()
+                result = await _in_thread(do, self._places.release)  # a call that hangs keeps its place
         except StoreUnavailable as error:
+            self.failure = error.what
             raise self._away(error.what, error.where, error.remedy) from error
+        except TimeoutError as error:
+            self.failure = f"the store did not answer for {self._settings.timeout_seconds:g} s"
+            raise self._away(self.failure, "setting store.url", "see whether its server is well; try again") from error
+        self.failure = None
+        return result
 
     def _away(self, what: str, where: str, remedy: str) -> ServingUnavailable:
         return ServingUnavailable(what, component="store", where=where, remedy=remedy, retry_after=self._retry_after)
+
+
+def _in_thread(do: Callable[[], Result], ended: Callable[[], None]) -> "asyncio.Future[Result]":
+    """Runs something in a thread that nobody waits for when the process ends: a server that hangs holds its caller.
+
+    `ended` is called in the loop when the thread is through, whether or not somebody waits for the outcome still.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Result] = loop.create_future()
+
+    def settle(set_outcome: Callable[[], None]) -> None:
+        ended()
+        if not future.done():
+            set_outcome()
+
+    def work() -> None:
+        try:
+            result = do()
+        except Exception as error:
+            outcome = partial(future.set_exception, error)
+        else:
+            outcome = partial(future.set_result, result)
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(settle, outcome)
+
+    threading.Thread(target=work, name="store", daemon=True).start()
+    return future

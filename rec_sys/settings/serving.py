@@ -140,6 +140,7 @@ class StoreSettings(Section):
         description="postgresql://user@host/database or sqlite:///path, taken from STORE_URL unless given; empty:"
         " store.db in output_dir.",
     )
+    timeout_seconds: float = Field(5.0, gt=0, description="Longest time for a request to the store.")
     poll_seconds: float = Field(0.25, gt=0, le=60, description="Looks for what others have written this often.")
 
 

@@ -25,6 +25,7 @@ from rec_sys.store.store import prove_store
 from rec_sys.text.opening import identify_encoder
 from rec_sys.vector_database.catalogue import read_catalogue
 from rec_sys.vector_database.edge_index import EdgePublisher
+from tests.postgresql_servers import hung, new_database, postgresql_server
 from tests.served_roads import share_text_models
 from tests.serving_bundles import write_serving_bundle
 
@@ -284,6 +285,34 @@ def test_a_store_that_is_away_is_named_and_answers_go_on_without_it(shop: Shop, 
         _wait_until(lambda: client.get("/health/ready").status_code == 200)
         write(client, user)
         assert ask(client, user).reviews_used == 1
+
+
+def test_a_store_that_hangs_holds_up_nobody_who_only_asks(shop: Shop, user: str) -> None:
+    with postgresql_server() as server:
+        if "host=/" not in server:
+            pytest.skip("only a server of our own is brought to a standstill")
+        url = f"store.url='{new_database(server)}'"
+        with shop.served(url, "store.timeout_seconds=0.5", "store.poll_seconds=0.05") as client:
+            write(client, user)
+            with hung(server):
+                began = time.monotonic()
+                for number in range(8):  # more than may be under way at once
+                    written = client.post("/v1/reviews", json={"user_id": user, "asin": f"p{number + 10}"})
+                    assert (written.status_code, written.headers["Retry-After"]) == (503, "2")
+                    assert ask(client, user).reviews_used == 1
+                ready = client.get("/health/ready")
+                assert ready.status_code == 200
+                [store] = [part for part in ready.json()["parts"] if part["part"] == "store"]
+                assert (store["ready"], store["needed"]) == (False, False)
+                assert time.monotonic() - began < 30
+            _wait_until(lambda: client.post("/v1/reviews", json={"user_id": user, "asin": "p20"}).status_code == 201)
+            _wait_until(lambda: "p20" in _listed(client, user))
+            listed = _listed(client, user)
+            assert len(listed) == len(set(listed))  # what was refused may be there, but once
+
+
+def _listed(client: TestClient, user: str) -> list[str]:
+    return [review["asin"] for review in client.get(f"/v1/users/{user}/reviews").json()["reviews"]]
 
 
 def test_without_a_store_nothing_can_be_written(shop: Shop, user: str) -> None:
