@@ -44,7 +44,7 @@ def command(folder: Path, *overrides: str) -> list[str]:
     data = write_table(folder)
     return [
         *("-m", "rec_sys.experiments.benchmark", *data, *SMALL, "trainer.max_epochs=1"),
-        *(f"output_dir={folder / 'out'}", *overrides),
+        *(f"output_dir={folder / 'out'}", "time_column=false", *overrides),
     ]
 
 
@@ -55,8 +55,8 @@ def run(folder: Path, *overrides: str) -> Ended:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """Three baselines and our own model, recorded in MLflow."""
-    recorded = ("tracking.enabled=true", "tracking.system_metrics=false")
+    """Three baselines and our own model, by time too, recorded in MLflow."""
+    recorded = ("tracking.enabled=true", "tracking.system_metrics=false", "time_column=true")
     line = [sys.executable, *command(tmp_path_factory.mktemp("benchmark"), QUICK_BASELINES, *recorded)]
     ended = subprocess.run(line, capture_output=True, text=True, check=False)
     return Ended(ended.returncode, ended.stdout, ended.stderr)
@@ -118,6 +118,17 @@ def test_each_model_is_compared_with_ours_on_the_same_questions(whole: Ended) ->
         difference = by_model[one["model"]][one["metric"]] - by_model["review_graph"][one["metric"]]
         assert one["difference"] == pytest.approx(difference, abs=1e-6)
         assert one["low"] <= one["difference"] <= one["high"]
+
+
+def test_what_ranks_has_columns_of_global_time_and_is_compared_there(whole: Ended) -> None:
+    timed = {f"{prefix}ndcg_at_10_masked" for prefix in ("global_time_", "daily_")}
+    for row in whole.rows:
+        assert timed <= row["metrics"].keys() or row["model"] == "rating_offsets"
+        assert not timed & row["metrics"].keys() or row["model"] != "rating_offsets"
+    head = whole.results.with_name("results.md").read_text().splitlines()[0]
+    assert "| global_time_ndcg@10_masked | daily_ndcg@10_masked |" in head
+    compared = json.loads(whole.results.with_name("comparisons.json").read_text())
+    assert {one["model"] for one in compared if one["metric"] in timed} == {"popular", "item_knn"}
 
 
 def test_every_row_is_a_run_in_mlflow(whole: Ended) -> None:

@@ -22,7 +22,7 @@ QUICK = {"num_users": 120, "num_products": 60, "num_reviews": 900}
 QUICK_DIGEST = "bbc9020c5fd4279b89cfdf8ca1cfc7b17726bb06858d429fda4818edbfc2a5b3"
 
 
-def settings_of(**values: int) -> SampleData:
+def settings_of(**values: float) -> SampleData:
     return SampleData.model_validate({"name": "sample", "reader": "sample", **values})
 
 
@@ -31,7 +31,7 @@ def digest(sample: Sample) -> str:
     return hashlib.sha256(rows.encode()).hexdigest()
 
 
-def made(**values: int) -> Sample:
+def made(**values: float) -> Sample:
     """A sample, generated once and shared, since a whole one takes seconds; nobody changes it."""
     return _generate(settings_of(**values).model_dump_json())
 
@@ -242,3 +242,13 @@ def test_the_oracle_refuses_ids_it_does_not_know(quick: Sample) -> None:
     user = quick.reviews["user_id"][0]
     with pytest.raises(InputError, match="no product 'nothing'"):
         Oracle(quick).expected_rating([user], ["nothing"], np.array([START]))
+
+
+def test_a_share_of_the_purchases_is_repeated_where_it_is_asked_for() -> None:
+    def pairs(sample: Sample) -> list[tuple[str, str]]:
+        return sample.reviews.select(ReviewColumn.USER_ID, ReviewColumn.ASIN).rows()
+
+    plain, repeated = pairs(made(**QUICK)), pairs(made(**QUICK, repeat_share=0.4))
+    assert len(set(plain)) == len(plain) == len(repeated)
+    assert [user for user, _ in plain] == [user for user, _ in repeated]
+    assert 0.25 < 1 - len(set(repeated)) / len(repeated) < 0.45
