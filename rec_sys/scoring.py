@@ -7,7 +7,7 @@ The sum runs over the user's newest reviews r: :math:`i(r)` is the product revie
 reviews, :math:`a(r)` the days before the newest one, :math:`e(r)` its weight among events, 1 where there are none; M is
 the co-review memory, see `modules.memory`; the last two terms, popularity and repeats, are those of `score_terms`. The
 letters are `ScoreFormula`'s T = `temperature`, w = `memory_weight`, :math:`\rho` = `recency`, c = `session`,
-D = `session_days`, a = `popularity_weight`.
+D = `session_days`, a = `popularity_weight`. For histories of one review or a few, w and a may be others (`short`).
 
 Training, evaluation, exact search, index queries and explanations compute with this module. numpy and scipy only.
 """
@@ -25,6 +25,15 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
 
+class ShortHistory(BaseModel):
+    """What counts for users of whom as little is known, beside the weights of all others."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    memory: float = Field(1.0, ge=0, description="The memory's weight is multiplied by this.")
+    popularity: float = Field(0.0, ge=0, description="This is added to the popularity's weight.")
+
+
 class ScoreFormula(BaseModel):
     """The numbers of the score: a bundle keeps them, and whoever computes scores carries them."""
 
@@ -40,6 +49,26 @@ class ScoreFormula(BaseModel):
         None, gt=0, description="Days in which a review halves its weight there."
     )
     repeats: RepeatRates | None = Field(None, description="What products of the history get; None = nothing.")
+    short: tuple[ShortHistory, ...] = Field((), description="Of histories of one review, of two, and so on.")
+
+    @property
+    def reads_popularity(self) -> bool:
+        """Whether it counts for anybody."""
+        return self.popularity_weight > 0 or any(short.popularity > 0 for short in self.short)
+
+    def memory_shares(self, reviews: npt.NDArray[np.integer]) -> FloatArray:
+        """What the memory's weight is multiplied by, for histories of so many reviews: float32 `[n]`."""
+        return self._by_length([short.memory for short in self.short], 1.0, reviews)
+
+    def popularity_weights(self, reviews: npt.NDArray[np.integer]) -> FloatArray:
+        """What the popularity is multiplied by, likewise: float32 `[n]`."""
+        added = self._by_length([short.popularity for short in self.short], 0.0, reviews)
+        return np.float32(self.popularity_weight) + added
+
+    def _by_length(self, of_short: list[float], of_others: float, reviews: npt.NDArray[np.integer]) -> FloatArray:
+        table = np.array([of_others, *of_short, of_others], dtype=np.float32)
+        found: FloatArray = table[np.minimum(reviews, len(table) - 1)]
+        return found
 
     def weigh_reviews(
         self,
@@ -73,7 +102,7 @@ class ScoreFormula(BaseModel):
         age: npt.NDArray[np.floating] | None = None,
         evidence: npt.NDArray[np.floating] | None = None,
     ) -> sparse.csr_matrix:
-        """`weigh_reviews` for the newest `limit` reviews of many histories.
+        """`weigh_reviews` for the newest `limit` reviews of many histories, times their `memory_shares`.
 
         Args:
             offsets: int64 `[rows + 1]`.
@@ -91,6 +120,7 @@ class ScoreFormula(BaseModel):
         read = newer < limit
         days = np.full(len(products), -1.0) if age is None else age
         weights = self.weigh_reviews(newer[read], days[read], None if evidence is None else evidence[read])
+        weights = weights * self.memory_shares(np.diff(offsets))[row[read]]
         return sparse.csr_matrix((weights, (row[read], products[read])), shape=(len(offsets) - 1, num_products))
 
 

@@ -23,7 +23,7 @@ from rec_sys.contracts import (
     TowerTensor,
 )
 from rec_sys.score_terms import RepeatRates, with_terms
-from rec_sys.scoring import ScoreFormula, sparse_tensors
+from rec_sys.scoring import ScoreFormula, ShortHistory, sparse_tensors
 from rec_sys.settings import TableData, TextSettings
 from tests.text_width import MINILM_DIM, TEXT_DIM
 
@@ -31,6 +31,7 @@ DIM, USER_REVIEWS = 16, 6
 TEMPERATURE, MEMORY_WEIGHT, MEMORY_RECENCY = 0.1, 3.0, 0.8
 MEMORY_SESSION, MEMORY_SESSION_DAYS = 0.5, 90.0
 POPULARITY_WEIGHT, REPEAT_WEIGHT = 1.5, 20.0
+SHORT = (ShortHistory(memory=0.25, popularity=2.0), ShortHistory(memory=0.5))
 # Once, twice, more often: by the age of the newest review, in days.
 REPEAT_RATES = tuple((share, share + 0.05, share + 0.1) for share in (0.3, 0.25, 0.2, 0.15, 0.1, 0.05))
 REPEATS = RepeatRates(rates=REPEAT_RATES, by_time=True, weight=REPEAT_WEIGHT)
@@ -109,6 +110,7 @@ def write_serving_bundle(
             session_days=MEMORY_SESSION_DAYS,
             popularity_weight=POPULARITY_WEIGHT,
             repeats=REPEATS,
+            short=SHORT,
         ),
         user_reviews=USER_REVIEWS,
         product_reviews=3,
@@ -147,11 +149,12 @@ def expected_answer(bundle: Bundle, reviews: Sequence[PlainReview]) -> tuple[np.
     hidden = attention @ np.array(values) if reviews else weights["unknown_user"]
     vector = hidden / np.linalg.norm(hidden)
     parts = np.zeros((len(reviews), bundle.manifest.num_products))
+    short = SHORT[len(reviews) - 1] if 1 <= len(reviews) <= len(SHORT) else ShortHistory()
     for place, review in enumerate(reviews):
         if review.product is None:
             continue
         entries = slice(*memory[MemoryTensor.OFFSETS][[review.product, review.product + 1]])
-        share = MEMORY_WEIGHT * MEMORY_RECENCY**place
+        share = MEMORY_WEIGHT * short.memory * MEMORY_RECENCY**place
         if ages[place] >= 0:
             share *= 1 + MEMORY_SESSION * np.exp(-ages[place] / MEMORY_SESSION_DAYS)
         parts[place, memory[MemoryTensor.NEIGHBOURS][entries]] = share * memory[MemoryTensor.WEIGHTS][entries]
@@ -161,12 +164,13 @@ def expected_answer(bundle: Bundle, reviews: Sequence[PlainReview]) -> tuple[np.
             row = sum(age >= bound for bound in (1, 7, 30, 90, 365))
             parts[place, review.product] += REPEAT_WEIGHT * REPEAT_RATES[row][min(len(same), 3) - 1]
     towers = vector @ tensors[ProductVector.OUTPUT].T / TEMPERATURE
-    return towers + parts.sum(axis=0) + popularity_term(bundle), attention, parts
+    return towers + parts.sum(axis=0) + popularity_term(bundle, len(reviews)), attention, parts
 
 
-def popularity_term(bundle: Bundle) -> np.ndarray:
-    """What popularity adds to the score of each product, `[num_products]`."""
-    found: np.ndarray = POPULARITY_WEIGHT * _popularity(bundle.manifest.num_products)
+def popularity_term(bundle: Bundle, reviews: int) -> np.ndarray:
+    """What popularity adds to the score of each product for a user of so many reviews, `[num_products]`."""
+    added = SHORT[reviews - 1].popularity if 1 <= reviews <= len(SHORT) else 0.0
+    found: np.ndarray = (POPULARITY_WEIGHT + added) * _popularity(bundle.manifest.num_products)
     return found
 
 

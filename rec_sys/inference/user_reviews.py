@@ -253,11 +253,13 @@ def memory_query(user: UserReviews, served: ServedBundle) -> MemoryQuery:
     age, newer = _ages(user.timestamp, served.manifest.has_time), np.arange(len(user))
     repeats = nothing if formula.repeats is None else formula.repeats.of_reviews(user.product, newer, age)
     repeats = np.where(user.product < served.unknown_product, repeats, np.float32(0))
-    more = term_weights(served.unknown_product, formula.popularity_weight, user.product, repeats)
+    reads = np.array([len(user)])
+    more = term_weights(served.unknown_product, float(formula.popularity_weights(reads)[0]), user.product, repeats)
     weights = nothing
     summed: dict[int, float] = {}
     if formula.memory_weight:
         weights = np.float32(formula.memory_weight) * formula.weigh_reviews(newer, age, user.weight)
+        weights *= formula.memory_shares(reads)
         weights[user.product >= served.unknown_product] = 0
         for product, weight in zip(user.product.tolist(), weights.tolist(), strict=True):
             if weight:

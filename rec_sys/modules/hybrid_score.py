@@ -39,7 +39,7 @@ class MemoryTerm:
 
     def as_of_each_question(self, reviews: Interactions) -> "MemoryTerm":
         """The term with the popularity of each question's own moment, for questions that go with the time."""
-        if not self.formula.popularity_weight:
+        if not self.formula.reads_popularity:
             return self
         days = self.formula.popularity_half_life
         return replace(self, past=PastPopularity(reviews, None if days is None else days * MILLISECONDS_A_DAY))
@@ -47,13 +47,14 @@ class MemoryTerm:
     def score(self, queries: Queries, rows: npt.NDArray[np.int64]) -> FloatArray:
         """What all terms but the towers' add: float32 `[len(rows), num_products]`."""
         added = np.float32(self.formula.memory_weight) * self.unweighted(queries, rows)
-        if self.formula.popularity_weight:
-            added += np.float32(self.formula.popularity_weight) * self.popularities(queries, rows)
+        if self.formula.reads_popularity:
+            weights = self.formula.popularity_weights(np.diff(queries.history_offsets)[rows])
+            added += weights[:, None] * self.popularities(queries, rows)
         return added if self.formula.repeats is None else added + self.repeats(queries, rows)
 
     def tensors(self) -> dict[str, npt.NDArray[np.int64] | npt.NDArray[np.int32] | npt.NDArray[np.float32]]:
         """As a bundle keeps the memory, with the rows of the other terms, see `contracts.MemoryTensor`."""
-        popularity = self.popularity if self.formula.popularity_weight else None
+        popularity = self.popularity if self.formula.reads_popularity else None
         return sparse_tensors(with_terms(self.memory.matrix, popularity, self.formula.repeats is not None))
 
     def unweighted(self, queries: Queries, rows: npt.NDArray[np.int64]) -> FloatArray:

@@ -161,6 +161,18 @@ class RepeatSettings(Section):
     )
 
 
+class ShortHistorySettings(Section):
+    """What the score's parts count for users of one review or a few; validation chooses, with histories cut short."""
+
+    lengths: int = Field(2, ge=0, le=10, description="Histories of up to so many reviews are weighed; 0 = none.")
+    memory: tuple[Annotated[float, Field(ge=0)], ...] = Field(
+        (0.25, 0.5), description="Shares of the memory's weight to choose from, beside all of it."
+    )
+    popularity: tuple[Annotated[float, Field(ge=0)], ...] = Field(
+        (1, 2, 4, 8), description="Weights of the popularity, at most 1, to choose from, beside none."
+    )
+
+
 class ModelSettings(Section):
     """The towers, the memory, the ranker, and the two objectives."""
 
@@ -172,6 +184,7 @@ class ModelSettings(Section):
     second_stage: RankerSettings = Field(RankerSettings(), description="How it does.")
     popularity: PopularitySettings = Field(PopularitySettings(), description="Popularity beside the memory.")
     repeats: RepeatSettings = Field(RepeatSettings(), description="Repeats beside the memory.")
+    short_histories: ShortHistorySettings = Field(ShortHistorySettings(), description="Users of a review or two.")
 
     newcomers: NewcomerSettings = Field(NewcomerSettings(), description="Products that the memory does not know.")
 

@@ -26,6 +26,7 @@ from rec_sys.score_terms import popularity_of
 from rec_sys.scoring import ScoreFormula
 from rec_sys.settings import MemorySettings, Settings
 from rec_sys.train.calibration import choose_memory_term
+from rec_sys.train.short_histories import choose_short_histories
 from rec_sys.train.term_choice import choose_popularity, choose_repeats
 
 _LOG: Final = logging.getLogger(__name__)
@@ -119,6 +120,14 @@ def tune_co_review(
     rates = fit_repeats(columns, split.train_edges, settings.graph.user_reviews)
     if rates is not None:
         term = choose_repeats(towers, split.validation, term, rates, settings.model.repeats.weights, batch)
+    term = choose_short_histories(
+        lambda queries: ModelScorer(model, builder, queries).score,
+        split.validation,
+        term,
+        past_popularity(columns, split, None),
+        settings.model.short_histories,
+        batch,
+    )
     return term, l2
 
 

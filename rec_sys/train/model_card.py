@@ -143,7 +143,7 @@ def _describe_limits(summary: DatasetSummary, evaluation: EvaluationSettings) ->
         "It was measured on this data alone: other shops, languages and years need a training of their own.",
         "It predicts what is *reviewed* next. What is bought and never reviewed is unknown to it.",
         "Somebody without any review gets about what is popular. How many reviews it takes to do better,"
-        " `rec_sys.experiments.cold_start` measures; on the 2014 instruments it took two.",
+        " `rec_sys.experiments.cold_start` measures; on the 2014 instruments it took one.",
         "A product that arrives after training is placed by its text, its first reviews and the products most like it;"
         " next to those that the memory knows it rarely comes first.",
         "`coverage_at_10` says which share of the catalogue stands in somebody's ten best; the rest never does.",

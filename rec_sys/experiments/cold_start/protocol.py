@@ -52,30 +52,6 @@ class Withheld:
     questions: Queries
 
 
-def truncate_histories(queries: Queries, length: int) -> Queries:
-    """The same questions, with only the first `length` reviews of each history known; those with fewer are left out."""
-    counts = np.diff(queries.history_offsets)
-    rows = np.flatnonzero(counts >= length)
-    start = queries.history_offsets[rows]
-    place = (start[:, None] + np.arange(length)).ravel()
-    # What was the next review of the history is now the end of what may be read.
-    cut = counts[rows] > length
-    after = queries.history_edges[np.where(cut, start + length, 0)]
-    target_offsets, target = ragged.take_rows(queries.target_offsets, rows)
-    return Queries(
-        user_index=queries.user_index[rows],
-        bound=np.where(cut, after, queries.bound[rows]),
-        target_offsets=target_offsets,
-        target_products=queries.target_products[target],
-        target_edges=queries.target_edges[target],
-        history_offsets=np.arange(len(rows) + 1) * length,
-        history_products=queries.history_products[place],
-        num_cold=0,
-        history_edges=queries.history_edges[place],
-        history_known=None if queries.history_known is None else queries.history_known[place],
-    )
-
-
 def withhold_products(
     interactions: Interactions, split: Split, share: float, first_reviews: int, seed: int
 ) -> Withheld:

@@ -11,7 +11,7 @@ from rec_sys.baselines.popular import PopularBaseline
 from rec_sys.baselines.reviews import TrainingReviews
 from rec_sys.baselines.settings import NoSettings
 from rec_sys.data.prepare import prepare
-from rec_sys.data.queries import Queries
+from rec_sys.data.queries import Queries, truncate_histories
 from rec_sys.data.splits import Split, split_reviews
 from rec_sys.evaluation.model_scorer import ModelScorer
 from rec_sys.experiments.cold_start.new_products import NewProducts, Trained
@@ -21,7 +21,6 @@ from rec_sys.experiments.cold_start.protocol import (
     Withheld,
     compare_scorers,
     score_by_histories,
-    truncate_histories,
     withhold_products,
 )
 from rec_sys.experiments.cold_start.settings import ColdStartProtocol

@@ -96,13 +96,13 @@ def test_a_known_user_gets_the_models_own_ranking_and_its_reasons(folder: Path, 
     assert answer.known_user
     assert answer.basis == "reviews"
     assert answer.versions.bundle == bundle.identity
+    read = reviews[: len(attention)]
     for product, row in zip(answer.products, wanted, strict=True):
         assert product.score == pytest.approx(scores[row], abs=1e-4)
-        beside_towers = memory[:, row].sum() + popularity_term(bundle)[row]
+        beside_towers = memory[:, row].sum() + popularity_term(bundle, len(read))[row]
         assert product.memory_score == pytest.approx(beside_towers, abs=1e-4)
         assert product.source == ("memory" if beside_towers > scores[row] / 2 else "graph")
         given = {reason.asin: reason for reason in product.reasons}
-        read = reviews[: len(attention)]
         if product.source == "graph":
             assert list(given) == [f"p{read[place].product}" for place in np.argsort(-attention, kind="stable")]
         for place, review in enumerate(read):

@@ -7,7 +7,7 @@ from rec_sys.contracts import MILLISECONDS_A_DAY
 from rec_sys.data.queries import Queries
 from rec_sys.modules.hybrid_score import MemoryTerm
 from rec_sys.modules.memory import CoReviewMemory, fit_memory
-from rec_sys.scoring import ScoreFormula
+from rec_sys.scoring import ScoreFormula, ShortHistory
 from rec_sys.settings import MemorySettings
 
 NUM_PRODUCTS = 40
@@ -71,3 +71,30 @@ def test_users_without_a_history_are_given_nothing(memory: CoReviewMemory) -> No
     formula = ScoreFormula(temperature=0.07, memory_weight=2.0, session=3.0)
     found = MemoryTerm(memory, formula, 10, np.arange(5)).score(queries, np.array([0, 1]))
     np.testing.assert_array_equal(found, np.zeros((2, NUM_PRODUCTS)))
+
+
+def test_short_histories_have_weights_of_their_own(memory: CoReviewMemory) -> None:
+    offsets = np.array([0, 0, 1, 3, 6])  # nothing, one review, two, three
+    queries = Queries(
+        user_index=np.arange(4, dtype=np.int32),
+        bound=np.full(4, 9),
+        target_offsets=np.arange(5),
+        target_products=np.arange(4, dtype=np.int32),
+        target_edges=np.full(4, 9),
+        history_offsets=offsets,
+        history_products=np.array([3, 5, 8, 3, 5, 8], dtype=np.int32),
+        num_cold=0,
+        history_edges=np.arange(6),
+    )
+    popularity = np.linspace(0, 1, NUM_PRODUCTS, dtype=np.float32)
+    formula = ScoreFormula(temperature=0.07, memory_weight=2.0, recency=0.5, popularity_weight=1.0)
+    short = (ShortHistory(memory=0.25, popularity=3.0), ShortHistory(memory=0.0))
+    rows = np.array([3, 0, 1, 2])
+    usual = MemoryTerm(memory, formula, 10, popularity=popularity).score(queries, rows)
+    weighed = formula.model_copy(update={"short": short})
+    found = MemoryTerm(memory, weighed, 10, popularity=popularity).score(queries, rows)
+    np.testing.assert_allclose(found[:2], usual[:2], rtol=1e-6)
+    np.testing.assert_allclose(found[2], 0.25 * (usual[2] - popularity) + 4 * popularity, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found[3], popularity, rtol=1e-6)
+    assert not ScoreFormula(temperature=1).reads_popularity
+    assert ScoreFormula(temperature=1, short=short).reads_popularity

@@ -7,13 +7,12 @@ import pytest
 
 from rec_sys.contracts import InputError, SplitName
 from rec_sys.data.interactions import Interactions
-from rec_sys.data.queries import Queries
+from rec_sys.data.queries import Queries, truncate_histories
 from rec_sys.data.splits import Split, split_reviews
 from rec_sys.experiments.cold_start.protocol import (
     OWN,
     ask_one_by_one,
     compare_scorers,
-    truncate_histories,
     withhold_products,
     without_own,
 )
