@@ -192,7 +192,7 @@ def read_catalogue(bundle: Bundle) -> Catalogue:
         if tensors is not None and not tensors.keys() >= set(names):
             raise bundle.damaged(file, f"tensors named {', '.join(names)} are expected")
     manifest = bundle.manifest
-    shape = (products.height, manifest.dim)
+    shape, text_shape = (products.height, manifest.dim), (products.height, manifest.text_dim)
     graph, text = vectors[ProductVector.OUTPUT], vectors[ProductVector.TEXT]
     with bundle.reading(BundleFile.PRODUCTS):
         details, num_different = _details(products), products[ProductColumn.ASIN].n_unique()
@@ -200,7 +200,6 @@ def read_catalogue(bundle: Bundle) -> Catalogue:
         raise bundle.damaged(BundleFile.PRODUCTS, f"{manifest.num_products} different products are expected")
     if graph.shape != shape or not np.isfinite(graph).all():
         raise bundle.damaged(BundleFile.PRODUCT_VECTORS, f"finite vectors of shape {shape} are expected")
-    text_shape = (products.height, manifest.text_dim)
     if text.shape != text_shape or not np.isfinite(text).all():
         raise bundle.damaged(BundleFile.PRODUCT_VECTORS, f"finite text vectors of shape {text_shape} are expected")
     if not np.allclose(np.linalg.norm(graph, axis=1), 1, atol=_UNIT_TOLERANCE):
@@ -290,11 +289,9 @@ def _memory_matrix(bundle: Bundle, tensors: dict[str, npt.NDArray[Any]], num_pro
     neighbours, weights = tensors[MemoryTensor.NEIGHBOURS], tensors[MemoryTensor.WEIGHTS]
     sound = (
         len(offsets) - 1 in (num_products, 2 * num_products + 1)
-        and offsets[0] == 0
-        and offsets[-1] == len(neighbours) == len(weights)
-        and bool((np.diff(offsets) >= 0).all())
+        and (offsets[0], offsets[-1], len(weights)) == (0, len(neighbours), len(neighbours))
+        and bool((np.diff(offsets) >= 0).all() and np.isfinite(weights).all())
         and bool(((neighbours >= 0) & (neighbours < num_products)).all())
-        and bool(np.isfinite(weights).all())
     )
     if not sound:
         raise bundle.damaged(BundleFile.MEMORY, f"finite sparse rows of {num_products} products are expected")
