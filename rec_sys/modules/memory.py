@@ -14,6 +14,7 @@ order (as SLIT, Choi et al. 2021): a history weighted `past` a step back predict
 ahead; summed over all places where a sequence can be cut, both matrices depend on the gap between two reviews only.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,16 +58,37 @@ def fit_memory(
 ) -> CoReviewMemory:
     """Fits both models to reviews in time order, int `[num_reviews]`, and keeps each product's strongest weights.
 
-    `l2` is the ridge strength of the symmetric model; the directed one uses half of it, since its counts are smaller.
-    `weight`, float32 `[num_reviews]`, is what each review says beside others: a pair counts the product of its two.
+    `l2` is as `fit_memories` takes it. `weight`, float32 `[num_reviews]`, is what each review says beside others: a
+    pair counts the product of its two.
+    """
+    return fit_memories(user_index, product_index, num_users, num_products, settings, (l2,), weight)[l2]
+
+
+def fit_memories(
+    user_index: npt.NDArray[np.integer],
+    product_index: npt.NDArray[np.integer],
+    num_users: int,
+    num_products: int,
+    settings: MemorySettings,
+    strengths: Sequence[float],
+    weight: npt.NDArray[np.float32] | None = None,
+) -> dict[float, CoReviewMemory]:
+    """`fit_memory` for several ridge strengths, which share all but the last step.
+
+    A strength is that of the symmetric model; the directed one uses half of it, since its counts are smaller.
     """
     reviewed = evidence_matrix(user_index, product_index, weight, (num_users, num_products))
     together = (reviewed.T @ reviewed).tocsr()
-    weights = _solve_locally(together, together, settings.candidates, l2, itself=False)
+    found = _solve_locally(together, together, settings.candidates, strengths, itself=False)
     if settings.directed > 0:
         past, future = count_by_gap(user_index, product_index, num_products, settings.past, settings.future, weight)
-        weights = weights + settings.directed * _solve_locally(past, future, settings.candidates, l2 / 2, itself=True)
-    return CoReviewMemory(keep_strongest(weights.tocsc(), settings.neighbours))
+        halves = [l2 / 2 for l2 in strengths]
+        ordered = _solve_locally(past, future, settings.candidates, halves, itself=True)
+        found = [weights + settings.directed * other for weights, other in zip(found, ordered, strict=True)]
+    return {
+        l2: CoReviewMemory(keep_strongest(weights.tocsc(), settings.neighbours))
+        for l2, weights in zip(strengths, found, strict=True)
+    }
 
 
 def count_by_gap(
@@ -121,12 +143,12 @@ def _sum_of_powers(past: float, future: float, gap: int) -> float:
 
 
 def _solve_locally(
-    gram: sparse.csr_matrix, target: sparse.csr_matrix, candidates: int, l2: float, itself: bool
-) -> sparse.csc_matrix:
-    """One ridge regression a column of `target` on its strongest rows; float32 CSC like `target`."""
+    gram: sparse.csr_matrix, target: sparse.csr_matrix, candidates: int, strengths: Sequence[float], itself: bool
+) -> list[sparse.csc_matrix]:
+    """One ridge regression a column of `target` on its strongest rows, for each strength; float32 CSC like `target`."""
     num_products = gram.shape[0]
     index, right = _choose_candidates(gram.diagonal(), target.tocsc(), candidates, itself)
-    solution = np.zeros(index.shape, dtype=np.float32)
+    solutions = [np.zeros(index.shape, dtype=np.float32) for _ in strengths]
     gram.sort_indices()
     for start in range(0, num_products, _SOLVED_AT_ONCE):
         chosen = index[start : start + _SOLVED_AT_ONCE]
@@ -136,12 +158,14 @@ def _solve_locally(
         columns = np.broadcast_to(safe[:, None, :], rows.shape)
         counted = np.asarray(gram[rows.ravel(), columns.ravel()]).reshape(rows.shape)
         square = torch.from_numpy(counted * (present[:, :, None] & present[:, None, :]))
-        factor = torch.linalg.cholesky(square + l2 * torch.eye(safe.shape[1]))
-        solved = torch.cholesky_solve(torch.from_numpy(right[start : start + _SOLVED_AT_ONCE, :, None]), factor)
-        solution[start : start + _SOLVED_AT_ONCE] = solved[..., 0].numpy() * present
+        wanted = torch.from_numpy(right[start : start + _SOLVED_AT_ONCE, :, None])
+        for l2, solution in zip(strengths, solutions, strict=True):
+            factor = torch.linalg.cholesky(square + l2 * torch.eye(safe.shape[1]))
+            solved = torch.cholesky_solve(wanted, factor)
+            solution[start : start + _SOLVED_AT_ONCE] = solved[..., 0].numpy() * present
     present = index >= 0
     columns = np.broadcast_to(np.arange(num_products)[:, None], index.shape)[present]
-    return sparse.csc_matrix((solution[present], (index[present], columns)), shape=gram.shape)
+    return [sparse.csc_matrix((one[present], (index[present], columns)), shape=gram.shape) for one in solutions]
 
 
 def _choose_candidates(

@@ -18,6 +18,7 @@ _PRECISIONS: Final = {
     "minilm": ("fp32", "int8"),
     "sentence_transformer": ("fp32", "fp16", "bf16"),
     "static": ("fp32",),
+    "lsa": ("fp32",),
 }
 
 
@@ -28,8 +29,10 @@ class TextSettings(Section):
     vectors_path: Path | None = Field(
         None, validate_default=True, description="source=given: float .npy [raw review rows, any width]."
     )
-    encoder: Literal["minilm", "sentence_transformer", "static"] = Field(
-        "minilm", description="What reads texts: all-MiniLM-L6-v2, any other model, or its tokens' vectors alone."
+    encoder: Literal["minilm", "sentence_transformer", "static", "lsa"] = Field(
+        "minilm",
+        description="What reads texts: all-MiniLM-L6-v2, any other model, its tokens' vectors alone, or vectors of"
+        " words that are fitted on the train texts.",
     )
     model: str | None = Field(
         None,
@@ -38,7 +41,7 @@ class TextSettings(Section):
         " encoder=static: what it is distilled from, or a static model; empty = MiniLM.",
     )
     prompt: str | None = Field(None, description="Which of the model's prompts goes before a text; empty: its default.")
-    static_dim: int = Field(256, ge=8, le=4096, description="encoder=static: width of its vectors.")
+    static_dim: int = Field(256, ge=8, le=4096, description="encoder=static, lsa: width of the vectors.")
     weights: Literal["package", "folder", "hub"] = Field("package", description="Where MiniLM's weights are.")
     weights_folder: Path | None = Field(None, validate_default=True, description="weights=folder: that folder.")
     hub_name: str = Field("sentence-transformers/all-MiniLM-L6-v2", description="weights=hub: the model's name.")
@@ -88,8 +91,9 @@ class GraphSettings(Section):
 class MemorySettings(Section):
     """The co-review memory: a sparse linear model between products."""
 
-    method: Literal["ridge", "counts"] = Field(
-        "ridge", description="ridge: regressions; counts: weighted counts, for some thousand reviews."
+    method: Literal["ridge", "counts", "best"] = Field(
+        "ridge",
+        description="ridge: regressions; counts: weighted counts, for some thousand reviews; best: validation decides.",
     )
     l2: tuple[float, ...] = Field((30.0, 100.0, 300.0), min_length=1, description="Validation chooses one.")
     candidates: int = Field(100, ge=1, le=1000, description="Products that a product is predicted from.")
@@ -188,7 +192,10 @@ class ModelSettings(Section):
 
     newcomers: NewcomerSettings = Field(NewcomerSettings(), description="Products that the memory does not know.")
 
-    tower: Literal["attention", "none"] = Field("attention", description="none: the memory ranks alone.")
+    tower: Literal["attention", "auto", "none"] = Field(
+        "attention",
+        description="none: the memory ranks alone; auto: validation decides, after trainer.trial_reviews.",
+    )
     convolution: Literal["transformer_conv", "gat"] = Field(
         "transformer_conv", description="What attends over a product's reviews."
     )
@@ -220,6 +227,8 @@ class ModelSettings(Section):
             raise ValueError("model.ranking_weight and model.rating_weight are both 0: nothing to learn")
         if self.tower == "none" and self.memory == "none":
             raise ValueError("model.tower and model.memory are both none: nothing is left to rank by")
+        if self.tower == "auto" and self.memory == "none":
+            raise ValueError("model.tower=auto asks whether towers add to the memory, and model.memory=none has none")
         return self
 
 
@@ -228,6 +237,9 @@ class TrainerSettings(Section):
 
     max_epochs: int = Field(40, ge=1, description="Epochs at most.")
     patience: int = Field(6, ge=1, description="Epochs without a better validation before it stops.")
+    trial_reviews: int = Field(
+        60_000, ge=1, description="model.tower=auto: predicted reviews after which towers must add to the memory."
+    )
     batch_size: int = Field(256, ge=1, description="Reviews predicted a step.")
     learning_rate: float = Field(2e-3, gt=0, le=1, description="Of AdamW.")
     weight_decay: float = Field(0.01, ge=0, description="Of AdamW.")

@@ -1,6 +1,7 @@
 """Puts the parts of a training run together: what may be read when, the fresh model, and the memory beside it."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -18,7 +19,7 @@ from rec_sys.graph.review_graph import ReviewGraph
 from rec_sys.graph.sampler import TemporalSampler
 from rec_sys.modules.counted_memory import count_memory
 from rec_sys.modules.hybrid_score import MemoryTerm
-from rec_sys.modules.memory import CoReviewMemory, fit_memory
+from rec_sys.modules.memory import CoReviewMemory, fit_memories
 from rec_sys.modules.placing import train_reviews
 from rec_sys.modules.repeats import fit_repeats
 from rec_sys.modules.review_graph_model import ReviewGraphModel
@@ -79,31 +80,64 @@ def make_model(graph: ReviewGraph, split: Split, train_builder: BlockBuilder, se
 
 
 def fit_co_review(graph: ReviewGraph, split: Split, settings: MemorySettings, l2: float) -> CoReviewMemory:
-    """The co-review memory of the train split."""
+    """The co-review memory of the train split; a ridge strength of 0 is for counts, which have none."""
+    return _fit_each(graph, split, settings, (l2,))[l2]
+
+
+def _fit_each(
+    graph: ReviewGraph, split: Split, settings: MemorySettings, strengths: Sequence[float]
+) -> dict[float, CoReviewMemory]:
     columns, edges = graph.interactions, split.train_edges
-    if settings.method == "counts":
-        return count_memory(train_reviews(graph, split), columns.num_users, columns.num_products, settings)
-    reviewed = columns.user_index[edges], columns.product_index[edges]
-    return fit_memory(*reviewed, columns.num_users, columns.num_products, settings, l2, columns.weights_of(edges))
+    size, weight = (columns.num_users, columns.num_products), columns.weights_of(edges)
+    counted = [l2 for l2 in strengths if settings.method == "counts" or (settings.method == "best" and l2 == 0)]
+    found: dict[float, CoReviewMemory] = {}
+    if len(counted) < len(strengths):
+        reviewed = columns.user_index[edges], columns.product_index[edges]
+        solved = [l2 for l2 in strengths if l2 not in counted]
+        found = fit_memories(*reviewed, *size, settings, solved, weight)
+    if counted:
+        found |= dict.fromkeys(counted, count_memory(train_reviews(graph, split), *size, settings))
+    return found
+
+
+def fit_terms(builder: BlockBuilder, split: Split, settings: Settings) -> dict[float, MemoryTerm]:
+    """Memories of the train split by their ridge strengths, not weighted yet; none where the model has no memory."""
+    if settings.model.memory == "none":
+        return {}
+    wanted = settings.model.co_review
+    strengths = {"ridge": wanted.l2, "counts": wanted.l2[:1], "best": (*wanted.l2, 0.0)}[wanted.method]
+    columns = builder.graph.interactions
+    time = columns.timestamp if columns.has_time else None
+    formula = make_formula(settings.model.temperature, wanted)
+    read = formula, settings.graph.user_reviews, time, columns.weight
+    memories = _fit_each(builder.graph, split, wanted, strengths)
+    return {l2: MemoryTerm(memory, *read) for l2, memory in memories.items()}
 
 
 def tune_co_review(
-    model: ReviewGraphModel, builder: BlockBuilder, split: Split, settings: Settings
+    model: ReviewGraphModel,
+    builder: BlockBuilder,
+    split: Split,
+    settings: Settings,
+    terms: Mapping[float, MemoryTerm] | None = None,
 ) -> tuple[MemoryTerm, float] | None:
-    """Fits memories on the train split and lets the validation split, whose history the builder sees, choose.
+    """Lets the validation split, whose history the builder sees, choose among memories fitted on the train split.
+
+    Args:
+        model: The towers.
+        builder: Reads for validation.
+        split: The split.
+        settings: All settings.
+        terms: What `fit_terms` has given; None: they are fitted here.
 
     Returns:
         The memory's term of the score, with popularity and repeats where they pay, and the memory's ridge strength;
         None where the model has no memory.
     """
-    if settings.model.memory == "none":
+    terms = fit_terms(builder, split, settings) if terms is None else terms
+    if not terms:
         return None
     wanted, batch = settings.model.co_review, settings.evaluation.query_batch
-    strengths = wanted.l2 if wanted.method == "ridge" else wanted.l2[:1]  # counts have none to choose
-    columns = builder.graph.interactions
-    time = columns.timestamp if columns.has_time else None
-    read = make_formula(model, wanted), settings.graph.user_reviews, time, columns.weight
-    terms = {l2: MemoryTerm(fit_co_review(builder.graph, split, wanted, l2), *read) for l2 in strengths}
     towers = ModelScorer(model, builder, split.validation).score
     l2, term, figures = choose_memory_term(towers, split.validation, terms, wanted.weights, batch)
     weight = term.formula.memory_weight
@@ -111,6 +145,19 @@ def tune_co_review(
         f"memory: validation chose l2 {l2:g} and weight {weight:g} of {len(figures)} choices,"
         f" ndcg_at_10_masked {figures[f'{l2:g}/{weight:g}']:.4f}"
     )
+    return add_terms(term, model, builder, split, settings), l2
+
+
+def add_terms(
+    term: MemoryTerm,
+    model: ReviewGraphModel,
+    builder: BlockBuilder,
+    split: Split,
+    settings: Settings,
+) -> MemoryTerm:
+    """The term with popularity and repeats where validation, beside the towers, finds that they pay."""
+    wanted, batch, columns = settings.model.co_review, settings.evaluation.query_batch, builder.graph.interactions
+    towers = ModelScorer(model, builder, split.validation).score
     if settings.evaluation.protocol in BY_TIME:
         counts, offered = past_popularity(columns, split, None), settings.model.popularity
         past = {days: past_popularity(columns, split, days) for days in offered.half_life_days}
@@ -120,7 +167,7 @@ def tune_co_review(
     rates = fit_repeats(columns, split.train_edges, settings.graph.user_reviews)
     if rates is not None:
         term = choose_repeats(towers, split.validation, term, rates, settings.model.repeats.weights, batch)
-    term = choose_short_histories(
+    return choose_short_histories(
         lambda queries: ModelScorer(model, builder, queries).score,
         split.validation,
         term,
@@ -128,7 +175,6 @@ def tune_co_review(
         settings.model.short_histories,
         batch,
     )
-    return term, l2
 
 
 def fit_term_again(term: MemoryTerm, graph: ReviewGraph, split: Split, settings: Settings, l2: float) -> MemoryTerm:
@@ -156,10 +202,10 @@ def past_popularity(columns: Interactions, split: Split, half_life_days: float |
     )
 
 
-def make_formula(model: ReviewGraphModel, settings: MemorySettings, memory_weight: float = 0.0) -> ScoreFormula:
+def make_formula(temperature: float, settings: MemorySettings, memory_weight: float = 0.0) -> ScoreFormula:
     """The score's numbers as trained and set."""
     return ScoreFormula(
-        temperature=model.temperature,
+        temperature=temperature,
         memory_weight=memory_weight,
         recency=settings.recency,
         session=settings.session,

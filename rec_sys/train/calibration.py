@@ -42,10 +42,28 @@ def choose_memory_term(
     Returns:
         The ridge strength, its term with the weight chosen, and the mean NDCG@10 of every choice by `l2/weight`.
     """
-    totals = {(l2, weight): 0.0 for l2 in terms for weight in weights}
+    means = {
+        choice: float(by_query.mean())
+        for choice, by_query in ndcg_of_choices(tower, queries, terms, weights, query_batch).items()
+    }
+    (l2, weight), _ = max(means.items(), key=lambda item: (item[1], -item[0][1]))
+    formula = terms[l2].formula.model_copy(update={"memory_weight": weight})
+    figures = {f"{choice[0]:g}/{choice[1]:g}": mean for choice, mean in means.items()}
+    return l2, replace(terms[l2], formula=formula), figures
+
+
+def ndcg_of_choices(
+    tower: Callable[[npt.NDArray[np.int64]], FloatArray] | None,
+    queries: Queries,
+    terms: Mapping[float, MemoryTerm],
+    weights: tuple[float, ...],
+    query_batch: int,
+) -> dict[tuple[float, float], npt.NDArray[np.float64]]:
+    """NDCG@10 of every query, `[num_queries]`, by ridge strength and memory's weight; without a tower it is silent."""
+    found = {(l2, weight): np.empty(len(queries)) for l2 in terms for weight in weights}
     for start in range(0, len(queries), query_batch):
         rows = np.arange(start, min(start + query_batch, len(queries)))
-        logits = tower(rows)
+        logits = np.float32(0) if tower is None else tower(rows)
         target_offsets, targets = ragged.take_rows(queries.target_offsets, rows)
         asked = ragged.row_of_entries(target_offsets), queries.target_products[targets]
         reviewed = queries.masked_products(rows)
@@ -53,11 +71,8 @@ def choose_memory_term(
             remembered = term.unweighted(queries, rows)
             for weight in weights:
                 _, masked = rank_targets(logits + np.float32(weight) * remembered, *asked, *reviewed)
-                totals[l2, weight] += float(ndcg(masked, target_offsets, k=10).sum())
-    (l2, weight), _ = max(totals.items(), key=lambda item: (item[1], -item[0][1]))
-    figures = {f"{key[0]:g}/{key[1]:g}": total / len(queries) for key, total in totals.items()}
-    formula = terms[l2].formula.model_copy(update={"memory_weight": weight})
-    return l2, replace(terms[l2], formula=formula), figures
+                found[l2, weight][rows] = ndcg(masked, target_offsets, k=10)
+    return found
 
 
 def choose_rating_share(model: ReviewGraphModel, builder: BlockBuilder, queries: Queries, query_batch: int) -> float:
@@ -66,12 +81,11 @@ def choose_rating_share(model: ReviewGraphModel, builder: BlockBuilder, queries:
     Returns:
         One of `SHARES`, the smaller where two are equal; 1 where the score has no offsets or the split no stars.
     """
-    if not model.settings.rating_offsets:
+    given = builder.graph.interactions.rating[queries.target_edges]
+    if not model.settings.rating_offsets or np.isnan(given).all():
         return 1.0
     whole, stars = _predict(model, builder, queries, query_batch)
     rated = ~np.isnan(stars)
-    if not rated.any():
-        return 1.0
     scale = model.rating_scale.detach().clone()
     try:
         with torch.no_grad():

@@ -26,7 +26,7 @@ class EpochReport(Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Runs after the epoch's validation."""
-        if not isinstance(pl_module, ReviewGraphLearner) or not trainer.is_global_zero:
+        if not isinstance(pl_module, ReviewGraphLearner) or not trainer.is_global_zero or pl_module.add_nothing:
             return
         epoch = trainer.current_epoch
         if not pl_module.history:
@@ -39,6 +39,24 @@ class EpochReport(Callback):
             f" {WATCHED} {figures['validation_' + WATCHED]:.4f}, {figures['seconds']:.1f} s"
         )
         self.tracker.log_metrics(figures, step=epoch)
+
+
+class TowerTrial(Callback):
+    """Ends a training whose towers, after their first reviews, add nothing clear to the memory (`model.tower=auto`)."""
+
+    def __init__(self, at_step: int) -> None:
+        self.at_step = at_step
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_step: object
+    ) -> None:
+        """Measures once; a step is known after a resume too."""
+        if trainer.global_step != self.at_step or not isinstance(pl_module, ReviewGraphLearner):
+            return
+        pl_module.trial = pl_module.measure_gain()
+        trainer.should_stop = pl_module.add_nothing
+        what = "add nothing clear" if pl_module.add_nothing else "are trained on"
+        _LOG.info(f"towers: after {self.at_step:,} steps they {what} (ndcg_at_10_masked: {pl_module.trial})")
 
 
 def limit_threads(settings: TrainerSettings) -> None:
@@ -70,6 +88,8 @@ def fit(learner: ReviewGraphLearner, checkpoints: Path, tracker: Tracker, epochs
     if resume_from is not None:
         _LOG.info(f"resume: an interrupted run of the same settings left {last}")
     callbacks: list[Callback] = [EpochReport(tracker)]
+    if epochs is None and learner.model.settings.tower == "auto":
+        callbacks.append(TowerTrial(max(1, settings.trial_reviews // settings.batch_size)))
     if epochs is None:
         callbacks.append(EarlyStopping(WATCHED, mode="max", patience=settings.patience))
         callbacks.append(
@@ -101,6 +121,8 @@ def fit(learner: ReviewGraphLearner, checkpoints: Path, tracker: Tracker, epochs
             f" {trainer.max_epochs} epochs{' at most' if epochs is None else ''}; the first figures come after an epoch"
         )
         trainer.fit(learner, ckpt_path=resume_from)
+    if learner.add_nothing:
+        return bool(trainer.is_global_zero)
     wanted = last if epochs is not None else checkpoints / "best.ckpt"
     learner.load_state_dict(read_checkpoint(wanted)["state_dict"])
     learner.history = read_checkpoint(last)["history"]

@@ -11,21 +11,29 @@ from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from rec_sys.data.splits import Split
-from rec_sys.evaluation.model_scorer import evaluate_model
+from rec_sys.evaluation.model_scorer import ModelScorer, evaluate_model
 from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.graph.blocks import move_to
+from rec_sys.modules.hybrid_score import MemoryTerm
 from rec_sys.modules.losses import rating_loss, softmax_loss, softmax_precision
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.settings import EvaluationSettings, TrainerSettings
 from rec_sys.train.batches import TrainingBatch, TrainingBatches
+from rec_sys.train.fused_validation import FusedValidation, TowerGain
 
 WATCHED = "ndcg_at_10_masked"
+MEMORY_WEIGHT = "memory_weight"  # of an epoch, in the history
 
 
 class ReviewGraphLearner(lightning.LightningModule):
-    """Learns the two objectives and validates after every epoch.
+    """Learns the two objectives and validates after every epoch, together with the memory where there is one.
 
     Only the split's train edges are predicted, through the builder `train`; validation reads through `validation`.
+
+    Attributes:
+        history: The epochs' figures.
+        fused: Measures the towers beside the memory; None where there is none.
+        trial: What `TowerTrial` found; None before.
     """
 
     def __init__(
@@ -36,6 +44,7 @@ class ReviewGraphLearner(lightning.LightningModule):
         seed: int,
         split: Split,
         builders: dict[str, BlockBuilder],
+        fused: FusedValidation | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -44,6 +53,8 @@ class ReviewGraphLearner(lightning.LightningModule):
         self.seed = seed
         self.split = split
         self.builders = builders
+        self.fused = fused
+        self.trial: TowerGain | None = None
         self.history: list[dict[str, float]] = []
         self._losses: list[Tensor] = []
         self._epoch_began = 0.0
@@ -116,9 +127,33 @@ class ReviewGraphLearner(lightning.LightningModule):
         whole = max(sum(seconds.values()), 1e-9)
         return self._num_predicted / whole, {name: spent / whole for name, spent in seconds.items()}
 
+    @property
+    def add_nothing(self) -> bool:
+        """Whether the towers were found to add nothing clear to the memory."""
+        return self.trial is not None and not self.trial.is_clear
+
+    def measure_gain(self) -> TowerGain | None:
+        """What the towers, as they are now, and the memory reach together on validation; None without a memory."""
+        measured = self._measure_fused()
+        return measured[1] if measured else None
+
+    def _measure_fused(self) -> tuple[MemoryTerm, TowerGain] | None:
+        if self.fused is None:
+            return None
+        last = self.history[-1][MEMORY_WEIGHT] if self.history else None
+        towers = ModelScorer(self.model, self.builders["validation"], self.split.validation)
+        measured = self.fused.measure(towers.score, last)
+        self.model.train()
+        return measured
+
     def validation_step(self, batch: int, batch_index: int) -> None:
         """Measures the validation split and keeps the epoch's figures for the tracker and the pictures."""
-        result = evaluate_model(self.model, self.builders["validation"], self.split.validation, self.evaluation)
+        if self.add_nothing and self.fused is not None:
+            self.log(WATCHED, self.fused.memory_figure, batch_size=1)
+            return
+        measured = self._measure_fused()
+        term = measured[0] if measured else None
+        result = evaluate_model(self.model, self.builders["validation"], self.split.validation, self.evaluation, term)
         self.model.train()
         self.log(WATCHED, result.metrics[WATCHED], prog_bar=True, batch_size=1)
         self.log("validation_loss", result.metrics["loss"], batch_size=1)
@@ -128,6 +163,7 @@ class ReviewGraphLearner(lightning.LightningModule):
                     "epoch": float(self.current_epoch),
                     "train_loss": self.mean_train_loss(),
                     "seconds": time.perf_counter() - self._epoch_began,
+                    **({MEMORY_WEIGHT: term.formula.memory_weight} if term else {}),
                     **{f"validation_{key}": value for key, value in result.metrics.items()},
                 }
             )

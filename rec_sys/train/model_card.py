@@ -41,6 +41,7 @@ def write_card(
         "## Figures",
         *_tables(metrics),
         *_describe_ranker(metrics),
+        *_describe_towers(metrics),
         "## Settings",
         *_describe_settings(shown, memory_term),
         "## For what, and for what not",
@@ -99,6 +100,18 @@ def _describe_ranker(metrics: Mapping[str, Any]) -> list[str]:
         stages.append(f"{found['before']:.4f} -> {found['after']:.4f} on {asked}")
     verdict = "orders the best products" if told["adopted"] else "was left out, as it gained too little"
     return [f"A ranker ({told['library']}) {verdict}: masked NDCG@10 {', '.join(stages)}."]
+
+
+def _describe_towers(metrics: Mapping[str, Any]) -> list[str]:
+    """What `model.tower=auto` found."""
+    if "towers" not in metrics:
+        return []
+    found = metrics["towers"]
+    became = "the towers were trained" if found["trained"] else "no tower was trained, and the memory ranks alone"
+    return [
+        f"Towers and memory {found['fused']:.4f} against the memory alone {found['memory']:.4f} (NDCG@10 masked on"
+        f" validation, paired error {found['error']:.4f}): {became}."
+    ]
 
 
 def _table(metrics: Mapping[str, Any], keys: tuple[str, ...], title: str) -> str:

@@ -196,7 +196,7 @@ def write_results(
         metrics=metrics,
         histories=list_histories(graph, dataset, graph.interactions.of_kinds(settings.evaluation.target_events)),
         history_text=graph.text_vectors,
-        score=make_formula(model, settings.model.co_review)
+        score=make_formula(model.temperature, settings.model.co_review)
         if memory_term is None
         else memory_term.formula.model_copy(update={"temperature": model.temperature}),
         memory=memory_term.tensors() if memory_term else None,

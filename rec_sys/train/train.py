@@ -5,6 +5,7 @@ Lightning, PyG and MLflow take seconds to import, so they are imported when the 
 
 import logging
 import warnings
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from rec_sys.data.splits import Split
     from rec_sys.graph.review_graph import ReviewGraph
     from rec_sys.tracking import Tracker
-    from rec_sys.train.lightning_module import ReviewGraphLearner
     from rec_sys.train.run_folder import RunFolder
 
 _LOG: Final = logging.getLogger(__name__)
@@ -68,7 +68,9 @@ def train(settings: Settings, folder: "RunFolder") -> Path | None:
     interactions = build_interactions(dataset, settings.graph.tie_break)
     refuse_too_little(interactions, settings.evaluation, str(dataset.folder))
     from rec_sys.graph.build import build_graph
+    from rec_sys.train.fitted_text import fit_text
 
+    settings = settings.model_copy(update={"text": fit_text(settings, dataset)})
     graph, text_encoder = build_graph(dataset, settings.graph, settings.text, settings.seed, settings.output_dir)
     split = split_reviews(graph.interactions, settings.evaluation, settings.seed)
     _LOG.info(
@@ -92,7 +94,8 @@ def _prove_usable(settings: Settings) -> None:
 
     if is_first_process():
         prove_trackable(settings.tracking, settings.output_dir)
-    identify_vectors(settings.text)
+    if settings.text.encoder != "lsa":  # it is not there yet
+        identify_vectors(settings.text)
     if settings.model.ranker != "none":
         library_of(settings.model.ranker)
     if settings.trainer.accelerator == "cuda":
@@ -122,10 +125,9 @@ def _learn(
     from rec_sys.modules.placing import placing_tensors
     from rec_sys.tracking import Tracker
     from rec_sys.train import results
-    from rec_sys.train.assembly import fit_term_again, make_builders, make_model, tune_co_review
     from rec_sys.train.calibration import choose_rating_share, scale_rating_term
-    from rec_sys.train.fitting import fit, limit_threads
-    from rec_sys.train.lightning_module import ReviewGraphLearner, best_epoch
+    from rec_sys.train.fitting import limit_threads
+    from rec_sys.train.learning import learn, learn_again
     from rec_sys.train.run_folder import is_first_process
     from rec_sys.train.second_stage import RankerTrial, list_stages
 
@@ -136,65 +138,61 @@ def _learn(
     with Tracker(tracking, settings.output_dir, folder.name) as tracker:
         tracker.log_settings(settings.model_dump(mode="json"))
 
-        def learn(fitted: "Split", checkpoints: Path, epochs: int | None) -> "tuple[ReviewGraphLearner, bool]":
-            builders = make_builders(graph, fitted, settings)
-            model = make_model(graph, fitted, builders["train"], settings)
-            learner = ReviewGraphLearner(model, settings.trainer, settings.evaluation, settings.seed, fitted, builders)
-            return learner, fit(learner, checkpoints, tracker, epochs)
-
-        learner, is_first = learn(split, folder.checkpoints, None)
-        history, final = learner.history, learner
-        known = learner.builders["validation"]
-        chosen = tune_co_review(learner.model, known, split, settings) if is_first else None
-        memory_term = final_memory = chosen[0] if chosen else None
-        epochs = best_epoch(history) + 1 if history else 0
+        learned = final = learn(graph, split, settings, folder.checkpoints, tracker)
+        settings = learned.settings
+        known = learned.learner.builders["validation"]
         stages = [
-            learn(stage, folder.checkpoints / f"stage{place}", epochs)[0]
+            learn_again(learned, stage, folder.checkpoints / f"stage{place}", tracker).learner
             for place, stage in enumerate(list_stages(graph.interactions, split, settings))
         ]
         share = 1.0
-        if is_first:
-            share = choose_rating_share(learner.model, known, split.validation, settings.evaluation.query_batch)
+        if learned.is_first:
+            share = choose_rating_share(learned.learner.model, known, split.validation, settings.evaluation.query_batch)
         if settings.evaluation.refit:
-            _LOG.info(f"refit: {epochs} epochs on train + validation")
-            final, is_first = learn(split.train_on_validation(graph.interactions), folder.checkpoints / "refit", epochs)
-            if chosen:
-                final_memory = fit_term_again(chosen[0], graph, final.split, settings, chosen[1])
-        if not is_first:
+            more = split.train_on_validation(graph.interactions)
+            final = learn_again(learned, more, folder.checkpoints / "refit", tracker)
+        if not final.is_first:
             return None
-        for model in {id(one): one for one in (learner.model, final.model)}.values():
+        for model in {id(one.learner): one.learner.model for one in (learned, final)}.values():
             scale_rating_term(model, share)
+        chosen = (learned.memory_term, learned.l2) if learned.memory_term else None
         trial = RankerTrial(graph, dataset.products(), settings, chosen)
-        ranker = trial.decide(stages, learner) if stages else None
+        ranker = trial.decide(stages, learned.learner) if stages else None
         _LOG.info("evaluate: the best weights on validation and test")
         measure = partial(evaluate_model, settings=settings.evaluation)
-        ranked = trial.ranked(ranker, learner, "validation", memory_term)
-        validation = measure(learner.model, known, split.validation, memory_term=memory_term, ranked=ranked)
-        ranked = trial.ranked(ranker, final, "test", final_memory)
-        test = measure(final.model, final.builders["test"], split.test, memory_term=final_memory, ranked=ranked)
+        model, builders = final.learner.model, final.learner.builders
+        ranked = trial.ranked(ranker, learned.learner, "validation", learned.memory_term)
+        validation = measure(
+            learned.learner.model, known, split.validation, memory_term=learned.memory_term, ranked=ranked
+        )
+        ranked = trial.ranked(ranker, final.learner, "test", final.memory_term)
+        test = measure(model, builders["test"], split.test, memory_term=final.memory_term, ranked=ranked)
         metrics = results.gather_metrics(
-            validation, test, *results.measure_baselines(graph, final.split, settings.evaluation)
+            validation, test, *results.measure_baselines(graph, final.learner.split, settings.evaluation)
         )
         if ranker is not None:
             metrics["ranker"] = ranker.figures()
         if split.daily is not None:
-            ranked = trial.ranked(ranker, final, "daily", final_memory)
-            asked = final.model, final.builders["daily"], split.daily, settings.evaluation
-            metrics["daily"] = evaluate_daily(*asked, final_memory, ranked).metrics
+            ranked = trial.ranked(ranker, final.learner, "daily", final.memory_term)
+            asked = model, builders["daily"], split.daily, settings.evaluation
+            metrics["daily"] = evaluate_daily(*asked, final.memory_term, ranked).metrics
         if RATING_SCALE in dataset.summary.found:
             metrics[RATING_SCALE.replace(" ", "_")] = dataset.summary.found[RATING_SCALE]
         if settings.evaluation.target_events:
             metrics["target_events"] = ", ".join(settings.evaluation.target_events)
-        vectors = results.product_vectors(final.model, final.builders["train"])
+        if learned.gain:
+            metrics["towers"] = {"trained": settings.model.tower != "none", **asdict(learned.gain)}
+        vectors = results.product_vectors(model, builders["train"])
+        history = learned.learner.history
         pictures = results.draw_pictures(folder.path / "pictures", history, metrics, vectors["output"], dataset)
         _LOG.info("export: towers to ONNX")
-        placing = placing_tensors(graph, final.split) if final_memory else None
+        placing = placing_tensors(graph, final.learner.split) if final.memory_term else None
         bundle = results.write_results(
-            final.model,
+            model,
             graph,
             dataset,
             vectors,
-            final_memory,
+            final.memory_term,
             ranker,
             placing,
             metrics,

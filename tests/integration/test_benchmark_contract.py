@@ -115,7 +115,7 @@ class OwnModel(Baseline):
         queries = queries_of(asking, bound, histories)
         wanted = self.settings.model.co_review
         memory = fit_co_review(graph, fitted, wanted, wanted.l2[0])
-        formula = make_formula(self.model, wanted, 100.0)
+        formula = make_formula(self.model.temperature, wanted, 100.0)
         term = MemoryTerm(memory, formula, self.settings.graph.user_reviews)
         scorer = ModelScorer(self.model, builder, queries, term)
         return scorer.score(np.arange(len(histories)))

@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
 from rec_sys.bundle import Bundle
 from rec_sys.contracts import ServedModel
+from rec_sys.entry import compose_settings
 from rec_sys.inference.contract import ModelCard, Page, ProductsAnswer, RecommendationRequest, Review
 from rec_sys.inference.recommender import Recommender
 from rec_sys.modules.publication import publish_bundle
+from rec_sys.serving.application import create_application
+from rec_sys.serving.gateway import GatewaySettings
 from rec_sys.settings import EdgeIndex, ExportSettings, InferenceSettings, TritonSettings
 from rec_sys.vector_database.catalogue import read_catalogue
 from rec_sys.vector_database.edge_index import EdgePublisher
@@ -114,3 +118,33 @@ def test_an_encoder_that_triton_cannot_run_is_run_by_whoever_serves(
         found, card = road.ask(runtime="triton", triton_url=server.endpoints.grpc, deadline_seconds=60)
     assert (card.runtime, card.details["encoder"], card.details["dim"]) == ("in_process", "static", STATIC_DIM)
     assert found.fallback is None
+
+
+@needs_core
+def test_a_bundle_of_the_memory_alone_with_word_vectors_answers_over_http_as_it_was_trained(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    road = walk(tmp_path, caplog, "experiment=fast", f"text.static_dim={STATIC_DIM}")
+    assert road.published == (ServedModel.USER_TOWER, ServedModel.PRODUCT_TOWER)
+    assert road.bundle.settings()["model"]["tower"] == "none"
+    asked = {"reviews": [review.model_dump(exclude_none=True) for review in REVIEWS], "limit": 5}
+    answers = []
+    with TritonServer(road.triton) as server:
+        through = "inference=triton", f"inference.triton_url={server.endpoints.grpc}", "inference.deadline_seconds=60"
+        for inference in ((), through):
+            given = f"output_dir={tmp_path}", f"index.folder={tmp_path / 'index'}", *inference
+            settings = compose_settings(list(given), GatewaySettings, "gateway")
+            recommender = Recommender(settings.index, settings.inference, tmp_path)
+            with TestClient(create_application(settings.serving, recommender)) as client:
+                response = client.post("/v1/recommendations", json=asked)
+                assert response.status_code == 200, response.text
+                answers.append(response.json())
+                alike = client.get("/v1/products/p1/similar")
+                assert alike.status_code == 200, alike.text
+                kinds = [int(product["asin"][1:]) % 3 for product in alike.json()["products"]]
+                assert kinds[:5].count(1) >= 3  # the kind that is reviewed together with it
+    here, there = answers
+    assert there["fallback"] is None
+    assert [one["source"] for one in here["products"]] == ["memory"] * 5
+    assert [one["asin"] for one in there["products"]] == [one["asin"] for one in here["products"]]
+    assert here["reviews_used"] == 2

@@ -214,7 +214,7 @@ def test_a_group_left_out_lists_its_choices() -> None:
         (
             "experiment.x=1",
             "experiment.x is not a setting",
-            "write experiment=instruments_2014|none|quick|sequences",
+            "write experiment=fast|instruments_2014|none|quick|sequences",
         ),
         ("seed.x=1", "seed.x is not a setting", "write seed=VALUE"),
         ("model.dim=${nothing}", "nothing", "write its value out"),

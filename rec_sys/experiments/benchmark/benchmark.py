@@ -35,7 +35,7 @@ from rec_sys.experiments.benchmark.row_contract import (
 )
 from rec_sys.experiments.benchmark.row_store import RowStore, queries_of, run_request
 from rec_sys.experiments.benchmark.rows import BenchmarkRow, by_time, list_rows
-from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings
+from rec_sys.experiments.benchmark.settings import BenchmarkSettings, is_own_model
 from rec_sys.experiments.benchmark.tracking import record_rows
 from rec_sys.experiments.benchmark.tuning import Tuned, apply_tuned, has_search, own_values
 from rec_sys.experiments.training_command import typed_for_training
@@ -200,7 +200,7 @@ def _tables(rows: Sequence[dict[str, Any]], k: int) -> list[Table]:
         for row in shown:
             fold = f" {row['fold']}" if "fold" in row else ""
             figures = [f"{row['metrics'][name]:.4f}" if name in row["metrics"] else "-" for name in names]
-            style = "bold" if row["model"] == OWN_MODEL else ""
+            style = "bold" if is_own_model(row["model"]) else ""
             table.add_row(row["model"] + fold, row["fit_on"], *figures, f"{row['fit_seconds']:.1f}", style=style)
         if shown:
             tables.append(table)

@@ -13,6 +13,7 @@ from rec_sys.data.dataset import PreparedDataset
 from rec_sys.experiments.benchmark.evaluation_data import build_evaluation_data
 from rec_sys.experiments.benchmark.measure_baseline import describe_ranking, rating_figures
 from rec_sys.experiments.benchmark.row_contract import Measured, RowRequest, library_versions
+from rec_sys.experiments.benchmark.settings import OWN_MODES
 from rec_sys.experiments.scaling.stage_clock import most_resident_bytes
 from rec_sys.experiments.training_command import train
 from rec_sys.processes import quote
@@ -30,9 +31,9 @@ def measure_own_model(request: RowRequest) -> Measured:
         InputError: Training ended with an error.
         ValueError: The bundle does not give the figures that training measured.
     """
-    began = time.perf_counter()
+    began, used = time.perf_counter(), _processor_seconds()
     bundle = Bundle(train(training_arguments(request, request.folder.with_name(f"{request.folder.name}.run"))))
-    seconds = time.perf_counter() - began
+    seconds, used = time.perf_counter() - began, _processor_seconds() - used
     peak = most_resident_bytes(resource.RUSAGE_CHILDREN)
     trained = bundle.metrics()
     measured = ask_bundle(bundle, request)
@@ -41,12 +42,19 @@ def measure_own_model(request: RowRequest) -> Measured:
             raise ValueError(f"{name} was {value} in training and is {measured.metrics[name]} out of {bundle.folder}")
     measured.metrics |= trained["test"]
     measured.fit_seconds = seconds  # of the whole command: imports, graph, validation and export included
+    measured.fit_cpu_seconds = used
     measured.parameters = sum(weights.size for weights in bundle.weights().values())
     measured.settings = {name: bundle.settings()[name] for name in ("model", "graph", "text", "trainer")}
     measured.versions = {**library_versions(_VERSIONS), "rec_sys": bundle.manifest.code_version}
     measured.more |= {"bundle": str(bundle.folder), "popular_share": 0.0}
     measured.peak_memory_bytes = peak
     return measured
+
+
+def _processor_seconds() -> float:
+    """Of the commands that this process has waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def ask_bundle(bundle: Bundle, request: RowRequest) -> Measured:
@@ -60,10 +68,9 @@ def ask_bundle(bundle: Bundle, request: RowRequest) -> Measured:
     settings, evaluation, seed = request.settings, request.evaluation(), request.settings.seed
     dataset = PreparedDataset(request.data_folder)
     evaluation_data = build_evaluation_data(dataset, evaluation, settings.graph, seed, request.fit_on)
-    graph, _ = build_graph(dataset, settings.graph, settings.text, seed, settings.output_dir)
-    bundled = BundledModel(
-        bundle, graph, evaluation_data, settings.graph.product_transitions, settings.model.offset_pseudo_counts
-    )
+    graph, _ = build_graph(dataset, settings.graph, bundle.text_settings(), seed, settings.output_dir)
+    pseudo_counts = float(bundle.settings()["model"]["offset_pseudo_counts"])
+    bundled = BundledModel(bundle, graph, evaluation_data, settings.graph.product_transitions, pseudo_counts)
     queries, cold = evaluation_data.split.test, evaluation_data.split.cold_test
     ranked = bundled.ranked(queries)
     result = evaluate_model(bundled.model, bundled.builder, queries, evaluation, bundled.memory_term, ranked)
@@ -101,7 +108,8 @@ def validation_figure(request: RowRequest, run_dir: Path, metric: str) -> float:
 def training_arguments(request: RowRequest, run_dir: Path) -> list[str]:
     """The command line of training for a row."""
     # Of two arguments with one key, the later counts: what tuning chose stands behind what was typed.
-    typed = {text.lstrip("+").partition("=")[0]: text for text in request.overrides}
+    arguments = (*request.overrides, *OWN_MODES.get(request.name, ()))
+    typed = {text.lstrip("+").partition("=")[0]: text for text in arguments}
     evaluation = request.evaluation()
     return [
         *(text for key, text in typed.items() if key not in _OWN_KEYS),

@@ -176,12 +176,12 @@ def _table(rows: Sequence[dict[str, Any]], columns: tuple[str, ...]) -> str:
     shown.sort(key=lambda row: row["metrics"][best], reverse=not lower_is_better)
     columns = tuple(name for name in columns if any(name in row["metrics"] for row in shown))
     folds = ["fold"] if any("fold" in row for row in shown) else []
-    heads = ["model", "fit on", *folds, *(name.replace("_at_", "@") for name in columns), "fit s", "peak MB"]
-    lines = ["| " + " | ".join(heads) + " |", "|---" * (2 + len(folds)) + "|--:" * (len(columns) + 2) + "|"]
+    heads = ["model", "fit on", *folds, *(name.replace("_at_", "@") for name in columns), "fit s", "CPU s", "peak MB"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * (2 + len(folds)) + "|--:" * (len(columns) + 3) + "|"]
     for row in shown:
         figures = [figure(row, name) for name in columns]
         places = [str(row["fold"])] if folds else []
-        took = [f"{row['fit_seconds']:.1f}", f"{row['peak_memory_mb']:.0f}"]
+        took = [f"{row['fit_seconds']:.1f}", f"{row['fit_cpu_seconds']:.1f}", f"{row['peak_memory_mb']:.0f}"]
         lines.append("| " + " | ".join([row["model"], row["fit_on"], *places, *figures, *took]) + " |")
     return "\n".join(lines)
 

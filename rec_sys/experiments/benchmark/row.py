@@ -26,14 +26,14 @@ from rec_sys.experiments.benchmark.row_contract import (
     identify_row,
     reason_path,
 )
-from rec_sys.experiments.benchmark.settings import OWN_MODEL
+from rec_sys.experiments.benchmark.settings import is_own_model
 from rec_sys.experiments.scaling.stage_clock import peak_resident_bytes
 from rec_sys.files import atomic_file, atomic_folder
 
 
 def compute_row(request: RowRequest) -> Measured:
     """Fits and measures one model; whatever its library raises is not caught here."""
-    if request.name == OWN_MODEL:
+    if is_own_model(request.name):
         from rec_sys.experiments.benchmark.measure_model import measure_own_model
 
         return measure_own_model(request)
@@ -51,6 +51,7 @@ def _describe_row(request: RowRequest, measured: Measured) -> dict[str, Any]:
         "metrics": finite(measured.metrics),
         "standard_error": finite(measured.standard_error),
         "fit_seconds": measured.fit_seconds,
+        "fit_cpu_seconds": measured.fit_cpu_seconds,
         "recommend_seconds": measured.recommend_seconds,
         "peak_memory_mb": max(measured.peak_memory_bytes, peak_resident_bytes()) / 1e6,
         "parameters": measured.parameters,

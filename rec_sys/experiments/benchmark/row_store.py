@@ -19,7 +19,8 @@ from rec_sys.experiments.benchmark.row_contract import (
     identify_row,
     reason_path,
 )
-from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings
+from rec_sys.experiments.benchmark.settings import OWN_MODES, BenchmarkSettings, is_own_model
+from rec_sys.experiments.kept_training import compose
 from rec_sys.files import atomic_file, writable_folder
 from rec_sys.processes import ChildProcess, module_command
 
@@ -29,6 +30,7 @@ _INCIDENTAL: Final = {"output_dir", "run_dir", "tracking"}
 _PRESENTED: Final = {
     "baselines",
     "own_model",
+    "own_modes",
     "fit_on",
     "row_minutes",
     "report_users",
@@ -109,9 +111,12 @@ def queries_of(place: Path, name: str = QUERIES_FILE) -> pl.DataFrame | None:
 def shaping_settings(name: str, settings: BenchmarkSettings) -> dict[str, Any]:
     """The settings that a row depends on: all for our own model, for a baseline its own and those of the split."""
     whole = settings.model_dump(mode="json", exclude=_INCIDENTAL | _PRESENTED | {"data"})
-    if name == OWN_MODEL:
+    if is_own_model(name):
         whole["trainer"].pop("progress")
         whole["trainer"].pop("num_threads")
+        if name in OWN_MODES:
+            mode = compose(name, list(OWN_MODES[name])).model_dump(mode="json", include={"model", "text", "trainer"})
+            whole["mode"] = {"changes": OWN_MODES[name], **mode}
         return whole
     evaluation = {key: value for key, value in whole["evaluation"].items() if key not in ("ks", "refit", "query_batch")}
     found = {
@@ -129,7 +134,7 @@ def modules_of(name: str, job: Job, sources: SourceTree) -> set[str]:
     starts, without = [f"{_ROOM}.row"], set(_UNRELATED)
     if job == "row":
         without.add(f"{_ROOM}.tuning")
-    if name != OWN_MODEL:
+    if not is_own_model(name):
         kind = BASELINES[name]
         starts.append(kind.make.__module__ if kind.make else RatingBaseline.__module__)
         without |= {f"{_ROOM}.measure_model"} | ({_TEXTS} if kind.needs != "text" else set())

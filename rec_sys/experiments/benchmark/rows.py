@@ -9,7 +9,7 @@ from rec_sys.contracts import InputError
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.data.splits import BY_TIME
 from rec_sys.experiments.benchmark.evaluation_data import build_evaluation_data
-from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings, FitOn
+from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings, FitOn, is_own_model
 from rec_sys.experiments.benchmark.tuning import refuse_missing_optuna
 from rec_sys.settings import EvaluationSettings, GraphSettings
 
@@ -50,12 +50,13 @@ def list_rows(dataset: PreparedDataset, settings: BenchmarkSettings) -> list[Ben
         refuse_missing_library(name)
     if settings.tuning.enabled:
         refuse_missing_optuna()
-    names = [*settings.baselines, *([OWN_MODEL] if settings.own_model else [])]
+    own = [f"{OWN_MODEL}_{mode}" for mode in settings.own_modes]
+    names = [*settings.baselines, *own, *([OWN_MODEL] if settings.own_model else [])]
     if not names:
         nobody = "there is nobody to measure: no baselines, and not our own model"
         raise InputError(nobody, where="setting baselines", remedy="name some")
     folds = _usable_folds(dataset, settings.evaluation, settings.graph, settings.seed)
-    unfit = {name: "" if name == OWN_MODEL else explain_unfit(name, dataset.summary) for name in names}
+    unfit = {name: "" if is_own_model(name) else explain_unfit(name, dataset.summary) for name in names}
     timed = _has_time_column(dataset, settings)
     return [
         BenchmarkRow(name, fit_on, fold, unfit[name] or empty, timed and ranks(name))

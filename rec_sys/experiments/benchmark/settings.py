@@ -9,6 +9,11 @@ from rec_sys.settings import Section, Settings
 
 FitOn = Literal["train", "train+validation"]
 OWN_MODEL: Final = "review_graph"
+# Other ways to train our own model, by the row's name: what stands on the command line then.
+OWN_MODES: Final[dict[str, tuple[str, ...]]] = {
+    f"{OWN_MODEL}_auto": ("model.tower=auto",),
+    f"{OWN_MODEL}_fast": ("experiment=fast",),
+}
 # What takes seconds, and needs no library beyond the core install.
 QUICK_BASELINES: Final[tuple[BaselineName, ...]] = (
     "random",
@@ -47,6 +52,9 @@ class BenchmarkSettings(Settings):
 
     baselines: tuple[BaselineName, ...] = Field(QUICK_BASELINES, description="Who is measured beside our own model.")
     own_model: bool = Field(True, description="Measure our own model too, as the row review_graph.")
+    own_modes: tuple[Literal["auto", "fast"], ...] = Field(
+        (), description="Rows of our own model beside it: towers where they add (auto), the memory alone (fast)."
+    )
     fit_on: tuple[FitOn, ...] = Field(("train",), min_length=1, description="What the models learn from; one row each.")
     ks: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 5, 10, 25), min_length=1, description="Lengths of lists.")
     time_column: bool = Field(
@@ -58,7 +66,7 @@ class BenchmarkSettings(Settings):
     tuning: TuningSettings = TuningSettings()
     baseline_settings: BaselineSettings = BaselineSettings()
 
-    @field_validator("baselines", "fit_on", "ks")
+    @field_validator("baselines", "own_modes", "fit_on", "ks")
     @classmethod
     def _each_once(cls, values: tuple[object, ...]) -> tuple[object, ...]:
         twice = sorted({str(value) for value in values if values.count(value) > 1})
@@ -70,3 +78,8 @@ class BenchmarkSettings(Settings):
     def shown_k(self) -> int:
         """The list length of the short tables and pictures: 10 where it is measured."""
         return 10 if 10 in self.ks else self.ks[-1]
+
+
+def is_own_model(name: str) -> bool:
+    """Whether a row is our own model's, in whichever mode."""
+    return name == OWN_MODEL or name in OWN_MODES

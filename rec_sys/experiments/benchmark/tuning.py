@@ -18,7 +18,7 @@ from rec_sys.evaluation.ranking import evaluate_ranking
 from rec_sys.experiments.benchmark import measure_model
 from rec_sys.experiments.benchmark.evaluation_data import baseline_inputs, build_evaluation_data
 from rec_sys.experiments.benchmark.row_contract import RowRequest
-from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings
+from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings, is_own_model
 from rec_sys.settings import ModelSettings, Section, TrainerSettings
 
 _LOG: Final = logging.getLogger(__name__)
@@ -68,8 +68,8 @@ class Tuned(BaseModel):
 
 def has_search(name: str) -> bool:
     """Whether there is anything to choose for a model."""
-    if name == OWN_MODEL:
-        return True
+    if is_own_model(name):
+        return name == OWN_MODEL
     return BASELINES[name].make is not None and bool(tuned_values(BaselineSettings().of(name)))
 
 

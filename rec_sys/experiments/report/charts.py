@@ -89,7 +89,7 @@ class _Chart:
         return f'<g data-model="{name}"><title>{tip}</title>'
 
 
-def scatter(points: Sequence[tuple[Model, float, float, float]], y_label: str) -> Markup:
+def scatter(points: Sequence[tuple[Model, float, float, float]], y_label: str, x_label: str = "time to fit") -> Markup:
     """One point a model, (model, seconds, value, standard error) each, over a logarithmic axis of time."""
     with _new_chart() as chart:
         axes = chart.axes
@@ -99,7 +99,7 @@ def scatter(points: Sequence[tuple[Model, float, float, float]], y_label: str) -
         axes.set_xlim(10.0**low, 10.0 ** max(low + 1, math.ceil(max(powers))))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(lambda value, _: _seconds(value))
-        axes.set_xlabel("time to fit")
+        axes.set_xlabel(x_label)
         chart.scale_y(max(value + error for _, _, value, error in points), y_label)
         ordered = sorted(points, key=lambda point: not point[0].is_own)
         for model, seconds, value, error in ordered:

@@ -60,6 +60,7 @@ def cost_columns(models: Sequence[Model]) -> list[Column]:
     columns = []
     for key, head, note, write in (
         ("fit_seconds", "fit", "", _seconds),
+        ("fit_cpu_seconds", "fit", "processors", _seconds),
         ("recommend_seconds", "answer", "", _seconds),
         ("peak_memory_mb", "peak", "memory", lambda value: f"{value:,.0f} MB"),
         ("parameters", "param-", "eters", _count),

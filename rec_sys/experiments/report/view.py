@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from rec_sys.experiments.benchmark.results import FinishedRow
-from rec_sys.experiments.benchmark.settings import OWN_MODEL
+from rec_sys.experiments.benchmark.settings import OWN_MODEL, is_own_model
 
 # Told apart also by those who see few colours (Okabe and Ito 2008), then lighter relatives.
 _COLOURS: Final = ("#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#8c6d31", "#5f9e6e", "#b5607a")
@@ -80,7 +80,8 @@ class View:
     @property
     def drawn(self) -> list[Model]:
         """The models that get a line in the charts: the best, our own and popularity."""
-        best = [model for model in self.ranking if model.name != "popular" and not model.is_own][: _LINES_SHOWN - 2]
+        others = [model for model in self.ranking if model.name != "popular" and not is_own_model(model.name)]
+        best = others[: _LINES_SHOWN - 2]
         names = {model.name for model in best} | {OWN_MODEL, "popular"}
         return [model for model in self.ranking if model.name in names]
 
@@ -136,10 +137,10 @@ def _assign_colours(finished: Sequence[FinishedRow], metric: str) -> dict[str, s
     for one in finished:
         value = one.row["metrics"].get(metric, -1.0) if one.row["status"] == "done" else -1.0
         best[one.row["model"]] = max(best.get(one.row["model"], -1.0), value)
-    others = sorted((name for name in best if name != OWN_MODEL), key=lambda name: -best[name])
+    others = sorted((name for name in best if not is_own_model(name)), key=lambda name: -best[name])
     # Popularity is what everything is held against, however low it stands.
     if "popular" in others[len(_COLOURS) :]:
         others.remove("popular")
         others.insert(len(_COLOURS) - 1, "popular")
     colours = dict.fromkeys(best, _REST_COLOUR) | dict(zip(others, _COLOURS, strict=False))
-    return colours | ({OWN_MODEL: _OWN_COLOUR} if OWN_MODEL in best else {})
+    return colours | {name: _OWN_COLOUR for name in best if is_own_model(name)}

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from rec_sys.contracts import MemoryTensor
-from rec_sys.modules.memory import count_by_gap, fit_memory
+from rec_sys.modules.memory import count_by_gap, fit_memories, fit_memory
 from rec_sys.scoring import sparse_tensors
 from rec_sys.settings import MemorySettings
 
@@ -110,3 +110,13 @@ def test_the_memory_scores_by_summing_rows_and_keeps_its_arrays() -> None:
         shape=memory.matrix.shape,
     )
     np.testing.assert_array_equal(again.toarray(), memory.matrix.toarray())
+
+
+def test_several_strengths_at_once_are_those_one_by_one() -> None:
+    random = np.random.default_rng(4)
+    reviews = random.integers(0, 40, 500), random.integers(0, 25, 500)
+    together = fit_memories(*reviews, 40, 25, MemorySettings(), (1.0, 30.0))
+    for l2, memory in together.items():
+        alone = fit_memory(*reviews, 40, 25, MemorySettings(), l2)
+        np.testing.assert_array_equal(memory.matrix.toarray(), alone.matrix.toarray())
+    assert not np.allclose(together[1.0].matrix.toarray(), together[30.0].matrix.toarray())

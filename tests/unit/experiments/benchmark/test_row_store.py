@@ -45,6 +45,7 @@ def place(tmp_path: Path, name: str, *overrides: str, fit_on: str = "train", fol
     [
         "baselines=[random]",
         "own_model=false",
+        "own_modes=[fast]",
         "output_dir=elsewhere",
         "report_users=1",
         "row_minutes=3",
@@ -68,6 +69,8 @@ def test_what_only_presents_a_row_leaves_it_where_it_is(tmp_path: Path, name: st
         ("als", "text.max_tokens=99", False),
         ("content", "text.max_tokens=99", True),
         (OWN_MODEL, "model.dim=64", True),
+        (f"{OWN_MODEL}_fast", "model.dim=64", True),
+        (f"{OWN_MODEL}_fast", "trainer.num_threads=1", False),
         (OWN_MODEL, "trainer.learning_rate=0.01", True),
         (OWN_MODEL, "trainer.num_threads=1", False),
         (OWN_MODEL, "baseline_settings.als.dim=8", False),

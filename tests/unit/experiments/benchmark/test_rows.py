@@ -12,6 +12,8 @@ from rec_sys.contracts import InputError
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.data.prepare import prepare
 from rec_sys.entry import compose_settings
+from rec_sys.experiments.benchmark.measure_model import training_arguments
+from rec_sys.experiments.benchmark.row_contract import RowRequest
 from rec_sys.experiments.benchmark.rows import list_rows
 from rec_sys.experiments.benchmark.settings import BenchmarkSettings
 
@@ -57,6 +59,35 @@ def test_every_model_has_a_row_for_each_part_it_is_fitted_on_and_ours_is_the_las
         ("review_graph", "train"),
         ("review_graph", "train+validation"),
     ]
+
+
+def test_other_modes_of_our_own_model_have_rows_and_command_lines_of_their_own(
+    table: Path, dataset: PreparedDataset
+) -> None:
+    typed = ("baselines=[popular]", "own_modes=[fast,auto]")
+    chosen = settings_of(table, *typed)
+    names = [row.name for row in list_rows(dataset, chosen)]
+    assert names == ["popular", "review_graph_fast", "review_graph_auto", "review_graph"]
+    lines = {
+        name: training_arguments(
+            RowRequest(
+                name=name,
+                fit_on="train",
+                fold=None,
+                settings=chosen,
+                overrides=("data=sequences", "experiment=sequences", "model.dim=64"),
+                data_folder=table.parent,
+                folder=table.parent,
+            ),
+            table.parent / "run",
+        )
+        for name in names[1:]
+    }
+    assert lines["review_graph"][:3] == ["data=sequences", "experiment=sequences", "model.dim=64"]
+    assert lines["review_graph_fast"][:3] == ["data=sequences", "experiment=fast", "model.dim=64"]
+    assert lines["review_graph_auto"][:4] == [*lines["review_graph"][:3], "model.tower=auto"]
+    with pytest.raises(InputError, match="stands there twice"):
+        settings_of(table, "own_modes=[fast,fast]")
 
 
 def test_a_baseline_that_the_data_has_nothing_for_is_skipped_with_the_reason(

@@ -48,6 +48,16 @@ def test_nine_lines_are_drawn_the_best_our_own_and_popularity() -> None:
     assert len({model.colour for model in view.drawn}) == 9
 
 
+def test_the_modes_of_our_own_model_share_its_colour_and_take_nobodys_line() -> None:
+    modes = [row(f"{OWN_MODEL}_fast", 0.95), row(f"{OWN_MODEL}_auto", 0.94)]
+    (view,) = make_views([row("ease", 0.3), *modes, row(OWN_MODEL, 0.2)], [], 10)
+    colours = {model.name: model.colour for model in view.ranking}
+    assert len({colours[name] for name in colours if name.startswith(OWN_MODEL)}) == 1
+    assert colours["ease"] != colours[OWN_MODEL]
+    assert [model.name for model in view.drawn] == ["ease", OWN_MODEL]
+    assert [model.name for model in view.ranking if model.is_own] == [OWN_MODEL]
+
+
 @pytest.mark.parametrize(("low", "words"), [(0.01, "clear of chance"), (-0.01, "within chance")])
 def test_the_headline_says_how_far_our_model_is_from_the_best(low: float, words: str) -> None:
     (view,) = make_views([row("ease", 0.3), row(OWN_MODEL, 0.25)], [compared("ease", 0.05, low)], 10)
