@@ -53,6 +53,13 @@ _FAILED: Final = 1
 _REFUSED: Final = 2
 _OWN_LOGS: Final = ("rec_sys", "triton_utils", "__main__")
 
+_OTHER_FLAGS: Final = frozenset(  # of Hydra's
+    {
+        *("--hydra-help", "--version", "--shell-completion", "-sc", "--config-path", "-cp", "--config-name", "-cn"),
+        *("--config-dir", "-cd", "--experimental-rerun"),
+    }
+)
+
 SettingsType = TypeVar("SettingsType", bound=Section)
 
 
@@ -161,6 +168,14 @@ def _settings_without_secrets(wanted: argparse.Namespace) -> Iterator[None]:
     say("***" if is_secret else strip_secrets(printed.getvalue()).rstrip("\n"))
 
 
+class _FlagParser(argparse.ArgumentParser):
+    """Says what is wrong with a flag without the secret that may have been given with it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises `InputError`."""
+        raise InputError(strip_secrets(message), where="command line", remedy="--help shows what it takes")
+
+
 def _check_command_line(settings_type: type[Section], config_name: str, purpose: str) -> argparse.Namespace | None:
     """Composes and validates every run that the command line asks for, or answers `--help`.
 
@@ -171,14 +186,18 @@ def _check_command_line(settings_type: type[Section], config_name: str, purpose:
         InputError: One of them has a wrong setting.
     """
     # Those of Hydra's flags that change what is to be checked. Under any other one Hydra alone knows what is read.
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = _FlagParser(add_help=False, allow_abbrev=False)
     for flags in (("--help", "-h"), ("--multirun", "-m"), ("--run", "-r"), ("--resolve",)):
         parser.add_argument(*flags, action="store_true")
-    for flags in (("--cfg", "-c"), ("--package", "-p")):
-        parser.add_argument(*flags)
-    parser.add_argument("--info", "-i", nargs="?", const="all")
+    parser.add_argument("--package", "-p")
+    parser.add_argument("--cfg", "-c", choices=("job", "hydra", "all"))
+    infos = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+    parser.add_argument("--info", "-i", nargs="?", const="all", choices=infos)
     known, rest = parser.parse_known_args()
     typed = [text for text in rest if not text.startswith("-")]
+    flags_given = {text.partition("=")[0] for text in rest if text.startswith("-")}
+    if unknown := sorted(flags_given - _OTHER_FLAGS):  # without their values, which may be secrets
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if known.help:
         text = help_text(Request(settings_type, CONFIG_DIR, config_name, tuple(typed)), purpose)
         try:

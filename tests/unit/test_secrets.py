@@ -67,8 +67,9 @@ def printed_by(
         *([], ["--cfg", "job"], ["--cfg", "job", "--resolve"], ["--cfg", "all"], ["--cfg", "hydra"]),
         *(["--info", "all"], ["--info", "config"], ["--help"], ["-c", "job", "-p", "serving.token"]),
         *(["-c", "job", "-p", "index.url"], ["-c", "job", "-p", "tracking.uri"], ["--multirun"]),
+        *(["--info"], ["--cfg"], [f"--token={PLANTED}"], ["--resolve", f"--api-key={PLANTED}"]),
     ],
-    ids=" ".join,
+    ids=lambda flags: " ".join(flags).replace(PLANTED, "..."),
 )
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_prints_no_secret(
