@@ -23,13 +23,14 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from rec_sys.console import error_console, say, say_error, say_trace
 from rec_sys.contracts import InputError
-from rec_sys.files import explain_disk_errors, forbidden
+from rec_sys.files import atomic_file, explain_disk_errors, forbidden
 from rec_sys.settings import Section
 from rec_sys.settings_errors import (
     check_overrides,
@@ -77,6 +78,7 @@ def run_entry(run: Callable[[SettingsType], None], settings_type: type[SettingsT
     def start(config: DictConfig) -> None:
         # Nothing is raised into Hydra, which would print lines of its own; in a multirun the other runs go on.
         try:
+            _strip_sweep_file()
             overrides = tuple(HydraConfig.get().overrides.task)
             settings = _validate(config, settings_type, Request(settings_type, CONFIG_DIR, config_name, overrides))
             with explain_disk_errors(getattr(settings, "output_dir", Path.cwd())):
@@ -105,6 +107,17 @@ def run_entry(run: Callable[[SettingsType], None], settings_type: type[SettingsT
         say_error("\ninterrupted; the same command goes on from the last finished step")
         sys.exit(128 + received[0])
     sys.exit(min(codes, default=0))
+
+
+def _strip_sweep_file() -> None:
+    """Takes the secrets out of what Hydra notes of a multirun before its first run: the whole command line."""
+    hydra_config = HydraConfig.get()
+    path = Path(hydra_config.sweep.dir) / "multirun.yaml"
+    if hydra_config.mode is RunMode.MULTIRUN and path.is_file():
+        written = path.read_text(encoding="utf-8")
+        if (stripped := strip_secrets(written)) != written:
+            with atomic_file(path) as unfinished:
+                unfinished.write_text(stripped, encoding="utf-8")
 
 
 def show_log() -> None:

@@ -185,6 +185,22 @@ def test_a_multirun_runs_every_combination(command: Command) -> None:
     assert [path.name for path in command.files()] == ["outputs"]
 
 
+def test_what_hydra_notes_of_a_multirun_has_no_secret(command: Command) -> None:
+    given = "tracking.uri=http://ada:planted-password@127.0.0.1:1/mlflow"
+    noted: list[str] = []
+
+    def read(_: Settings) -> None:
+        noted.extend(path.read_text() for path in Path("outputs").rglob("multirun.yaml"))
+
+    code, _, _ = command("--multirun", "seed=1,2", given, run=read)
+    assert code == 0
+    assert [given.tracking.uri.get_secret_value() for given in command.received if given.tracking.uri] == [
+        "http://ada:planted-password@127.0.0.1:1/mlflow"
+    ] * 2
+    assert len(noted) == 2
+    assert all("seed=1,2" in text and "127.0.0.1" in text and "planted" not in text for text in noted)
+
+
 def test_one_failed_run_of_a_multirun_does_not_stop_the_others(command: Command) -> None:
     def refuse_the_first(given: Settings) -> None:
         if given.seed == 1:
