@@ -60,7 +60,7 @@ def export_transformer(model: "SentenceTransformer", facts: ModelFacts, path: Pa
                 reasons.append(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
                 continue
             with atomic_file(path, bytes_needed=exported.stat().st_size) as unfinished:
-                unfinished.write_bytes(exported.read_bytes())
+                _copy_with_width(exported, unfinished, expected.shape[1])
             with atomic_file(tokenizer_path) as unfinished:
                 unfinished.write_bytes(written.read_bytes())
             return
@@ -122,6 +122,15 @@ def _export(module: "nn.Module", batch: Any, path: Path, dynamo: bool) -> None:
             dynamo=dynamo,
             **axes,
         )
+
+
+def _copy_with_width(exported: Path, path: Path, width: int) -> None:
+    """Says how wide the vectors are, which the older exporter does not find out and Triton wants to know."""
+    import onnx
+
+    model = onnx.load_model(exported)
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = width
+    path.write_bytes(model.SerializeToString())
 
 
 def _compare(path: Path, tokenizer: TextTokenizer, expected: np.ndarray) -> None:
