@@ -60,6 +60,7 @@ def write_serving_bundle(
     text_encoder: str = "none",
     data: TableData | None = None,
     words: Sequence[str] = (),
+    terms: bool = True,
 ) -> Bundle:
     """Writes a bundle; other seeds make other bundles.
 
@@ -73,6 +74,7 @@ def write_serving_bundle(
         text: The text settings.
         text_encoder: The encoder's id, or none.
         data: The table that it says it was trained on.
+        terms: Whether popularity and repeats are in the score.
         words: Titles, brands, categories and texts of its products, one each, in place of plain ones.
     """
     random = np.random.default_rng(seed)
@@ -108,14 +110,12 @@ def write_serving_bundle(
             recency=MEMORY_RECENCY,
             session=MEMORY_SESSION,
             session_days=MEMORY_SESSION_DAYS,
-            popularity_weight=POPULARITY_WEIGHT,
-            repeats=REPEATS,
-            short=SHORT,
+            **({"popularity_weight": POPULARITY_WEIGHT, "repeats": REPEATS, "short": SHORT} if terms else {}),
         ),
         user_reviews=USER_REVIEWS,
         product_reviews=3,
         has_time=True,
-        memory=_memory(random, num_products),
+        memory=_memory(random, num_products, terms),
         towers={},
     )
     contents.towers[TowerFile.USER] = _tower(contents.weights["projection"], contents.weights["unknown_user"])
@@ -226,12 +226,12 @@ def _histories(
     return pl.DataFrame(rows, schema=schema), np.array(texts, dtype=np.float16).reshape(-1, text_dim)
 
 
-def _memory(random: np.random.Generator, num_products: int) -> dict[str, np.ndarray]:
+def _memory(random: np.random.Generator, num_products: int, terms: bool) -> dict[str, np.ndarray]:
     neighbours = np.concatenate([np.sort(random.choice(num_products, 8, replace=False)) for _ in range(num_products)])
     weights = random.exponential(1.0, 8 * num_products).astype(np.float32)
     offsets = np.arange(num_products + 1) * 8
     memory = sparse.csr_matrix((weights, neighbours, offsets), shape=(num_products, num_products))
-    return dict(sparse_tensors(with_terms(memory, _popularity(num_products), repeats=True)))
+    return dict(sparse_tensors(with_terms(memory, _popularity(num_products) if terms else None, repeats=terms)))
 
 
 def _popularity(num_products: int) -> np.ndarray:

@@ -122,7 +122,7 @@ class RankerSettings(Section):
     candidates: int = Field(100, ge=10, le=1000, description="The first stage's best products, which it orders.")
     rounds: int = Field(100, ge=1, le=5000, description="Trees.")
     leaves: int = Field(8, ge=2, le=256, description="Of a tree; CatBoost takes the nearest power of two.")
-    learning_rate: float = Field(0.05, gt=0, le=1, description="Share of a tree's value that is added.")
+    shrinkage: float = Field(0.05, gt=0, le=1, description="Share of a tree's value that is added.")
     l2: float = Field(20.0, ge=0, description="Shrinks the values of leaves.")
     min_candidates: int = Field(50, ge=1, description="Fewest candidates of a leaf; LightGBM's alone.")
     truncation: int = Field(20, ge=1, le=1000, description="Places from the top whose order counts in learning.")

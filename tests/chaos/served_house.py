@@ -149,7 +149,7 @@ class ServedHouse:
     def roll_back(self) -> bool:
         """The folder serves the bundle before; False where it has none."""
         publisher = EdgePublisher(self._edge)
-        if publisher.status().previous is None:
+        if not publisher.status().kept:
             return False
         publisher.rollback()
         return True

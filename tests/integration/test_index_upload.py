@@ -234,4 +234,4 @@ def test_two_indexes_on_one_server_do_not_touch_each_other(wire: Wire, catalogue
     for seed in (2, 3, 4):
         open_publisher(settings).publish(make_catalogue(tmp_path / str(seed), 50, seed=seed))
     assert_answers_are_from(other, open_index(others))
-    assert len(wire.client.get_collections().collections) == 3
+    assert len(wire.client.get_collections().collections) == 4

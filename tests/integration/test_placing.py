@@ -22,7 +22,7 @@ from rec_sys.modules.placing import Arrivals, known_products, placing_tensors, t
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.newcomers import place_column
 from rec_sys.product_kinds import ProductKinds
-from rec_sys.scoring import ScoreFormula, score_products
+from rec_sys.scoring import ScoreFormula, score_products, sparse_tensors
 from rec_sys.settings import EdgeIndex, EvaluationSettings, MemorySettings, ModelSettings, NewcomerSettings
 from rec_sys.vector_database.contract import ProductDetails, ProductQuery, UserTaste
 from rec_sys.vector_database.opening import open_index, open_publisher
@@ -107,7 +107,7 @@ def write_placing_bundle(folder: Path, graph: ReviewGraph, split: Split, model: 
         user_reviews=USER_REVIEWS,
         product_reviews=PRODUCT_REVIEWS,
         has_time=True,
-        memory=memory.tensors(),
+        memory=dict(sparse_tensors(memory.matrix)),
         placing=placing_tensors(graph, split),
         towers=tower_export.export_towers(model, USER_REVIEWS, PRODUCT_REVIEWS),
     )

@@ -75,8 +75,8 @@ def script() -> str:
 def road() -> Iterator[Road]:
     with quick_folder() as folder:
         outputs = folder / "outputs"
-        published = write_serving_bundle(outputs / "bundles" / "published", seed=1)
-        newest = write_serving_bundle(outputs / "bundles" / "newest", seed=2)
+        published = write_serving_bundle(outputs / "bundles" / "published", seed=1, terms=False)
+        newest = write_serving_bundle(outputs / "bundles" / "newest", seed=2, terms=False)
         later = time.time() + 60
         os.utime(newest.folder, (later, later))
         edge = EdgeIndex(backend="edge", folder=outputs / "index", check_queries=4, progress=False)

@@ -68,7 +68,7 @@ def list_rows(dataset: PreparedDataset, settings: BenchmarkSettings) -> list[Ben
 
 def ranks(name: str) -> bool:
     """Whether a model ranks products, and does not only predict stars."""
-    return name == OWN_MODEL or BASELINES[name].make is not None
+    return is_own_model(name) or BASELINES[name].make is not None
 
 
 def by_time(settings: BenchmarkSettings) -> BenchmarkSettings:

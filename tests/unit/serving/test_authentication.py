@@ -76,10 +76,10 @@ def test_the_service_asks_for_a_token_but_not_of_probes(start: Start) -> None:
 
 def test_every_address_that_answers_products_or_models_is_guarded(start: Start) -> None:
     client = start(token="the-secret")
-    paths = [path for path in client.get("/openapi.json").json()["paths"] if path.startswith("/v1/")]
-    assert len(paths) == 6
-    for path in paths:
-        method = "POST" if path == "/v1/recommendations" else "GET"
+    paths = client.get("/openapi.json").json()["paths"]
+    calls = [(method, path) for path, methods in paths.items() if path.startswith("/v1/") for method in methods]
+    assert len(calls) == 10
+    for method, path in calls:
         assert client.request(method, path, json={}).status_code == 401, path
         headers = {"Authorization": "Bearer the-secret"}
         assert client.request(method, path, json={}, headers=headers).status_code != 401, path

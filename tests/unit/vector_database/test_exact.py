@@ -26,6 +26,7 @@ def catalogue() -> Catalogue:
     return Catalogue(
         identity="four",
         created="2026-01-01T00:00:00+00:00",
+        data_name="four",
         temperature=0.5,
         text_encoder="given",
         details=pl.DataFrame(

@@ -71,7 +71,7 @@ def test_a_model_without_a_figure_has_an_empty_cell() -> None:
 
 def test_costs_are_means_over_the_folds() -> None:
     folds = ({"fit_seconds": 100.0, "parameters": 57_600}, {"fit_seconds": 200.0, "parameters": None})
-    fit, answer, _, parameters = cost_columns([Model("ease", folds, {}, {}, "#000000")])
+    fit, _, answer, _, parameters = cost_columns([Model("ease", folds, {}, {}, "#000000")])
     assert fit.write(fit.values["ease"]) == "2.5 min"
     assert answer.values == {}
     assert parameters.write(parameters.values["ease"]) == "57.6 k"
