@@ -192,7 +192,7 @@ def _tables(rows: Sequence[dict[str, Any]], k: int) -> list[Table]:
     tables = []
     for title, names in (("what is reviewed next", ranking), ("how many stars it gets", rating)):
         shown = [row for row in rows if row["status"] == "done" and any(name in row["metrics"] for name in names)]
-        names = tuple(name for name in names if any(name in row["metrics"] for row in rows))
+        names = tuple(name for name in names if any(name in row["metrics"] for row in shown))
         heads = [name.replace("_at_", "@").replace("_masked", "\nmasked").replace("_", "\n") for name in names]
         table = Table("model", "fit on", *heads, "fit s", title=f"test: {title}", title_justify="left")
         for column in table.columns[2:]:
