@@ -1,6 +1,6 @@
 r"""The score's two terms beside towers and memory: how popular a product is, and how likely it is come to again.
 
-.. math:: a \, p_j + b \, q(\text{count}_j, \text{age}_j),
+.. math:: g \, p_j + b \, q(\text{count}_j, \text{age}_j),
 
 :math:`p_j` is the popularity of product j, 1 for the most popular one; q the share of histories with a product that
 were followed by that same product, by how often and how long ago it stands there, 0 for all that they do not hold.

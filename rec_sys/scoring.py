@@ -1,13 +1,13 @@
 r"""The score of a product for a user, in its one home: two towers and a sparse item-item model, summed.
 
-.. math:: s(u, j) = \frac{\cos(u, j)}{T} + w \sum_r h_r \, M_{i(r), j} + a \, p_j + b \, q_{u, j}, \qquad
+.. math:: s(u, j) = \frac{\cos(u, j)}{T} + w \sum_r h_r \, M_{i(r), j} + g \, p_j + b \, q_{u, j}, \qquad
     h_r = e(r) \, \rho^{n(r)} \, (1 + c \, e^{-a(r) / D}).
 
 The sum runs over the user's newest reviews r: :math:`i(r)` is the product reviewed, :math:`n(r)` the number of newer
 reviews, :math:`a(r)` the days before the newest one, :math:`e(r)` its weight among events, 1 where there are none; M is
 the co-review memory, see `modules.memory`; the last two terms, popularity and repeats, are those of `score_terms`. The
 letters are `ScoreFormula`'s T = `temperature`, w = `memory_weight`, :math:`\rho` = `recency`, c = `session`,
-D = `session_days`, a = `popularity_weight`. For histories of one review or a few, w and a may be others (`short`).
+D = `session_days`, g = `popularity_weight`. For histories of one review or a few, w and a may be others (`short`).
 
 Training, evaluation, exact search, index queries and explanations compute with this module. numpy and scipy only.
 """

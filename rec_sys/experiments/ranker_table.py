@@ -134,10 +134,10 @@ def _files_of(data: RankedData, wanted: RankerTable, folder: Path) -> list[str]:
 
 def _measure_bundle(bundle: "Bundle", output_dir: Path, seconds: float) -> dict[str, float]:
     """The figures of a bundle's ranker, and the median time of an answer through Triton by its towers and ranker."""
-    told = bundle.metrics().get("ranker", {})
-    found = {f"ranker {name}": float(told[name]) for name in ("adopted", "fit_seconds") if name in told}
+    decision = bundle.metrics().get("ranker", {})
+    found = {f"ranker {name}": float(decision[name]) for name in ("adopted", "fit_seconds") if name in decision}
     for stage in ("earlier", "validation"):
-        found |= {f"ranker {stage} {name}": value for name, value in told.get(stage, {}).items()}
+        found |= {f"ranker {stage} {name}": value for name, value in decision.get(stage, {}).items()}
     if not seconds:
         return found
     with TemporaryDirectory(prefix="ranker-table-") as scratch:
@@ -149,8 +149,8 @@ def _measure_bundle(bundle: "Bundle", output_dir: Path, seconds: float) -> dict[
         run_command("rec_sys.vector_database.create_vectorbase", given, "")
         run_command("rec_sys.modules.model_export", [*given, models, "export.check=onnxruntime"], "repository: ")
         measured = [f"measurement.seconds={seconds:g}", "measurement.runtimes=[triton]", "measurement.concurrent=[1]"]
-        told_in = [*given, models, *measured, "measurement.texts=[embedded]"]
-        report = Path(run_command("rec_sys.experiments.latency", told_in, "latency: "), "latency.json")
+        arguments = [*given, models, *measured, "measurement.texts=[embedded]"]
+        report = Path(run_command("rec_sys.experiments.latency", arguments, "latency: "), "latency.json")
         (row,) = json.loads(report.read_text())["rows"]
     return found | {"ranker p50": row["p50"]}
 
