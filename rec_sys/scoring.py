@@ -7,7 +7,7 @@ The sum runs over the user's newest reviews r: :math:`i(r)` is the product revie
 reviews, :math:`a(r)` the days before the newest one, :math:`e(r)` its weight among events, 1 where there are none; M is
 the co-review memory, see `modules.memory`; the last two terms, popularity and repeats, are those of `score_terms`. The
 letters are `ScoreFormula`'s T = `temperature`, w = `memory_weight`, :math:`\rho` = `recency`, c = `session`,
-D = `session_days`, g = `popularity_weight`. For histories of one review or a few, w and a may be others (`short`).
+D = `session_days`, g = `popularity_weight`. For histories of one review or a few, w and g may be others (`short`).
 
 Training, evaluation, exact search, index queries and explanations compute with this module. numpy and scipy only.
 """
