@@ -9,6 +9,7 @@ from rec_sys.console import say, say_error
 
 COMMANDS: Final = {
     "inspect": "rec_sys.data.inspect",
+    "generate": "rec_sys.data.generate",
     "prepare": "rec_sys.data.prepare",
     "train": "rec_sys.train.train",
     "finetune": "rec_sys.text.finetune",

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -93,7 +93,7 @@ async def export_users(backends: Backends, users: Path, folder: Path, limit: int
     """
     began = time.perf_counter()
     served = await backends.served()
-    user_ids = _read_users(users)
+    user_ids = read_users(users)
     manifest = ExportManifest(
         bundle=served.identity,
         users=str(users.absolute()),
@@ -110,10 +110,7 @@ async def export_users(backends: Backends, users: Path, folder: Path, limit: int
     for number in missing:
         given = list(dict.fromkeys(user_ids[starts[number] : starts[number] + PART_USERS]))
         known = [user_id for user_id in given if user_id in served.users]
-        tables = [
-            await _answer(backends, served, known[start : start + _BLOCK_USERS], limit)
-            for start in range(0, len(known), _BLOCK_USERS)
-        ]
+        tables = [table async for table in answer_users(backends, served, known, limit)]
         with atomic_file(_part(folder, number)) as path:
             pl.concat(tables or [pl.DataFrame(schema=_SCHEMA)]).write_parquet(path)
         answered += len(given)
@@ -124,17 +121,21 @@ async def export_users(backends: Backends, users: Path, folder: Path, limit: int
     return ExportResult(len(user_ids), unknown, len(starts), time.perf_counter() - began, answered)
 
 
-def _read_users(users: Path) -> list[str]:
-    """The ids in a file, as often as they stand there: the user_id of objects and rows, other values themselves."""
-    values = read_values(users, [HistoryColumn.USER_ID])
+def read_users(users: Path, column: str = HistoryColumn.USER_ID) -> list[str]:
+    """The ids in a file, as often as they stand there: a column of objects and rows, other values themselves.
+
+    Raises:
+        InputError: The file cannot be read, or has no such column.
+    """
+    values = read_values(users, [column])
     columns = dict.fromkeys(name for value in values if isinstance(value, dict) for name in value)
-    if columns and HistoryColumn.USER_ID not in columns:
+    if columns and column not in columns:
         raise InputError(
-            f"there is no column {HistoryColumn.USER_ID}",
+            f"there is no column {column}",
             where=str(users),
             remedy=f"call the column of the users so; there are: {', '.join(columns)}",
         )
-    found = [value.get(HistoryColumn.USER_ID) if isinstance(value, dict) else value for value in values]
+    found = [value.get(column) if isinstance(value, dict) else value for value in values]
     return [str(user_id) for user_id in found if user_id is not None]
 
 
@@ -154,6 +155,14 @@ def _claim(folder: Path, manifest: ExportManifest) -> None:
 
 def _part(folder: Path, number: int) -> Path:
     return folder / f"part-{number:05d}.parquet"
+
+
+async def answer_users(
+    backends: Backends, served: ServedBundle, user_ids: Sequence[str], limit: int
+) -> AsyncIterator[pl.DataFrame]:
+    """Recommendations for known users, a table for each block of them: a row a user and product, best first."""
+    for start in range(0, len(user_ids), _BLOCK_USERS):
+        yield await _answer(backends, served, user_ids[start : start + _BLOCK_USERS], limit)
 
 
 async def _answer(backends: Backends, served: ServedBundle, user_ids: Sequence[str], limit: int) -> pl.DataFrame:

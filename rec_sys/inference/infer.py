@@ -1,6 +1,7 @@
 """Recommendations on the command line: `uv run -m rec_sys.inference.infer user_id=...`.
 
-`reviews=FILE` answers for whoever wrote what stands in a file, `users=FILE` for each user of a table.
+`reviews=FILE` answers for whoever wrote what stands in a file, `users=FILE` for each user of a table, `export=NAME` for
+everybody that a shop's own format of submissions asks for.
 """
 
 import asyncio
@@ -40,6 +41,12 @@ class InferSettings(CommandSettings):
     limit: int = Field(10, ge=1, le=100, description="Products a user.")
     format: Literal["table", "json"] = Field("table", description="Of an answer.")
     output: Path | None = Field(None, description="Of an answer a file; of a batch export its folder.")
+    export: str | None = Field(
+        None, description="A shop's own file for all of its users, or those of users: the name of its format."
+    )
+    truth: Path | None = Field(
+        None, description="export: a raw file of the shop's of what happened next; the export is measured by it."
+    )
     index: IndexSettings
     inference: InferenceSettings
 
@@ -50,6 +57,9 @@ def run(settings: InferSettings) -> None:
     Raises:
         InputError: Nobody is asked for, or the request cannot be answered.
     """
+    if settings.export is not None:
+        asyncio.run(_export_submission(settings, settings.export))
+        return
     if settings.output is not None:
         writable_folder(settings.output if settings.users is not None else settings.output.absolute().parent, "output")
     if settings.users is not None:
@@ -65,8 +75,8 @@ def run(settings: InferSettings) -> None:
     else:
         raise InputError(
             "nobody is asked for",
-            where="settings user_id, reviews and users",
-            remedy="give user_id=ID, reviews=FILE, or users=FILE",
+            where="settings user_id, reviews, users and export",
+            remedy="give user_id=ID, reviews=FILE, users=FILE, or export=NAME",
         )
 
 
@@ -116,6 +126,36 @@ async def _export(settings: InferSettings, users: Path) -> None:
     pace = f", {result.answered / result.seconds:,.0f} a second" if result.answered else ""
     say(f"users: {result.users:,} in {result.parts} files, {result.answered:,} of them now{pace}")
     say(f"recommendations: {folder}")
+
+
+async def _export_submission(settings: InferSettings, name: str) -> None:
+    from rec_sys.inference.backends import Backends
+    from rec_sys.inference.submissions import FORMATS
+    from rec_sys.inference.submissions.export import export_submission
+
+    form = FORMATS.get(name)
+    if form is None:
+        remedy = f"choose one of {', '.join(FORMATS)}"
+        raise InputError("there is no such format", where=f"setting export={name}", remedy=remedy)
+    path = settings.output or settings.output_dir / "recommendations" / f"{name}.csv"
+    writable_folder(path.absolute().parent, "output")
+    backends = Backends(settings.index, settings.inference, settings.output_dir, settings.bundle)
+    try:
+        result = await export_submission(backends, form, path, settings.users, settings.truth)
+    finally:
+        await backends.close()
+    if result.measured:
+        print_table(_measured_table(result.measured))
+    say(f"users: {result.users:,}; filled up with the most popular: {result.filled:,}, unknown: {result.unknown:,}")
+    say(f"submission: {path}, read again and checked")
+
+
+def _measured_table(measured: dict[str, dict[str, float]]) -> Table:
+    metrics = list(dict.fromkeys(name for figures in measured.values() for name in figures))
+    table = Table("", *metrics)
+    for row, figures in measured.items():
+        table.add_row(row, *(f"{figures[name]:.4f}" if name in figures else "" for name in metrics))
+    return table
 
 
 def _show(answer: "RecommendationAnswer", settings: InferSettings) -> None:

@@ -1,0 +1,111 @@
+"""Submissions: what is written is read again from nothing, and the first wrong line is refused by number and reason."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from rec_sys.contracts import InputError
+from rec_sys.inference.backends import Backends
+from rec_sys.inference.infer import InferSettings, run
+from rec_sys.inference.submissions import FORMATS
+from rec_sys.inference.submissions.checking import check_submission
+from rec_sys.inference.submissions.contract import SubmissionFormat
+from rec_sys.inference.submissions.export import export_submission
+from rec_sys.vector_database.catalogue import read_catalogue
+from rec_sys.vector_database.edge_index import EdgePublisher
+from tests.product_indexes import quick_folder
+from tests.serving_bundles import write_serving_bundle
+
+BLANKS = SubmissionFormat(("user", "products"), products=3, write=" ".join, read=str.split, user_column="user")
+
+
+def settings(folder: Path, **given: Any) -> InferSettings:
+    index = {"backend": "edge", "folder": folder / "index", "check_queries": 4, "progress": False}
+    return InferSettings.model_validate({"output_dir": folder, "index": index, "inference": {}} | given)
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with quick_folder() as folder:
+        bundle = write_serving_bundle(folder / "bundles" / "first")
+        EdgePublisher(settings(folder).index).publish(read_catalogue(bundle))  # type: ignore[arg-type]
+        yield folder
+
+
+def export(folder: Path, form: SubmissionFormat, path: Path, users: Path | None = None) -> Any:
+    given = settings(folder)
+    backends = Backends(given.index, given.inference, given.output_dir, given.bundle)
+
+    async def answer() -> Any:
+        try:
+            return await export_submission(backends, form, path, users, None)
+        finally:
+            await backends.close()
+
+    return asyncio.run(answer())
+
+
+def test_everybody_gets_a_full_list_without_what_they_had(folder: Path, tmp_path: Path) -> None:
+    result = export(folder, BLANKS, path := tmp_path / "all.csv")
+    lists = check_submission(path, BLANKS, [f"p{number}" for number in range(60)])
+    assert (len(lists), result.users, result.unknown) == (40, 40, 0)
+    assert all(len(products) == 3 for products in lists.values())
+
+
+def test_unknown_users_of_a_table_get_the_most_popular_and_are_counted(folder: Path, tmp_path: Path) -> None:
+    pl.DataFrame({"user": ["nobody", "user 3"]}).write_csv(table := tmp_path / "users.csv")
+    result = export(folder, BLANKS, path := tmp_path / "some.csv", table)
+    lists = check_submission(path, BLANKS, [f"p{number}" for number in range(60)], ["nobody", "user 3"])
+    assert list(lists) == ["nobody", "user 3"]
+    assert result.unknown == 1
+    assert lists["nobody"] != lists["user 3"]
+
+
+def test_a_file_that_its_check_refuses_is_not_left(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="more than 39 users"):
+        export(folder, replace(BLANKS, most_users=39), tmp_path / "all.csv")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "why"),
+    [
+        ("users,products\n", 1, "the header"),
+        ("user,products\na,p1 p2 p3\na,p1 p2 p3\n", 3, "twice"),
+        ("user,products\na,p1 p2\n", 2, "2 products and not 3"),
+        ("user,products\na,p1 p2 p3 p4\n", 2, "4 products"),
+        ("user,products\na,p1 p2 p2\n", 2, "a product stands there twice"),
+        ("user,products\na,p1 p2 p9\n", 2, "'p9' is not in the catalogue"),
+        ("user,products\na,p1,p2\n", 2, "3 fields"),
+        ("user,products\n,p1 p2 p3\n", 2, "without an id"),
+        ("user,products\nc,p1 p2 p3\n", 2, "was not asked for"),
+        ("user,products\na,p1 p2 p3\n", 2, "1 users are missing, the first is 'b'"),
+    ],
+)
+def test_a_wrong_line_is_named_with_its_reason(tmp_path: Path, text: str, line: int, why: str) -> None:
+    (path := tmp_path / "file.csv").write_text(text)
+    with pytest.raises(InputError, match=why) as refused:
+        check_submission(path, BLANKS, ["p1", "p2", "p3", "p4"], ["a", "b"])
+    assert refused.value.where.endswith(f"line {line}")
+
+
+@pytest.mark.parametrize(("name", "products"), [("kion", ["15", "9728"])])
+def test_a_row_is_read_as_it_was_written(name: str, products: list[str]) -> None:
+    form = FORMATS[name]
+    assert form.read(form.write(products)) == products
+
+
+@pytest.mark.parametrize(("name", "field"), [("kion", "15, 9728"), ("kion", "[15,]"), ("kion", "['15']")])
+def test_a_row_of_another_form_is_refused(name: str, field: str) -> None:
+    with pytest.raises(ValueError, match="is no list"):
+        FORMATS[name].read(field)
+
+
+def test_an_unknown_format_is_answered_with_those_there_are(folder: Path) -> None:
+    with pytest.raises(InputError, match="kion"):
+        run(settings(folder, export="cinema"))
