@@ -54,7 +54,7 @@ class PublishSettings(CommandSettings):
     )
     registered_model: str = Field("rec_sys", min_length=1, description="Its name in MLflow.")
     index: IndexSettings
-    export: ExportSettings
+    export: ExportSettings = Field(ExportSettings(), description="How the towers and the text encoder are published.")
     triton: TritonSettings
     tracking: TrackingSettings
 

@@ -23,7 +23,7 @@ class ModelExportSettings(CommandSettings):
 
     bundle: Path | None = Field(None, description="A bundle's folder; empty: the newest in output_dir.")
     force: bool = Field(False, description="Replace what is served though it is of another data set.")
-    export: ExportSettings
+    export: ExportSettings = Field(ExportSettings(), description="How the towers and the text encoder are published.")
     triton: TritonSettings
 
 
