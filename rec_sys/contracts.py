@@ -117,6 +117,7 @@ class HistoryColumn:
     TIMESTAMP: Final = "timestamp"  # int64, as in ReviewColumn
     TEXT_ROW: Final = "text_row"  # int32, row of `history_text.npy`, -1 where missing
     WEIGHT: Final = "weight"  # float32, as in ReviewColumn
+    EVENT: Final = "event"  # str, as in ReviewColumn; the column is absent where all rows are of one kind
     KNOWN: Final = "known"  # bool: of a kind that is predicted, so that answers leave its product out
     SNIPPET: Final = "snippet"  # str, the first characters of headline and body; null where missing
 

@@ -3,15 +3,14 @@
 import logging
 from pathlib import Path
 from typing import Final
-from zipfile import BadZipFile
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from rec_sys.contracts import InputError, ProductColumn, ReviewColumn
+from rec_sys.contracts import InputError, ProductColumn
 from rec_sys.data.dataset import PreparedDataset, embedded_review_text
 from rec_sys.data.interactions import Interactions, SmallIntArray, build_interactions
+from rec_sys.graph.given_text import identify_given, with_given_text
 from rec_sys.graph.review_graph import ReviewGraph, assemble_graph, load_graph, name_graph, save_graph
 from rec_sys.settings import GraphSettings, TextSettings
 
@@ -61,26 +60,14 @@ def identify_vectors(text: TextSettings) -> str:
         from rec_sys.text.opening import identify_encoder
 
         return identify_encoder(text)
-    if text.source == "given" and text.vectors_path is not None:
-        _open_given_vectors(text.vectors_path)
-        stat = text.vectors_path.stat()
-        return f"given:{text.vectors_path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
-    return "none"
+    return identify_given(text) if text.source == "given" else "none"
 
 
 def _with_text(interactions: Interactions, dataset: PreparedDataset, text: TextSettings, store: Path) -> ReviewGraph:
     if text.source == "none":
         return assemble_graph(interactions)
-    if text.source == "given" and text.vectors_path is not None:
-        vectors = _open_given_vectors(text.vectors_path)
-        source = dataset.reviews()[ReviewColumn.SOURCE_ROW].to_numpy()
-        if len(source) and source.max() >= len(vectors):
-            raise InputError(
-                f"there are {len(vectors):,} vectors for raw rows up to {source.max() + 1:,}",
-                where=str(text.vectors_path),
-                remedy="give one vector for every row of the raw review file, in its order",
-            )
-        return assemble_graph(interactions, vectors, source[interactions.review_row].astype(np.int32))
+    if text.source == "given":
+        return with_given_text(interactions, dataset, text)
     return _with_encoded_text(interactions, dataset, text, store)
 
 
@@ -114,28 +101,3 @@ def _rows_of(wanted: pl.Series, texts: pl.Series) -> SmallIntArray:
     places = pl.DataFrame({"text": texts, "place": np.arange(len(texts), dtype=np.int32)})
     joined = pl.DataFrame({"text": wanted}).join(places, on="text", how="left", maintain_order="left")
     return joined["place"].fill_null(-1).to_numpy()
-
-
-def _open_given_vectors(path: Path) -> npt.NDArray[np.float16]:
-    try:
-        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError as error:
-        raise InputError("the file of text vectors is missing", where=str(path), remedy="give its path") from error
-    except (ValueError, OSError, EOFError, BadZipFile) as error:  # EOFError where it is empty
-        raise InputError(
-            f"this is no .npy file: {error}", where=str(path), remedy="write it with numpy.save"
-        ) from error
-    if not isinstance(vectors, np.ndarray):
-        vectors.close()
-        raise InputError(
-            "this is an .npz file, and so no plain array",
-            where=str(path),
-            remedy="take the array out of it and write it alone, with numpy.save",
-        )
-    if vectors.ndim != 2 or vectors.shape[1] == 0 or vectors.dtype.kind != "f":
-        raise InputError(
-            f"vectors have shape {vectors.shape} and type {vectors.dtype}",
-            where=str(path),
-            remedy="give floats of shape [rows, any width], one row for every row of the raw review file",
-        )
-    return vectors

@@ -93,7 +93,7 @@ async def export_users(backends: Backends, users: Path, folder: Path, limit: int
     """
     began = time.perf_counter()
     served = await backends.served()
-    user_ids = read_users(users)
+    user_ids = _read_users(users)
     manifest = ExportManifest(
         bundle=served.identity,
         users=str(users.absolute()),
@@ -121,21 +121,17 @@ async def export_users(backends: Backends, users: Path, folder: Path, limit: int
     return ExportResult(len(user_ids), unknown, len(starts), time.perf_counter() - began, answered)
 
 
-def read_users(users: Path, column: str = HistoryColumn.USER_ID) -> list[str]:
-    """The ids in a file, as often as they stand there: a column of objects and rows, other values themselves.
-
-    Raises:
-        InputError: The file cannot be read, or has no such column.
-    """
-    values = read_values(users, [column])
+def _read_users(users: Path) -> list[str]:
+    """The ids in a file, as often as they stand there: the user_id of objects and rows, other values themselves."""
+    values = read_values(users, [HistoryColumn.USER_ID])
     columns = dict.fromkeys(name for value in values if isinstance(value, dict) for name in value)
-    if columns and column not in columns:
+    if columns and HistoryColumn.USER_ID not in columns:
         raise InputError(
-            f"there is no column {column}",
+            f"there is no column {HistoryColumn.USER_ID}",
             where=str(users),
             remedy=f"call the column of the users so; there are: {', '.join(columns)}",
         )
-    found = [value.get(column) if isinstance(value, dict) else value for value in values]
+    found = [value.get(HistoryColumn.USER_ID) if isinstance(value, dict) else value for value in values]
     return [str(user_id) for user_id in found if user_id is not None]
 
 

@@ -172,6 +172,18 @@ def read_table_rows(table: Table) -> Iterator[TableBatch]:
     return {"parquet": _read_parquet, "json": _read_json, "csv": _read_csv}[table.kind](table)
 
 
+def read_columns(path: Path, columns: Sequence[str]) -> pl.DataFrame:
+    """Some columns of a whole table as strings; rows that lack a field are left out.
+
+    Raises:
+        InputError: The file cannot be read, or a column is not in it.
+    """
+    table = Table(path, {name: name for name in columns}, "columns")
+    check_columns(table)
+    empty = pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
+    return pl.concat([empty, *(batch.frame.select(columns) for batch in read_table_rows(table))])
+
+
 def has_time_type(path: Path, column: str) -> bool:
     """Whether a table says by its types that this column is a time."""
     dtype = parquet_schema(path).get(column) if first_bytes(path).startswith(PARQUET) else None

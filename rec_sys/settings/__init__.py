@@ -32,7 +32,6 @@ from rec_sys.settings.learning import (
     NewcomerSettings,
     RankerSettings,
     ShortHistorySettings,
-    TextSettings,
     TrackingSettings,
     TrainerSettings,
 )
@@ -49,6 +48,7 @@ from rec_sys.settings.serving import (
     StoreSettings,
     TritonSettings,
 )
+from rec_sys.settings.text import TextSettings
 
 __all__ = [
     "AUTO",

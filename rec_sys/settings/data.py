@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import (
     Field,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -138,6 +139,7 @@ class TableData(FileData):
     """Any table (CSV, JSON objects or Parquet), by a map of its columns."""
 
     reader: Literal["table"] = Field(description=_READER)
+    folder: Path | None = Field(None, description="Where the files are whose paths are relative; empty: here.")
     reviews_path: Path = Field(description="The table of reviews: CSV, JSON objects or Parquet.")
     metadata_path: Path | None = Field(None, description="The table of products, where there is one.")
     map_path: Path | None = Field(
@@ -172,6 +174,12 @@ class TableData(FileData):
     equal_rows: Literal["merge", "quantity"] = Field(
         "merge", description="Rows that are equal: one review, or as many as there are in its weight."
     )
+
+    @field_validator("reviews_path", "metadata_path")
+    @classmethod
+    def _stands_in_the_folder(cls, path: Path | None, info: ValidationInfo) -> Path | None:
+        folder = info.data.get("folder")
+        return path if path is None or folder is None or path.is_relative_to(folder) else folder / path
 
     @field_validator("separator")
     @classmethod

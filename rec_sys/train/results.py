@@ -150,6 +150,7 @@ def list_histories(graph: ReviewGraph, dataset: PreparedDataset, of_kind: BoolAr
         embedded_review_text().str.slice(0, SNIPPET_LENGTH).alias(HistoryColumn.SNIPPET),
         pl.col(ReviewColumn.WEIGHT).alias(HistoryColumn.WEIGHT),
         pl.Series(HistoryColumn.KNOWN, known),
+        *([pl.col(ReviewColumn.EVENT).alias(HistoryColumn.EVENT)] if columns.event_kinds else []),
     )
     return table.sort(HistoryColumn.USER_ID, maintain_order=True)
 

@@ -128,7 +128,7 @@ def test_an_address_is_no_path(setting: str, address: str) -> None:
 def test_a_reader_changed_without_its_file_is_the_one_thing_named() -> None:
     error = refusal("data.reader=table")
     assert error.what == "data.reader=table does not fit data=sample"
-    assert "choose data=table" in error.remedy
+    assert "data=table, and leave data.reader out" in error.remedy
     assert "data.reader takes sample, amazon_2014" in refusal("data.reader=amazon").remedy
 
 
@@ -214,7 +214,7 @@ def test_a_group_left_out_lists_its_choices() -> None:
         (
             "experiment.x=1",
             "experiment.x is not a setting",
-            "write experiment=fast|instruments_2014|none|quick|sequences",
+            "write experiment=fast|",
         ),
         ("seed.x=1", "seed.x is not a setting", "write seed=VALUE"),
         ("model.dim=${nothing}", "nothing", "write its value out"),

@@ -23,6 +23,7 @@ from rec_sys.data.readers.review_checks import (
 )
 from rec_sys.raw_files.bad_rows import BadRow
 from rec_sys.raw_files.list_texts import first_path, texts_within
+from rec_sys.raw_files.missing import count_words, null_missing
 from rec_sys.raw_files.parquet_rows import LIST_SEPARATOR
 from rec_sys.raw_files.plain_text import count_unread_prices, prices
 from rec_sys.raw_files.rating_scales import STARS, describe_scale
@@ -59,11 +60,14 @@ def read_table_reviews(path: Path, data: TableData) -> Iterator[Batch]:
             rules = _review_rules(path, data, columns, whole[ReviewColumn.TIMESTAMP])
             found |= _named(rules, data)
         raw, events = as_events(whole, data.events, str(path))
+        ids, words = null_missing(raw.select(ReviewColumn.ASIN), data.missing_values)  # those within lists
+        raw = raw.with_columns(ids)
         kinds.update(events)
         good, bad = checked_reviews(raw, rules)
         at = raw[ROW].gather(bad["index"]).to_list()
         bad_rows = [_bad_row(batch, row, reason) for row, reason in dict.fromkeys(zip(at, bad[REASON], strict=True))]
         set_aside, counts = quarantine(path, batch.ragged + bad_rows), batch.counts(len(bad_rows)) | events
+        counts |= {label: counts.get(label, 0) + number for label, number in count_words(words).items()}
         counts |= count_unrated(good) if ReviewColumn.RATING in columns else {}
         all_found = {**batch.found, **found}
         left_out = whole.height - raw[ROW].n_unique()

@@ -13,10 +13,11 @@ import polars as pl
 from rec_sys.contracts import InputError
 from rec_sys.files import atomic_file
 from rec_sys.inference.backends import Backends
-from rec_sys.inference.batch_export import answer_users, read_users
+from rec_sys.inference.batch_export import answer_users
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.submissions.checking import check_submission
 from rec_sys.inference.submissions.contract import Lists, SubmissionFormat
+from rec_sys.raw_files.table_rows import read_columns
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ async def export_submission(
     if truth is not None and form.measure is None:
         raise InputError("this format is measured by nothing", where="setting truth", remedy="leave it out")
     served = await backends.served()
-    asked = _asked(form, served) if users is None else list(dict.fromkeys(read_users(users, form.user_column)))
+    asked = _asked(form, served) if users is None else _listed(users, form.user_column)
     known = [user for user in asked if user in served.users]
     answered: dict[str, list[str]] = {}
     for table in [table async for table in answer_users(backends, served, known, form.products)]:
@@ -81,6 +82,10 @@ def write_submission(path: Path, form: SubmissionFormat, lists: Lists) -> None:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(form.header)
         rows.writerows((user, form.write(products)) for user, products in lists.items())
+
+
+def _listed(users: Path, column: str) -> list[str]:
+    return read_columns(users, [column])[column].drop_nulls().unique(maintain_order=True).to_list()
 
 
 def _asked(form: SubmissionFormat, served: ServedBundle) -> list[str]:

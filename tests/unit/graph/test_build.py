@@ -160,3 +160,46 @@ def test_files_that_are_no_vectors_are_refused(
         build(prepared, text__source="given", text__vectors_path=str(tmp_path / "vectors.npy"))
     with pytest.raises(InputError, match="missing"):
         build(prepared, text__source="given", text__vectors_path=str(tmp_path / "elsewhere.npy"))
+
+
+def write_product_vectors(folder: Path, prepared: PreparedDataset, width: int) -> tuple[dict[str, Any], np.ndarray]:
+    """Vectors of all products but the last, in another order than the products; the settings that give them."""
+    asins = prepared.products()["asin"].to_list()[:-1]
+    random = np.random.default_rng(0)
+    vectors, row = random.normal(size=(len(asins), width)).astype(np.float32), random.permutation(len(asins))
+    np.savez(folder / "vectors.npz", vectors)
+    pl.DataFrame({"product_id": asins, "vector_id": row}).write_parquet(folder / "map.pq")
+    paths = {"product_vectors_path": folder / "vectors.npz", "product_vector_map": folder / "map.pq"}
+    return {"text__source": "given", **{f"text__{name}": str(path) for name, path in paths.items()}}, vectors[row]
+
+
+@pytest.mark.parametrize("width", [5, 64])
+def test_given_vectors_of_products_are_their_text_whatever_their_width(
+    prepared: tuple[Settings, PreparedDataset], tmp_path: Path, width: int
+) -> None:
+    given, vectors = write_product_vectors(tmp_path, prepared[1], width)
+    graph = build(prepared, **given)
+    found = np.asarray(graph.product_text_vectors, dtype=np.float32)
+    np.testing.assert_allclose(found[:-1], vectors / np.linalg.norm(vectors, axis=1, keepdims=True), atol=1e-3)
+    assert not found[-1].any()
+    assert graph.text_vectors.shape == (0, width)
+    assert (np.asarray(graph.text_row) == -1).all()
+
+
+def test_a_pickled_archive_of_vectors_is_refused_unread(
+    prepared: tuple[Settings, PreparedDataset], tmp_path: Path
+) -> None:
+    given, vectors = write_product_vectors(tmp_path, prepared[1], 5)
+    np.savez(tmp_path / "vectors.npz", np.array([*vectors, None], dtype=object))
+    with pytest.raises(InputError, match="pickled objects, which could run any code") as refused:
+        build(prepared, **given)
+    assert refused.value.where.endswith("vectors.npz")
+
+
+def test_a_map_to_rows_that_are_not_there_is_refused(
+    prepared: tuple[Settings, PreparedDataset], tmp_path: Path
+) -> None:
+    given, vectors = write_product_vectors(tmp_path, prepared[1], 5)
+    np.savez(tmp_path / "vectors.npz", vectors[:-1])
+    with pytest.raises(InputError, match="not every product's row is one of the 1 vectors"):
+        build(prepared, **given)

@@ -15,7 +15,8 @@ from rec_sys.inference.infer import InferSettings, run
 from rec_sys.inference.submissions import FORMATS
 from rec_sys.inference.submissions.checking import check_submission
 from rec_sys.inference.submissions.contract import SubmissionFormat
-from rec_sys.inference.submissions.export import export_submission
+from rec_sys.inference.submissions.export import export_submission, write_submission
+from rec_sys.inference.submissions.shop_events import recall_of
 from rec_sys.vector_database.catalogue import read_catalogue
 from rec_sys.vector_database.edge_index import EdgePublisher
 from tests.product_indexes import quick_folder
@@ -94,13 +95,16 @@ def test_a_wrong_line_is_named_with_its_reason(tmp_path: Path, text: str, line: 
     assert refused.value.where.endswith(f"line {line}")
 
 
-@pytest.mark.parametrize(("name", "products"), [("kion", ["15", "9728"])])
+@pytest.mark.parametrize(("name", "products"), [("kion", ["15", "9728"]), ("shop_events", ["5168833", "18"])])
 def test_a_row_is_read_as_it_was_written(name: str, products: list[str]) -> None:
     form = FORMATS[name]
     assert form.read(form.write(products)) == products
 
 
-@pytest.mark.parametrize(("name", "field"), [("kion", "15, 9728"), ("kion", "[15,]"), ("kion", "['15']")])
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [("kion", "15, 9728"), ("kion", "[15,]"), ("kion", "['15']"), ("shop_events", "[5]"), ("shop_events", "['5', ]")],
+)
 def test_a_row_of_another_form_is_refused(name: str, field: str) -> None:
     with pytest.raises(ValueError, match="is no list"):
         FORMATS[name].read(field)
@@ -109,3 +113,31 @@ def test_a_row_of_another_form_is_refused(name: str, field: str) -> None:
 def test_an_unknown_format_is_answered_with_those_there_are(folder: Path) -> None:
     with pytest.raises(InputError, match="kion"):
         run(settings(folder, export="cinema"))
+
+
+def test_more_than_3000_users_or_25_products_are_refused(tmp_path: Path) -> None:
+    form, products = FORMATS["shop_events"], [str(number) for number in range(26)]
+    write_submission(path := tmp_path / "predictions.csv", form, {f"u{user}": ["1"] for user in range(3_000)})
+    assert len(check_submission(path, form, products)) == 3_000
+    write_submission(path, form, {f"u{user}": ["1"] for user in range(3_001)})
+    with pytest.raises(InputError, match="more than 3,000 users") as refused:
+        check_submission(path, form, products)
+    assert refused.value.where.endswith("line 3002")
+    write_submission(path, form, {"u1": products[:25], "u2": products})
+    with pytest.raises(InputError, match="26 products and not 25 at most"):
+        check_submission(path, form, products)
+
+
+def test_the_two_readings_of_recall_differ_where_a_buyer_is_not_in_the_file() -> None:
+    # a: 2 of 4 found, b: none of 1, c: not in the file; d is in the file and bought nothing.
+    lists = {"a": ["1", "2"], "b": ["8"], "d": ["1"]}
+    bought = {"a": ["1", "2", "3", "4"], "b": ["9"], "c": ["1"]}
+    found = recall_of(lists, bought)
+    assert found["recall_at_25_of_all_buyers"] == pytest.approx((2 / 4 + 0 + 0) / 3)
+    assert found["recall_at_25_of_buyers_listed"] == pytest.approx((2 / 4 + 0) / 2)
+    assert found["buyers_listed"] == pytest.approx(2 / 3)
+
+
+def test_products_beyond_the_25th_are_not_read() -> None:
+    lists = {"a": [str(number) for number in range(30)]}
+    assert recall_of(lists, {"a": ["24", "25"]})["recall_at_25_of_all_buyers"] == 0.5

@@ -1,0 +1,33 @@
+"""What happened after the last day of training, as a raw file of the data set's own schema has it."""
+
+from pathlib import Path
+
+import polars as pl
+
+from rec_sys.contracts import InputError
+from rec_sys.inference.served_bundle import ServedBundle
+from rec_sys.raw_files.event_rows import one_product_a_row
+from rec_sys.raw_files.table_rows import read_columns
+
+
+def read_truth(path: Path, served: ServedBundle) -> dict[str, list[str]]:
+    """The products that each user came to next, in the way that the bundle predicts; each once, in the file's order.
+
+    Args:
+        path: A table with the columns that the bundle's own table had.
+        served: The bundle, which knows how its table was read.
+
+    Raises:
+        InputError: The file cannot be read, or the bundle was not trained on a table.
+    """
+    table = served.table_settings
+    if table is None:
+        raise InputError("the bundle was not trained on a table", where="setting truth", remedy="leave truth out")
+    user, product, kind = table.columns.user_id, table.columns.asin, table.events.column
+    asked = bool(served.target_events and kind)
+    frame = read_columns(path, [user, product, *([kind] if asked and kind else [])])
+    if asked and kind:
+        frame = frame.filter(pl.col(kind).is_in(served.target_events))
+    rows = one_product_a_row(frame, product).drop_nulls([user, product])
+    rows = rows.filter(~pl.col(product).is_in(table.missing_values))
+    return dict(rows.unique([user, product], maintain_order=True).group_by(user).agg(pl.col(product)).rows())
