@@ -5,6 +5,7 @@ nearest valid name and exit code 2 before anything is written.
 """
 
 import argparse
+import faulthandler
 import io
 import itertools
 import logging
@@ -14,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn, TypeVar
@@ -71,6 +72,8 @@ def run_entry(run: Callable[[SettingsType], None], settings_type: type[SettingsT
     message, no stack trace), 1 after any other exception (its whole stack trace), 130 after an interrupt and 143 after
     SIGTERM. Both signals unwind the stack, so that context managers clean up.
     """
+    with suppress(io.UnsupportedOperation):  # standard error is no file, as in a notebook
+        faulthandler.enable()  # a library that dies of SIGBUS or SIGSEGV says where, instead of nothing
     os.environ["HYDRA_FULL_ERROR"] = "1"  # an error of Hydra's own comes here whole instead of ending the process
     codes: list[int] = []
 

@@ -6,8 +6,9 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import unquote
 
 import psutil
 import pytest
@@ -26,37 +27,52 @@ def postgresql_server() -> Iterator[str]:
     if given:
         yield given
         return
-    programs = _programs()
-    if programs is None:
+    if not is_installed():
         pytest.skip(f"PostgreSQL is not installed, and {ADDRESS} names no server")
     # Not below pytest's own folder: the path of a socket is short, and the server's user must reach it.
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    user = "postgres" if os.geteuid() == 0 else None  # it refuses to be run by root
     folder.chmod(0o755)
-    if user is not None:
+    if (user := _server_user()) is not None:
         shutil.chown(folder, user)
-
-    def call(program: str, *arguments: str) -> None:
-        command = [str(programs / program), "-D", str(folder / "data"), *arguments]
-        subprocess.run(command, check=True, user=user, cwd=folder, stdout=subprocess.DEVNULL, timeout=120)
-
     try:
-        call("initdb", "-A", "trust", "-U", _USER, "--no-sync")
-        options = f"-k {folder} -c listen_addresses='' -c fsync=off"  # no power fails during a test
-        call("pg_ctl", "-o", options, "-l", str(folder / "log"), "-w", "start")
+        _call(folder, "initdb", "-A", "trust", "-U", _USER, "--no-sync")
+        with (folder / "data" / "postgresql.conf").open("a") as settings:  # no power fails during a test
+            settings.write(f"unix_socket_directories = '{folder}'\nlisten_addresses = ''\nfsync = off\n")
+        _call(folder, "pg_ctl", "-l", str(folder / "log"), "-w", "start")
         try:
             yield f"postgresql://{_USER}@/postgres?host={folder}"
         finally:
-            call("pg_ctl", "-m", "immediate", "-w", "stop")
+            _call(folder, "pg_ctl", "-m", "immediate", "-w", "stop")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_installed() -> bool:
+    """Whether a server can be started here."""
+    return _programs() is not None
+
+
+def processes_of(server: str) -> list[psutil.Process]:
+    """All processes of a server of ours, the first of which has started the others."""
+    folder = _folder(server)
+    postmaster = psutil.Process(int((folder / "data" / "postmaster.pid").read_text().split()[0]))
+    return [postmaster, *postmaster.children()]
+
+
+def kill_and_restart(server: str) -> None:
+    """Ends a server of ours as a loss of power would, and starts it again."""
+    for process in processes_of(server):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+            process.wait(10)
+    folder = _folder(server)
+    _call(folder, "pg_ctl", "-l", str(folder / "log"), "-w", "start")
 
 
 @contextmanager
 def hung(server: str) -> Iterator[None]:
     """A server of ours stands still: it keeps its connections, takes new ones, and answers nothing."""
-    folder = Path(server.rpartition("host=")[2])
-    postmaster = psutil.Process(int((folder / "data" / "postmaster.pid").read_text().split()[0]))
+    postmaster = processes_of(server)[0]
     stopped = [postmaster]
     postmaster.suspend()
     for child in postmaster.children():
@@ -77,6 +93,22 @@ def new_database(server: str) -> str:
         connection.execute(text(f"CREATE DATABASE {name}"))
     engine.dispose()
     return url.set(database=name, drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _folder(address: str) -> Path:
+    """Of a server of ours, from its address or that of a database on it."""
+    return Path(unquote(address.rpartition("host=")[2]))
+
+
+def _call(folder: Path, program: str, *arguments: str) -> None:
+    programs = _programs()
+    assert programs is not None
+    command = [str(programs / program), "-D", str(folder / "data"), *arguments]
+    subprocess.run(command, check=True, user=_server_user(), cwd=folder, stdout=subprocess.DEVNULL, timeout=120)
+
+
+def _server_user() -> str | None:
+    return "postgres" if os.geteuid() == 0 else None  # the server refuses to be run by root
 
 
 def _programs() -> Path | None:

@@ -30,7 +30,7 @@ def product_routes(recommender: "Recommender", metrics: GatewayMetrics) -> APIRo
     @router.post(
         "/recommendations",
         response_model=RecommendationAnswer,
-        responses=errors(401, 403, 408, 413, 422, 429, 500, 503),
+        responses=errors(401, 403, 404, 408, 413, 422, 429, 500, 503),
         summary="Recommendations for whoever wrote these reviews",
     )
     async def recommend(

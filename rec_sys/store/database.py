@@ -19,6 +19,7 @@ from rec_sys.store.tables import METADATA
 FILE: Final = "store.db"
 NEWEST: Final = "a1"  # the last step of `migrations`
 _BUSY_SECONDS: Final = 20
+_CACHED_KB: Final = 256  # of SQLite's file by each connection
 _MIGRATION_LOCK: Final = 7_265_632_773  # any number that is not somebody else's in the same database
 _WRITES: Final = "writes"
 
@@ -145,6 +146,7 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")  # what was acknowledged survives a power failure
     cursor.execute("PRAGMA secure_delete=ON")  # what was forgotten is overwritten
+    cursor.execute(f"PRAGMA cache_size=-{_CACHED_KB}")  # each connection keeps its own; the newest pages are asked for
     cursor.close()
 
 

@@ -1,13 +1,15 @@
 """Commands killed at a drawn moment: what was there before is whole, and the same command ends as if nothing had been.
 
 uv run -m tests.chaos.kills --seed 0 --cases 100
+
+Moments are seconds of a processor, not of a clock: a busy machine draws the same ones.
 """
 
 import json
 import shutil
+import time
 from contextlib import suppress
 from pathlib import Path
-from subprocess import TimeoutExpired
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
@@ -17,13 +19,16 @@ from rec_sys.bundle import find_bundle
 from rec_sys.contracts import InputError
 from tests.chaos.campaign import Campaign, run_by_hand
 from tests.chaos.stages import NUM_STAGES, Stage, run_stage, run_undisturbed, start_stage
+from tests.warm_processes import WarmProcess
 
+_LOOKED_EVERY: Final = 0.005  # seconds
+_TICK: Final = 0.02  # seconds of a clock, within what the kernel counts of a processor
 _SECONDS_TO_FOLLOW: Final = 20.0  # in which the processes of a killed command end, too
 _TIMES: Final = ("seconds", "time", "duration")  # of figures that say how long something took
 
 
 def attack(campaign: Campaign, cases: int, num_stages: int = NUM_STAGES) -> None:
-    """Kills so many commands, each at a moment drawn over what it takes undisturbed.
+    """Kills so many commands, each at a moment drawn over the work that it has undisturbed.
 
     Only the first `num_stages` are tried.
     """
@@ -35,14 +40,14 @@ def attack(campaign: Campaign, cases: int, num_stages: int = NUM_STAGES) -> None
         for case in range(cases):
             number = case % len(road)
             place = road[number]
-            moment = campaign.random.uniform(0, place.seconds)
+            moment, tick = campaign.random.uniform(0, place.cpu_seconds), campaign.random.uniform(0, _TICK)
             log, outputs = work / "log.txt", work / "outputs"
             log.write_text("")
             shutil.rmtree(outputs, ignore_errors=True)
             shutil.copytree(place.start, outputs)
-            with campaign.case(f"{place.stage.module} killed after {moment:.2f} s", log, outputs):
+            with campaign.case(f"{place.stage.module} killed after {moment:.2f} s of work", log, outputs):
                 before = {} if number == 0 else ends[number - 1]
-                finished += _one(place.stage, outputs, moment, before, ends[number], log)
+                finished += _one(place.stage, outputs, (moment, tick), before, ends[number], log)
         campaign.figures["had ended before"] = finished
 
 
@@ -56,14 +61,14 @@ def state_of(outputs: Path) -> dict[str, Any]:
     return found
 
 
-def _one(stage: Stage, outputs: Path, moment: float, before: dict[str, Any], after: dict[str, Any], log: Path) -> bool:
+def _one(
+    stage: Stage, outputs: Path, moment: tuple[float, float], before: dict[str, Any], after: dict[str, Any], log: Path
+) -> bool:
     """Whether the command had ended when its time came."""
     with start_stage(stage, outputs) as process:
-        had_ended, helpers = True, []
-        try:
-            process.wait(moment)
-        except TimeoutExpired:
-            had_ended = False
+        helpers: list[psutil.Process] = []
+        had_ended = _wait(process, *moment)
+        if not had_ended:
             with suppress(psutil.NoSuchProcess):
                 helpers = psutil.Process(process.pid).children(recursive=True)
             process.kill()
@@ -80,6 +85,16 @@ def _one(stage: Stage, outputs: Path, moment: float, before: dict[str, Any], aft
     assert state_of(outputs) == after, "it ends elsewhere than an undisturbed run"
     assert not list(outputs.rglob("*.unfinished*")), "a half was left"
     return had_ended
+
+
+def _wait(process: WarmProcess, cpu_seconds: float, tick: float) -> bool:
+    """Waits until a command has worked for so long, and a little longer; whether it ended before that."""
+    with suppress(psutil.NoSuchProcess):
+        worked = psutil.Process(process.pid)
+        while process.poll() is None and sum(worked.cpu_times()[:2]) < cpu_seconds:
+            time.sleep(_LOOKED_EVERY)
+    time.sleep(tick)
+    return process.poll() is not None
 
 
 def _without_times(figures: dict[str, Any]) -> dict[str, Any]:

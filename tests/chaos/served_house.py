@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Self
@@ -72,11 +72,14 @@ class ServedHouse:
     Args:
         fallbacks: Those of `inference.fallback`.
         edge: The gateways read an index of their own, in a folder; else one of a server.
+        store: Address of the database in which the gateways keep reviews; a file of SQLite unless given.
         serving: Settings of the gateways.
     """
 
-    def __init__(self, fallbacks: tuple[str, ...], *, edge: bool = False, **serving: Any) -> None:
-        self._fallbacks, self._with_edge, self._serving = fallbacks, edge, serving
+    def __init__(
+        self, fallbacks: tuple[str, ...], *, edge: bool = False, store: str | None = None, **serving: Any
+    ) -> None:
+        self._fallbacks, self._with_edge, self.store, self._serving = fallbacks, edge, store, serving
         self._stack = ExitStack()
         self.gateways: dict[str, Part] = {}
         self.urls: dict[str, str] = {}
@@ -177,7 +180,8 @@ class ServedHouse:
         index = {} if self._with_edge else {"url": f"http://127.0.0.1:{self._index_port}", "timeout": 2}
         given = {"output_dir": self.folder, "serving.port": port, "serving.log_level": "warning"}
         given |= {f"inference.{name}": value for name, value in inference.items()}
-        given |= {f"index.{name}": value for name, value in index.items()}
+        given |= {f"index.{name}": value for name, value in index.items()} | {"store.timeout_seconds": 1}
+        given |= {} if self.store is None else {"store.url": self.store}
         given |= {f"serving.{name}": value for name, value in self._serving.items()}
         return [f"index={'edge' if self._with_edge else 'server'}", "inference=triton", *overrides(given)]
 
@@ -213,15 +217,18 @@ def free_port() -> int:
 
 
 @contextmanager
-def slowed(process_id: int, stopped: float = 0.08, running: float = 0.02) -> Iterator[None]:
-    """A process that gets only a share of the time, in turns of so many seconds."""
+def slowed(*process_ids: int, stopped: float = 0.08, running: float = 0.02) -> Iterator[None]:
+    """Processes that get only a share of the time, in turns of so many seconds."""
     over = threading.Event()
 
     def take_turns() -> None:
         while not over.wait(running):
-            os.kill(process_id, signal.SIGSTOP)
-            time.sleep(stopped)
-            os.kill(process_id, signal.SIGCONT)
+            for number in (signal.SIGSTOP, signal.SIGCONT):
+                for process_id in process_ids:
+                    with suppress(ProcessLookupError):  # one of several may end by itself
+                        os.kill(process_id, number)
+                if number is signal.SIGSTOP:
+                    time.sleep(stopped)
 
     thread = threading.Thread(target=take_turns)
     thread.start()

@@ -2,14 +2,13 @@
 
 import shutil
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from tests.tiny_transformers import write_tiny_transformer
 from tests.training_runs import SMALL, write_table
-from tests.warm_processes import WarmProcess, run
+from tests.warm_processes import WarmProcess, cpu_of_ended, run
 
 SECONDS: Final = 300
 NUM_STAGES: Final = 4
@@ -60,13 +59,13 @@ class Undisturbed:
         stage: The command.
         start: The folder that it starts from.
         after: What it leaves there, in a folder of its own.
-        seconds: It takes so long.
+        cpu_seconds: Of a processor, that it takes.
     """
 
     stage: Stage
     start: Path
     after: Path
-    seconds: float
+    cpu_seconds: float
 
 
 def run_undisturbed(work: Path, num_stages: int) -> tuple[Undisturbed, ...]:
@@ -77,10 +76,10 @@ def run_undisturbed(work: Path, num_stages: int) -> tuple[Undisturbed, ...]:
     found = []
     for number, stage in enumerate(stages(raw)[:num_stages], 1):
         after = shutil.copytree(start, work / f"start-{number}", symlinks=True)
-        began = time.monotonic()
+        before = cpu_of_ended()
         ended = run_stage(stage, after)
         assert ended.returncode == 0, ended.stderr
-        found.append(Undisturbed(stage, start, after, time.monotonic() - began))
+        found.append(Undisturbed(stage, start, after, cpu_of_ended() - before))
         start = after
     return tuple(found)
 

@@ -145,6 +145,19 @@ run_entry(lambda settings: print("line\\n" * 100_000, flush=True), Settings, "co
     assert process.returncode == 0
 
 
+def test_a_death_inside_a_library_has_a_word(tmp_path: Path) -> None:
+    script = """
+import os, signal, sys; sys.path.insert(0, sys.argv.pop(1))
+from rec_sys.entry import run_entry
+from rec_sys.settings import Settings
+run_entry(lambda settings: os.kill(os.getpid(), signal.SIGBUS), Settings, "config")
+"""
+    command = [sys.executable, "-c", script, str(REPOSITORY)]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == -signal.SIGBUS
+    assert "Bus error" in ended.stderr
+
+
 def test_what_another_user_keeps_closed_is_one_message(command: Command, tmp_path: Path) -> None:
     def run(_: Settings) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "theirs"))
