@@ -28,8 +28,10 @@ _SECONDS = 7_200
 def attack(campaign: Campaign, cases: int) -> None:
     """Sends about so many requests to a gateway, at least those to the limits of every field."""
     with lone_gateway() as (url, gateway):
-        ended = _ask(f"{url}/openapi.json", campaign.seed, max(1, (cases - _LIMITS) // _CASES_FOR_EACH))
-        said = gateway.log.parent / "schemathesis.txt"
+        folder = gateway.log.parent  # schemathesis keeps notes where it runs
+        examples = max(1, (cases - _LIMITS) // _CASES_FOR_EACH)
+        ended = _ask(f"{url}/openapi.json", campaign.seed, examples, folder)
+        said = folder / "schemathesis.txt"
         said.write_text(ended.stdout + ended.stderr)
         with campaign.case("the description", said, gateway.log):
             assert ended.returncode == 0, "\n".join(ended.stdout.splitlines()[-60:])
@@ -37,12 +39,12 @@ def attack(campaign: Campaign, cases: int) -> None:
     campaign.figures["requests"] = counted[1] if counted else "none"
 
 
-def _ask(description: str, seed: int, examples: int) -> "subprocess.CompletedProcess[str]":
+def _ask(description: str, seed: int, examples: int, folder: Path) -> "subprocess.CompletedProcess[str]":
     program = Path(sys.executable).with_name("schemathesis")
     command = [str(program), "run", description, "--checks", ",".join(CHECKS), "--seed", str(seed)]
     command += ["--max-examples", str(examples), "--request-timeout", str(_REQUEST_SECONDS), "--no-color"]
     command += ["--generation-database", "none"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False, cwd=folder)
 
 
 if __name__ == "__main__":
