@@ -41,6 +41,10 @@ class Queries:
     def __len__(self) -> int:
         return len(self.user_index)
 
+    def spread(self, most: int) -> IntArray:
+        """At most so many of the queries, at equal distances: int64 `[n]`."""
+        return np.arange(0, len(self), max(1, -(-len(self) // most)))
+
     def masked_products(self, rows: npt.NDArray[np.integer]) -> tuple[IntArray, SmallIntArray]:
         """What a masked ranking leaves out: the products that the history has come to as it is asked about.
 

@@ -15,7 +15,7 @@ from rec_sys.evaluation.rating import rating_metrics
 from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.graph.blocks import move_to
 from rec_sys.modules.hybrid_score import MemoryTerm
-from rec_sys.modules.losses import ranking_loss, rating_loss
+from rec_sys.modules.losses import rating_loss
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.settings import EvaluationSettings
 
@@ -59,36 +59,56 @@ class ModelScorer:
         block = move_to(block, self.device)
         return self.model.encode_users(block), block.user_offset
 
-    @torch.inference_mode()
     def score(self, rows: npt.NDArray[np.int64]) -> FloatArray:
-        """Logits of all products: float32 `[len(rows), num_products]`."""
-        users, _ = self.encode_users(rows)
-        scores: FloatArray = self.model.rank(users, self.products).float().cpu().numpy()
-        return scores if self.memory_term is None else scores + self.memory_term.score(self.queries, rows)
+        """The score of all products, the memory's part included: float32 `[len(rows), num_products]`."""
+        return self.add_memory(self.score_towers(rows), rows)
 
     @torch.inference_mode()
-    def score_targets(self, rows: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
-        """Of the rows' targets: mean ranking loss, predicted stars and given stars (float `[num_targets]`)."""
-        queries = self.queries
+    def score_towers(self, rows: npt.NDArray[np.int64]) -> FloatArray:
+        """The towers' logits of all products: float32 `[len(rows), num_products]`."""
+        logits: FloatArray = self.model.rank(self.encode_users(rows)[0], self.products).float().cpu().numpy()
+        return logits
+
+    def add_memory(self, logits: FloatArray, rows: npt.NDArray[np.int64]) -> FloatArray:
+        """The score out of the towers' logits, which stay as they are where there is no memory."""
+        return logits if self.memory_term is None else logits + self.memory_term.score(self.queries, rows)
+
+    def measure_losses(self, rows: npt.NDArray[np.int64], logits: FloatArray) -> npt.NDArray[np.float64]:
+        """The ranking loss (see `losses.softmax_loss`) of each of the rows' targets, `[num_targets]`, in nats.
+
+        Args:
+            rows: Queries.
+            logits: What `score_towers` gave of them.
+        """
+        offsets, place = ragged.take_rows(self.queries.target_offsets, rows)
+        row, target = ragged.row_of_entries(offsets), self.queries.target_products[place]
+        asked, left_out = logits[row, target], self.queries.masked_products(rows)
+        competing = logits.copy()
+        competing[left_out] = -np.inf
+        # A product reviewed once more is a right answer, not history.
+        again = np.isneginf(competing[row, target])
+        whole = torch.logsumexp(torch.from_numpy(competing), dim=1).numpy()[row].astype(np.float64)
+        return np.where(again, np.logaddexp(whole, asked), whole) - asked
+
+    @torch.inference_mode()
+    def rate_targets(self, rows: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
+        """Predicted and given stars of the rows' targets: float32 `[num_targets]`, given ones NaN where missing."""
         users, offset = self.encode_users(rows)
-        logits = self.model.rank(users, self.products)
-        target_offsets, target = ragged.take_rows(queries.target_offsets, rows)
-        row = ragged.row_of_entries(target_offsets)
-        column = torch.from_numpy(queries.target_products[target].astype(np.int64)).to(self.device)
-        row_of_target = torch.from_numpy(row).to(self.device)
-        # One softmax a target: a row of logits is repeated for each, and so is its history.
-        masked_row, masked = queries.masked_products(rows[row])
-        masked_column = masked.astype(np.int64)
-        loss = ranking_loss(
-            logits[row_of_target],
-            column,
-            (torch.from_numpy(masked_row).to(self.device), torch.from_numpy(masked_column).to(self.device)),
-        )
-        predicted = self.model.rate(
-            users[row_of_target], self.products[column], offset[row_of_target], self.model.product_offset[column]
-        )
-        stars = torch.from_numpy(np.asarray(self.builder.graph.interactions.rating[queries.target_edges[target]]))
-        return loss, predicted.float().cpu(), stars
+        offsets, target = ragged.take_rows(self.queries.target_offsets, rows)
+        row = torch.from_numpy(ragged.row_of_entries(offsets)).to(self.device)
+        column = torch.from_numpy(self.queries.target_products[target].astype(np.int64)).to(self.device)
+        stars = self.model.rate(users[row], self.products[column], offset[row], self.model.product_offset[column])
+        given = self.builder.graph.interactions.rating[self.queries.target_edges[target]]
+        return stars.float().cpu().numpy(), np.asarray(given)
+
+    def rate_all(self, query_batch: int) -> tuple[FloatArray, FloatArray]:
+        """`rate_targets` of all queries."""
+        if not self.builder.graph.has_rating:
+            nothing = np.full(len(self.queries.target_edges), np.nan, dtype=np.float32)
+            return nothing, nothing
+        batches = np.array_split(np.arange(len(self.queries)), max(1, -(-len(self.queries) // query_batch)))
+        predicted, given = zip(*(self.rate_targets(rows) for rows in batches), strict=True)
+        return np.concatenate(predicted), np.concatenate(given)
 
 
 @torch.inference_mode()
@@ -117,42 +137,37 @@ def evaluate_model(
     towers and memory in a second stage's order; None where there is no second stage.
     """
     scorer = ModelScorer(model, builder, queries, memory_term)
-    ranking = evaluate_ranking(
-        ranked or scorer.score, queries, builder.graph.interactions.num_products, settings.ks, settings.query_batch
-    )
+    losses: list[npt.NDArray[np.float64]] = []
+
+    def score(rows: npt.NDArray[np.int64]) -> FloatArray:
+        logits = scorer.score_towers(rows)
+        losses.append(scorer.measure_losses(rows, logits))
+        return scorer.add_memory(logits, rows) if ranked is None else ranked(rows)
+
+    num_products = builder.graph.interactions.num_products
+    ranking = evaluate_ranking(score, queries, num_products, settings.ks, settings.query_batch)
     metrics = dict(ranking.metrics)
-    losses, weights, predicted, stars = [], [], [], []
-    for rows in np.array_split(np.arange(len(queries)), max(1, -(-len(queries) // settings.query_batch))):
-        loss, guess, given = scorer.score_targets(rows)
-        losses.append(float(loss))
-        weights.append(len(guess))
-        predicted.append(guess)
-        stars.append(given)
-    guesses, given = torch.cat(predicted), torch.cat(stars)
-    metrics["ranking_loss"] = float(np.average(losses, weights=weights))
+    metrics["ranking_loss"] = float(np.concatenate(losses).mean())
     metrics["loss"] = model.settings.ranking_weight * metrics["ranking_loss"]
-    rated = ~given.isnan()
+    guesses, given = scorer.rate_all(settings.query_batch)
+    rated = ~np.isnan(given)
     if rated.any():
-        metrics["rating_loss"] = float(rating_loss(guesses, given, model.settings.rating_error))
+        both = torch.from_numpy(guesses), torch.from_numpy(given)
+        metrics["rating_loss"] = float(rating_loss(*both, model.settings.rating_error))
         metrics["loss"] += model.settings.rating_weight * metrics["rating_loss"]
-        metrics.update(rating_metrics(guesses[rated].numpy(), given[rated].numpy()))
+        metrics.update(rating_metrics(guesses[rated], given[rated]))
     return SplitResult(metrics, ranking)
 
 
-def evaluate_daily(
-    model: ReviewGraphModel,
-    builder: BlockBuilder,
-    queries: Queries,
-    settings: EvaluationSettings,
-    memory_term: MemoryTerm | None = None,
-    ranked: Scorer | None = None,
-) -> RankingResult:
+def evaluate_daily(scorer: ModelScorer, settings: EvaluationSettings, ranked: Scorer | None = None) -> RankingResult:
     """Walks through the test split: the model stays as it is, histories and popularity go up to each question's day.
 
-    The builder reads users up to each bound, and products as they were when the model was fitted. `ranked` is as in
-    `evaluate_model`.
+    The scorer's builder reads users up to each bound, and products as they were when the model was fitted. `ranked` is
+    as in `evaluate_model`.
     """
-    columns = builder.graph.interactions
-    term = None if memory_term is None else memory_term.as_of_each_question(columns)
-    scorer = ModelScorer(model, builder, queries, term)
-    return evaluate_ranking(ranked or scorer.score, queries, columns.num_products, settings.ks, settings.query_batch)
+    columns = scorer.builder.graph.interactions
+    if scorer.memory_term is not None:
+        scorer.memory_term = scorer.memory_term.as_of_each_question(columns)
+    return evaluate_ranking(
+        ranked or scorer.score, scorer.queries, columns.num_products, settings.ks, settings.query_batch
+    )

@@ -46,11 +46,14 @@ class MemoryTerm:
 
     def score(self, queries: Queries, rows: npt.NDArray[np.int64]) -> FloatArray:
         """What all terms but the towers' add: float32 `[len(rows), num_products]`."""
-        added = np.float32(self.formula.memory_weight) * self.unweighted(queries, rows)
+        added = self.unweighted(queries, rows)
+        added *= np.float32(self.formula.memory_weight)
         if self.formula.reads_popularity:
             weights = self.formula.popularity_weights(np.diff(queries.history_offsets)[rows])
             added += weights[:, None] * self.popularities(queries, rows)
-        return added if self.formula.repeats is None else added + self.repeats(queries, rows)
+        if self.formula.repeats is not None:
+            added += self.repeats(queries, rows)
+        return added
 
     def tensors(self) -> dict[str, npt.NDArray[np.int64] | npt.NDArray[np.int32] | npt.NDArray[np.float32]]:
         """As a bundle keeps the memory, with the rows of the other terms, see `contracts.MemoryTensor`."""

@@ -4,34 +4,9 @@ from typing import Any, Final, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 _CHUNK: Final = 512  # rows of a softmax that exist at once: 10 MB of bfloat16 for 10,000 products
 _MANY_CANDIDATES: Final = 4096  # with fewer, the matrix products are too small for a lower precision to save time
-
-
-def ranking_loss(
-    logits: Tensor, target_column: Tensor, masked: tuple[Tensor, Tensor], log_sampled: Tensor | None = None
-) -> Tensor:
-    """Softmax cross-entropy over products, the history left out of the competition.
-
-    Args:
-        logits: float `[batch, num_candidates]`.
-        target_column: int64 `[batch]`, the column of the product that was reviewed next.
-        masked: Rows and columns, int64 `[n]` each, of the history's products.
-        log_sampled: float `[num_candidates]`, log of the chance that a candidate was drawn, subtracted from its logit
-            (logQ correction, Yi et al. 2019, eq. 3); None where every product is a candidate.
-
-    Returns:
-        Mean loss in nats, float scalar.
-    """
-    if log_sampled is not None:
-        logits = logits - log_sampled
-    row, column = masked
-    # A product reviewed once more is a right answer, not history.
-    again = column == target_column[row]
-    logits = logits.index_put((row[~again], column[~again]), torch.full_like(logits[:1, 0], float("-inf")))
-    return functional.cross_entropy(logits.float(), target_column)
 
 
 class _ChunkedSoftmax(torch.autograd.Function):
@@ -100,14 +75,15 @@ def softmax_loss(
     log_sampled: Tensor | None = None,
     precision: torch.dtype = torch.float32,
 ) -> Tensor:
-    """`ranking_loss` of `users @ products.T`, without ever holding that matrix.
+    """Softmax cross-entropy of `users @ products.T`, the history left out, without ever holding that matrix.
 
     Args:
         users: float `[batch, dim]`, their length times the candidate's is the largest logit.
         products: float `[num_candidates, dim]`.
         target_column: int64 `[batch]`, the column of the product that was reviewed next.
         masked: Rows, ascending, and columns, int64 `[n]` each, of the history's products.
-        log_sampled: As for `ranking_loss`.
+        log_sampled: float `[num_candidates]`, log of the chance that a candidate was drawn, subtracted from its logit
+            (logQ correction, Yi et al. 2019, eq. 3); None where every product is a candidate.
         precision: Of the three matrix products; sums are float32 in any case.
 
     Returns:

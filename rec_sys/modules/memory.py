@@ -22,6 +22,7 @@ import numpy.typing as npt
 import torch
 from scipy import sparse
 
+from rec_sys import ragged
 from rec_sys.data.evidence import evidence_matrix
 from rec_sys.data.interactions import IntArray
 from rec_sys.settings import MemorySettings
@@ -47,23 +48,6 @@ class CoReviewMemory:
         return scores
 
 
-def fit_memory(
-    user_index: npt.NDArray[np.integer],
-    product_index: npt.NDArray[np.integer],
-    num_users: int,
-    num_products: int,
-    settings: MemorySettings,
-    l2: float,
-    weight: npt.NDArray[np.float32] | None = None,
-) -> CoReviewMemory:
-    """Fits both models to reviews in time order, int `[num_reviews]`, and keeps each product's strongest weights.
-
-    `l2` is as `fit_memories` takes it. `weight`, float32 `[num_reviews]`, is what each review says beside others: a
-    pair counts the product of its two.
-    """
-    return fit_memories(user_index, product_index, num_users, num_products, settings, (l2,), weight)[l2]
-
-
 def fit_memories(
     user_index: npt.NDArray[np.integer],
     product_index: npt.NDArray[np.integer],
@@ -73,9 +57,11 @@ def fit_memories(
     strengths: Sequence[float],
     weight: npt.NDArray[np.float32] | None = None,
 ) -> dict[float, CoReviewMemory]:
-    """`fit_memory` for several ridge strengths, which share all but the last step.
+    """Fits both models to reviews in time order, int `[num_reviews]`, and keeps each product's strongest weights.
 
-    A strength is that of the symmetric model; the directed one uses half of it, since its counts are smaller.
+    A ridge strength is that of the symmetric model; the directed one uses half of it, since its counts are smaller.
+    Several strengths share all but the last step. `weight`, float32 `[num_reviews]`, is what each review says beside
+    others: a pair counts the product of its two.
     """
     reviewed = evidence_matrix(user_index, product_index, weight, (num_users, num_products))
     together = (reviewed.T @ reviewed).tocsr()
@@ -146,54 +132,76 @@ def _solve_locally(
     gram: sparse.csr_matrix, target: sparse.csr_matrix, candidates: int, strengths: Sequence[float], itself: bool
 ) -> list[sparse.csc_matrix]:
     """One ridge regression a column of `target` on its strongest rows, for each strength; float32 CSC like `target`."""
-    num_products = gram.shape[0]
     index, right = _choose_candidates(gram.diagonal(), target.tocsc(), candidates, itself)
     solutions = [np.zeros(index.shape, dtype=np.float32) for _ in strengths]
     gram.sort_indices()
-    for start in range(0, num_products, _SOLVED_AT_ONCE):
-        chosen = index[start : start + _SOLVED_AT_ONCE]
-        present = chosen >= 0
-        safe = np.where(present, chosen, 0)
-        rows = np.broadcast_to(safe[:, :, None], (*safe.shape, safe.shape[1]))
-        columns = np.broadcast_to(safe[:, None, :], rows.shape)
-        counted = np.asarray(gram[rows.ravel(), columns.ravel()]).reshape(rows.shape)
-        square = torch.from_numpy(counted * (present[:, :, None] & present[:, None, :]))
-        wanted = torch.from_numpy(right[start : start + _SOLVED_AT_ONCE, :, None])
+    count = (index >= 0).sum(axis=1)
+    order = np.argsort(count, kind="stable")  # columns of about as many candidates make squares of about one size
+    for start in range(0, len(order), _SOLVED_AT_ONCE):
+        block = order[start : start + _SOLVED_AT_ONCE]
+        width = int(count[block[-1]])
+        if not width:
+            continue  # products that nobody reviewed with another
+        square = torch.from_numpy(_squares(gram, index[block, :width]))
+        wanted = torch.from_numpy(right[block, :width, None])
         for l2, solution in zip(strengths, solutions, strict=True):
-            factor = torch.linalg.cholesky(square + l2 * torch.eye(safe.shape[1]))
-            solved = torch.cholesky_solve(wanted, factor)
-            solution[start : start + _SOLVED_AT_ONCE] = solved[..., 0].numpy() * present
+            factor = torch.linalg.cholesky(square + l2 * torch.eye(width))
+            solution[block, :width] = torch.cholesky_solve(wanted, factor)[..., 0].numpy()
     present = index >= 0
-    columns = np.broadcast_to(np.arange(num_products)[:, None], index.shape)[present]
+    columns = np.broadcast_to(np.arange(len(index))[:, None], index.shape)[present]
     return [sparse.csc_matrix((one[present], (index[present], columns)), shape=gram.shape) for one in solutions]
+
+
+def _squares(gram: sparse.csr_matrix, chosen: IntArray) -> npt.NDArray[np.float32]:
+    """The lower triangles of `gram` between the products of each row of `chosen`, which is `[n, width]` and -1 at ends.
+
+    Returns:
+        float32 `[n, width, width]`, zero elsewhere; a Cholesky factor is computed from the lower triangle alone.
+    """
+    below, left = np.tril_indices(chosen.shape[1])
+    safe = np.maximum(chosen, 0).astype(gram.indices.dtype)
+    values = np.asarray(gram[safe[:, below].ravel(), safe[:, left].ravel()]).reshape(len(chosen), -1)
+    found = np.zeros((*chosen.shape, chosen.shape[1]), dtype=np.float32)
+    found[:, below, left] = values * (chosen >= 0)[:, below]
+    return found
 
 
 def _choose_candidates(
     counts: npt.NDArray[np.float32], target: sparse.csc_matrix, limit: int, itself: bool
 ) -> tuple[IntArray, npt.NDArray[np.float32]]:
-    """For each column its `limit` strongest rows, -1 where there are fewer, and their values: `[columns, limit]`."""
+    """For each column its `limit` strongest rows, ascending, -1 where there are fewer, and their values.
+
+    Returns:
+        int64 and float32 `[columns, limit]`.
+    """
     entries = target.tocoo()
     row, column, value = entries.row.astype(np.int64), entries.col.astype(np.int64), entries.data
     if not itself:
         row, column, value = (part[row != column] for part in (row, column, value))
     strength = value / np.sqrt(counts[row] + _SHRINKAGE)
-    order = np.lexsort((row, -strength, column))
-    row, column, value = row[order], column[order], value[order]
-    first = np.searchsorted(column, np.arange(target.shape[1]))
-    rank = np.arange(len(column)) - first[column]
-    kept = rank < limit
+    kept = _strongest(row, column, strength, limit)
+    row, column, value = row[kept], column[kept], value[kept]
+    place = ragged.place_in_row(np.bincount(column, minlength=target.shape[1]))
     index = np.full((target.shape[1], limit), -1, dtype=np.int64)
     right = np.zeros((target.shape[1], limit), dtype=np.float32)
-    index[column[kept], rank[kept]] = row[kept]
-    right[column[kept], rank[kept]] = value[kept]
+    index[column, place], right[column, place] = row, value
     return index, right
 
 
 def keep_strongest(weights: sparse.csc_matrix, limit: int) -> sparse.csr_matrix:
     """The `limit` largest weights of each column, by absolute value."""
     entries = weights.tocoo()
-    order = np.lexsort((entries.row, -np.abs(entries.data), entries.col))
-    row, column, value = entries.row[order], entries.col[order], entries.data[order]
-    rank = np.arange(len(column)) - np.searchsorted(column, column)
-    kept = rank < limit
-    return sparse.csr_matrix((value[kept].astype(np.float32), (row[kept], column[kept])), shape=weights.shape)
+    kept = _strongest(entries.row, entries.col, np.abs(entries.data), limit)
+    value = entries.data[kept].astype(np.float32)
+    return sparse.csr_matrix((value, (entries.row[kept], entries.col[kept])), shape=weights.shape)
+
+
+def _strongest(
+    row: npt.NDArray[np.integer], column: npt.NDArray[np.integer], strength: npt.NDArray[np.floating], limit: int
+) -> IntArray:
+    """Places of each column's `limit` strongest entries, int64 `[n]`, sorted by column, then row."""
+    order = np.lexsort((row, -strength, column))
+    ranked = column[order]
+    kept = order[np.arange(len(order)) - np.searchsorted(ranked, ranked) < limit]
+    found: IntArray = kept[np.lexsort((row[kept], column[kept]))]
+    return found

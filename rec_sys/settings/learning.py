@@ -208,7 +208,7 @@ class EvaluationSettings(Section):
         (), description="Kinds of events that are predicted, in training too (data.events.column); empty: all."
     )
     refit: bool = Field(False, description="Train once more on train + validation, for as many epochs as were best.")
-    query_batch: int = Field(1024, ge=1, description="Users scored at once.")
+    query_batch: int = Field(256, ge=1, description="Users scored at once.")
 
     @model_validator(mode="after")
     def _fold_exists(self) -> "EvaluationSettings":

@@ -58,20 +58,26 @@ def ndcg_of_choices(
     terms: Mapping[float, MemoryTerm],
     weights: tuple[float, ...],
     query_batch: int,
+    asked: npt.NDArray[np.int64] | None = None,
 ) -> dict[tuple[float, float], npt.NDArray[np.float64]]:
-    """NDCG@10 of every query, `[num_queries]`, by ridge strength and memory's weight; without a tower it is silent."""
-    found = {(l2, weight): np.empty(len(queries)) for l2 in terms for weight in weights}
-    for start in range(0, len(queries), query_batch):
-        rows = np.arange(start, min(start + query_batch, len(queries)))
+    """NDCG@10 of every query, or of those `asked`, `[num_asked]`, by ridge strength and the memory's weight.
+
+    Without a tower it is silent.
+    """
+    asked = np.arange(len(queries)) if asked is None else asked
+    found = {(l2, weight): np.empty(len(asked)) for l2 in terms for weight in weights}
+    for start in range(0, len(asked), query_batch):
+        piece = slice(start, start + query_batch)
+        rows = asked[piece]
         logits = np.float32(0) if tower is None else tower(rows)
         target_offsets, targets = ragged.take_rows(queries.target_offsets, rows)
-        asked = ragged.row_of_entries(target_offsets), queries.target_products[targets]
+        wanted = ragged.row_of_entries(target_offsets), queries.target_products[targets]
         reviewed = queries.masked_products(rows)
         for l2, term in terms.items():
             remembered = term.unweighted(queries, rows)
             for weight in weights:
-                _, masked = rank_targets(logits + np.float32(weight) * remembered, *asked, *reviewed)
-                found[l2, weight][rows] = ndcg(masked, target_offsets, k=10)
+                _, masked = rank_targets(logits + np.float32(weight) * remembered, *wanted, *reviewed)
+                found[l2, weight][piece] = ndcg(masked, target_offsets, k=10)
     return found
 
 
@@ -81,16 +87,16 @@ def choose_rating_share(model: ReviewGraphModel, builder: BlockBuilder, queries:
     Returns:
         One of `SHARES`, the smaller where two are equal; 1 where the score has no offsets or the split no stars.
     """
-    given = builder.graph.interactions.rating[queries.target_edges]
-    if not model.settings.rating_offsets or np.isnan(given).all():
-        return 1.0
-    whole, stars = _predict(model, builder, queries, query_batch)
+    scorer = ModelScorer(model, builder, queries)
+    whole, stars = _predict(scorer, query_batch)
     rated = ~np.isnan(stars)
+    if not model.settings.rating_offsets or not rated.any():
+        return 1.0
     scale = model.rating_scale.detach().clone()
     try:
         with torch.no_grad():
             model.rating_scale.zero_()
-        offsets, _ = _predict(model, builder, queries, query_batch)
+        offsets, _ = _predict(scorer, query_batch)
     finally:
         with torch.no_grad():
             model.rating_scale.copy_(scale)
@@ -106,12 +112,7 @@ def scale_rating_term(model: ReviewGraphModel, share: float) -> None:
     model.rating_scale.mul_(share)
 
 
-def _predict(
-    model: ReviewGraphModel, builder: BlockBuilder, queries: Queries, query_batch: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _predict(scorer: ModelScorer, query_batch: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Predicted and given stars of the questions' targets."""
-    scorer = ModelScorer(model, builder, queries)
-    batches = np.array_split(np.arange(len(queries)), -(-len(queries) // query_batch))
-    parts = [scorer.score_targets(rows)[1:] for rows in batches]
-    predicted, stars = (torch.cat(column).numpy().astype(np.float64) for column in zip(*parts, strict=True))
-    return predicted, stars
+    predicted, stars = scorer.rate_all(query_batch)
+    return predicted.astype(np.float64), stars.astype(np.float64)

@@ -17,6 +17,8 @@ from rec_sys.train.run_folder import is_first_process
 
 _LOG: Final = logging.getLogger(__name__)
 
+_TRIAL_QUESTIONS: Final = 4_000  # of validation, whose error is small enough
+
 
 class EpochReport(Callback):
     """Tells the user and the tracker what each epoch reached."""
@@ -53,7 +55,7 @@ class TowerTrial(Callback):
         """Measures once; a step is known after a resume too."""
         if trainer.global_step != self.at_step or not isinstance(pl_module, ReviewGraphLearner):
             return
-        pl_module.trial = pl_module.measure_gain()
+        pl_module.trial = pl_module.measure_gain(_TRIAL_QUESTIONS)
         trainer.should_stop = pl_module.add_nothing
         what = "add nothing clear" if pl_module.add_nothing else "are trained on"
         _LOG.info(f"towers: after {self.at_step:,} steps they {what} (ndcg_at_10_masked: {pl_module.trial})")

@@ -4,6 +4,7 @@ trains towers only while it is better than the memory's alone.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from rec_sys.evaluation.uncertainty import standard_error_of_mean
 from rec_sys.modules.hybrid_score import MemoryTerm
 from rec_sys.train.calibration import ndcg_of_choices
 
-_AROUND = 1  # weights on either side of the last epoch's; more would not be chosen from one epoch to the next
+_AROUND: Final = 1  # weights on either side of the last epoch's; more would not be chosen from one epoch to the next
 
 
 @dataclass(frozen=True)
@@ -71,24 +72,26 @@ class FusedValidation:
         return float(self._alone.mean())
 
     def measure(
-        self, towers: Callable[[npt.NDArray[np.int64]], FloatArray], last: float | None = None
+        self,
+        towers: Callable[[npt.NDArray[np.int64]], FloatArray],
+        last: float | None = None,
+        most: int | None = None,
     ) -> tuple[MemoryTerm, TowerGain]:
         """The memory's term with the weight that suits the towers best, and what both reach.
 
         Args:
             towers: Logits of question rows.
             last: The weight of the epoch before; only its neighbours are tried then.
+            most: Questions to ask at most; None = all.
         """
         tried = self._weights
         if last in tried:
             place = tried.index(last)
             tried = tried[max(place - _AROUND, 0) : place + _AROUND + 1]
-        found = ndcg_of_choices(towers, self._queries, {self.l2: self.terms[self.l2]}, tried, self._query_batch)
+        asked = self._queries.spread(most or len(self._queries))
+        terms = {self.l2: self.terms[self.l2]}
+        found = ndcg_of_choices(towers, self._queries, terms, tried, self._query_batch, asked)
         (_, weight), fused = max(found.items(), key=lambda item: (item[1].mean(), -item[0][1]))
-        term = self.terms[self.l2]
+        term, alone = self.terms[self.l2], self._alone[asked]
         chosen = replace(term, formula=term.formula.model_copy(update={"memory_weight": weight}))
-        return chosen, self.compare(fused)
-
-    def compare(self, fused: npt.NDArray[np.float64]) -> TowerGain:
-        """Figures by question, `[num_queries]`, beside those of the memory alone."""
-        return TowerGain(self.memory_figure, float(fused.mean()), standard_error_of_mean(fused - self._alone))
+        return chosen, TowerGain(float(alone.mean()), float(fused.mean()), standard_error_of_mean(fused - alone))

@@ -93,7 +93,7 @@ def _memory_alone(tried: ReviewGraphLearner, settings: Settings, gain: TowerGain
     assert fused is not None  # the settings refuse a model of nothing
     settings = _decided(settings, "none", fused.l2)
     learner = _fresh(tried.builders["train"].graph, tried.split, settings)
-    found = f"towers and memory together {gain.fused:.4f}, paired error {gain.error:.4f}" if gain else "no tower asked"
+    found = str(gain or "no tower asked")
     _LOG.info(
         f"train: the memory ranks alone, {settings.model.co_review.method}, l2 {fused.l2:g}:"
         f" ndcg_at_10_masked {fused.memory_figure:.4f} on validation ({found})"

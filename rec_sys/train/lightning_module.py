@@ -132,17 +132,20 @@ class ReviewGraphLearner(lightning.LightningModule):
         """Whether the towers were found to add nothing clear to the memory."""
         return self.trial is not None and not self.trial.is_clear
 
-    def measure_gain(self) -> TowerGain | None:
-        """What the towers, as they are now, and the memory reach together on validation; None without a memory."""
-        measured = self._measure_fused()
+    def measure_gain(self, most: int | None = None) -> TowerGain | None:
+        """What the towers, as they are now, and the memory reach together on validation; None without a memory.
+
+        `most` as for `FusedValidation.measure`.
+        """
+        measured = self._measure_fused(most)
         return measured[1] if measured else None
 
-    def _measure_fused(self) -> tuple[MemoryTerm, TowerGain] | None:
+    def _measure_fused(self, most: int | None = None) -> tuple[MemoryTerm, TowerGain] | None:
         if self.fused is None:
             return None
         last = self.history[-1][MEMORY_WEIGHT] if self.history else None
         towers = ModelScorer(self.model, self.builders["validation"], self.split.validation)
-        measured = self.fused.measure(towers.score, last)
+        measured = self.fused.measure(towers.score, last, most)
         self.model.train()
         return measured
 

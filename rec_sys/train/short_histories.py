@@ -20,7 +20,7 @@ from rec_sys.settings import ShortHistorySettings
 _LOG: Final = logging.getLogger(__name__)
 
 Towers = Callable[[npt.NDArray[np.int64]], FloatArray]
-_MOST_ASKED: Final = 4_000  # questions, whose error is small enough
+_MOST_ASKED: Final = 2_000  # questions, whose error is small enough
 _ERRORS: Final = 2.0  # by how many paired standard errors a choice must beat what holds for all others
 
 
@@ -89,7 +89,7 @@ def _measure(
     weight = np.float32(term.formula.memory_weight)
     towers = towers_of(cut)
     parts: list[list[npt.NDArray[np.float64]]] = [[] for _ in choices]
-    measured = np.arange(0, len(cut), -(-len(cut) // _MOST_ASKED))
+    measured = cut.spread(_MOST_ASKED)
     for rows in np.array_split(measured, -(-len(measured) // query_batch)):
         logits = towers(rows)
         offsets, targets = ragged.take_rows(cut.target_offsets, rows)

@@ -121,7 +121,7 @@ def _learn(
         warnings.filterwarnings("ignore", message=message)
     _LOG.info("train: loads torch, PyG, Lightning and MLflow")
     from rec_sys.data.dataset import RATING_SCALE
-    from rec_sys.evaluation.model_scorer import evaluate_daily, evaluate_model
+    from rec_sys.evaluation.model_scorer import ModelScorer, evaluate_daily, evaluate_model
     from rec_sys.modules.placing import placing_tensors
     from rec_sys.tracking import Tracker
     from rec_sys.train import results
@@ -174,8 +174,8 @@ def _learn(
             metrics["ranker"] = ranker.figures()
         if split.daily is not None:
             ranked = trial.ranked(ranker, final.learner, "daily", final.memory_term)
-            asked = model, builders["daily"], split.daily, settings.evaluation
-            metrics["daily"] = evaluate_daily(*asked, final.memory_term, ranked).metrics
+            scorer = ModelScorer(model, builders["daily"], split.daily, final.memory_term)
+            metrics["daily"] = evaluate_daily(scorer, settings.evaluation, ranked).metrics
         if RATING_SCALE in dataset.summary.found:
             metrics[RATING_SCALE.replace(" ", "_")] = dataset.summary.found[RATING_SCALE]
         if settings.evaluation.target_events:

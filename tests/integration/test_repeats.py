@@ -14,7 +14,7 @@ from rec_sys.data.splits import split_reviews
 from rec_sys.entry import compose_settings
 from rec_sys.evaluation.ranking import Scorer, evaluate_ranking
 from rec_sys.modules.hybrid_score import MemoryTerm
-from rec_sys.modules.memory import fit_memory
+from rec_sys.modules.memory import fit_memories
 from rec_sys.modules.repeats import fit_repeats
 from rec_sys.scoring import ScoreFormula
 from rec_sys.settings import Settings
@@ -29,9 +29,8 @@ def test_a_ranking_that_knows_of_repeats_beats_item_knn_and_masked_ones_stay(tmp
     split, num_products = split_reviews(columns, settings.evaluation, 0), columns.num_products
     edges = split.train_edges
     wanted = settings.model.co_review
-    memory = fit_memory(
-        columns.user_index[edges], columns.product_index[edges], columns.num_users, num_products, wanted, l2=30.0
-    )
+    reviews = columns.user_index[edges], columns.product_index[edges], columns.num_users, num_products
+    memory = fit_memories(*reviews, wanted, (30.0,))[30.0]
     formula = ScoreFormula(temperature=1, memory_weight=MEMORY_WEIGHT, recency=wanted.recency)
     plain = MemoryTerm(memory, formula, 50, columns.timestamp)
 

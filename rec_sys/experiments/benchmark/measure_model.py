@@ -59,8 +59,6 @@ def _processor_seconds() -> float:
 
 def ask_bundle(bundle: Bundle, request: RowRequest) -> Measured:
     """All figures of a bundle's model on the test questions, and those of users of whom nothing is known."""
-    import torch
-
     from rec_sys.evaluation.model_scorer import ModelScorer, evaluate_daily, evaluate_model
     from rec_sys.experiments.benchmark.bundle_scorer import BundledModel
     from rec_sys.graph.build import build_graph
@@ -82,8 +80,7 @@ def ask_bundle(bundle: Bundle, request: RowRequest) -> Measured:
     for rows in batches:
         (ranked or scorer.score)(rows)
     measured.recommend_seconds = time.perf_counter() - began
-    rated_parts = [scorer.score_targets(rows)[1:] for rows in batches]
-    guessed, given = (torch.cat(column).numpy() for column in zip(*rated_parts, strict=True))
+    guessed, given = scorer.rate_all(evaluation.query_batch)
     rated = ~np.isnan(given)
     if rated.any():
         authors = np.repeat(queries.user_index, np.diff(queries.target_offsets))
@@ -94,8 +91,8 @@ def ask_bundle(bundle: Bundle, request: RowRequest) -> Measured:
         cold_start_users = evaluate_model(bundled.model, bundled.builder, cold, evaluation, bundled.memory_term, ranked)
         measured.more["cold_users"] = cold_start_users.ranking.metrics
     if (daily := evaluation_data.split.daily) is not None:
-        asked = bundled.model, bundled.daily, daily, evaluation
-        measured.add_daily(evaluate_daily(*asked, bundled.memory_term, bundled.ranked(daily, daily=True)))
+        scorer = ModelScorer(bundled.model, bundled.daily, daily, bundled.memory_term)
+        measured.add_daily(evaluate_daily(scorer, evaluation, bundled.ranked(daily, daily=True)))
     return measured
 
 

@@ -6,7 +6,7 @@ import pytest
 from rec_sys.contracts import MILLISECONDS_A_DAY
 from rec_sys.data.queries import Queries
 from rec_sys.modules.hybrid_score import MemoryTerm
-from rec_sys.modules.memory import CoReviewMemory, fit_memory
+from rec_sys.modules.memory import CoReviewMemory, fit_memories
 from rec_sys.scoring import ScoreFormula, ShortHistory
 from rec_sys.settings import MemorySettings
 
@@ -17,7 +17,7 @@ NUM_PRODUCTS = 40
 def memory() -> CoReviewMemory:
     random = np.random.default_rng(3)
     user, product = random.integers(0, 50, 600), random.integers(0, NUM_PRODUCTS, 600)
-    return fit_memory(user, product, 50, NUM_PRODUCTS, MemorySettings(), 1.0)
+    return fit_memories(user, product, 50, NUM_PRODUCTS, MemorySettings(), (1.0,))[1.0]
 
 
 def test_reviews_of_the_newest_day_weigh_more_than_their_place_says(memory: CoReviewMemory) -> None:

@@ -9,7 +9,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rec_sys.modules import losses
-from rec_sys.modules.losses import ranking_loss, rating_loss, softmax_loss, softmax_precision
+from rec_sys.modules.losses import rating_loss, softmax_loss, softmax_precision
+
+Pairs = tuple[torch.Tensor, torch.Tensor]
+
+
+def loss_of(
+    logits: torch.Tensor, target: torch.Tensor, masked: Pairs, log_sampled: torch.Tensor | None = None
+) -> torch.Tensor:
+    """The softmax of some logits: they are the users, and the products the unit vectors."""
+    return softmax_loss(logits, torch.eye(logits.shape[1]), target, masked, log_sampled)
+
+
+def plain_loss(
+    logits: torch.Tensor, target: torch.Tensor, masked: Pairs, log_sampled: torch.Tensor | None = None
+) -> torch.Tensor:
+    """The same by torch's own cross-entropy, which knows its gradient."""
+    corrected = logits if log_sampled is None else logits - log_sampled
+    row, column = masked
+    left_out = column != target[row]
+    nothing = torch.full((1,), -math.inf)
+    corrected = corrected.index_put((row[left_out], column[left_out]), nothing)
+    return torch.nn.functional.cross_entropy(corrected, target)
 
 
 @settings(max_examples=60)
@@ -32,21 +53,20 @@ def test_the_ranking_loss_is_the_softmax_of_what_is_not_history(
 
     pairs = [(row, column) for row, columns in enumerate(history) for column in columns] * 2  # a pair may stand twice
     rows, columns = (torch.tensor([pair[side] for pair in pairs], dtype=torch.int64) for side in (0, 1))
-    found = ranking_loss(
-        torch.tensor(logits), torch.tensor(target), (rows, columns), torch.tensor(log_sampled) if corrects else None
-    )
+    corrections = torch.tensor(log_sampled) if corrects else None
+    found = loss_of(torch.tensor(logits), torch.tensor(target), (rows, columns), corrections)
     assert found.item() == pytest.approx(sum(losses) / batch, rel=1e-5, abs=1e-6)
 
 
 def test_a_product_reviewed_again_is_a_right_answer() -> None:
     logits = torch.tensor([[2.0, 0.0, 1.0]])
     again = (torch.tensor([0, 0]), torch.tensor([0, 2]))
-    assert ranking_loss(logits, torch.tensor([0]), again).item() == pytest.approx(math.log(1 + math.exp(-2)))
+    assert loss_of(logits, torch.tensor([0]), again).item() == pytest.approx(math.log(1 + math.exp(-2)))
 
 
 def test_masked_products_get_no_gradient_and_the_logits_are_left_as_they_were() -> None:
     logits = torch.zeros(2, 3, requires_grad=True)
-    ranking_loss(logits, torch.tensor([0, 0]), (torch.tensor([1]), torch.tensor([2]))).backward()
+    loss_of(logits, torch.tensor([0, 0]), (torch.tensor([1]), torch.tensor([2]))).backward()
     assert logits.grad is not None
     assert logits.grad[1].tolist() == pytest.approx([-0.25, 0.25, 0])
     assert (logits == 0).all()
@@ -59,14 +79,14 @@ def test_sampled_losses_with_logq_estimate_the_full_one() -> None:
     chance = np.clip(random.pareto(1.5, 200) * 0.08, 0.02, 1)
     target = 7
     chance[target] = 1
-    full = ranking_loss(torch.tensor(logits)[None], torch.tensor([target]), (torch.zeros(0).long(),) * 2).item()
+    full = loss_of(torch.tensor(logits)[None], torch.tensor([target]), (torch.zeros(0).long(),) * 2).item()
     corrected, plain = [], []
     for _ in range(1000):
         drawn = np.flatnonzero(random.random(200) < chance)
         column = torch.tensor([np.searchsorted(drawn, target)])
         chosen, none = torch.tensor(logits[drawn])[None], (torch.zeros(0).long(),) * 2
-        corrected.append(ranking_loss(chosen, column, none, torch.tensor(np.log(chance[drawn]))).item())
-        plain.append(ranking_loss(chosen, column, none).item())
+        corrected.append(loss_of(chosen, column, none, torch.tensor(np.log(chance[drawn]))).item())
+        plain.append(loss_of(chosen, column, none).item())
     # The sum inside the logarithm is what the correction keeps unbiased.
     assert np.mean(np.exp(corrected)) == pytest.approx(np.exp(full), rel=0.05)
     assert np.mean(np.exp(plain)) < np.exp(full) / 2
@@ -82,7 +102,7 @@ def test_the_chunked_softmax_is_the_plain_one(seed: int, batch: int, corrects: b
     row = torch.randint(0, batch, (batch * 2,)).sort().values  # a pair may stand twice, and the target be in it
     masked = (row, torch.randint(0, 9, (batch * 2,)))
     log_sampled = torch.rand(9).log() if corrects else None
-    plain = ranking_loss(users @ products.T, target, masked, log_sampled)
+    plain = plain_loss(users @ products.T, target, masked, log_sampled)
     expected = torch.autograd.grad(plain, (users, products))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(losses, "_CHUNK", 7)  # so that there are several
@@ -91,7 +111,7 @@ def test_the_chunked_softmax_is_the_plain_one(seed: int, batch: int, corrects: b
     loose = precision == torch.bfloat16
     torch.testing.assert_close(chunked, plain, atol=0.06 if loose else 1e-5, rtol=0.02 if loose else 1e-5)
     for one, other in zip(found, expected, strict=True):
-        scale = float(other.abs().max()) + 1e-3
+        scale = float(other.abs().max()) + (1e-2 if loose else 1e-3)  # shares of nearly 1 are rounded too
         torch.testing.assert_close(one / 3, other, atol=scale * (0.06 if loose else 1e-5), rtol=0)
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from rec_sys.contracts import MemoryTensor
-from rec_sys.modules.memory import count_by_gap, fit_memories, fit_memory
+from rec_sys.modules.memory import CoReviewMemory, count_by_gap, fit_memories
 from rec_sys.scoring import sparse_tensors
 from rec_sys.settings import MemorySettings
 
@@ -17,6 +17,12 @@ def some_reviews(seed: int, num_users: int = 9) -> tuple[np.ndarray, np.ndarray]
     random = np.random.default_rng(seed)
     count = int(random.integers(1, 60))
     return random.integers(0, num_users, count), random.integers(0, NUM_PRODUCTS, count)
+
+
+def fit_one(
+    reviews: tuple[np.ndarray, np.ndarray], num_users: int, num_products: int, settings: MemorySettings
+) -> CoReviewMemory:
+    return fit_memories(*reviews, num_users, num_products, settings, (1.0,))[1.0]
 
 
 def some_weights(count: int, seed: int) -> np.ndarray | None:
@@ -55,7 +61,7 @@ def test_with_every_product_as_candidate_the_symmetric_model_is_one_ridge_regres
     settings = MemorySettings(candidates=NUM_PRODUCTS, neighbours=NUM_PRODUCTS, directed=0)
 
     weight = some_weights(len(user), seed)
-    weights = fit_memory(user, product, 9, NUM_PRODUCTS, settings, 3.0, weight).matrix.toarray()
+    weights = fit_memories(user, product, 9, NUM_PRODUCTS, settings, (3.0,), weight)[3.0].matrix.toarray()
 
     reviewed = np.zeros((9, NUM_PRODUCTS))
     # Several events of one user and product say what the strongest of them says.
@@ -72,7 +78,7 @@ def test_with_every_product_as_candidate_the_symmetric_model_is_one_ridge_regres
 
 def test_no_product_remembers_itself_in_the_symmetric_model() -> None:
     user, product = some_reviews(4)
-    weights = fit_memory(user, product, 9, NUM_PRODUCTS, MemorySettings(directed=0), l2=1.0).matrix
+    weights = fit_one((user, product), 9, NUM_PRODUCTS, MemorySettings(directed=0)).matrix
 
     assert weights.nnz > 0
     assert not weights.diagonal().any()
@@ -81,8 +87,8 @@ def test_no_product_remembers_itself_in_the_symmetric_model() -> None:
 def test_the_directed_part_knows_which_product_came_first() -> None:
     # Everybody reviews 0, then 1.
     user, product = np.repeat(np.arange(30), 2), np.tile([0, 1], 30)
-    weights = fit_memory(user, product, 30, 2, MemorySettings(directed=1.0), l2=1.0).matrix.toarray()
-    alike = fit_memory(user, product, 30, 2, MemorySettings(directed=0.0), l2=1.0).matrix.toarray()
+    weights = fit_one((user, product), 30, 2, MemorySettings(directed=1.0)).matrix.toarray()
+    alike = fit_one((user, product), 30, 2, MemorySettings(directed=0.0)).matrix.toarray()
 
     assert weights[0, 1] > weights[1, 0] + 0.1
     assert alike[0, 1] == pytest.approx(alike[1, 0])
@@ -90,8 +96,8 @@ def test_the_directed_part_knows_which_product_came_first() -> None:
 
 def test_only_the_strongest_neighbours_of_a_product_are_kept() -> None:
     user, product = some_reviews(11)
-    whole = fit_memory(user, product, 9, NUM_PRODUCTS, MemorySettings(neighbours=NUM_PRODUCTS), l2=1.0).matrix.tocsc()
-    few = fit_memory(user, product, 9, NUM_PRODUCTS, MemorySettings(neighbours=2), l2=1.0).matrix.tocsc()
+    whole = fit_one((user, product), 9, NUM_PRODUCTS, MemorySettings(neighbours=NUM_PRODUCTS)).matrix.tocsc()
+    few = fit_one((user, product), 9, NUM_PRODUCTS, MemorySettings(neighbours=2)).matrix.tocsc()
 
     for column in range(NUM_PRODUCTS):
         strongest = np.sort(np.abs(whole[:, [column]].data))[::-1][:2]
@@ -100,7 +106,7 @@ def test_only_the_strongest_neighbours_of_a_product_are_kept() -> None:
 
 def test_the_memory_scores_by_summing_rows_and_keeps_its_arrays() -> None:
     user, product = some_reviews(5)
-    memory = fit_memory(user, product, 9, NUM_PRODUCTS, MemorySettings(), l2=1.0)
+    memory = fit_one((user, product), 9, NUM_PRODUCTS, MemorySettings())
     history = sparse.csr_matrix(np.eye(NUM_PRODUCTS, dtype=np.float32)[[3]] * 2)
 
     np.testing.assert_allclose(memory.score(history)[0], 2 * memory.matrix.toarray()[3], rtol=1e-6)
@@ -117,6 +123,6 @@ def test_several_strengths_at_once_are_those_one_by_one() -> None:
     reviews = random.integers(0, 40, 500), random.integers(0, 25, 500)
     together = fit_memories(*reviews, 40, 25, MemorySettings(), (1.0, 30.0))
     for l2, memory in together.items():
-        alone = fit_memory(*reviews, 40, 25, MemorySettings(), l2)
+        alone = fit_memories(*reviews, 40, 25, MemorySettings(), (l2,))[l2]
         np.testing.assert_array_equal(memory.matrix.toarray(), alone.matrix.toarray())
     assert not np.allclose(together[1.0].matrix.toarray(), together[30.0].matrix.toarray())

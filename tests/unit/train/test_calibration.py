@@ -10,7 +10,7 @@ from rec_sys.evaluation.ranking import evaluate_ranking
 from rec_sys.experiments.cold_start.protocol import ask_one_by_one
 from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.modules.hybrid_score import MemoryTerm
-from rec_sys.modules.memory import CoReviewMemory, fit_memory
+from rec_sys.modules.memory import CoReviewMemory, fit_memories
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.scoring import ScoreFormula
 from rec_sys.settings import MemorySettings
@@ -37,7 +37,7 @@ def some_model(**changes: object) -> tuple[ReviewGraphModel, BlockBuilder, Queri
 
 
 def predict(model: ReviewGraphModel, builder: BlockBuilder, queries: Queries) -> np.ndarray:
-    return ModelScorer(model, builder, queries).score_targets(np.arange(len(queries)))[1].numpy()
+    return ModelScorer(model, builder, queries).rate_all(7)[0]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
@@ -90,7 +90,7 @@ def _distinct(random: np.random.Generator, counts: np.ndarray) -> np.ndarray:
 def memories() -> dict[float, CoReviewMemory]:
     random = np.random.default_rng(3)
     user, product = random.integers(0, 50, 600), random.integers(0, NUM_PRODUCTS, 600)
-    return {l2: fit_memory(user, product, 50, NUM_PRODUCTS, MemorySettings(), l2) for l2 in (1.0, 30.0)}
+    return fit_memories(user, product, 50, NUM_PRODUCTS, MemorySettings(), (1.0, 30.0))
 
 
 def test_every_choice_is_measured_as_the_evaluation_measures_it(

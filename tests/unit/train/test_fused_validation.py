@@ -6,7 +6,7 @@ import pytest
 from rec_sys.data.queries import Queries
 from rec_sys.evaluation.ranking import evaluate_ranking
 from rec_sys.modules.hybrid_score import MemoryTerm
-from rec_sys.modules.memory import fit_memory
+from rec_sys.modules.memory import fit_memories
 from rec_sys.scoring import ScoreFormula
 from rec_sys.settings import MemorySettings
 from rec_sys.train.fused_validation import FusedValidation, TowerGain
@@ -36,10 +36,8 @@ def fused(queries: Queries) -> FusedValidation:
     random = np.random.default_rng(3)
     user, product = random.integers(0, 50, 600), random.integers(0, NUM_PRODUCTS, 600)
     formula = ScoreFormula(temperature=0.07, recency=0.9)
-    terms = {
-        l2: MemoryTerm(fit_memory(user, product, 50, NUM_PRODUCTS, MemorySettings(), l2), formula, 5)
-        for l2 in (1.0, 300.0)
-    }
+    memories = fit_memories(user, product, 50, NUM_PRODUCTS, MemorySettings(), (1.0, 300.0))
+    terms = {l2: MemoryTerm(memory, formula, 5) for l2, memory in memories.items()}
     return FusedValidation(queries, terms, WEIGHTS, 16)
 
 
@@ -81,6 +79,24 @@ def test_after_an_epoch_only_the_neighbours_of_its_weight_are_tried(queries: Que
     far, _ = fused.measure(known, last=WEIGHTS[-1])
     assert far.formula.memory_weight in WEIGHTS[-2:]
     assert fused.measure(known, last=best.formula.memory_weight)[0].formula == best.formula
+
+
+def test_some_questions_are_measured_as_among_all(queries: Queries, fused: FusedValidation) -> None:
+    asked: list[int] = []
+
+    def noting(rows: np.ndarray) -> np.ndarray:
+        asked.extend(rows.tolist())
+        return towers(queries, 50.0)(rows)
+
+    _, gain = fused.measure(noting, most=25)
+    assert asked == list(range(0, NUM_QUERIES, 3))
+    alone = (
+        evaluate_ranking(lambda rows: fused.memory_alone.score(queries, rows), queries, NUM_PRODUCTS, (10,))
+        .per_query["ndcg_at_10_masked"]
+        .to_numpy()
+    )
+    assert gain.memory == pytest.approx(alone[asked].mean())
+    assert gain.error > fused.measure(towers(queries, 50.0))[1].error
 
 
 def test_a_gain_is_clear_beyond_its_error() -> None:
