@@ -11,6 +11,7 @@ COMMANDS: Final = {
     "inspect": "rec_sys.data.inspect",
     "generate": "rec_sys.data.generate",
     "prepare": "rec_sys.data.prepare",
+    "embed": "rec_sys.train.embed",
     "train": "rec_sys.train.train",
     "finetune": "rec_sys.text.finetune",
     "distil_text": "rec_sys.train.distil_text",

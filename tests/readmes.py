@@ -29,6 +29,7 @@ from rec_sys.serving.questions import SimilarQuestion
 from rec_sys.settings import Section, ServingSettings
 from rec_sys.settings_request import sections_in
 from tests.compose_files import COMPOSE, compose
+from tests.pipeline_stages import stages
 from tests.scripted_recommender import KNOWN_USER, ScriptedRecommender
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -160,6 +161,13 @@ def _check_uv(words: list[str]) -> list[Run]:
             raise ReadmeError(f"pyproject.toml has no dependency group {words[1]}")
         words = words[2:]
     program, *rest = words
+    if program == "dvc":
+        action, *targets = rest
+        if action not in ("repro", "metrics"):
+            raise ReadmeError(f"dvc {action}?")
+        if unknown := [name for target in targets if (name := target.partition(":")[2]) and name not in stages()]:
+            raise ReadmeError(f"dvc.yaml has no stage {unknown[0]}")
+        return []
     if program == "-m":
         module, *arguments = rest
         if module.startswith(CAMPAIGNS):

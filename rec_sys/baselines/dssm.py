@@ -20,6 +20,7 @@ _PRODUCTS_AT_ONCE: Final = 2048
 class DssmBaseline(NetworkBaseline):
     """DSSM by triplet loss; the score is the negative squared distance of the two vectors.
 
+    What is to be predicted is drawn by weight: of films one that was watched to the end, rather than one left early.
     The library asks for features of users and products: here each product is its own feature and users have none,
     so that nothing is known but the reviews.
     """
@@ -81,7 +82,9 @@ class DssmBaseline(NetworkBaseline):
 def _one_of_each(
     matrix: "csr_matrix", rows: npt.NDArray[np.integer], generator: np.random.Generator
 ) -> npt.NDArray[np.int64]:
-    """A column drawn from each row; none may be empty."""
-    first, last = matrix.indptr[rows], matrix.indptr[rows + 1]
-    chosen = matrix.indices[first + (generator.random(len(rows)) * (last - first)).astype(np.int64)]
-    return np.asarray(chosen, dtype=np.int64)
+    """A column drawn from each row in proportion to its weights, none of which is 0; no row may be empty."""
+    ends = np.cumsum(matrix.data, dtype=np.float64)
+    first, last = matrix.indptr[rows], matrix.indptr[rows + 1] - 1
+    before = np.where(first > 0, ends[first - 1], 0.0)
+    place = np.searchsorted(ends, before + generator.random(len(rows)) * (ends[last] - before), side="right")
+    return np.asarray(matrix.indices[np.clip(place, first, last)], dtype=np.int64)

@@ -12,7 +12,8 @@ class UserKnnBaseline(Baseline):
     """Weights from the library `implicit`; the neighbours are found for a history, so unknown users have some too.
 
     score(u, p) = sum over the nearest training users v of similarity(u, v) * [v has reviewed p], where the similarity
-    is the cosine of weighted review vectors. A user is not their own neighbour.
+    is the cosine of weighted review vectors. A user is not their own neighbour. Products that no neighbour has reviewed
+    follow by popularity, so that every list is full.
     """
 
     settings: UserKnnSettings
@@ -46,4 +47,6 @@ class UserKnnBaseline(Baseline):
         offsets = np.arange(0, users.size + 1, kept)
         neighbours = csr_matrix((values.ravel(), users.ravel(), offsets), shape=similarity.shape)
         scores: FloatArray = (neighbours @ self._matrix).toarray()
-        return scores
+        lowest = np.where(scores > 0, scores, np.inf).min(axis=1, keepdims=True)
+        after = np.where(np.isfinite(lowest), lowest, 1) * self._popular / (self._popular.max() * 2 + 1)
+        return np.where(scores > 0, scores, after).astype(np.float32)

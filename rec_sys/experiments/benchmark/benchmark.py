@@ -24,6 +24,7 @@ from rec_sys.experiments.benchmark.results import (
     figure,
     time_columns,
     write_chosen,
+    write_figures,
 )
 from rec_sys.experiments.benchmark.row_contract import (
     DAILY,
@@ -73,6 +74,8 @@ def run(settings: BenchmarkSettings) -> None:
         folder.write_json(COMPARISONS_FILE, compared)
         write_report(folder.path / REPORT_FILE, dataset, bench.settings, finished, compared)
         _LOG.info(f"report: {folder.path / REPORT_FILE}")
+        if settings.figures is not None:
+            write_figures(settings.figures, finished)
         record_rows(settings.tracking, settings.output_dir.absolute(), folder.path, [one.row for one in finished])
     for table in _tables([one.row for one in finished], settings.shown_k):
         print_table(table)

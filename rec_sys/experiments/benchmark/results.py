@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
@@ -25,7 +26,7 @@ CHOSEN_FILE: Final = "baseline_settings.yaml"
 OWN_CHOSEN_FILE: Final = "experiment.yaml"
 TUNED_FILE: Final = "tuned.json"
 REPORT_FILE: Final = "report.html"
-_INCIDENTAL: Final = {"output_dir", "run_dir", "tracking"}
+_INCIDENTAL: Final = {"output_dir", "run_dir", "tracking", "figures"}
 _NOTED_SHARE: Final = 0.1
 
 
@@ -75,6 +76,13 @@ class ResultsFolder:
         """Writes a text file."""
         with atomic_file(self.path / name) as unfinished:
             unfinished.write_text(text, encoding="utf-8")
+
+
+def write_figures(path: Path, rows: Sequence[FinishedRow]) -> None:
+    """Writes every row's metrics as `{model: {metric: value}}`, which tools that compare runs read."""
+    found = {one.name: one.row["metrics"] for one in rows if one.row["status"] == "done"}
+    with atomic_file(path) as unfinished:
+        unfinished.write_text(json.dumps(found, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def write_chosen(folder: ResultsFolder, settings: BaselineSettings, found: Sequence[Tuned]) -> None:

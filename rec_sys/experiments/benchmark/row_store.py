@@ -26,7 +26,7 @@ from rec_sys.processes import ChildProcess, module_command
 
 _STOP_SECONDS: Final = 10.0
 # What may change without changing a row.
-_INCIDENTAL: Final = {"output_dir", "run_dir", "tracking"}
+_INCIDENTAL: Final = {"output_dir", "run_dir", "tracking", "figures"}
 _PRESENTED: Final = {
     "baselines",
     "own_model",
@@ -34,6 +34,7 @@ _PRESENTED: Final = {
     "fit_on",
     "row_minutes",
     "report_users",
+    "report_user_ids",
     "time_column",
     "tuning",
     "baseline_settings",

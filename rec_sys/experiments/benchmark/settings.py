@@ -1,5 +1,6 @@
 """The settings of the benchmark: everything that training takes, and who is measured, how, for how long."""
 
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, field_validator
@@ -63,6 +64,10 @@ class BenchmarkSettings(Settings):
     )
     row_minutes: float = Field(0.0, ge=0, description="A row that takes longer has failed; 0 = no limit.")
     report_users: int = Field(6, ge=0, le=50, description="Users whose recommendations the report shows.")
+    report_user_ids: tuple[str, ...] = Field((), description="Users of the test split that it shows before these.")
+    figures: Path | None = Field(
+        None, description="A JSON file for the figures alone, by model and metric; empty: they stand in the results."
+    )
     tuning: TuningSettings = TuningSettings()
     baseline_settings: BaselineSettings = BaselineSettings()
 

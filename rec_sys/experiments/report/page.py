@@ -41,7 +41,7 @@ def write_report(
     """Writes the page; `compared` is as `results.compare_rows` gives it, and the settings are those that were run."""
     newest = _newest_fold(settings.evaluation, rows)
     evaluation_data = build_evaluation_data(dataset, newest, settings.graph, settings.seed)
-    k, asked = settings.shown_k, (evaluation_data, settings.report_users, settings.seed)
+    k, asked = settings.shown_k, (evaluation_data, settings.report_users, settings.seed, settings.report_user_ids)
     views = make_views(rows, compared, k)
     page = templates().get_template("page.html.jinja")
     text = page.render(

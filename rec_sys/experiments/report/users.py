@@ -1,5 +1,6 @@
 """Some users of the test split: what they reviewed, what each model recommends, and what they reviewed next."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,9 +17,13 @@ from rec_sys.evaluation.ranks import NO_PRODUCT
 from rec_sys.evaluation.segments import HISTORY_BOUNDS
 from rec_sys.experiments.benchmark.evaluation_data import EvaluationData
 from rec_sys.experiments.report.view import Model
+from rec_sys.raw_files.listing import first_of
+
+_LOG: Final = logging.getLogger(__name__)
 
 _LIST_SHOWN: Final = 5
 _MODELS_SHOWN: Final = 6
+_CATEGORIES_SHOWN: Final = 2
 
 
 @dataclass(frozen=True)
@@ -43,16 +48,26 @@ class UserCard:
     lists: list[RecommendedList]
 
 
-def user_cards(models: Sequence[Model], evaluation_data: EvaluationData, number: int, seed: int) -> list[UserCard]:
-    """The cards, shortest history first; models come best first; those without lists are left out."""
+def user_cards(
+    models: Sequence[Model], evaluation_data: EvaluationData, number: int, seed: int, given: Sequence[str] = ()
+) -> list[UserCard]:
+    """The cards of the users given, then of others, shortest history first.
+
+    Models come best first; those without lists are left out, as is whoever the test split does not ask for.
+    """
     shown = _choose_models(models)
-    if not shown or not number:
+    if not shown or not (number or given):
         return []
     names = product_names(evaluation_data.dataset)
     users = list_user_ids(evaluation_data.dataset.reviews())
     queries = evaluation_data.split.test
+    asked = {users[user]: row for row, user in reversed(list(enumerate(queries.user_index.tolist())))}
+    if missing := [user for user in given if user not in asked]:
+        _LOG.warning(f"report: the test split does not ask for {first_of(missing)}")
+    wanted = [asked[user] for user in given if user in asked]
+    others = choose_queries(queries, number, seed).tolist() if number else []
     cards = []
-    for row in choose_queries(queries, number, seed).tolist():
+    for row in dict.fromkeys([*wanted, *others]):
         history = queries.history_products[slice(*queries.history_offsets[row : row + 2])][::-1]
         targets = queries.target_products[slice(*queries.target_offsets[row : row + 2])].tolist()
         cards.append(
@@ -81,9 +96,15 @@ def choose_queries(queries: Queries, number: int, seed: int) -> npt.NDArray[np.i
 
 
 def product_names(dataset: PreparedDataset) -> list[str]:
-    """Each product's title, or its id where it has none."""
+    """Each product's title, or its id where it has none; its narrowest categories, and how many reviews it has."""
     asin, title = pl.col(ProductColumn.ASIN), pl.col(ProductColumn.TITLE)
-    return dataset.products().select(pl.coalesce(title, asin)).to_series().to_list()
+    categories = pl.col(ProductColumn.CATEGORIES).list.tail(_CATEGORIES_SHOWN).list.join(", ")
+    parts = (
+        pl.coalesce(title, asin),
+        pl.when(categories != "").then(categories),
+        pl.format("{} reviews", ProductColumn.REVIEW_COUNT),
+    )
+    return dataset.products().select(pl.concat_str(parts, separator=" · ", ignore_nulls=True)).to_series().to_list()
 
 
 def _choose_models(models: Sequence[Model]) -> list[Model]:

@@ -1,11 +1,13 @@
 """What happened after the last day of training, as a raw file of the data set's own schema has it."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from rec_sys.contracts import InputError
 from rec_sys.inference.served_bundle import ServedBundle
+from rec_sys.inference.submissions.contract import Lists
 from rec_sys.raw_files.event_rows import one_product_a_row
 from rec_sys.raw_files.table_rows import read_columns
 
@@ -31,3 +33,36 @@ def read_truth(path: Path, served: ServedBundle) -> dict[str, list[str]]:
     rows = one_product_a_row(frame, product).drop_nulls([user, product])
     rows = rows.filter(~pl.col(product).is_in(table.missing_values))
     return dict(rows.unique([user, product], maintain_order=True).group_by(user).agg(pl.col(product)).rows())
+
+
+def mean_average_precision(lists: Lists, came_to: Mapping[str, Sequence[str]], k: int) -> float:
+    """MAP@k over the users of the lists who came to something; others are left out.
+
+    AP@k = (sum over hits of (hits up to this one / its place)) / min(targets, k), as competitions define it.
+
+    >>> mean_average_precision({"a": ["1", "2", "3"], "b": ["9"]}, {"a": ["1", "3", "7"], "c": ["1"]}, k=3)
+    0.5555555555555555
+    """
+    found = []
+    for user, targets in came_to.items():
+        if user not in lists:
+            continue
+        hits, gain = 0, 0.0
+        for place, product in enumerate(lists[user][:k], start=1):
+            if product in targets:
+                hits += 1
+                gain += hits / place
+        found.append(gain / min(len(targets), k))
+    return sum(found) / max(len(found), 1)
+
+
+def recall(lists: Lists, came_to: Mapping[str, Sequence[str]], k: int) -> float:
+    """Recall@k over the same users: hits / targets.
+
+    >>> recall({"a": ["1", "2", "3"]}, {"a": ["1", "3", "7"], "c": ["1"]}, k=2)
+    0.3333333333333333
+    """
+    shares = [
+        len(set(lists[user][:k]) & set(targets)) / len(targets) for user, targets in came_to.items() if user in lists
+    ]
+    return sum(shares) / max(len(shares), 1)

@@ -1,0 +1,54 @@
+"""The DVC pipeline without DVC: every command of every shop composes, and each stage waits for what it reads."""
+
+import shlex
+from typing import Any
+
+import pytest
+import yaml
+
+from rec_sys.data.generated import SCHEMAS
+from tests.pipeline_stages import FOLDER, commands, paths, stages
+from tests.readmes import check_command, compose_all
+
+REPOSITORY = FOLDER.parents[1]
+STAGES = stages()
+ROAD = ["prepare", "embed", "train", "benchmark", "export", "publish", "predictions"]
+
+
+def test_every_shop_goes_the_whole_road() -> None:
+    shops = yaml.safe_load((FOLDER / "params.yaml").read_text())["shops"]
+    assert list(STAGES) == [f"{stage}@{shop}" for stage in ROAD for shop in shops]
+    assert {"shop_events", "kion"} <= shops.keys() <= SCHEMAS.keys()
+
+
+def test_every_command_composes() -> None:
+    runs = []
+    for stage in STAGES.values():
+        for line in commands(stage):
+            program, *words = shlex.split(line.partition(" > ")[0])
+            if program != "mkdir":
+                assert (program, words[0]) == ("python", "-m")
+                runs += check_command(["uv", "run", *words])
+    assert len(runs) >= len(STAGES)
+    assert list(compose_all(runs)) == []
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_waits_for_files_that_are_there_or_that_another_one_writes(name: str) -> None:
+    stage, shop = STAGES[name], name.partition("@")[2]
+    written = {path for one in STAGES.values() for kind in ("outs", "metrics") for path in paths(one, kind)}
+    for path in paths(stage, "deps"):
+        assert path in written or path == f"outputs/generated/{shop}" or (REPOSITORY / path).exists(), path
+    before = ROAD[: ROAD.index(name.partition("@")[0])]
+    earlier = {path for one in before for kind in ("outs", "metrics") for path in paths(STAGES[f"{one}@{shop}"], kind)}
+    assert not before or earlier & set(paths(stage, "deps"))
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_what_a_stage_promises_stands_in_its_command(name: str) -> None:
+    stage: dict[str, Any] = STAGES[name]
+    line = " ".join(commands(stage))
+    for path in [*paths(stage, "outs"), *paths(stage, "metrics")]:
+        # Beside a submission its figures.
+        assert path.replace(".metrics.json", ".csv") in line
+    assert stage["wdir"] == "../.."
