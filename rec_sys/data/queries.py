@@ -99,21 +99,9 @@ def ask_users(
     target_count = np.diff(np.append(first, len(target_edges)))
 
     chosen = (history_count > 0) != cold
-    keep_target = np.repeat(chosen, target_count)
     if cold:
         history = np.empty(0, dtype=np.int64)
-    return Queries(
-        user_index=users[chosen].astype(np.int32),
-        bound=bound[chosen].astype(np.int64),
-        target_offsets=ragged.offsets_of(target_count[chosen]),
-        target_products=interactions.product_index[target_edges[keep_target]],
-        target_edges=target_edges[keep_target],
-        history_offsets=ragged.offsets_of(history_count[chosen]),
-        history_products=interactions.product_index[history],
-        num_cold=int((history_count == 0).sum()),
-        history_edges=history,
-        history_known=None if of_kind is None else of_kind[history],
-    )
+    return _gather(interactions, of_kind, (users, bound, target_edges, target_count), (history, history_count), chosen)
 
 
 def ask_daily(
@@ -143,17 +131,42 @@ def ask_daily(
     row = ragged.row_of_entries(taken)
     before = history < bound[row]
     history, history_count = history[before], np.bincount(row[before], minlength=len(users))
-    chosen = history_count > 0
-    keep_target = np.repeat(chosen, target_count)
+    return _gather(
+        interactions,
+        of_kind,
+        (users, bound, target_edges, target_count),
+        (history, history_count),
+        chosen=history_count > 0,
+    )
+
+
+def _gather(
+    interactions: Interactions,
+    of_kind: BoolArray | None,
+    asked: tuple[npt.NDArray[np.integer], IntArray, IntArray, IntArray],
+    known: tuple[IntArray, IntArray],
+    chosen: BoolArray,
+) -> Queries:
+    """Some of the questions that could be asked.
+
+    Args:
+        interactions: The reviews.
+        of_kind: As for `ask_users`.
+        asked: Users and bounds, `[n]`, target edges by question, and how many each question has, `[n]`.
+        known: The edges of the histories, by question, those of the chosen ones alone; how many each has, `[n]`.
+        chosen: bool `[n]`.
+    """
+    (users, bound, target_edges, target_count), (history, history_count) = asked, known
+    kept = target_edges[np.repeat(chosen, target_count)]
     return Queries(
         user_index=users[chosen].astype(np.int32),
         bound=bound[chosen].astype(np.int64),
         target_offsets=ragged.offsets_of(target_count[chosen]),
-        target_products=interactions.product_index[target_edges[keep_target]],
-        target_edges=target_edges[keep_target],
+        target_products=interactions.product_index[kept],
+        target_edges=kept,
         history_offsets=ragged.offsets_of(history_count[chosen]),
         history_products=interactions.product_index[history],
-        num_cold=int((~chosen).sum()),
+        num_cold=int((history_count == 0).sum()),
         history_edges=history,
         history_known=None if of_kind is None else of_kind[history],
     )

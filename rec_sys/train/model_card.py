@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from rec_sys.data.dataset import RATING_SCALE, DatasetSummary
 from rec_sys.modules.hybrid_score import MemoryTerm
+from rec_sys.scoring import ScoreFormula
 from rec_sys.settings import EvaluationSettings, GraphSettings, Section, Settings
 
 _RANKING: Final = ("ndcg_at_10_masked", "recall_at_10_masked", "ndcg_at_10", "recall_at_10", "coverage_at_10")
@@ -148,7 +149,27 @@ def _describe_settings(sections: Mapping[str, Section], memory_term: MemoryTerm 
             f" {formula.memory_weight:g} times against the towers' cosine,"
             f" each review {formula.recency:g} times the next newer one"
         )
+        lines += _describe_terms(formula)
     return ["\n".join(lines), "All of them stand in `settings.json`, the code's version in `manifest.json`."]
+
+
+def _describe_terms(formula: ScoreFormula) -> list[str]:
+    """What validation added to towers and memory."""
+    lines = []
+    if formula.popularity_weight > 0:
+        days = formula.popularity_half_life
+        fades = "every review alike" if days is None else f"a review halving its weight in {days:g} days"
+        lines.append(f"- popularity before the cut, 1 at most: {formula.popularity_weight:g} times, {fades}")
+    if formula.repeats is not None:
+        lines.append(
+            "- repeats: how often such a product of a history was the next one again, counted"
+            f" {formula.repeats.weight:g} times"
+        )
+    for length, short in enumerate(formula.short, start=1):
+        lines.append(
+            f"- histories of {length}: the memory {short.memory:g} times as much, popularity {short.popularity:g} more"
+        )
+    return lines
 
 
 def _describe_limits(summary: DatasetSummary, evaluation: EvaluationSettings) -> list[str]:

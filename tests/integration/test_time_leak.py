@@ -10,12 +10,18 @@ import pytest
 
 from rec_sys.baselines.catalogue import BASELINES
 from rec_sys.baselines.settings import BaselineName
+from rec_sys.bundle import Bundle
 from rec_sys.contracts import MILLISECONDS_A_DAY
 from rec_sys.data.prepare import prepare
 from rec_sys.entry import compose_settings
+from rec_sys.experiments.benchmark.measure_model import ask_bundle
 from rec_sys.experiments.benchmark.row import compute_row
 from rec_sys.experiments.benchmark.row_contract import RowRequest
 from rec_sys.experiments.benchmark.settings import OWN_MODEL, BenchmarkSettings
+from rec_sys.settings import Settings
+from rec_sys.train.run_folder import RunFolder
+from rec_sys.train.second_stage import StageGain
+from rec_sys.train.train import train
 from tests.text_width import TEXT_DIM
 
 NUM_USERS, NUM_PRODUCTS, NUM_DAYS = 40, 20, 200
@@ -121,3 +127,37 @@ def test_nothing_moves(name: str, worlds: tuple[World, World], tmp_path: Path) -
     assert plain[1].equals(hot[1])
     assert plain[2] == hot[2]
     assert plain[0].height or plain[2]
+
+
+def test_a_ranker_learns_and_answers_the_same(
+    worlds: tuple[World, World], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("lightgbm")
+    monkeypatch.setattr(StageGain, "is_gain", True)  # adopted, whatever it is worth here
+    found = []
+    for place, world in enumerate(worlds):
+        ranker = "model.tower=none", "model.ranker=lightgbm", "model.second_stage.rounds=20"
+        settings = compose_settings([*world.overrides, *ranker, f"run_dir={tmp_path / str(place)}"], Settings)
+        folder = RunFolder(settings)
+        with folder.locked():
+            path = train(settings, folder)
+        assert path is not None
+        bundle = Bundle(path)
+        request = RowRequest(
+            name=OWN_MODEL,
+            fit_on="train",
+            fold=None,
+            settings=world.settings,
+            overrides=(),
+            data_folder=world.folder,
+            folder=tmp_path,
+        )
+        asked = ask_bundle(bundle, request)
+        assert asked.queries is not None
+        assert asked.daily is not None
+        found.append((bundle.ranker_trees(), asked.queries, asked.daily))
+    (plain, *answers), (hot, *others) = found
+    for name, values in plain.items():
+        np.testing.assert_array_equal(values, hot[name])
+    assert len(plain["feature"]) > 40
+    assert all(one.equals(other) for one, other in zip(answers, others, strict=True))

@@ -7,7 +7,8 @@ from rec_sys.data.dataset import DatasetSummary
 from rec_sys.entry import compose_settings
 from rec_sys.modules.hybrid_score import MemoryTerm
 from rec_sys.modules.memory import CoReviewMemory
-from rec_sys.scoring import ScoreFormula
+from rec_sys.score_terms import AGE_BOUNDS, RepeatRates
+from rec_sys.scoring import ScoreFormula, ShortHistory
 from rec_sys.settings import Settings
 from rec_sys.train.model_card import write_card
 
@@ -59,6 +60,20 @@ def test_split_refit_and_memory_are_said_as_they_were() -> None:
     assert "no memory" in alone
     assert "trained on the train split" in alone
     assert "without other users' future" not in alone
+
+
+def test_the_terms_beside_the_memory_are_named_where_they_are() -> None:
+    memory = CoReviewMemory(sparse.csr_matrix(np.eye(20, dtype=np.float32)))
+    plain = ScoreFormula(temperature=0.07, memory_weight=40, recency=0.9)
+    rates = RepeatRates(rates=((0.1, 0.2, 0.3),) * (len(AGE_BOUNDS) + 1), by_time=True, weight=30)
+    terms = {"popularity_weight": 4.0, "popularity_half_life": 365.0, "repeats": rates}
+    short = (ShortHistory(memory=0.25, popularity=4),)
+    text = card(memory_term=MemoryTerm(memory, plain.model_copy(update=terms | {"short": short}), 50))
+    assert "- popularity before the cut, 1 at most: 4 times, a review halving its weight in 365 days" in text
+    assert "- repeats: how often such a product of a history was the next one again, counted 30 times" in text
+    assert "- histories of 1: the memory 0.25 times as much, popularity 4 more" in text
+    without = card(memory_term=MemoryTerm(memory, plain, 50))
+    assert not any(f"- {name}" in without for name in ("popularity", "repeats", "histories"))
 
 
 def test_a_ranker_that_gained_too_little_is_said_too() -> None:
