@@ -7,7 +7,7 @@ from typing import Any, Final
 import polars as pl
 
 from rec_sys.contracts import InputError, ReviewColumn
-from rec_sys.raw_files.event_rows import AMOUNT, one_product_a_row, weigh_events
+from rec_sys.raw_files.event_rows import AMOUNT, DURATION, one_product_a_row, read_amounts, weigh_events
 from rec_sys.raw_files.missing import null_missing
 from rec_sys.raw_files.plain_text import plain_text
 from rec_sys.raw_files.rating_scales import STARS, on_scale, stars
@@ -24,7 +24,8 @@ def trained_names(data: TableData | None, present: Collection[str], needed: Coll
     """Our name -> the training table's, of the columns that are here; empty where one of `needed` is not."""
     mapped: dict[str, str | None] = {}
     if data is not None:
-        mapped = {**data.columns.model_dump(), ReviewColumn.EVENT: data.events.column, AMOUNT: data.events.amount}
+        events = {ReviewColumn.EVENT: data.events.column, AMOUNT: data.events.amount, DURATION: data.events.duration}
+        mapped = {**data.columns.model_dump(), **events}
     here = {name: column for name, column in mapped.items() if column not in (None, AUTO) and column in present}
     return here if here.keys() >= {*needed} else {}
 
@@ -81,12 +82,14 @@ def _weights(frame: pl.DataFrame, names: dict[str, str], events: EventSettings) 
     kinds = _kinds(frame, names) if ReviewColumn.EVENT in names else None
     if kinds is None and events.weights is not None:
         _LOG.warning(f"without the column {events.column!r}, which told the kinds of events, every row weighs 1")
-    if AMOUNT not in names and (kinds is None or events.weights is None):
+    numbers = [as_texts(frame[names[name]]) if name in names else None for name in (AMOUNT, DURATION)]
+    if all(given is None for given in numbers) and (kinds is None or events.weights is None):
         return None
-    amounts = as_texts(frame[names[AMOUNT]]) if AMOUNT in names else None
-    weights, unread = weigh_events(kinds, amounts, events, frame.height)
-    if amounts is not None:
-        _refuse(amounts, ~unread, "an amount is a number from 0, as in training")
+    weights, unread = weigh_events(kinds, numbers[0], events, frame.height, numbers[1])
+    for given in numbers:
+        if given is not None:
+            readable = ~unread | read_amounts(given).is_not_null()
+            _refuse(given, readable, "an amount is a number from 0, as in training")
     if left_out := weights.null_count():
         known = f"; the kinds that weigh are {', '.join(events.weights)}" if events.weights else ""
         _LOG.warning(f"events that weigh nothing, as in training: {left_out:,} of {len(weights):,} rows{known}")

@@ -126,6 +126,10 @@ class EventSettings(Section):
         description="A column that multiplies it, such as a quantity or a watched share; rows of 0 are left out.",
     )
     full_amount: float = Field(1.0, gt=0, description="The amount that counts once: 100 where it is in percent.")
+    duration: str | None = Field(
+        None, description="A column of how long it lasted, which multiplies it too: short looks say little."
+    )
+    full_duration: float = Field(1.0, gt=0, description="The duration from which on it counts whole, in its unit.")
     half_life_days: float | None = Field(None, gt=0, description="Days in which a weight halves; empty: it stays.")
 
     @model_validator(mode="after")

@@ -142,6 +142,15 @@ def test_events_weigh_what_they_did_in_training(caplog: pytest.LogCaptureFixture
         reviews_by_user(frame.with_columns(Share=pl.lit("much")), FIELDS, shop)
 
 
+def test_a_duration_weighs_what_it_did_in_training() -> None:
+    events = EventSettings(amount="Share", full_amount=100, duration="Seconds", full_duration=60)
+    shop = SHOP.model_copy(update={"events": events})
+    frame = pl.DataFrame({"CustomerID": ["u"] * 2, "ItemCode": ["A", "B"], "Share": [50, 50], "Seconds": [30, 600]})
+    assert [row["weight"] for row in reviews_by_user(frame, FIELDS, shop)["u"]] == [0.25, 0.5]
+    with pytest.raises(InputError, match="'long' cannot be read"):
+        reviews_by_user(frame.with_columns(Seconds=pl.lit("long")), FIELDS, shop)
+
+
 def test_our_names_hold_where_those_of_training_are_not_there() -> None:
     frame = pl.DataFrame({"user_id": ["u"], "asin": ["A"], "rating": [5], "timestamp": [1_600_000_000_000]})
     assert reviews_by_user(frame, FIELDS, SHOP) == {"u": [{"asin": "A", "rating": 5, "timestamp": 1_600_000_000_000}]}

@@ -7,13 +7,17 @@ from typing import Final
 import polars as pl
 
 from rec_sys.contracts import InputError, ReviewColumn
-from rec_sys.raw_files.event_rows import AMOUNT, one_product_a_row, weigh_events
+from rec_sys.raw_files.event_rows import AMOUNT, DURATION, one_product_a_row, weigh_events
 from rec_sys.settings import EventSettings
 
 _LOG: Final = logging.getLogger(__name__)
 
 ROW: Final = "row"  # which row of the batch it comes from
-EVENT_SETTINGS: Final = {ReviewColumn.EVENT: "data.events.column", AMOUNT: "data.events.amount"}
+EVENT_SETTINGS: Final = {
+    ReviewColumn.EVENT: "data.events.column",
+    AMOUNT: "data.events.amount",
+    DURATION: "data.events.duration",
+}
 _KIND: Final = "events of kind {}"
 _LEFT_OUT: Final = " (left out: no weight)"
 _MOST_KINDS: Final = 100
@@ -21,17 +25,17 @@ _MOST_KINDS: Final = 100
 
 def event_columns(events: EventSettings) -> dict[str, str]:
     """Name in the contract -> column in the table, of those that make rows events."""
-    named = {ReviewColumn.EVENT: events.column, AMOUNT: events.amount}
+    named = {ReviewColumn.EVENT: events.column, AMOUNT: events.amount, DURATION: events.duration}
     return {name: column for name, column in named.items() if column is not None}
 
 
 def as_events(raw: pl.DataFrame, events: EventSettings, where: str) -> tuple[pl.DataFrame, dict[str, int]]:
     """The rows that say something of a user, weighted, each of one product.
 
-    A weight is that of the kind times the amount; an amount that is no number makes it null.
+    A weight is that of the kind times amount and duration; one of these that is no number makes it null.
 
     Args:
-        raw: Columns as strings; `event` and `amount` where the settings name them.
+        raw: Columns as strings; `event`, `amount` and `duration` where the settings name them.
         events: What the kinds weigh.
         where: The file, for errors.
 
@@ -43,14 +47,13 @@ def as_events(raw: pl.DataFrame, events: EventSettings, where: str) -> tuple[pl.
         InputError: The column of kinds holds too many different values to be one.
     """
     counts: dict[str, int] = {}
-    kinds = amounts = None
+    kinds = None
     if events.column is not None:
         kinds = raw[ReviewColumn.EVENT].str.strip_chars()
         raw = raw.with_columns(kinds)
         counts = _count_kinds(kinds, events, where)
-    if events.amount is not None:
-        amounts = raw[AMOUNT]
-    weights, unread = weigh_events(kinds, amounts, events, raw.height)
+    amounts, durations = (raw[name] if name in raw.columns else None for name in (AMOUNT, DURATION))
+    weights, unread = weigh_events(kinds, amounts, events, raw.height, durations)
     kept = weights.is_not_null() | unread
     unweighted = sum(count for label, count in counts.items() if label.endswith(_LEFT_OUT))
     if no_amount := raw.height - int(kept.sum()) - unweighted:

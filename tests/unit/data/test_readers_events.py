@@ -105,6 +105,14 @@ def test_an_amount_multiplies_and_nothing_is_left_out(tmp_path: Path) -> None:
     assert dataset.summary.reasons == {"amount is missing or no number from 0": 2}
 
 
+def test_a_duration_counts_up_to_its_full_length(tmp_path: Path) -> None:
+    rows = _events(("u", "p", DAY, 15), ("u", "q", DAY, 60), ("u", "r", DAY, 0), ("u", "s", DAY, "long"))
+    events = {"duration": "action", "full_duration": 30}
+    dataset = _prepared(tmp_path, rows, events=events, columns={"rating": None})
+    assert _kept(dataset) == [("p", None, 0.5), ("q", None, 1.0)]
+    assert sum(dataset.summary.reasons.values()) == 1
+
+
 @pytest.mark.parametrize("cells", [["p", "q"], '["p", "q"]', "['p' 'q']"])
 def test_a_list_of_products_is_a_row_for_each(tmp_path: Path, cells: list[str] | str) -> None:
     one: list[str] | str = ["r"] if isinstance(cells, list) else "r"

@@ -43,7 +43,8 @@ def test_what_was_watched_of_a_film_is_its_weight_and_genres_are_a_list(tmp_path
     raw = pl.read_csv(tmp_path / "raw" / kion.INTERACTIONS)
     joined = reviews.join(raw, left_on=["user_id", "asin"], right_on=["user_id", "item_id"], how="left")
     assert joined.height == raw.filter(pl.col("watched_pct") > 0).height
-    assert (joined[ReviewColumn.WEIGHT] - joined["watched_pct"] / 100).abs().max() < 1e-6  # type: ignore[operator]
+    said = joined["watched_pct"] / 100 * (joined["total_dur"] / 1800).clip(upper_bound=1)
+    assert (joined[ReviewColumn.WEIGHT] - said).abs().max() < 1e-6  # type: ignore[operator]
     assert dataset.products()["categories"].list.len().max() > 1  # type: ignore[operator]
     assert not dataset.products()["categories"].list.join("").str.contains(",").any()
 
