@@ -76,9 +76,13 @@ def measure_catalogue(request: CatalogueRequest) -> list[dict[str, Any]]:
         write_synthetic_bundle(folder, request.size, what.dim, what.neighbours, request.seed)
     catalogue = read_catalogue(Bundle(folder))
     kinds = draw_questions(catalogue, what.questions, request.seed)
-    edge = index.model_copy(update={"folder": request.scratch / "index"})
-    with EdgeProductIndex(edge) as product_index:
-        rows = _measure(product_index, EdgePublisher(edge), "Qdrant Edge", catalogue, kinds, float("inf"))
+    rows = []
+    for name, exact_below in _searches(what.both_searches, index, len(catalogue)).items():
+        edge = index.model_copy(update={"folder": request.scratch / name, "exact_below": exact_below})
+        if what.both_searches:  # what the graph misses is what is measured
+            edge = edge.model_copy(update={"min_recall": 0.0})
+        with EdgeProductIndex(edge) as product_index:
+            rows += _measure(product_index, EdgePublisher(edge), name, catalogue, kinds, float("inf"))
     if what.in_memory:
         common = index.model_dump(exclude={"backend", "folder", "lock_timeout"})
         # A question takes it seconds, and its answers are compared below.
@@ -91,6 +95,13 @@ def measure_catalogue(request: CatalogueRequest) -> list[dict[str, Any]]:
                 seconds = what.in_memory_seconds
                 rows += _measure(product_index, publisher, "client in memory", catalogue, kinds, seconds)
     return [asdict(row) for row in rows]
+
+
+def _searches(both: bool, index: EdgeIndex, num_products: int) -> dict[str, int]:
+    """Up to which size a catalogue is searched whole, by the name of a row's back end."""
+    if not both:
+        return {"Qdrant Edge": index.exact_below}
+    return {"Qdrant Edge, flat": num_products, "Qdrant Edge, HNSW": 0}
 
 
 def draw_questions(catalogue: Catalogue, count: int, seed: int) -> dict[str, list[ProductQuery]]:

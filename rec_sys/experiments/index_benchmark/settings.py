@@ -17,6 +17,9 @@ class MeasurementSettings(Section):
     dim: int = Field(128, ge=8, le=1024, description="Width of the product vectors.")
     neighbours: int = Field(30, ge=0, le=1000, description="Entries of a product in the memory.")
     questions: int = Field(500, ge=10, description="Asked of each kind.")
+    both_searches: bool = Field(
+        False, description="Search each catalogue whole and by graph (HNSW), whatever index.exact_below says."
+    )
     in_memory: bool = Field(True, description="Ask qdrant-client's in-memory mode too.")
     in_memory_seconds: float = Field(20.0, gt=0, description="Time for each kind of question there.")
 
