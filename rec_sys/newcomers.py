@@ -91,6 +91,13 @@ class KnownProducts:
             likeness += directions @ unit((newcomer.product_text - mean)[None])[0]
         return likeness
 
+    def like_known(self, product: int) -> FloatArray:
+        """`like_text` of one of these products with the others, 0 with itself: float32 `[num_products]`."""
+        directions = self._described[1]
+        likeness: FloatArray = self.review_text @ self.review_text[product] + directions @ directions[product]
+        likeness[product] = 0
+        return likeness
+
     def like_kind(self, newcomer: "Newcomer") -> FloatArray:
         """Shared categories and brand, as a cosine, times the ratio of the prices: float32 `[num_products]`."""
         size = np.sqrt(np.asarray(self.kinds.sum(axis=1)).ravel() * max(len(newcomer.kinds), 1))
@@ -151,7 +158,7 @@ def place_column(
 ) -> FloatArray:
     """A new product's column of the memory: float32 `[num_products]`, its `memory.neighbours` strongest weights."""
     likeness = {"text": known.like_text, "kind": known.like_kind}[settings.by](newcomer)
-    column = _own_column(newcomer, known, memory) + settings.factor * _neighbours_column(likeness, known, settings)
+    column = _own_column(newcomer, known, memory) + settings.factor * neighbours_column(likeness, known, settings)
     if np.count_nonzero(column) > memory.neighbours:
         column[np.argsort(-np.abs(column), kind="stable")[memory.neighbours :]] = 0
     return column.astype(np.float32)
@@ -170,9 +177,10 @@ def _own_column(newcomer: Newcomer, known: KnownProducts, memory: MemorySettings
     return column
 
 
-def _neighbours_column(
+def neighbours_column(
     likeness: FloatArray, known: KnownProducts, settings: NewcomerSettings
 ) -> npt.NDArray[np.float64]:
+    """The mean column of the most similar products, the second part of the formula: `[num_products]`."""
     able = (known.reviews > 0) & (known.sums > 0) & (likeness > 0)
     nearest = np.argsort(-np.where(able, likeness, -np.inf), kind="stable")[: settings.neighbours]
     nearest = nearest[able[nearest]]

@@ -40,6 +40,12 @@ class ProductKinds:
         price = products[ProductColumn.PRICE].cast(pl.Float32).fill_null(float("nan")).to_numpy()
         return cls(places, matrix, price)
 
+    @classmethod
+    def unknown(cls, num_products: int) -> "ProductKinds":
+        """Of products of which none is known."""
+        nothing = sparse.csr_matrix((num_products, 0), dtype=np.float32)
+        return cls({}, nothing, np.full(num_products, np.nan, dtype=np.float32))
+
     def of_names(self, categories: Iterable[str], brand: str | None) -> npt.NDArray[np.int64]:
         """The columns of a product's kinds, int64; what no product is of has none."""
         found = [self.places[name] for name in _names(categories, brand) if name in self.places]

@@ -27,6 +27,7 @@ class MemoryTerm:
         weight: float32 `[num_reviews]`, how much each says beside others; None where all say the same.
         popularity: float32 `[num_products]`, see `score_terms`; None where the score has no such term.
         past: Popularity as of each question's bound, instead of that.
+        rare: Whether the memory knows rarely reviewed products by similar ones, see `placing.with_rare`.
     """
 
     memory: CoReviewMemory
@@ -36,6 +37,7 @@ class MemoryTerm:
     weight: FloatArray | None = None
     popularity: FloatArray | None = None
     past: PastPopularity | None = None
+    rare: bool = False
 
     def as_of_each_question(self, reviews: Interactions) -> "MemoryTerm":
         """The term with the popularity of each question's own moment, for questions that go with the time."""

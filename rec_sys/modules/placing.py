@@ -10,9 +10,9 @@ from rec_sys.data.splits import Split
 from rec_sys.graph.review_graph import ReviewGraph
 from rec_sys.modules.counted_memory import KnownReviews, describe_texts
 from rec_sys.modules.memory import CoReviewMemory
-from rec_sys.newcomers import KnownProducts, Newcomer, weigh_beside
+from rec_sys.newcomers import KnownProducts, Newcomer, neighbours_column, weigh_beside
 from rec_sys.product_kinds import ProductKinds
-from rec_sys.settings import MemorySettings
+from rec_sys.settings import MemorySettings, NewcomerSettings
 
 
 def train_reviews(graph: ReviewGraph, split: Split) -> KnownReviews:
@@ -54,6 +54,21 @@ def with_columns(memory: CoReviewMemory, products: IntArray, columns: FloatArray
     placed = sparse.csc_matrix(columns).tocoo()
     new = sparse.csr_matrix((placed.data, (placed.row, products[placed.col])), shape=memory.matrix.shape)
     return CoReviewMemory((memory.matrix @ kept + new).tocsr().astype(np.float32))
+
+
+def with_rare(graph: ReviewGraph, split: Split, memory: CoReviewMemory, settings: NewcomerSettings) -> CoReviewMemory:
+    """A memory of the train split that knows rarely reviewed products by others of such texts too.
+
+    The column of a product with at most `settings.rare` train reviews gains `settings.factor` times those of its
+    neighbours.
+    """
+    known = known_products(graph, split, memory, ProductKinds.unknown(graph.interactions.num_products))
+    rare = np.flatnonzero(known.reviews <= settings.rare)
+    if not len(rare):
+        return memory
+    lent = [neighbours_column(known.like_known(product), known, settings) for product in rare.tolist()]
+    own = memory.matrix.tocsc()[:, rare].toarray()
+    return with_columns(memory, rare, own + np.float32(settings.factor) * np.stack(lent, axis=1).astype(np.float32))
 
 
 class Arrivals:

@@ -74,6 +74,12 @@ class NewcomerSettings(Section):
     by: Literal["text", "kind"] = Field(
         "text", description="What makes products similar: the texts; or categories, brand and price."
     )
+    rare: int = Field(
+        0,
+        ge=0,
+        description="Products of up to so many train reviews get what others of such texts have, where validation is no"
+        " worse for it; 0: none.",
+    )
 
 
 class PopularitySettings(Section):

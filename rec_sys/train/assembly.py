@@ -20,7 +20,7 @@ from rec_sys.graph.sampler import TemporalSampler
 from rec_sys.modules.counted_memory import count_memory
 from rec_sys.modules.hybrid_score import MemoryTerm
 from rec_sys.modules.memory import CoReviewMemory, fit_memories
-from rec_sys.modules.placing import train_reviews
+from rec_sys.modules.placing import train_reviews, with_rare
 from rec_sys.modules.repeats import fit_repeats
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.score_terms import popularity_of
@@ -28,7 +28,7 @@ from rec_sys.scoring import ScoreFormula
 from rec_sys.settings import MemorySettings, Settings
 from rec_sys.train.calibration import choose_memory_term
 from rec_sys.train.short_histories import choose_short_histories
-from rec_sys.train.term_choice import choose_popularity, choose_repeats
+from rec_sys.train.term_choice import choose_popularity, choose_rare, choose_repeats
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -155,9 +155,12 @@ def add_terms(
     split: Split,
     settings: Settings,
 ) -> MemoryTerm:
-    """The term with popularity and repeats where validation, beside the towers, finds that they pay."""
+    """The term with rare products, popularity and repeats where validation, beside the towers, finds that they pay."""
     wanted, batch, columns = settings.model.co_review, settings.evaluation.query_batch, builder.graph.interactions
     towers = ModelScorer(model, builder, split.validation).score
+    if settings.model.newcomers.rare:
+        memory = with_rare(builder.graph, split, term.memory, settings.model.newcomers)
+        term = choose_rare(towers, split.validation, term, memory, batch)
     if settings.evaluation.protocol in BY_TIME:
         counts, offered = past_popularity(columns, split, None), settings.model.popularity
         past = {days: past_popularity(columns, split, days) for days in offered.half_life_days}
@@ -181,6 +184,8 @@ def fit_term_again(term: MemoryTerm, graph: ReviewGraph, split: Split, settings:
     """A term that was chosen, of another train split: its memory, popularity and repeats counted there."""
     columns, formula = graph.interactions, term.formula
     memory = fit_co_review(graph, split, settings.model.co_review, l2)
+    if term.rare:
+        memory = with_rare(graph, split, memory, settings.model.newcomers)
     if term.popularity is not None:
         term = replace(term, popularity=past_popularity(columns, split, formula.popularity_half_life))
     if formula.repeats is not None:

@@ -149,6 +149,8 @@ def _describe_settings(sections: Mapping[str, Section], memory_term: MemoryTerm 
             f" {formula.memory_weight:g} times against the towers' cosine,"
             f" each review {formula.recency:g} times the next newer one"
         )
+        if memory_term.rare:
+            lines.append("- rarely reviewed products: known to the memory by others of such texts too")
         lines += _describe_terms(formula)
     return ["\n".join(lines), "All of them stand in `settings.json`, the code's version in `manifest.json`."]
 

@@ -1,4 +1,4 @@
-"""What the validation split chooses of the score's further terms: popularity and repeats."""
+"""What the validation split chooses of the score beside towers and memory: rare products, popularity, repeats."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +14,9 @@ from rec_sys.data.queries import Queries
 from rec_sys.evaluation.ranking_metrics import ndcg
 from rec_sys.evaluation.ranks import rank_targets
 from rec_sys.modules.hybrid_score import MemoryTerm
+from rec_sys.modules.memory import CoReviewMemory
 from rec_sys.score_terms import RepeatRates
+from rec_sys.train.calibration import ndcg_of_choices
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -22,6 +24,24 @@ _LEAST_ERROR: Final = 1e-9
 
 Towers = Callable[[npt.NDArray[np.int64]], FloatArray]
 FloatsByQuery = npt.NDArray[np.float64]
+
+
+def choose_rare(
+    towers: Towers, queries: Queries, term: MemoryTerm, memory: CoReviewMemory, query_batch: int
+) -> MemoryTerm:
+    """The term with a memory that knows rare products too, where NDCG@10, history masked, is no worse for it.
+
+    They are asked for so rarely that no gain of the whole is asked of them.
+    """
+    placed, weights = replace(term, memory=memory, rare=True), (term.formula.memory_weight,)
+    found = ndcg_of_choices(towers, queries, {0.0: term, 1.0: placed}, weights, query_batch)
+    without, with_them = (float(values.mean()) for values in found.values())
+    chosen = placed if with_them >= without else term
+    _LOG.info(
+        f"rare products: validation {'places them' if chosen.rare else 'leaves them'}, ndcg_at_10_masked"
+        f" {with_them:.4f} with their columns and {without:.4f} without"
+    )
+    return chosen
 
 
 def choose_popularity(

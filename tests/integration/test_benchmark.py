@@ -101,6 +101,17 @@ def test_our_own_row_has_the_figures_of_its_bundle(whole: Ended) -> None:
     assert {name: own["metrics"][name] for name in measured} == measured
 
 
+def test_an_own_mode_is_a_row_of_its_own_with_its_seconds(tmp_path: Path) -> None:
+    ended = run(tmp_path, "baselines=[popular]", "own_model=false", "own_modes=[fast]")
+    assert ended.code == 0, ended.said
+    popular, fast = ended.rows
+    assert (popular["model"], fast["model"]) == ("popular", "review_graph_fast")
+    assert fast["settings"]["model"]["tower"] == "none"
+    assert fast["settings"]["text"]["encoder"] == "lsa"
+    assert fast["fit_cpu_seconds"] > 1
+    assert fast["metrics"]["ndcg_at_10_masked"] > 0
+
+
 def test_the_markdown_table_names_every_model(whole: Ended) -> None:
     table = whole.results.with_name("results.md").read_text()
     assert re.search(r"^\| review_graph \| train \| 0\.\d{4} ± 0\.\d{4} \|", table, re.MULTILINE)

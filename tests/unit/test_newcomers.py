@@ -13,7 +13,7 @@ from rec_sys.data.splits import Split, split_reviews
 from rec_sys.graph.review_graph import ReviewGraph
 from rec_sys.modules.counted_memory import count_memory
 from rec_sys.modules.memory import CoReviewMemory
-from rec_sys.modules.placing import Arrivals, placing_tensors, train_reviews, with_columns
+from rec_sys.modules.placing import Arrivals, known_products, placing_tensors, train_reviews, with_columns, with_rare
 from rec_sys.newcomers import KnownProducts, Newcomer, place_column, unit, weigh_beside
 from rec_sys.product_kinds import ProductKinds
 from rec_sys.settings import EvaluationSettings, MemorySettings, NewcomerSettings
@@ -35,11 +35,6 @@ def all_train(graph: ReviewGraph) -> Split:
     split = split_reviews(graph.interactions, EvaluationSettings(), seed=0)
     number = graph.interactions.num_reviews
     return replace(split, of_review=np.zeros(number, np.uint8), text_visible=np.ones(number, dtype=bool))
-
-
-def no_kinds(num_products: int) -> ProductKinds:
-    nothing = sparse.csr_matrix((num_products, 0), dtype=np.float32)
-    return ProductKinds({}, nothing, np.full(num_products, np.nan, dtype=np.float32))
 
 
 @pytest.fixture
@@ -64,7 +59,7 @@ def test_what_first_reviews_say_themselves_is_what_the_memory_would_count() -> N
     once = np.isin(np.arange(len(pairs)), np.unique(pairs, return_index=True)[1])
     split = replace(split, of_review=np.where(once, SplitName.TRAIN, SplitName.LATER).astype(np.uint8))
     counted = count_memory(train_reviews(graph, split), columns.num_users, columns.num_products, COUNTS)
-    kinds = no_kinds(columns.num_products)
+    kinds = ProductKinds.unknown(columns.num_products)
     tensors = placing_tensors(graph, split)
     known = KnownProducts.of_tensors(tensors, counted.matrix, np.zeros((columns.num_products, 1), np.float32), kinds)
     for product in range(4):
@@ -114,6 +109,29 @@ def test_regressions_see_each_product_alone_and_the_strongest_weights_are_kept(k
     np.testing.assert_allclose(found, [1.5 / 10, 2 / 8, 0, 0], rtol=1e-6)
     narrow = ridge.model_copy(update={"neighbours": 1})
     np.testing.assert_allclose(place_column(newcomer, known, narrow, NewcomerSettings(factor=0)), [0, 0.25, 0, 0])
+
+
+def test_rare_products_gain_the_column_of_the_one_that_is_written_about_most_alike() -> None:
+    graph, _ = make_graph(random_table(3, num_reviews=120, num_users=20, num_days=60))
+    columns, split = graph.interactions, all_train(graph)
+    counted = count_memory(train_reviews(graph, split), columns.num_users, columns.num_products, COUNTS)
+    reviews = np.bincount(columns.product_index, minlength=columns.num_products)
+    most = int(np.sort(reviews)[2])
+    rare = reviews <= most
+    assert 0 < rare.sum() < columns.num_products
+    settings = NewcomerSettings(factor=2.0, neighbours=1, evenness=0, rare=most)
+    old = counted.matrix.toarray()
+    new = with_rare(graph, split, counted, settings).matrix.toarray()
+    np.testing.assert_array_equal(new[:, ~rare], old[:, ~rare])
+    written = known_products(graph, split, counted, ProductKinds.unknown(columns.num_products)).review_text
+    alike = written @ written.T
+    np.fill_diagonal(alike, -1)
+    for product in np.flatnonzero(rare):
+        nearest = alike[product].argmax()
+        lent = old[:, nearest] * (alike[product, nearest] > 0)  # of one nobody has reviewed nothing is known
+        np.testing.assert_allclose(new[:, product], old[:, product] + 2 * lent, rtol=1e-5, atol=1e-6)
+    nobody = with_rare(graph, split, counted, settings.model_copy(update={"rare": 0}))
+    assert (nobody.matrix != counted.matrix).nnz == 0
 
 
 def test_columns_replace_those_of_the_memory() -> None:

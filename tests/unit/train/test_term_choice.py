@@ -1,5 +1,7 @@
 """What validation chooses of popularity and repeats, against the evaluation of each choice."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -10,7 +12,7 @@ from rec_sys.modules.hybrid_score import MemoryTerm
 from rec_sys.modules.memory import CoReviewMemory
 from rec_sys.score_terms import RepeatRates
 from rec_sys.scoring import ScoreFormula
-from rec_sys.train.term_choice import _surest, choose_popularity, choose_repeats
+from rec_sys.train.term_choice import _surest, choose_popularity, choose_rare, choose_repeats
 
 NUM_PRODUCTS, NUM_QUERIES = 40, 300
 LOGITS = np.random.default_rng(0).normal(size=(NUM_QUERIES, NUM_PRODUCTS)).astype(np.float32)
@@ -46,6 +48,18 @@ def chosen_popularity(targets: np.ndarray) -> tuple[MemoryTerm, Queries]:
     towers = LOGITS.__getitem__
     term = choose_popularity(towers, queries, SILENT, POPULAR[::-1].copy(), offered, (0.0, 5.0), (0.0, 1.0, 4.0), 128)
     return term, queries
+
+
+@pytest.mark.parametrize("helps", [True, False])
+def test_rare_products_are_placed_unless_the_whole_is_worse(helps: bool) -> None:
+    queries = queries_of(np.full(NUM_QUERIES, 7 if helps else 8), np.full(NUM_QUERIES, 39))
+    lent = np.zeros((NUM_PRODUCTS, NUM_PRODUCTS), dtype=np.float32)
+    lent[39, 7] = 3
+    plain = replace(SILENT, formula=SILENT.formula.model_copy(update={"memory_weight": 1.0}))
+    term = choose_rare(LOGITS.__getitem__, queries, plain, CoReviewMemory(sparse.csr_matrix(lent)), 128)
+    assert term.rare == helps
+    better = figure(term, queries, "ndcg_at_10_masked") > figure(plain, queries, "ndcg_at_10_masked") + 0.1
+    assert better == helps
 
 
 def test_popularity_is_taken_where_it_finds_what_is_asked_for() -> None:
