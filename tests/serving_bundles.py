@@ -24,7 +24,7 @@ from rec_sys.contracts import (
 )
 from rec_sys.score_terms import RepeatRates, with_terms
 from rec_sys.scoring import ScoreFormula, ShortHistory, sparse_tensors
-from rec_sys.settings import TableData, TextSettings
+from rec_sys.settings import ModelSettings, TableData, TextSettings
 from tests.text_width import MINILM_DIM, TEXT_DIM
 
 DIM, USER_REVIEWS = 16, 6
@@ -92,7 +92,8 @@ def write_serving_bundle(
             "projection": (random.normal(size=(text_dim, DIM)) / 8).astype(np.float32),
             "unknown_user": random.normal(size=DIM).astype(np.float32),
         },
-        settings={"text": text.model_dump(mode="json")} | ({"data": data.model_dump(mode="json")} if data else {}),
+        settings={"text": text.model_dump(mode="json"), "model": ModelSettings().model_dump(mode="json")}
+        | ({"data": data.model_dump(mode="json")} if data else {}),
         products=_products(random, num_products, words),
         product_vectors={
             ProductVector.OUTPUT: vectors,
@@ -119,6 +120,7 @@ def write_serving_bundle(
         towers={},
     )
     contents.towers[TowerFile.USER] = _tower(contents.weights["projection"], contents.weights["unknown_user"])
+    contents.towers[TowerFile.PRODUCT] = _product_tower(contents.weights["projection"])
     write_bundle(folder, contents)
     return Bundle(folder)
 
@@ -312,6 +314,34 @@ def _tower(projection: np.ndarray, unknown: np.ndarray) -> bytes:
     ]
     stored = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
     graph = helper.make_graph(nodes, "user_tower", inputs, outputs, stored)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def _product_tower(projection: np.ndarray) -> bytes:
+    """A product's text and the mean of its reviews' texts, projected."""
+    names = TowerTensor
+    steps = [
+        ("ReduceSum", [names.REVIEW_TEXT, "axis_1"], "reviewed", {"keepdims": 0}),
+        ("Add", [names.PRODUCT_TEXT, "reviewed"], "said"),
+        ("MatMul", ["said", "projection"], "projected"),
+        ("Add", ["projected", "tiny"], "hidden"),
+        ("ReduceL2", ["hidden", "axis_1"], "norm", {"keepdims": 1}),
+        ("Div", ["hidden", "norm"], names.PRODUCT_VECTOR),
+    ]
+    nodes = [helper.make_node(kind, given, [made], **dict(*rest)) for kind, given, made, *rest in steps]
+    shapes: dict[str, list[str | int]] = {
+        names.PRODUCT_TEXT: ["batch", len(projection)],
+        names.HAS_PRODUCT_TEXT: ["batch"],
+        names.ACTIVITY: ["batch", 4],
+        names.REVIEW_TEXT: ["batch", "length", len(projection)],
+    } | {name: ["batch", "length"] for name in (names.HAS_TEXT, names.RATING, names.AGE, names.MASK)}
+    inputs = [helper.make_tensor_value_info(name, FLOAT, shape) for name, shape in shapes.items()]
+    outputs = [helper.make_tensor_value_info(names.PRODUCT_VECTOR, FLOAT, ["batch", DIM])]
+    constants = {"projection": projection, "axis_1": np.array([1], dtype=np.int64), "tiny": np.float32(1e-6)}
+    stored = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "product_tower", inputs, outputs, stored)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())

@@ -17,9 +17,10 @@ from rec_sys.contracts import InputError, PreparedFile, ProductColumn, Quarantin
 from rec_sys.data.dataset import DatasetSummary
 from rec_sys.data.product_join import join_products
 from rec_sys.data.products import product_table
-from rec_sys.data.readers.batches import PRODUCT_FACTS_SCHEMA, QUARANTINE_SCHEMA, Batch, Source
+from rec_sys.data.readers.batches import QUARANTINE_SCHEMA, Batch, Source
 from rec_sys.data.time_order import WeightRules, write_in_time_order
 from rec_sys.files import atomic_file
+from rec_sys.raw_files.product_texts import PRODUCT_FACTS_SCHEMA
 from rec_sys.settings import DataSettings, TableData
 
 _LOG: Final = logging.getLogger(__name__)

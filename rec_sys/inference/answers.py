@@ -1,7 +1,7 @@
 """From what the index found to an answer in the user's words, with its reasons."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -112,6 +112,9 @@ def list_hits(found: ProductAnswer, page: Page, source: Source) -> tuple[Recomme
 def popular_products(served: ServedBundle, page: Page, wanted: ProductFilter) -> tuple[Recommendation, ...]:
     """What most have come to, for when nothing better can be said; the score is the reviews' weight: their number."""
     order = served.by_popularity
+    wanted = replace(
+        wanted, not_seen={*wanted.not_seen, *served.removed, *(() if wanted.out_of_stock else served.out_of_stock)}
+    )
     chosen = order[served.exact.matching(wanted)[order]][page.offset : page.offset + page.limit]
     hits = [
         ProductHit(details_of(payload), score)

@@ -101,6 +101,7 @@ class Filter(Closed):
     min_price: FiniteFloat | None = Field(None, ge=0, description="In the data's currency.")
     max_price: FiniteFloat | None = Field(None, ge=0, description="In the data's currency.")
     min_rating: FiniteFloat | None = Field(None, ge=1, le=5, description="Mean stars, 1 to 5, whatever the scale.")
+    out_of_stock: bool = Field(False, description="Also products that cannot be had now.")
 
     @model_validator(mode="after")
     def _prices_are_in_order(self) -> "Filter":

@@ -1,6 +1,7 @@
 """What the store has that the bundle has not: the newest reviews by user, and who is forgotten; it follows the log."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from rec_sys.inference.contract import Review
@@ -44,6 +45,16 @@ class LiveReviews:
         forgotten = bool(self._forgotten) and self._store.hash_of(user_id) in self._forgotten
         return OnRecord(self._by_user.get(user_id, _NO_REVIEWS), forgotten)
 
+    def of_products(self, asins: Iterable[str]) -> dict[str, list[tuple[str, Review]]]:
+        """The reviews of products, each with its user; products without any are left out."""
+        wanted, found = set(asins), defaultdict(list)
+        if wanted:
+            for user_id, reviews in self._by_user.items():
+                for review in reviews.values():
+                    if review.asin in wanted:
+                        found[review.asin].append((user_id, review))
+        return dict(found)
+
     def apply(self, changes: Sequence[Change]) -> None:
         """Takes the next entries of the log in; those that are known already change nothing."""
         for change in changes:
@@ -57,7 +68,7 @@ class LiveReviews:
                 # A copy, since a question may be at the old one.
                 kept = self._by_user.get(change.user_id, _NO_REVIEWS)
                 self._by_user[change.user_id] = kept | {change.subject: review}
-            elif change.user_id is not None:
+            elif change.kind is ChangeKind.REVIEW_REMOVED and change.user_id is not None:
                 kept = self._by_user.get(change.user_id, _NO_REVIEWS)
                 self._by_user[change.user_id] = {name: one for name, one in kept.items() if name != change.subject}
 

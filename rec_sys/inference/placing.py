@@ -159,9 +159,13 @@ def _read_by_tower(served: ServedBundle, text: FloatArray | None, reviews: Seque
         inputs[TowerTensor.MASK][0, place] = review.weight
         if served.manifest.has_time and latest is not None and review.timestamp is not None:
             inputs[TowerTensor.AGE][0, place] = (latest - review.timestamp) / MILLISECONDS_A_DAY
+    vector: FloatArray = _product_tower(served).run([TowerTensor.PRODUCT_VECTOR], inputs)[0][0]
+    return vector
+
+
+@lru_cache(maxsize=2)
+def _product_tower(served: ServedBundle) -> onnxruntime.InferenceSession:
     path = served.bundle.tower(TowerFile.PRODUCT)
     if not path.is_file():
         raise InputError("the bundle has no exported product tower", where=str(path), remedy="train again")
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    vector: FloatArray = session.run([TowerTensor.PRODUCT_VECTOR], inputs)[0][0]
-    return vector
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

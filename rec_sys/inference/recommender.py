@@ -1,7 +1,7 @@
 """The recommender: from reviews to products with their reasons, by whichever towers and index the settings choose."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, Literal, Self, TypeVar
 
@@ -26,6 +26,8 @@ from rec_sys.inference.dynamic_batcher import DynamicBatcher
 from rec_sys.inference.filter_names import explain_empty, unmet_parts
 from rec_sys.inference.inspection import describe_models, examine
 from rec_sys.inference.live_reviews import NOTHING_ON_RECORD, OnRecord
+from rec_sys.inference.product_records import ProductRecords
+from rec_sys.inference.product_shelf import ProductShelf
 from rec_sys.inference.review_log import ReviewLog
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.user_blocks import PreparedUser, about_user, answer_users, answers_seen, prepare
@@ -57,6 +59,7 @@ class Recommender:
 
     Attributes:
         records: What users write; None without a store.
+        products: What is said of products; None without a store.
     """
 
     def __init__(
@@ -70,7 +73,12 @@ class Recommender:
         self._settings = inference
         self._backends = Backends(index, inference, output_dir, bundle)
         self._log = None if store is None else ReviewLog(store, output_dir, inference.retry_after_seconds)
-        self.records = None if self._log is None else UserRecords(self._backends, self._log)
+        self.records: UserRecords | None = None
+        self.products: ProductRecords | None = None
+        if store is not None and self._log is not None:
+            self._shelf = ProductShelf(self._backends, self._log, store.poll_seconds)
+            self.records = UserRecords(self._backends, self._log, self._shelf)
+            self.products = ProductRecords(self._backends, self._log, self._shelf)
 
         async def answer(users: Sequence[PreparedUser]) -> Sequence[RecommendationAnswer | Exception]:
             return await answer_users(self._backends, users)
@@ -92,7 +100,10 @@ class Recommender:
     @asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
         """Follows what others write, for an `async with` block; without a store there is nothing to follow."""
-        async with nullcontext() if self._log is None else self._log.following():
+        if self._log is None:
+            yield
+            return
+        async with self._log.following(), self._shelf.following():
             yield
 
     async def warm_up(self) -> None:

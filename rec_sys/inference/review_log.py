@@ -3,20 +3,22 @@
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 from rec_sys.contracts import InputError
-from rec_sys.inference.contract import ServingUnavailable
+from rec_sys.inference.contract import Review, ServingUnavailable
 from rec_sys.inference.dynamic_batcher import DynamicBatcher
+from rec_sys.inference.live_products import LiveProducts
 from rec_sys.inference.live_reviews import NOTHING_ON_RECORD, LiveReviews, OnRecord
 from rec_sys.settings import StoreSettings
 from rec_sys.store.database import StoreUnavailable
-from rec_sys.store.messages import Receipt, ReviewBatch
+from rec_sys.store.messages import Receipt, ReviewBatch, WrittenProduct
 from rec_sys.store.store import Store
+from rec_sys.store.tables import ChangeKind
 
 Result = TypeVar("Result")
 
@@ -39,12 +41,14 @@ class ReviewLog:
 
     Attributes:
         failure: Why the store could not be used when it was last; None where it could.
+        products: What is said of products, up to `position`.
     """
 
     def __init__(self, settings: StoreSettings, output_dir: Path, retry_after: float) -> None:
         self._settings, self._output_dir, self._retry_after = settings, output_dir, retry_after
         self._store: Store | None = None
         self._live: LiveReviews | None = None  # None until the log was read to its end once
+        self.products = LiveProducts()
         self._opening, self._reading = asyncio.Lock(), asyncio.Lock()
         self._places = asyncio.Semaphore(_CALLS_AT_ONCE)
         self.failure: str | None = None
@@ -92,6 +96,14 @@ class ReviewLog:
         await self._see()
         return receipts
 
+    def reviews_of(self, asins: Iterable[str]) -> Mapping[str, list[tuple[str, Review]]]:
+        """The written reviews of products, each with its user; products without any are left out."""
+        return {} if self._live is None else self._live.of_products(asins)
+
+    async def write_product(self, kind: ChangeKind, product: WrittenProduct) -> int:
+        """See `Store.write_product`."""
+        return await self._changed(lambda store: store.write_product(kind, product))
+
     async def remove_review(self, user_id: str, review_id: str) -> bool:
         """See `Store.remove_review`."""
         return await self._changed(lambda store: store.remove_review(user_id, review_id))
@@ -104,13 +116,14 @@ class ReviewLog:
         """Reads the log to its end."""
         store = await self._opened()
         async with self._reading:
-            live = self._live or LiveReviews(store)
+            live, products = self._live or LiveReviews(store), self.products if self._live else LiveProducts()
             while True:
                 changes = await self._ask(lambda: store.changes_since(live.position, _PAGE))
                 live.apply(changes)
+                products.apply(changes)
                 if len(changes) < _PAGE:
                     break
-            self._live = live
+            self._live, self.products = live, products
 
     @asynccontextmanager
     async def following(self) -> AsyncIterator[None]:

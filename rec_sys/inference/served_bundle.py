@@ -3,7 +3,7 @@
 import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -106,6 +106,8 @@ class ServedBundle:
         target_events: The kinds of events that the model predicts; empty where all are.
         table_settings: How the table was read that it was trained on; None where it was none, or another version read
             it.
+        removed: Products that are not there any more, whatever was published.
+        out_of_stock: Products that cannot be had now.
 
     Raises:
         InputError: Its parts are damaged or do not fit each other.
@@ -136,6 +138,8 @@ class ServedBundle:
         self.text_settings: TextSettings = bundle.text_settings()
         with bundle.reading(BundleFile.SETTINGS):
             self.target_events: tuple[str, ...] = tuple(settings.get("evaluation", {}).get("target_events", ()))
+        self.removed: Collection[str] = ()
+        self.out_of_stock: Collection[str] = ()
         self.table_settings: TableData | None = None
         with suppress(ValidationError):
             self.table_settings = TableData.model_validate(settings.get("data"))

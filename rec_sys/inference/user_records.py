@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from rec_sys.contracts import InputError
 from rec_sys.inference.backends import Backends
 from rec_sys.inference.contract import Review, UnknownUserError
+from rec_sys.inference.product_shelf import ProductShelf
 from rec_sys.inference.review_intake import checked
 from rec_sys.inference.review_log import ReviewLog
 from rec_sys.inference.review_messages import (
@@ -29,8 +31,8 @@ _LOG: Final = logging.getLogger(__name__)
 class UserRecords:
     """The reviews of users, in the store and in the bundle served; for one event loop."""
 
-    def __init__(self, backends: Backends, log: ReviewLog) -> None:
-        self._backends, self._log = backends, log
+    def __init__(self, backends: Backends, log: ReviewLog, shelf: ProductShelf) -> None:
+        self._backends, self._log, self._shelf = backends, log, shelf
         self._reading: set[asyncio.Task[None]] = set()
 
     async def take(self, new: NewReviews, key: str | None = None) -> TakenReviews:
@@ -50,6 +52,9 @@ class UserRecords:
         batch = ReviewBatch(tuple(WrittenReview(**dict(review)) for review in reviews), key)
         receipts = await self._log.write(batch)
         self._read_ahead(reviews, served)
+        if self._log.products.changed:
+            with suppress(InputError):  # what is said of products is laid over the index later
+                await self._shelf.sync()
         return TakenReviews(
             reviews=tuple(TakenReview(review_id=one.review_id, sequence=one.sequence) for one in receipts)
         )

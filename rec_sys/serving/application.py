@@ -13,6 +13,7 @@ from fastapi_offline import FastAPIOffline
 from rec_sys.contracts import InputError
 from rec_sys.serving.admission import Admission
 from rec_sys.serving.authentication import BearerAuth, TokenFirst
+from rec_sys.serving.catalogue_routes import catalogue_routes
 from rec_sys.serving.documentation import DESCRIPTION, TITLE
 from rec_sys.serving.metrics import GatewayMetrics
 from rec_sys.serving.observation import Observation
@@ -56,6 +57,8 @@ def create_application(settings: ServingSettings, recommender: "Recommender") ->
         application.include_router(router, dependencies=[auth.needing("read")])
     if recommender.records is not None:
         application.include_router(review_routes(recommender.records, auth))
+    if recommender.products is not None:
+        application.include_router(catalogue_routes(recommender.products, auth))
     application.include_router(status_routes(recommender, metrics, settings))
     application.add_middleware(Admission, metrics=metrics, settings=settings)
     application.add_middleware(TokenFirst, auth=auth, rates=TokenRates(settings.token_rate), guarded=_GUARDED)

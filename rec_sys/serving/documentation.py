@@ -8,7 +8,7 @@ TITLE: Final = "rec_sys"
 DESCRIPTION: Final = """
 Recommendations from what people write. A user is their reviews: send some, or name a user whose reviews the service
 has, and get products with the reviews that spoke for them. What is sent to `/v1/reviews` is kept, and changes the next
-answer.
+answer; so does what is said of a product at `/v1/products/{asin}`.
 
 Every error has one body: `error`, `where`, `field`, `remedy`, `request_id`. Every answer carries the header
 `X-Request-ID` (yours, if you send one) and, where products are answered, `Server-Timing`.
@@ -65,6 +65,24 @@ NEW_REVIEWS: Final[dict[str, Any]] = {
             ]
         },
     },
+}
+
+PRODUCT_FACTS: Final[dict[str, Any]] = {
+    "a new product": {
+        "summary": "A product",
+        "value": {
+            "title": "Phosphor Bronze Strings, Light",
+            "brand": "Ardel",
+            "categories": ["Strings", "Acoustic Guitar Strings"],
+            "price": 9.9,
+            "description": "Warm and balanced, for everyday playing.",
+        },
+    }
+}
+
+CHANGED_FACTS: Final[dict[str, Any]] = {
+    "price": {"summary": "Another price", "value": {"price": 7.5}},
+    "stock": {"summary": "It cannot be had now", "value": {"in_stock": False}},
 }
 
 _MEANINGS: Final[dict[int, tuple[str, dict[str, Any]]]] = {

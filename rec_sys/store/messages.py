@@ -43,6 +43,31 @@ class WrittenReview(BaseModel):
         return digest(said)[:_ID_LENGTH]
 
 
+class WrittenProduct(BaseModel):
+    """What somebody says of a product; what is not said is not known of a new one, and stays as it is of another.
+
+    Attributes:
+        asin: The product.
+        price: In the data's currency.
+        in_stock: Whether it can be had.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    asin: str
+    title: str | None = None
+    brand: str | None = None
+    categories: tuple[str, ...] = ()
+    price: float | None = None
+    description: str | None = None
+    in_stock: bool = True
+
+    @property
+    def subject(self) -> str:
+        """Names it in the log, however long its asin."""
+        return digest([self.asin])[:_ID_LENGTH]
+
+
 class Change(NamedTuple):
     """An entry of the log.
 
@@ -51,13 +76,15 @@ class Change(NamedTuple):
         kind: What happened.
         subject: The id of the review; of a forgotten user the keyed hash of the user id.
         review: The review, where there is one; with the time when it was taken, where its writer gave none.
+        product: What is said of a product; of one that is removed, its asin alone.
     """
 
     sequence: int
     kind: ChangeKind
     subject: str
     user_id: str | None
-    review: WrittenReview | None
+    review: WrittenReview | None = None
+    product: WrittenProduct | None = None
 
 
 class Receipt(BaseModel):

@@ -17,6 +17,7 @@ from rec_sys.store.messages import (
     KeyReusedError,
     Receipt,
     ReviewBatch,
+    WrittenProduct,
     WrittenReview,
 )
 from rec_sys.store.tables import ANSWERED, CHANGES, HEAD, ChangeKind
@@ -25,6 +26,7 @@ _LOG: Final = logging.getLogger(__name__)
 _AT_ONCE: Final = 500  # values of a question; SQLite once took 999
 _KEY_LIVES: Final = 7 * 24 * 3600 * 1000  # milliseconds in which a request may be sent again with its key
 _PAGE: Final = 5_000
+_OF_PRODUCTS: Final = (ChangeKind.PRODUCT, ChangeKind.PRODUCT_CHANGED, ChangeKind.PRODUCT_REMOVED)
 
 
 class Store:
@@ -133,6 +135,24 @@ class Store:
         self._sweep_out()
         return removed
 
+    def write_product(self, kind: ChangeKind, product: WrittenProduct) -> int:
+        """Takes what is said of a product; returns its sequence number.
+
+        Args:
+            kind: `PRODUCT` and `PRODUCT_REMOVED` stand for all that was said of it before, whose rows go.
+            product: Of a change the fields that are set, of a removal the asin.
+        """
+        content = product.model_dump_json(exclude_unset=True)
+        row = {"kind": kind, "subject": product.subject, "user_id": None, "content": content}
+        with explained(self.shown), self._writer.begin() as connection:
+            last = _take_turn(connection) + 1
+            if kind is not ChangeKind.PRODUCT_CHANGED:
+                said = (CHANGES.c.subject == product.subject, CHANGES.c.kind.in_(_OF_PRODUCTS))
+                connection.execute(delete(CHANGES).where(*said))
+            connection.execute(insert(CHANGES), [{"sequence": last, "written": _now(), **row}])
+            _end_turn(connection, last)
+        return last
+
     def hash_of(self, user_id: str) -> str:
         """What the log calls a forgotten user: nobody without the store's key can tell who it was."""
         return hmac.digest(self._key, user_id.encode(), "sha256").hex()
@@ -209,7 +229,9 @@ def _review_row(sequence: int, review: WrittenReview, now: int) -> dict[str, Any
 
 
 def _change(row: Row[Any]) -> Change:
-    kind, review = ChangeKind(row.kind), None
+    kind = ChangeKind(row.kind)
     if kind is ChangeKind.REVIEW:
         review = WrittenReview(user_id=row.user_id, **{"timestamp": row.written} | json.loads(row.content))
-    return Change(row.sequence, kind, row.subject, row.user_id, review)
+        return Change(row.sequence, kind, row.subject, row.user_id, review)
+    product = WrittenProduct.model_validate_json(row.content) if kind in _OF_PRODUCTS else None
+    return Change(row.sequence, kind, row.subject, row.user_id, product=product)

@@ -14,6 +14,9 @@ class ChangeKind(StrEnum):
     REVIEW = "review"
     REVIEW_REMOVED = "review_removed"
     USER_FORGOTTEN = "user_forgotten"
+    PRODUCT = "product"  # all that is known of it; what was said before counts no more
+    PRODUCT_CHANGED = "product_changed"  # the fields that are others now
+    PRODUCT_REMOVED = "product_removed"
 
 
 # The log. A change is never edited; of a review that is removed, and of a user who is forgotten, the rows go.
@@ -23,7 +26,7 @@ CHANGES: Final = Table(
     # In the order of the commits, without two writers at once: whoever has read up to one has missed none before it.
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
     Column("kind", String(32), nullable=False),
-    # Of a review its id, of a forgotten user the keyed hash of the user id.
+    # Of a review its id, of a forgotten user the keyed hash of the user id, of a product a hash of its asin.
     Column("subject", String(64), nullable=False),
     Column("user_id", Text),
     Column("written", BigInteger, nullable=False),  # milliseconds since 1970 UTC

@@ -10,13 +10,17 @@ and the answers come in its order. A question about similar products or about a 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from rec_sys.contracts import InputError
+
+if TYPE_CHECKING:
+    from rec_sys.vector_database.overlay import ProductOverlay
+    from rec_sys.vector_database.search_request import VersionReader
 
 
 class IndexUnavailableError(InputError):
@@ -97,6 +101,7 @@ class ProductFilter:
         min_price: In the data's currency; with a bound on the price, products without one are left out.
         max_price: Likewise.
         min_rating: Mean stars; products without ratings are left out.
+        out_of_stock: Whether products may be answered that cannot be had.
     """
 
     not_seen: Collection[str] = ()
@@ -106,6 +111,7 @@ class ProductFilter:
     min_price: float | None = None
     max_price: float | None = None
     min_rating: float | None = None
+    out_of_stock: bool = False
 
 
 @dataclass(frozen=True)
@@ -194,7 +200,18 @@ class NewProduct:
 
 
 class ProductIndex(ABC):
-    """Asks the served version; safe to share between threads."""
+    """Asks the served version; safe to share between threads.
+
+    Attributes:
+        overlay: What came or changed since the version was published; None where nothing did.
+    """
+
+    overlay: "ProductOverlay | None" = None
+
+    def layered(self, below: "VersionReader") -> "VersionReader":
+        """A version with what came or changed since it was published."""
+        overlay = self.overlay
+        return below if overlay is None else overlay.over(below)
 
     @abstractmethod
     def version(self) -> IndexVersion:

@@ -56,7 +56,7 @@ class EdgeProductIndex(ProductIndex):
 
     def search_many(self, queries: Sequence[ProductQuery]) -> list[ProductAnswer]:
         """See `ProductIndex`."""
-        return answer(self._current(), queries, self._settings)
+        return answer(self.layered(self._current()), queries, self._settings)
 
     def upsert(self, products: Sequence[NewProduct]) -> IndexVersion:
         """See `ProductIndex`. The served version's folder is copied, not rebuilt, and the copy is served.

@@ -46,7 +46,7 @@ from rec_sys.checksums import check_folder, hash_files, write_checksums
 from rec_sys.contracts import IndexVector, InputError, PayloadField
 from rec_sys.files import sha256_of
 from rec_sys.panics import panics_as_errors
-from rec_sys.settings import EdgeIndex
+from rec_sys.settings import IndexCommon
 from rec_sys.vector_database.catalogue import INDEXED_FIELDS, NO_GRAPH, NO_LINKS_BY_PAYLOAD, IndexPoint
 from rec_sys.vector_database.contract import IndexVersion
 from rec_sys.vector_database.search_request import DiversityRequest, SearchRequest, StoredPoint
@@ -79,7 +79,7 @@ class EdgeVersion:
         self.version, self._shard = version, shard
 
     @classmethod
-    def create(cls, folder: Path, version: IndexVersion, settings: EdgeIndex) -> "EdgeVersion":
+    def create(cls, folder: Path, version: IndexVersion, settings: IndexCommon) -> "EdgeVersion":
         """An empty version in a new folder."""
         (folder / _SHARD).mkdir()
         config = EdgeConfig(
@@ -122,6 +122,10 @@ class EdgeVersion:
     def write(self, points: Sequence[IndexPoint]) -> None:
         """Adds points or replaces them."""
         self._shard.update(UpdateOperation.upsert_points([_edge_point(point) for point in points]))
+
+    def delete(self, points: Sequence[UUID]) -> None:
+        """Takes points away; those that are not there do no harm."""
+        self._shard.update(UpdateOperation.delete_points(list(points)))
 
     def build(self) -> None:
         """Lays everything written out for reading."""

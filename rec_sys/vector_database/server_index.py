@@ -38,7 +38,7 @@ class ServerProductIndex(ProductIndex):
 
     def search_many(self, queries: Sequence[ProductQuery]) -> list[ProductAnswer]:
         """See `ProductIndex`."""
-        return self._with_served(lambda reader: answer(reader, queries, self._settings))
+        return self._with_served(lambda reader: answer(self.layered(reader), queries, self._settings))
 
     def upsert(self, products: Sequence[NewProduct]) -> IndexVersion:
         """See `ProductIndex`. The collection served is written to; its version keeps its name."""

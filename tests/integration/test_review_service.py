@@ -4,8 +4,6 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,56 +11,20 @@ from urllib.parse import quote
 import pytest
 from starlette.testclient import TestClient
 
-from rec_sys.bundle import Bundle
 from rec_sys.contracts import LONGEST_ID
-from rec_sys.entry import compose_settings
 from rec_sys.inference.contract import RecommendationAnswer
 from rec_sys.inference.recommender import Recommender
 from rec_sys.serving.application import create_application
-from rec_sys.serving.gateway import GatewaySettings
-from rec_sys.settings import TextSettings
 from rec_sys.store.store import prove_store
-from rec_sys.text.opening import identify_encoder
-from rec_sys.vector_database.catalogue import read_catalogue
-from rec_sys.vector_database.edge_index import EdgePublisher
+from tests.live_shops import Shop, open_shop, wait_until
 from tests.postgresql_servers import hung, new_database, postgresql_server
-from tests.served_roads import share_text_models
-from tests.serving_bundles import write_serving_bundle
 
 TOKENS = "[{name: reader, token: read-secret}, {name: writer, token: write-secret, scopes: [read, write]}]"
 
 
-@dataclass
-class Shop:
-    """A published bundle."""
-
-    output_dir: Path
-    bundle: Bundle
-
-    def settings(self, *overrides: str) -> GatewaySettings:
-        return compose_settings([f"output_dir={self.output_dir}", *overrides], GatewaySettings, "gateway")
-
-    @contextmanager
-    def served(self, *overrides: str) -> Iterator[TestClient]:
-        settings = self.settings(*overrides)
-        store = settings.store if settings.store.enabled else None
-        recommender = Recommender(settings.index, settings.inference, settings.output_dir, settings.bundle, store)
-        with TestClient(create_application(settings.serving, recommender), raise_server_exceptions=False) as client:
-            _wait_until(lambda: client.get("/health/ready").status_code == 200)
-            yield client
-
-
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, text_cache_dir: Path) -> Shop:
-    output_dir = tmp_path_factory.mktemp("shop")
-    share_text_models(output_dir, text_cache_dir)
-    text = TextSettings(device="cpu", num_threads=1)
-    encoder: dict[str, Any] = {"text": text, "text_encoder": identify_encoder(text)}
-    shop = Shop(output_dir, write_serving_bundle(output_dir / "bundles" / "one", **encoder))
-    index = shop.settings("index.progress=false", "index.check_queries=8").index
-    assert index.backend == "edge"
-    EdgePublisher(index).publish(read_catalogue(shop.bundle))
-    return shop
+    return open_shop(tmp_path_factory.mktemp("shop"), text_cache_dir)
 
 
 @pytest.fixture
@@ -236,11 +198,11 @@ def test_a_forgotten_user_is_unknown_and_may_begin_anew(client: TestClient) -> N
 def test_two_gateways_on_one_store_see_what_the_other_takes(shop: Shop, url: str, user: str) -> None:
     with shop.served(url) as one, shop.served(url) as other:
         review_id = write(one, user, asin="p3")
-        _wait_until(lambda: other.get(f"/v1/users/{user}/recommendations").status_code == 200)
+        wait_until(lambda: other.get(f"/v1/users/{user}/recommendations").status_code == 200)
         assert other.delete(f"/v1/users/{user}/reviews/{review_id}").status_code == 204
-        _wait_until(lambda: one.get(f"/v1/users/{user}/recommendations").status_code == 404)
+        wait_until(lambda: one.get(f"/v1/users/{user}/recommendations").status_code == 404)
         assert one.delete("/v1/users/user 6").status_code == 200
-        _wait_until(lambda: other.get("/v1/users/user 6/recommendations").status_code == 404)
+        wait_until(lambda: other.get("/v1/users/user 6/recommendations").status_code == 404)
     with shop.served(url) as later:
         assert later.get("/v1/users/user 6/recommendations").status_code == 404
 
@@ -282,7 +244,7 @@ def test_a_store_that_is_away_is_named_and_answers_go_on_without_it(shop: Shop, 
         written = client.post("/v1/reviews", json={"user_id": user, "asin": "p3"})
         assert (written.status_code, written.headers["Retry-After"]) == (503, "2")
         folder.mkdir()
-        _wait_until(lambda: client.get("/health/ready").status_code == 200)
+        wait_until(lambda: client.get("/health/ready").status_code == 200)
         write(client, user)
         assert ask(client, user).reviews_used == 1
 
@@ -305,8 +267,8 @@ def test_a_store_that_hangs_holds_up_nobody_who_only_asks(shop: Shop, user: str)
                 [store] = [part for part in ready.json()["parts"] if part["part"] == "store"]
                 assert (store["ready"], store["needed"]) == (False, False)
                 assert time.monotonic() - began < 30
-            _wait_until(lambda: client.post("/v1/reviews", json={"user_id": user, "asin": "p20"}).status_code == 201)
-            _wait_until(lambda: "p20" in _listed(client, user))
+            wait_until(lambda: client.post("/v1/reviews", json={"user_id": user, "asin": "p20"}).status_code == 201)
+            wait_until(lambda: "p20" in _listed(client, user))
             listed = _listed(client, user)
             assert len(listed) == len(set(listed))  # what was refused may be there, but once
 
@@ -319,10 +281,3 @@ def test_without_a_store_nothing_can_be_written(shop: Shop, user: str) -> None:
     with shop.served("store=none") as client:
         assert client.post("/v1/reviews", json={"user_id": user, "asin": "p3"}).status_code == 404
         assert client.get("/v1/users/user 3/recommendations").status_code == 200
-
-
-def _wait_until(holds: Any) -> None:
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -11,10 +11,11 @@ from rec_sys.contracts import InputError
 from rec_sys.data.download import download
 from rec_sys.data.readers.amazon_products import read_amazon_metadata
 from rec_sys.data.readers.amazon_reviews import read_amazon_reviews
-from rec_sys.data.readers.batches import PRODUCT_FACTS_SCHEMA, QUARANTINE_SCHEMA, Batch, Source, as_reviews
+from rec_sys.data.readers.batches import QUARANTINE_SCHEMA, Batch, Source, as_reviews
 from rec_sys.data.readers.sequences import read_sequences
 from rec_sys.data.readers.table import product_table, read_table_products, read_table_reviews, review_table
 from rec_sys.raw_files.content import first_bytes
+from rec_sys.raw_files.product_texts import PRODUCT_FACTS_SCHEMA
 from rec_sys.raw_files.table_rows import check_columns
 from rec_sys.settings import AmazonData, DataSettings, RawFile, SampleData, SequencesData, TableData
 

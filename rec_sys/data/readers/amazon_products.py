@@ -9,9 +9,6 @@ import polars as pl
 from rec_sys.contracts import InputError, ProductColumn
 from rec_sys.data.readers.amazon_reviews import Edition
 from rec_sys.data.readers.batches import (
-    DESCRIPTION,
-    FEATURES,
-    PRODUCT_FACTS_SCHEMA,
     Batch,
     note_unread_fields,
     set_aside,
@@ -20,6 +17,7 @@ from rec_sys.raw_files.json_objects import parse_objects
 from rec_sys.raw_files.list_texts import first_filled, first_path, texts_within
 from rec_sys.raw_files.missing import count_words, null_missing
 from rec_sys.raw_files.plain_text import count_unread_prices, prices
+from rec_sys.raw_files.product_texts import DESCRIPTION, FEATURES, PRODUCT_FACTS_SCHEMA
 from rec_sys.raw_files.records import read_records, shown_fields
 from rec_sys.settings import MISSING_VALUES
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import polars as pl
 
-from rec_sys.contracts import ProductColumn, QuarantineColumn, ReviewColumn
+from rec_sys.contracts import QuarantineColumn, ReviewColumn
 from rec_sys.raw_files.bad_rows import RAW_CHARACTERS, BadRow
 from rec_sys.raw_files.json_objects import field_names
 from rec_sys.raw_files.listing import first_of
@@ -29,19 +29,6 @@ REVIEW_SCHEMA: Final[dict[str, pl.DataType]] = {
 }
 
 _EXAMINED_RECORDS: Final = 100  # that tell a file's fields
-
-FEATURES: Final = "features"
-DESCRIPTION: Final = "description"
-# What a reader knows of a product before its text is composed; texts may still hold HTML.
-PRODUCT_FACTS_SCHEMA: Final[dict[str, pl.DataType]] = {
-    ProductColumn.ASIN: pl.String(),
-    ProductColumn.TITLE: pl.String(),
-    ProductColumn.BRAND: pl.String(),
-    ProductColumn.CATEGORIES: pl.List(pl.String()),
-    ProductColumn.PRICE: pl.Float32(),
-    FEATURES: pl.List(pl.String()),
-    DESCRIPTION: pl.String(),
-}
 
 QUARANTINE_SCHEMA: Final[dict[str, pl.DataType]] = {
     QuarantineColumn.FILE: pl.String(),

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from rec_sys.contracts import InputError, ProductColumn, ReviewColumn
 from rec_sys.data.dataset import RATING_SCALE, TIME_FORM
-from rec_sys.data.readers.batches import DESCRIPTION, FEATURES, PRODUCT_FACTS_SCHEMA, Batch, note_unread, quarantine
+from rec_sys.data.readers.batches import Batch, note_unread, quarantine
 from rec_sys.data.readers.events import EVENT_SETTINGS, ROW, as_events, check_kinds, event_columns
 from rec_sys.data.readers.review_checks import (
     REASON,
@@ -26,6 +26,7 @@ from rec_sys.raw_files.list_texts import first_path, texts_within
 from rec_sys.raw_files.missing import count_words, null_missing
 from rec_sys.raw_files.parquet_rows import LIST_SEPARATOR
 from rec_sys.raw_files.plain_text import count_unread_prices, prices
+from rec_sys.raw_files.product_texts import DESCRIPTION, FEATURES, PRODUCT_FACTS_SCHEMA
 from rec_sys.raw_files.rating_scales import STARS, describe_scale
 from rec_sys.raw_files.table_layout import TableFormat
 from rec_sys.raw_files.table_rows import Table, TableBatch, has_time_type, list_columns, read_table_rows

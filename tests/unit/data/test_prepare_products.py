@@ -6,9 +6,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from rec_sys.data.products import LONGEST_TEXT, LONGEST_TITLE, described_products, product_table
-from rec_sys.data.readers.batches import PRODUCT_FACTS_SCHEMA, REVIEW_SCHEMA
+from rec_sys.data.products import product_table
+from rec_sys.data.readers.batches import REVIEW_SCHEMA
 from rec_sys.data.schemas import ProductTable
+from rec_sys.raw_files.product_texts import LONGEST_TEXT, LONGEST_TITLE, PRODUCT_FACTS_SCHEMA, described_products
 
 
 def _facts(*rows: dict[str, Any]) -> pl.DataFrame:

@@ -12,7 +12,8 @@ from rec_sys.contracts import InputError
 from rec_sys.data.readers import amazon_reviews
 from rec_sys.data.readers.amazon_products import read_amazon_metadata
 from rec_sys.data.readers.amazon_reviews import Edition, read_amazon_reviews
-from rec_sys.data.readers.batches import PRODUCT_FACTS_SCHEMA, QUARANTINE_SCHEMA, REVIEW_SCHEMA
+from rec_sys.data.readers.batches import QUARANTINE_SCHEMA, REVIEW_SCHEMA
+from rec_sys.raw_files.product_texts import PRODUCT_FACTS_SCHEMA
 
 REVIEW = {
     "reviewerID": "U1",

@@ -1,0 +1,78 @@
+"""What the store says of products: new ones, changed ones, removed ones; a view that follows the log."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rec_sys.store.messages import Change, WrittenProduct
+from rec_sys.store.tables import ChangeKind
+
+
+@dataclass(frozen=True)
+class LiveProduct:
+    """What is said of a product.
+
+    Attributes:
+        said: The fields that are set count.
+        is_whole: What the bundle knows of it counts no more.
+        is_removed: It is not there.
+    """
+
+    said: WrittenProduct
+    is_whole: bool = False
+    is_removed: bool = False
+
+
+class LiveProducts:
+    """Products by asin.
+
+    Attributes:
+        changed: Those of which there is something new, until somebody takes it.
+    """
+
+    def __init__(self) -> None:
+        self._products: dict[str, LiveProduct] = {}
+        self._reviewed: set[str] = set()
+        self.changed: set[str] = set()
+
+    def __contains__(self, asin: object) -> bool:
+        return asin in self._products
+
+    def __len__(self) -> int:
+        return len(self._products)
+
+    def about(self, asin: str) -> LiveProduct:
+        """What is said of one of them; raises KeyError for another."""
+        return self._products[asin]
+
+    def asins(self) -> set[str]:
+        """All of which something is said."""
+        return set(self._products)
+
+    def out_of_stock(self) -> set[str]:
+        """Those that cannot be had."""
+        return {asin for asin, product in self._products.items() if not product.said.in_stock}
+
+    def removed(self) -> set[str]:
+        """Those that are not there."""
+        return {asin for asin, product in self._products.items() if product.is_removed}
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Takes the next entries of the log in."""
+        for change in changes:
+            if change.product is not None:
+                self._apply(change.kind, change.product)
+            elif change.review is None:  # whose it was is not said any more
+                self.changed |= self._reviewed
+            elif change.review.asin in self._products:
+                self._reviewed.add(change.review.asin)
+                self.changed.add(change.review.asin)
+
+    def _apply(self, kind: ChangeKind, said: WrittenProduct) -> None:
+        asin = said.asin
+        if kind is ChangeKind.PRODUCT_CHANGED:
+            before = self._products.get(asin, LiveProduct(WrittenProduct(asin=asin)))
+            fields = {name: getattr(said, name) for name in said.model_fields_set}
+            self._products[asin] = LiveProduct(before.said.model_copy(update=fields), before.is_whole)
+        else:
+            self._products[asin] = LiveProduct(said, True, kind is ChangeKind.PRODUCT_REMOVED)
+        self.changed.add(asin)

@@ -1,0 +1,186 @@
+"""Products that are written while the service runs: found, recommended, changed and gone from the next answer on."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.live_shops import Shop, open_shop, reads_texts, wait_until
+from tests.serving_bundles import write_serving_bundle
+
+BANJO = {
+    "title": "Five-String Banjo, Maple Resonator",
+    "brand": "Holloway",
+    "categories": ["Folk", "Banjos"],
+    "price": 329.5,
+    "description": "<p>A bright banjo for bluegrass.</p>",
+}
+TOKENS = "[{name: reader, token: read-secret}, {name: writer, token: write-secret, scopes: [read, write]}]"
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, text_cache_dir: Path) -> Shop:
+    return open_shop(tmp_path_factory.mktemp("shop"), text_cache_dir)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """An empty store."""
+    return f"store.url=sqlite:///{tmp_path / 'store.db'}"
+
+
+@pytest.fixture(scope="module")
+def client(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    with shop.served(f"store.url=sqlite:///{tmp_path_factory.mktemp('store') / 'store.db'}") as client:
+        yield client
+
+
+def put(client: TestClient, asin: str, **facts: Any) -> dict[str, Any]:
+    response = client.put(f"/v1/products/{quote(asin, safe='')}", json=facts)
+    assert response.status_code == 200, response.text
+    found: dict[str, Any] = response.json()
+    return found
+
+
+def products(client: TestClient, address: str, **params: Any) -> list[dict[str, Any]]:
+    response = client.get(address, params=params)
+    assert response.status_code == 200, response.text
+    found: list[dict[str, Any]] = response.json()["products"]
+    return found
+
+
+def search(client: TestClient, words: str, **params: Any) -> list[str]:
+    return [product["asin"] for product in products(client, "/v1/products/search", q=words, **params)]
+
+
+def recommended(client: TestClient, user_id: str = "user 3", **params: Any) -> list[str]:
+    found = products(client, f"/v1/users/{user_id}/recommendations", limit=100, **params)
+    return [product["asin"] for product in found]
+
+
+def test_a_product_that_nobody_has_reviewed_is_found_and_recommended_at_once(client: TestClient) -> None:
+    before = recommended(client)
+    taken = put(client, "banjo/5", **BANJO)
+    assert (taken["asin"], taken["trained"], taken["searchable"]) == ("banjo/5", False, True)
+    [found, *_] = products(client, "/v1/products/search", q="a banjo for bluegrass")
+    assert (found["asin"], found["title"], found["brand"]) == ("banjo/5", BANJO["title"], "Holloway")
+    assert (found["categories"], found["price"], found["review_count"]) == (["Folk", "Banjos"], 329.5, 0)
+    assert sorted(recommended(client)) == sorted([*before, "banjo/5"])
+    assert recommended(client, brands="Holloway") == ["banjo/5"]
+    assert "banjo/5" not in recommended(client, max_price=300)
+    similar = products(client, "/v1/products/banjo%2F5/similar", by="graph")
+    assert len(similar) == 10
+    assert client.delete("/v1/products/banjo%2F5").status_code == 204
+    assert recommended(client) == before
+
+
+def test_first_reviews_of_a_new_product_count_in_where_it_stands(client: TestClient) -> None:
+    put(client, "ukulele", title="Ukulele")
+    scores = []
+    for number in range(3):
+        [found] = products(client, "/v1/products/search", q="Ukulele", limit=1)
+        assert found["review_count"] == number
+        asked = {"user_id": "user 3", "limit": 100, "reviews": []}
+        answer = client.post("/v1/recommendations", json=asked).json()["products"]
+        scores.append(next(p["score"] for p in answer if p["asin"] == "ukulele"))
+        review = {
+            "user_id": f"user {number + 20}",
+            "asin": "ukulele",
+            "rating": 4,
+            "text": f"Cheerful, {number} times.",
+        }
+        assert client.post("/v1/reviews", json=review).status_code == 201
+    assert len(set(scores)) == 3
+    [found] = products(client, "/v1/products/search", q="Ukulele", limit=1)
+    assert found["rating_mean"] == 4
+    # Its author is not recommended it, and forgets take it back.
+    assert "ukulele" not in recommended(client, "user 20")
+    assert client.delete("/v1/users/user 20").status_code == 200
+    wait_until(lambda: products(client, "/v1/products/search", q="Ukulele", limit=1)[0]["review_count"] == 2)
+    assert client.delete("/v1/products/ukulele").status_code == 204
+
+
+def test_another_price_and_what_cannot_be_had_count_from_the_next_answer_on(client: TestClient) -> None:
+    before = products(client, "/v1/users/user 5/recommendations", limit=5)
+    first, second = before[0]["asin"], before[1]["asin"]
+    assert client.patch(f"/v1/products/{first}", json={"price": 1.25}).json()["trained"]
+    [changed, *others] = products(client, "/v1/users/user 5/recommendations", limit=5)
+    assert changed == before[0] | {"price": 1.25}
+    assert others == before[1:]
+    assert client.patch(f"/v1/products/{second}", json={"in_stock": False}).status_code == 200
+    assert second not in recommended(client, "user 5")
+    assert second in recommended(client, "user 5", out_of_stock=True)
+    for asin, change in ((first, {"price": before[0]["price"]}), (second, {"in_stock": True})):
+        assert client.patch(f"/v1/products/{asin}", json=change).status_code == 200
+    assert products(client, "/v1/users/user 5/recommendations", limit=5) == before
+
+
+def test_what_is_taken_away_comes_back_when_it_is_put_again(client: TestClient) -> None:
+    assert client.delete("/v1/products/p8").status_code == 204
+    assert "p8" not in recommended(client, "user 1", include_seen=True)
+    assert client.get("/v1/products/p8/similar").status_code == 404
+    assert client.delete("/v1/products/p8").status_code == 404
+    refused = client.patch("/v1/products/p8", json={"price": 2})
+    assert (refused.status_code, refused.json()["where"]) == (404, "asin")
+    put(client, "p8", title="Back again")
+    assert "p8" in recommended(client, "user 1", include_seen=True)
+    assert products(client, "/v1/products/search", q="Back again", limit=1)[0]["asin"] == "p8"
+
+
+def test_changes_survive_and_are_seen_next_door_and_over_the_next_bundle(shop: Shop, url: str) -> None:
+    quick = "store.poll_seconds=0.05"
+    with shop.served(url, quick) as one, shop.served(url, quick) as other:
+        put(one, "banjo", **BANJO)
+        assert one.patch("/v1/products/p4", json={"in_stock": False}).status_code == 200
+        wait_until(lambda: search(other, "banjo", limit=1) == ["banjo"])
+        wait_until(lambda: "p4" not in recommended(other))
+    second = write_serving_bundle(shop.output_dir / "bundles" / "two", seed=1, **reads_texts())
+    with shop.served(url, quick) as later:
+        wait_until(lambda: search(later, "banjo", limit=1) == ["banjo"])
+        score = products(later, "/v1/users/user 3/recommendations", brands="Holloway")[0]["score"]
+        try:
+            shop.publish(second)
+            wait_until(lambda: later.get("/v1/models/product_index").json()["identity"] == second.identity)
+            recommended(later)  # finds out that another bundle is served
+            wait_until(lambda: search(later, "banjo", limit=1) == ["banjo"])
+            assert "p4" not in recommended(later)
+            assert products(later, "/v1/users/user 3/recommendations", brands="Holloway")[0]["score"] != score
+        finally:
+            shop.publish(shop.bundle)
+
+
+def test_what_cannot_be_meant_is_refused_by_its_field(client: TestClient) -> None:
+    for facts, field in (
+        ({"price": -1}, "price"),
+        ({"title": "\ud800"}, "title"),
+        ({"colour": "red"}, "colour"),
+        ({"categories": [""]}, "categories[0]"),
+    ):
+        refused = client.put("/v1/products/new", content=json.dumps(facts), headers={"Content-Type": "application/json"})
+        assert (refused.status_code, refused.json()["field"]) == (422, field), refused.text
+    assert client.patch("/v1/products/p3", json={}).status_code == 422
+    assert client.patch("/v1/products/nowhere", json={"price": 2}).status_code == 404
+
+
+def test_who_may_only_read_says_nothing_of_products(shop: Shop, url: str) -> None:
+    with shop.served(url, f"serving.tokens={TOKENS}") as client:
+        reader, writer = ({"Authorization": f"Bearer {name}-secret"} for name in ("read", "write"))
+        for call in (client.put, client.patch):
+            assert call("/v1/products/p3", json={"price": 3}, headers=reader).status_code == 403
+        assert client.delete("/v1/products/p3", headers=reader).status_code == 403
+        assert client.patch("/v1/products/p3", json={"price": 3}, headers=writer).status_code == 200
+
+
+def test_popularity_answers_without_what_is_gone(shop: Shop, url: str) -> None:
+    with shop.served(url, "inference.empty_history=popular") as client:
+        best = [p["asin"] for p in client.post("/v1/recommendations", json={"limit": 3}).json()["products"]]
+        assert client.delete(f"/v1/products/{best[0]}").status_code == 204
+        assert client.patch(f"/v1/products/{best[1]}", json={"in_stock": False}).status_code == 200
+        now = [p["asin"] for p in client.post("/v1/recommendations", json={"limit": 3}).json()["products"]]
+        assert now[0] == best[2]
+        asked = {"limit": 1, "filter": {"out_of_stock": True}}
+        assert client.post("/v1/recommendations", json=asked).json()["products"][0]["asin"] == best[1]
