@@ -111,7 +111,7 @@ class Filter(Closed):
 
     def for_index(self, seen: tuple[str, ...] = ()) -> ProductFilter:
         """As the index takes it; `seen` is left out too."""
-        return ProductFilter(**dict(self) | {"not_seen": frozenset((*self.not_seen, *seen))})
+        return ProductFilter(**dict(self) | {"not_seen": {*self.not_seen, *seen}})
 
 
 class Excerpt(Closed):
@@ -120,10 +120,7 @@ class Excerpt(Closed):
     limit: int = Field(10, ge=1, le=100, description="Most products.")
     offset: int = Field(0, ge=0, le=10_000, description="Products to skip, for later pages.")
     diversity: FiniteFloat = Field(
-        0.0,
-        ge=0,
-        le=1,
-        description="0 = by score alone, 1 = as unlike each other as can be; pages end at the best 200 then.",
+        0.0, ge=0, le=1, description="0 = by score alone, 1 = as unlike as can be; pages end at the best 200 then."
     )
 
 
@@ -207,7 +204,7 @@ class Versions(Closed):
     index: str | None = Field(description="The version of the index; null where it was not asked.")
     towers: str = Field(description="in_process, or triton and the version of the model asked.")
     ranker: str | None = Field(None, description="Likewise; null where the bundle has none.")
-    text_encoder: str = Field(description="The encoder's identity, or none / given.")
+    text_encoder: str = Field(description="Its identity, or none / given.")
 
 
 class ProductsAnswer(Closed):

@@ -160,7 +160,9 @@ def test_what_cannot_be_meant_is_refused_by_its_field(client: TestClient) -> Non
         ({"colour": "red"}, "colour"),
         ({"categories": [""]}, "categories[0]"),
     ):
-        refused = client.put("/v1/products/new", content=json.dumps(facts), headers={"Content-Type": "application/json"})
+        refused = client.put(
+            "/v1/products/new", content=json.dumps(facts), headers={"Content-Type": "application/json"}
+        )
         assert (refused.status_code, refused.json()["field"]) == (422, field), refused.text
     assert client.patch("/v1/products/p3", json={}).status_code == 422
     assert client.patch("/v1/products/nowhere", json={"price": 2}).status_code == 404

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, text
 from rec_sys.contracts import InputError
 from rec_sys.settings import Address, StoreSettings
 from rec_sys.store.database import FILE, NEWEST, StoreUnavailable, migrate, open_engine
-from rec_sys.store.messages import Change, KeyReusedError, Receipt, ReviewBatch, WrittenReview
+from rec_sys.store.messages import Change, KeyReusedError, Receipt, ReviewBatch, WrittenProduct, WrittenReview
 from rec_sys.store.store import Store
 from rec_sys.store.tables import METADATA, ChangeKind
 from tests.postgresql_servers import new_database, postgresql_server
@@ -101,6 +101,26 @@ def test_a_removed_review_is_gone_and_the_log_says_so(store: Store) -> None:
     assert (change.sequence, change.kind, change.subject) == (2, ChangeKind.REVIEW_REMOVED, receipt.review_id)
     # Written once more it is a new one.
     assert write(store, review(1)) == [Receipt(review_id=receipt.review_id, sequence=3)]
+
+
+def test_what_is_said_of_a_product_stands_for_what_was_said_before(store: Store) -> None:
+    banjo = WrittenProduct(asin="banjo/" * 80, title="Banjo", price=10.0)
+    cheaper = WrittenProduct(asin=banjo.asin, price=8.5)
+    assert [
+        store.write_product(ChangeKind.PRODUCT, banjo),
+        store.write_product(ChangeKind.PRODUCT_CHANGED, cheaper),
+    ] == [1, 2]
+    first, second = store.changes_since(0)
+    assert (first.kind, first.product, first.user_id, first.review) == (ChangeKind.PRODUCT, banjo, None, None)
+    assert second.product is not None
+    assert second.product.model_dump(exclude_unset=True) == {"asin": banjo.asin, "price": 8.5}
+    other = WrittenProduct(asin="other")
+    assert store.write_product(ChangeKind.PRODUCT, other) == 3
+    # What is put again, or taken away, needs no word of what was before.
+    assert store.write_product(ChangeKind.PRODUCT, cheaper) == 4
+    assert [(change.sequence, change.product) for change in store.changes_since(0)] == [(3, other), (4, cheaper)]
+    assert store.write_product(ChangeKind.PRODUCT_REMOVED, WrittenProduct(asin=banjo.asin)) == 5
+    assert [change.kind for change in store.changes_since(3)] == [ChangeKind.PRODUCT_REMOVED]
 
 
 def test_of_a_forgotten_user_nothing_is_left_but_a_hash_that_others_can_compare(store: Store, tmp_path: Path) -> None:
