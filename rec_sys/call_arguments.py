@@ -57,7 +57,8 @@ def read_filter(given: Any) -> "Filter":
     Raises:
         InputError: It is no mapping, or a part of it is unknown or out of range.
     """
-    from rec_sys.inference.contract import Filter, parse
+    from rec_sys.inference.contract import Filter
+    from rec_sys.inference.request_parsing import parse
 
     names = list(Filter.model_fields)
     if given is None:

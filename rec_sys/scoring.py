@@ -169,8 +169,12 @@ def memory_parts(
 
 
 def is_from_memory(score: npt.NDArray[np.floating], memory: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
-    """Whether the memory's term is the larger part of a score: what an answer calls its source."""
-    return memory > score - memory
+    """Whether the memory's term is the larger part of a score: what an answer calls its source.
+
+    What the memory adds nothing to does not come from it, however low the rest is.
+    """
+    found: npt.NDArray[np.bool_] = (memory > 0) & (memory > score - memory)
+    return found
 
 
 def sparse_tensors(

@@ -23,7 +23,7 @@ from rec_sys.contracts import InputError
 from rec_sys.data import inspect
 from rec_sys.entry import CONFIG_DIR, compose_settings
 from rec_sys.inference.contract import Review as SentReview
-from rec_sys.inference.contract import parse
+from rec_sys.inference.request_parsing import parse
 from rec_sys.serving.application import create_application
 from rec_sys.serving.questions import SimilarQuestion
 from rec_sys.settings import Section, ServingSettings
@@ -352,7 +352,7 @@ def ask(words: list[str]) -> Any:
             name, _, value = next(options).partition(": ")
             headers[name] = value
         elif word == "-d":
-            body, method = next(options), "POST"
+            body, method = next(options), "POST" if method == "GET" else method
         elif word == "-X":
             method = next(options)
         elif word == "-s":
@@ -365,9 +365,9 @@ def ask(words: list[str]) -> Any:
     path = re.sub(r"/users/[^/]+", f"/users/{KNOWN_USER}", re.sub(r"/products/[^/]+/", "/products/p1/", parts.path))
     address = f"{path}?{parts.query}" if parts.query else path
     response = client().request(method, address, headers=headers, content=body)
-    if response.status_code not in (200, 201):
+    if response.status_code not in (200, 201, 204):
         raise ReadmeError(f"curl {address} is answered {response.status_code}: {response.text}")
-    return response.json() if response.headers["content-type"] == "application/json" else response.text
+    return response.json() if response.headers.get("content-type") == "application/json" else response.text
 
 
 # ---- links and names ----

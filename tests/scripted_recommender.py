@@ -5,10 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Literal
 
 from rec_sys.inference.contract import (
-    ComponentHealth,
-    Health,
     IgnoredReview,
-    ModelCard,
     Page,
     ProductsAnswer,
     Reason,
@@ -21,6 +18,8 @@ from rec_sys.inference.contract import (
     UnknownUserError,
     Versions,
 )
+from rec_sys.inference.health_messages import ComponentHealth, Health, ModelCard
+from rec_sys.inference.product_messages import ChangedFacts, ProductFacts, TakenProduct
 from rec_sys.inference.review_messages import (
     Forgotten,
     ListedReview,
@@ -62,6 +61,19 @@ class ScriptedRecords:
             raise UnknownUserError(f"there is no user {user_id}", where="user_id", remedy="check the id")
 
 
+class ScriptedProducts:
+    """Takes what is said of any product."""
+
+    async def put(self, asin: str, facts: ProductFacts) -> TakenProduct:
+        return TakenProduct(asin=asin, sequence=1, trained=asin == KNOWN_PRODUCT, searchable=True)
+
+    async def change(self, asin: str, facts: ChangedFacts) -> TakenProduct:
+        return await self.put(asin, facts)
+
+    async def remove(self, asin: str) -> None:
+        pass
+
+
 class ScriptedRecommender:
     """Knows one user and one product; keeps what it was asked.
 
@@ -75,6 +87,7 @@ class ScriptedRecommender:
 
     def __init__(self) -> None:
         self.records = ScriptedRecords()
+        self.products = ScriptedProducts()
         self.failure: BaseException | None = None
         self.asked: list[object] = []
         self.closed = False

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from rec_sys.inference.contract import Page, Reason, Recommendation, RequestError, Source
 from rec_sys.inference.explanations import strongest_reviews
+from rec_sys.inference.rules import Arranged
 from rec_sys.inference.second_stage import RankedHits
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.user_reviews import SNIPPET_LENGTH, MemoryQuery, UserReviews, join_text
@@ -68,6 +69,7 @@ def recommend_hits(
     served: ServedBundle,
     contributions: ReviewContributions | None,
     ranked: RankedHits | None,
+    arranged: Arranged | None = None,
 ) -> tuple[Recommendation, ...]:
     """A user's answer; without contributions it gives no reasons, and what was ranked stands for what was found."""
     hits = found if ranked is None else ranked.hits
@@ -98,6 +100,8 @@ def recommend_hits(
                 tuple(reasons[place]),
                 float(added[place]),
                 explained[place],
+                0.0 if arranged is None else float(arranged.added[place]),
+                () if arranged is None else arranged.rules[place],
             )
         )
         for place, hit in enumerate(hits)
@@ -132,16 +136,19 @@ def _recommendation(
     reasons: tuple[Reason, ...],
     ranker_score: float = 0.0,
     ranker_reasons: dict[str, float] | None = None,
+    boost: float = 0.0,
+    rules: tuple[str, ...] = (),
 ) -> Recommendation:
     return Recommendation.model_construct(
         **vars(hit.product),
         rank=rank,
-        score=hit.score,
+        score=hit.score + boost,
         memory_score=hit.memory_score,
         ranker_score=ranker_score,
         source=source,
         reasons=reasons,
         ranker_reasons=ranker_reasons or {},
+        rules=rules,
     )
 
 

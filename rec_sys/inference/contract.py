@@ -1,28 +1,23 @@
 """What is asked of the recommender and what it answers; the service speaks the same words over HTTP."""
 
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 from pydantic.functional_validators import AfterValidator, BeforeValidator
 
 from rec_sys.contracts import LONGEST_ID, InputError, tidy_id
 from rec_sys.inference.request_times import LAST_TIMESTAMP, as_milliseconds
-from rec_sys.value_words import fault_in_words
 from rec_sys.vector_database.contract import ProductFilter
 from rec_sys.vector_database.contract import UnknownProductError as UnknownProductError  # the service answers 404
 
 Source = Literal["graph", "memory", "popular", "text"]
-Basis = Literal["reviews", "no_reviews", "no_known_product"]
+Basis = Literal["reviews", "no_reviews", "no_known_product", "unknown_user"]
 Fallback = Literal["in_process", "popular"]
 Runtime = Literal["in_process", "triton"]
 Component = Literal["triton", "index", "bundle", "store"]
 
-# What Amazon's files call the fields of a review.
-_AMAZON_NAMES: Final = {"overall": "rating", "reviewText": "text", "summary": "title", "unixReviewTime": "timestamp"}
-
 # Blanks around an id may be sent, as training takes them off.
 Id = Annotated[str, Field(min_length=1, max_length=2 * LONGEST_ID, coerce_numbers_to_str=True), AfterValidator(tidy_id)]
-Message = TypeVar("Message", bound=BaseModel)
 
 
 class RequestError(InputError):
@@ -35,6 +30,10 @@ class RequestError(InputError):
     def __init__(self, what: str, *, field: str, remedy: str) -> None:
         super().__init__(what, where=field, remedy=remedy)
         self.field = field
+
+
+class UnknownModelError(InputError):
+    """There is no such model; the service answers 404."""
 
 
 class UnknownUserError(InputError):
@@ -101,6 +100,7 @@ class Filter(Closed):
     min_price: FiniteFloat | None = Field(None, ge=0, description="In the data's currency.")
     max_price: FiniteFloat | None = Field(None, ge=0, description="In the data's currency.")
     min_rating: FiniteFloat | None = Field(None, ge=1, le=5, description="Mean stars, 1 to 5, whatever the scale.")
+    only: tuple[str, ...] = Field((), max_length=10_000, description="One of these products.")
     out_of_stock: bool = Field(False, description="Also products that cannot be had now.")
 
     @model_validator(mode="after")
@@ -130,6 +130,27 @@ class Page(Excerpt):
     filter: Filter = Field(Filter(), description="Which products may be answered.")
 
 
+class Boost(Closed):
+    """Products of one kind that are to stand higher, or lower."""
+
+    brand: str | None = None
+    category: str | None = None
+    asin: Id | None = None
+    by: FiniteFloat = Field(ge=-100, le=100, description="Added to their scores; below zero they stand lower.")
+
+    @model_validator(mode="after")
+    def _means_one_kind(self) -> "Boost":
+        if sum(one is not None for one in (self.brand, self.category, self.asin)) != 1:
+            raise ValueError("give one of brand, category and asin")
+        return self
+
+    @property
+    def name(self) -> str:
+        """As an answer calls it."""
+        kind = next(name for name in ("brand", "category", "asin") if getattr(self, name) is not None)
+        return f"boost {kind} {getattr(self, kind)} {self.by:+g}"
+
+
 class RecommendationRequest(Page):
     """A user, who is their reviews.
 
@@ -145,6 +166,16 @@ class RecommendationRequest(Page):
     )
     include_seen: bool = Field(False, description="Also answer products that the user has reviewed.")
     explain: bool = Field(True, description="Give reasons.")
+    model: str = Field(
+        "hybrid",
+        max_length=100,
+        description="hybrid; or a part of it: graph, memory; or popular, the same for everyone.",
+    )
+    unknown: Literal["refuse", "popular"] = Field(
+        "refuse", description="Whoever is unknown and sends no reviews gets 404, or what most have reviewed."
+    )
+    boost: tuple[Boost, ...] = Field((), max_length=10, description="What is to stand higher or lower.")
+    max_per_brand: int | None = Field(None, ge=1, le=100, description="Most products of one brand.")
 
 
 class Reason(Closed):
@@ -175,6 +206,7 @@ class Recommendation(Closed):
     ranker_score: float = Field(0.0, description="The ranker's part in it, which orders the best products anew.")
     source: Source = Field(description="graph or memory: the larger part of the score; text: likeness of texts.")
     reasons: tuple[Reason, ...] = ()
+    rules: tuple[str, ...] = Field((), description="Rules of the request that moved it.")
     ranker_reasons: dict[str, float] = Field({}, description="Shapley values of its features, the strongest first.")
 
 
@@ -222,77 +254,15 @@ class RecommendationAnswer(ProductsAnswer):
     """A user's recommendations."""
 
     user_id: str | None
+    model: str = Field("hybrid", description="The one that was asked for.")
     known_user: bool = Field(description="Whether the bundle, or the store, has reviews of this user.")
     basis: Basis = Field(
         description="reviews: the user's own; no_reviews: there are none, so the tower's vector for somebody unknown"
-        " or popularity answers; no_known_product: there are, but nothing of them could be read, likewise."
+        " or popularity answers; no_known_product: there are, but nothing of them could be read, likewise;"
+        " unknown_user: nothing is known of the user, and the request wants popular products then."
     )
     reviews_used: int = Field(description="Reviews that the towers read, the newest.")
     rating_scale: tuple[float, float] = Field(
         (1, 5), description="The lowest and the highest rating of the model's data, which ratings in requests are on."
     )
     ignored: tuple[IgnoredReview, ...] = ()
-
-
-class ComponentHealth(Closed):
-    """Whether a component can be used now."""
-
-    part: Component | Literal["answers"] = Field(description="answers: a question that was asked to see.")
-    ready: bool
-    needed: bool = Field(description="Whether answers need it.")
-    detail: str = Field(description="Its version where it is ready, else what is wrong.")
-
-
-class Health(Closed):
-    """Whether answers can be given."""
-
-    ready: bool
-    parts: tuple[ComponentHealth, ...]
-
-
-class ModelCard(Closed):
-    """A model that takes part in answers."""
-
-    name: str = Field(description="user_tower, text_encoder, memory or product_index.")
-    version: str = Field(description="The version that answers now.")
-    identity: str = Field(description="The bundle or the encoder that it comes from.")
-    runtime: str = Field(description="in_process, triton, edge or server.")
-    details: dict[str, Any] = Field(description="Sizes and settings worth knowing.")
-
-
-def parse(message: type[Message], content: object) -> Message:
-    """Reads a message from what JSON or Parquet holds.
-
-    Raises:
-        RequestError: Naming the first field at fault, such as `reviews[3].rating`.
-    """
-    try:
-        return message.model_validate(content)
-    except ValidationError as error:
-        first, *others = error.errors(include_url=False)
-        field = spell_field(first["loc"]) or "the request"
-        given = repr(first["input"])
-        remedy = f"change it; it is {given}" if len(given) <= 80 else f"change it; it begins with {given[:80]}"
-        if first["type"] == "extra_forbidden":
-            beside = [fault["loc"] for fault in others if fault["type"] == "extra_forbidden"]
-            remedy = remedy_for_unknown(first["loc"], *(place for place in beside if place[:-1] == first["loc"][:-1]))
-        raise RequestError(fault_in_words(first, field), field=field, remedy=remedy) from error
-
-
-def remedy_for_unknown(location: tuple[int | str, ...], *others: tuple[int | str, ...]) -> str:
-    """What to do about fields that a message does not have; filters are often put beside the reviews."""
-    name = location[-1]
-    if name in Filter.model_fields and "filter" not in location:
-        return f'put it into the field filter: {{"filter": {{"{name}": ...}}}}'
-    if "reviews" in location[:-1]:
-        names = [str(place[-1]) for place in (location, *others)]
-        what = [f"rename {name} to {_AMAZON_NAMES[name]}" for name in names if name in _AMAZON_NAMES]
-        what += [f"leave out or rename {name}" for name in names if name not in _AMAZON_NAMES]
-        return f"{', '.join(what)}; a review has {', '.join(Review.model_fields)}"
-    return "leave it out, or spell it as /docs does"
-
-
-def spell_field(location: tuple[int | str, ...]) -> str:
-    """A place in a message as one would write it: `("reviews", 3, "rating")` is `reviews[3].rating`."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return text.removeprefix(".")

@@ -15,9 +15,9 @@ from rec_sys.inference.contract import (
     RecommendationRequest,
     RequestError,
     UnknownUserError,
-    parse,
 )
 from rec_sys.inference.recommender import Recommender
+from rec_sys.inference.request_parsing import parse
 
 _LOG: Final = logging.getLogger(__name__)
 

@@ -81,8 +81,9 @@ def run(settings: InferSettings) -> None:
 
 
 async def _recommend(settings: InferSettings) -> "RecommendationAnswer":
-    from rec_sys.inference.contract import RecommendationRequest, parse
+    from rec_sys.inference.contract import RecommendationRequest
     from rec_sys.inference.recommender import Recommender
+    from rec_sys.inference.request_parsing import parse
 
     given = {} if settings.user_id is None else {"user_id": settings.user_id}
     async with Recommender(settings.index, settings.inference, settings.output_dir, settings.bundle) as recommender:

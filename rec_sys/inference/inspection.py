@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from rec_sys.contracts import InputError, ServedModel
 from rec_sys.inference.backends import Backends
-from rec_sys.inference.contract import Component, ComponentHealth, Health, ModelCard, ServingUnavailable
+from rec_sys.inference.contract import Component, ServingUnavailable
+from rec_sys.inference.health_messages import ComponentHealth, Health, ModelCard
 from rec_sys.inference.review_log import ReviewLog
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.triton_models import TritonModels

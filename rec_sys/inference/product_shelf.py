@@ -50,7 +50,7 @@ class ProductShelf:
                 served = await self._backends.served()
                 version = served.catalogue.version(self._backends.index_settings)
                 overlay = self._backends.index.overlay
-                if overlay is None or overlay.bundle != served.identity:
+                if not isinstance(overlay, ProductOverlay) or overlay.bundle != served.identity:
                     overlay = await asyncio.to_thread(ProductOverlay, version)
                     products.changed |= products.asins()
                 taken = set(list(products.changed)[:_AT_ONCE])

@@ -11,8 +11,6 @@ from rec_sys.inference.backends import Backends, OtherBundleError
 from rec_sys.inference.clock import StepClock, timed
 from rec_sys.inference.contract import (
     Filter,
-    Health,
-    ModelCard,
     Page,
     ProductsAnswer,
     RecommendationAnswer,
@@ -20,10 +18,12 @@ from rec_sys.inference.contract import (
     RequestError,
     Review,
     ServingUnavailable,
+    UnknownModelError,
     Versions,
 )
 from rec_sys.inference.dynamic_batcher import DynamicBatcher
 from rec_sys.inference.filter_names import explain_empty, unmet_parts
+from rec_sys.inference.health_messages import Health, ModelCard
 from rec_sys.inference.inspection import describe_models, examine
 from rec_sys.inference.live_reviews import NOTHING_ON_RECORD, OnRecord
 from rec_sys.inference.product_records import ProductRecords
@@ -38,6 +38,7 @@ from rec_sys.vector_database.contract import ProductAnswer, SimilarTo, TextMeani
 
 Result = TypeVar("Result")
 
+MODELS: Final = ("hybrid", "graph", "memory", "popular")
 _TRIES: Final = 5  # another bundle would have to be published during each of them
 _AT_ONCE: Final = 64  # users of a block
 # Blocks: one is with the index while another is with Triton; in one process they would only wait for each other.
@@ -120,11 +121,15 @@ class Recommender:
 
         Raises:
             RequestError: The request cannot be meant; the field is named.
+            UnknownModelError: There is no such model.
             UnknownUserError: Nothing is known of the user, who sends no reviews either.
             ServingUnavailable: A component is away and no fallback is allowed.
         """
+        if request.model not in MODELS:
+            raise UnknownModelError(
+                f"there is no model {request.model}", where="model", remedy=f"ask for one of {', '.join(MODELS)}"
+            )
         clock = StepClock()
-
         try:
             return await self._in_one_version(lambda served: self._ask(request, served, clock))
         except ServingUnavailable as away:

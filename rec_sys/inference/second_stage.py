@@ -44,7 +44,10 @@ class RankedHits:
                 if product is not None:
                     vectors[place] = served.catalogue.vectors[product]
             places = np.array(order_diversely(relevance, vectors, page.diversity, page.offset + page.limit))
-        places = places[page.offset : page.offset + page.limit]
+        return self.at(places[page.offset : page.offset + page.limit])
+
+    def at(self, places: IntArray) -> "RankedHits":
+        """Some of them, their hits with their new scores."""
         score = self.score[places]
         hits = [self.hits[place] for place in places.tolist()]
         return RankedHits(

@@ -1,15 +1,18 @@
 """Answers several users at once: one run of the tower, one question to the index, and each user's own answer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from rec_sys.inference.answers import ReviewContributions, popular_products, recommend_hits, to_query
 from rec_sys.inference.backends import Backends, OtherBundleError
 from rec_sys.inference.clock import StepClock, timed
 from rec_sys.inference.contract import (
     Basis,
+    Recommendation,
     RecommendationAnswer,
     RecommendationRequest,
     ServingUnavailable,
@@ -18,12 +21,13 @@ from rec_sys.inference.contract import (
 from rec_sys.inference.dynamic_batcher import answer_apart
 from rec_sys.inference.filter_names import explain_empty
 from rec_sys.inference.live_reviews import OnRecord
+from rec_sys.inference.rules import arrange, check_rules, has_rules, merged, ruled_queries
 from rec_sys.inference.second_stage import RankedHits, rank_hits, widened
 from rec_sys.inference.served_bundle import ServedBundle
-from rec_sys.inference.user_reviews import UserReviews, memory_query, read_user, tower_inputs
+from rec_sys.inference.user_reviews import MemoryQuery, UserReviews, memory_query, read_user, tower_inputs
 from rec_sys.settings import InferenceSettings
 from rec_sys.vector_database.catalogue import FloatArray
-from rec_sys.vector_database.contract import ProductAnswer, ProductFilter, UserTaste
+from rec_sys.vector_database.contract import ProductAnswer, ProductFilter, ProductHit, UserTaste
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +50,11 @@ class PreparedUser:
     with_seen: bool
 
     @property
+    def gets_popular(self) -> bool:
+        """Whether what most have reviewed is the answer."""
+        return self.request.model == "popular" or is_unknown(self.request, self.reviews)
+
+    @property
     def filter(self) -> ProductFilter:
         """What may be answered."""
         return self.request.filter.for_index(() if self.with_seen else self.reviews.seen)
@@ -62,6 +71,7 @@ async def prepare(
     """Reads a user and embeds their new texts; raises as `Recommender.recommend`."""
     reviews = read_user(request, served, backends.settings, record)
     to_query(UserTaste(served.inputs[0]), request, ProductFilter())  # refuses a page before any work is done
+    check_rules(request)
     with_seen = answers_seen(request, backends.settings)
     if not reviews.texts:
         return PreparedUser(request, served, reviews, {}, clock, None, with_seen)
@@ -89,24 +99,17 @@ async def _answer(backends: Backends, users: Sequence[PreparedUser]) -> list[Rec
         inputs = tower_inputs([user.reviews for user in users], [user.texts for user in users], served)
         (vectors, weights), towers, fallback = await backends.read_users(served, inputs)
     in_memory = [memory_query(user.reviews, served) for user in users]
-    asked = [
-        place for place, user in enumerate(users) if len(user.reviews) or backends.settings.empty_history == "tower"
-    ]
     with timed("index", clocks):
-        queries = [
-            to_query(UserTaste(vectors[place], in_memory[place].summed), users[place].request, users[place].filter)
-            for place in asked
-        ]
-        hits = await backends.search([widened(query, served.ranker) for query in queries], served)
-    found: dict[int, ProductAnswer] = dict(zip(asked, hits, strict=True))
+        found = await _search(backends, users, vectors, in_memory)
     ranked: dict[int, RankedHits] = {}
     ranker = None
-    if served.ranker is not None:
+    to_rank = [place for place in found if users[place].request.model == "hybrid"]
+    if served.ranker is not None and to_rank:
         with timed("ranker", clocks):
-            reviews = [users[place].reviews for place in asked]
+            reviews = [users[place].reviews for place in to_rank]
+            hits = [found[place] for place in to_rank]
             orders, ranker, missed = await rank_hits(backends, served, served.ranker, reviews, hits)
-            pages = [order.page(users[place].request, served) for place, order in zip(asked, orders, strict=True)]
-        ranked, fallback = dict(zip(asked, pages, strict=True)), fallback or missed
+        ranked, fallback = dict(zip(to_rank, orders, strict=True)), fallback or missed
     answers = []
     for place, user in enumerate(users):
         attention = weights[place, : len(user.reviews)]
@@ -114,6 +117,35 @@ async def _answer(backends: Backends, users: Sequence[PreparedUser]) -> list[Rec
         runs = _Runs(towers, ranker if place in ranked else None, user.fallback or fallback)
         answers.append(_put_together(user, found.get(place), ranked.get(place), contributions, runs))
     return answers
+
+
+async def _search(
+    backends: Backends, users: Sequence[PreparedUser], vectors: FloatArray, in_memory: Sequence[MemoryQuery]
+) -> dict[int, ProductAnswer]:
+    """What the index finds for each user, by place; nothing for those who get what is popular."""
+    served, queries, owners = users[0].served, [], []
+    for place, user in enumerate(users):
+        request = user.request
+        if user.gets_popular or not (len(user.reviews) or backends.settings.empty_history == "tower"):
+            continue
+        vector = np.zeros_like(vectors[place]) if request.model == "memory" else vectors[place]
+        weights = {} if request.model == "graph" else in_memory[place].summed
+        query = to_query(UserTaste(vector, weights), request, user.filter)
+        if request.model == "memory" and query.diversity is None:
+            query = replace(query, limit=query.offset + query.limit, offset=0)  # see `filled_up`
+        asked = ruled_queries(query, request)
+        if request.model == "hybrid":
+            asked = [widened(one, served.ranker) for one in asked]
+        queries += asked
+        owners += [place] * len(asked)
+    answers = await backends.search(queries, served)
+    found: dict[int, list[ProductAnswer]] = {}
+    for place, answer in zip(owners, answers, strict=True):
+        found.setdefault(place, []).append(answer)
+    return {
+        place: ProductAnswer(several[0].version, merged([one.hits for one in several]))
+        for place, several in found.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -133,10 +165,21 @@ def _put_together(
     runs: _Runs,
 ) -> RecommendationAnswer:
     served, request = user.served, user.request
+    explaining = contributions if request.explain else None
     if found is None:
         products = popular_products(served, request, user.filter)
+    elif has_rules(request):
+        hits = found.hits if ranked is None else ranked.hits
+        score = np.array([hit.score for hit in hits], dtype=np.float32) if ranked is None else ranked.score
+        arranged = arrange(hits, score, request)
+        chosen = [hits[place] for place in arranged.places.tolist()]
+        page = None if ranked is None else ranked.at(arranged.places)
+        products = recommend_hits(chosen, request, served, explaining, page, arranged)
+    elif request.model == "memory" and not request.diversity:
+        products = _filled_up(found.hits, user, explaining)
     else:
-        products = recommend_hits(found.hits, request, served, contributions if request.explain else None, ranked)
+        page = None if ranked is None else ranked.page(request, served)
+        products = recommend_hits(found.hits, request, served, explaining, page)
     return RecommendationAnswer.model_construct(
         **about_user(request, user.reviews, served),
         products=products,
@@ -154,11 +197,36 @@ def _put_together(
     )
 
 
+def _filled_up(
+    hits: Sequence[ProductHit], user: PreparedUser, contributions: ReviewContributions | None
+) -> tuple[Recommendation, ...]:
+    """What the memory knows something of, and after it what most have reviewed."""
+    request, known = user.request, [hit for hit in hits if hit.memory_score > 0]
+    page = known[request.offset : request.offset + request.limit]
+    products = recommend_hits(page, request, user.served, contributions, None)
+    if len(page) == request.limit:
+        return products
+    start = max(0, request.offset - len(known))
+    rest = request.model_copy(update={"offset": start, "limit": request.limit - len(page)})
+    wanted = replace(user.filter, not_seen={*user.filter.not_seen, *(hit.product.asin for hit in known)})
+    behind = request.offset + len(page) - start
+    filling = popular_products(user.served, rest, wanted)
+    return (*products, *(one.model_copy(update={"rank": one.rank + behind}) for one in filling))
+
+
+def is_unknown(request: RecommendationRequest, reviews: UserReviews) -> bool:
+    """Whether an id was given of whom nothing is known, and no reviews."""
+    return request.user_id is not None and not reviews.known_user and not reviews.sent
+
+
 def about_user(request: RecommendationRequest, reviews: UserReviews, served: ServedBundle) -> dict[str, Any]:
     """What an answer says of its user."""
     basis: Basis = "reviews" if len(reviews) else "no_known_product" if reviews.sent else "no_reviews"
+    if is_unknown(request, reviews):
+        basis = "unknown_user"
     return {
         "user_id": request.user_id,
+        "model": request.model,
         "known_user": reviews.known_user,
         "basis": basis,
         "reviews_used": len(reviews),

@@ -69,7 +69,7 @@ def read_user(
     sent = _Sent.of(record, checked(request.reviews, limits, served.rating_scale), served.rating_scale)
     in_bundle = request.user_id is not None and request.user_id in served.users and not record.forgotten
     known = in_bundle or bool(record.reviews)
-    if request.user_id is not None and not known and not request.reviews:
+    if request.user_id is not None and not known and not request.reviews and request.unknown == "refuse":
         raise UnknownUserError(
             f"there is no user {request.user_id}",
             where=f"bundle {served.identity}",

@@ -12,7 +12,8 @@ from prometheus_client import (
     generate_latest,
 )
 
-from rec_sys.inference.contract import Health, ProductsAnswer, RecommendationAnswer
+from rec_sys.inference.contract import ProductsAnswer, RecommendationAnswer
+from rec_sys.inference.health_messages import Health
 
 STEPS: Final = ("text", "tower", "index", "ranker", "rest")
 # Seconds; dense around the milliseconds that an answer should take.

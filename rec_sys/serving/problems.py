@@ -13,11 +13,11 @@ from rec_sys.contracts import InputError
 from rec_sys.inference.contract import (
     RequestError,
     ServingUnavailable,
+    UnknownModelError,
     UnknownProductError,
     UnknownUserError,
-    remedy_for_unknown,
-    spell_field,
 )
+from rec_sys.inference.request_parsing import remedy_for_unknown, spell_field
 from rec_sys.store.messages import KeyReusedError
 from rec_sys.value_words import fault_in_words
 
@@ -161,7 +161,7 @@ async def _on_input(request: Request, error: Exception) -> Response:
         status, field = 422, error.field
     elif isinstance(error, KeyReusedError):
         status = 422
-    elif isinstance(error, UnknownUserError | UnknownProductError):
+    elif isinstance(error, UnknownUserError | UnknownProductError | UnknownModelError):
         status = 404
     elif isinstance(error, ServingUnavailable):
         # Whole seconds are all that the header knows.

@@ -27,12 +27,14 @@ class UserQuestion(PageQuestion):
 
     include_seen: bool = Field(False, description="Also answer products that the user has reviewed.")
     explain: bool = Field(True, description="Give reasons.")
+    model: str = Field("hybrid", max_length=100, description="hybrid, graph, memory or popular.")
+    unknown: Literal["refuse", "popular"] = Field("refuse", description="popular: whoever is unknown gets that.")
+    max_per_brand: int | None = Field(None, ge=1, le=100, description="Most products of one brand.")
 
     def request(self, user_id: str) -> RecommendationRequest:
         """As the recommender takes it."""
-        return RecommendationRequest(
-            user_id=user_id, include_seen=self.include_seen, explain=self.explain, **self._page_fields()
-        )
+        own = {name: getattr(self, name) for name in UserQuestion.__annotations__}
+        return RecommendationRequest(user_id=user_id, **own, **self._page_fields())
 
 
 class SimilarQuestion(PageQuestion):

@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
-from rec_sys.inference.contract import Health, ModelCard
+from rec_sys.inference.health_messages import Health, ModelCard
 from rec_sys.serving.documentation import errors
 from rec_sys.serving.metrics import GatewayMetrics
 from rec_sys.serving.problems import Refusal

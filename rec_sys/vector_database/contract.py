@@ -10,17 +10,13 @@ and the answers come in its order. A question about similar products or about a 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from rec_sys.contracts import InputError
-
-if TYPE_CHECKING:
-    from rec_sys.vector_database.overlay import ProductOverlay
-    from rec_sys.vector_database.search_request import VersionReader
 
 
 class IndexUnavailableError(InputError):
@@ -101,6 +97,7 @@ class ProductFilter:
         min_price: In the data's currency; with a bound on the price, products without one are left out.
         max_price: Likewise.
         min_rating: Mean stars; products without ratings are left out.
+        only: One of these products, by asin.
         out_of_stock: Whether products may be answered that cannot be had.
     """
 
@@ -111,6 +108,7 @@ class ProductFilter:
     min_price: float | None = None
     max_price: float | None = None
     min_rating: float | None = None
+    only: Collection[str] = ()
     out_of_stock: bool = False
 
 
@@ -199,6 +197,16 @@ class NewProduct:
     memory: Mapping[int, float] = field(default_factory=dict)
 
 
+class Layer:
+    """What came or changed since a version was published, to be laid over it.
+
+    Attributes:
+        bundle: The identity of the bundle whose towers made its vectors; a version of another is not covered by it.
+    """
+
+    bundle: str
+
+
 class ProductIndex(ABC):
     """Asks the served version; safe to share between threads.
 
@@ -206,12 +214,7 @@ class ProductIndex(ABC):
         overlay: What came or changed since the version was published; None where nothing did.
     """
 
-    overlay: "ProductOverlay | None" = None
-
-    def layered(self, below: "VersionReader") -> "VersionReader":
-        """A version with what came or changed since it was published."""
-        overlay = self.overlay
-        return below if overlay is None else overlay.over(below)
+    overlay: Layer | None = None
 
     @abstractmethod
     def version(self) -> IndexVersion:

@@ -21,6 +21,7 @@ from rec_sys.vector_database.edge_version import (
     read_version,
     write_version,
 )
+from rec_sys.vector_database.overlay import layered
 from rec_sys.vector_database.publication import Check, IndexPublisher, next_revision
 from rec_sys.vector_database.searching import answer, upserted_points
 
@@ -56,7 +57,7 @@ class EdgeProductIndex(ProductIndex):
 
     def search_many(self, queries: Sequence[ProductQuery]) -> list[ProductAnswer]:
         """See `ProductIndex`."""
-        return answer(self.layered(self._current()), queries, self._settings)
+        return answer(layered(self._current(), self.overlay), queries, self._settings)
 
     def upsert(self, products: Sequence[NewProduct]) -> IndexVersion:
         """See `ProductIndex`. The served version's folder is copied, not rebuilt, and the copy is served.

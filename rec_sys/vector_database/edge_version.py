@@ -239,7 +239,12 @@ def _diversity_query(request: DiversityRequest) -> QueryRequest:
 def _filter(request: SearchRequest) -> Filter | None:
     limits = request.filter
     must: list[Any] = [FieldCondition(PayloadField.CATEGORIES, MatchValue(name)) for name in limits.categories_all]
-    for field, values in ((PayloadField.CATEGORIES, limits.categories_any), (PayloadField.BRAND, limits.brands)):
+    one_of = {
+        PayloadField.CATEGORIES: limits.categories_any,
+        PayloadField.BRAND: limits.brands,
+        PayloadField.ASIN: limits.only,
+    }
+    for field, values in one_of.items():
         if values:
             must.append(FieldCondition(field, MatchAny(list(values))))
     if limits.min_price is not None or limits.max_price is not None:

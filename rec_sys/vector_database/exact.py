@@ -100,6 +100,8 @@ class ExactRanking:
         if wanted.categories_any:
             conditions.append(categories.list.set_intersection(list(wanted.categories_any)).list.len() > 0)
         conditions += [categories.list.contains(category) for category in wanted.categories_all]
+        if wanted.only:
+            conditions.append(pl.col(PayloadField.ASIN).is_in(list(wanted.only)))
         if wanted.brands:
             conditions.append(pl.col(PayloadField.BRAND).is_in(list(wanted.brands)))
         if wanted.min_price is not None:

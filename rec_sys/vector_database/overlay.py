@@ -16,7 +16,7 @@ import numpy as np
 
 from rec_sys.settings import IndexCommon
 from rec_sys.vector_database.catalogue import IndexPoint, point_id
-from rec_sys.vector_database.contract import IndexVersion
+from rec_sys.vector_database.contract import IndexVersion, Layer
 from rec_sys.vector_database.edge_version import EdgeVersion
 from rec_sys.vector_database.search_request import DiversityRequest, SearchRequest, StoredPoint, VersionReader
 from rec_sys.vector_database.searching import order_diversely
@@ -24,12 +24,15 @@ from rec_sys.vector_database.searching import order_diversely
 _SETTINGS: Final = IndexCommon()
 
 
-class ProductOverlay:
-    """The upper layer; may be written by one thread while others ask.
+def layered(below: VersionReader, above: Layer | None) -> VersionReader:
+    """Both layers as one version; the lower one alone where the upper one's vectors are another bundle's."""
+    if isinstance(above, ProductOverlay) and below.version.bundle == above.bundle:
+        return _Layers(below, above)
+    return below
 
-    Attributes:
-        bundle: The identity of the bundle whose towers made its vectors.
-    """
+
+class ProductOverlay(Layer):
+    """The upper layer; may be written by one thread while others ask."""
 
     def __init__(self, version: IndexVersion) -> None:
         self.bundle = version.bundle
@@ -60,10 +63,6 @@ class ProductOverlay:
     def set_out_of_stock(self, asins: Collection[str]) -> None:
         """These, and no others, cannot be had."""
         self._out_of_stock = frozenset(map(point_id, asins))
-
-    def over(self, reader: VersionReader) -> VersionReader:
-        """Both layers as one version; the lower one alone where its vectors are another bundle's."""
-        return _Layers(reader, self) if reader.version.bundle == self.bundle else reader
 
     def close(self) -> None:
         """Lets go of the layer, and of its folder."""

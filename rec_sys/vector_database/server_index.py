@@ -15,6 +15,7 @@ from rec_sys.vector_database.contract import (
     ProductIndex,
     ProductQuery,
 )
+from rec_sys.vector_database.overlay import layered
 from rec_sys.vector_database.search_request import VersionGoneError
 from rec_sys.vector_database.searching import answer, upserted_points
 from rec_sys.vector_database.server_version import ServerNames, ServerVersion, describe_collection, read_aliases
@@ -38,7 +39,7 @@ class ServerProductIndex(ProductIndex):
 
     def search_many(self, queries: Sequence[ProductQuery]) -> list[ProductAnswer]:
         """See `ProductIndex`."""
-        return self._with_served(lambda reader: answer(self.layered(reader), queries, self._settings))
+        return self._with_served(lambda reader: answer(layered(reader, self.overlay), queries, self._settings))
 
     def upsert(self, products: Sequence[NewProduct]) -> IndexVersion:
         """See `ProductIndex`. The collection served is written to; its version keeps its name."""

@@ -25,9 +25,10 @@ from rec_sys.data.inspect import run as inspect
 from rec_sys.entry import compose_settings
 from rec_sys.experiments.report.page import templates
 from rec_sys.experiments.report.users import UserCard
-from rec_sys.inference.contract import RecommendationRequest, Review, parse
+from rec_sys.inference.contract import RecommendationRequest, Review
 from rec_sys.inference.infer import InferSettings
 from rec_sys.inference.infer import run as infer
+from rec_sys.inference.request_parsing import parse
 from rec_sys.raw_files.values import read_values
 from rec_sys.settings import Address, EdgeIndex, RawFile, Settings, TableData
 

@@ -13,7 +13,8 @@ from starlette.testclient import TestClient
 from rec_sys.bundle import Bundle
 from rec_sys.contracts import ServedModel
 from rec_sys.entry import compose_settings
-from rec_sys.inference.contract import ModelCard, Page, ProductsAnswer, RecommendationRequest, Review
+from rec_sys.inference.contract import Page, ProductsAnswer, RecommendationRequest, Review
+from rec_sys.inference.health_messages import ModelCard
 from rec_sys.inference.recommender import Recommender
 from rec_sys.modules.publication import publish_bundle
 from rec_sys.serving.application import create_application

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from rec_sys.inference.contract import Filter, Page, RecommendationRequest, RequestError, Review, parse
+from rec_sys.inference.contract import Filter, Page, RecommendationRequest, RequestError, Review
+from rec_sys.inference.request_parsing import parse
 
 REVIEW = {"asin": "p1"}
 HALF = "half of a pair: \ud83d"

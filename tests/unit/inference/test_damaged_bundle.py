@@ -15,7 +15,8 @@ from onnx import helper
 
 from rec_sys.bundle import Bundle
 from rec_sys.contracts import BundleFile, HistoryColumn, ProductVector, TowerFile
-from rec_sys.inference.contract import Health, RecommendationAnswer, RecommendationRequest, ServingUnavailable
+from rec_sys.inference.contract import RecommendationAnswer, RecommendationRequest, ServingUnavailable
+from rec_sys.inference.health_messages import Health
 from rec_sys.inference.recommender import Recommender
 from rec_sys.settings import EdgeIndex, InferenceSettings
 from rec_sys.vector_database.catalogue import read_catalogue

@@ -10,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
-from rec_sys.inference.contract import ComponentHealth, Health, RecommendationAnswer, RecommendationRequest
+from rec_sys.inference.contract import RecommendationAnswer, RecommendationRequest
+from rec_sys.inference.health_messages import ComponentHealth, Health
 from rec_sys.serving.application import create_application
 from rec_sys.settings import ServingSettings
 from tests.scripted_recommender import ScriptedRecommender

@@ -9,7 +9,8 @@ from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
 from rec_sys.contracts import InputError
-from rec_sys.inference.contract import Health, RequestError, ServingUnavailable
+from rec_sys.inference.contract import RequestError, ServingUnavailable
+from rec_sys.inference.health_messages import Health
 from tests.scripted_recommender import ScriptedRecommender
 from tests.unit.serving.conftest import Start
 

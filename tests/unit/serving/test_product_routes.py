@@ -91,7 +91,7 @@ def test_the_address_takes_what_the_body_takes_within_the_same_bounds() -> None:
         assert (ours.default, ours.metadata, ours.annotation) == (theirs.default, theirs.metadata, theirs.annotation)
     assert flat.keys() == {"limit", "offset", "diversity"} | Filter.model_fields.keys()
     assert UserQuestion.model_fields.keys() - flat.keys() == (
-        RecommendationRequest.model_fields.keys() - Page.model_fields.keys() - {"user_id", "reviews"}
+        RecommendationRequest.model_fields.keys() - Page.model_fields.keys() - {"user_id", "reviews", "boost"}
     )
     assert all(get_args(field.annotation) or field.annotation for field in flat.values())
 

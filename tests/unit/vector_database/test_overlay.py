@@ -21,7 +21,7 @@ from rec_sys.vector_database.contract import (
     UserTaste,
 )
 from rec_sys.vector_database.edge_version import EdgeVersion
-from rec_sys.vector_database.overlay import ProductOverlay
+from rec_sys.vector_database.overlay import ProductOverlay, layered
 from rec_sys.vector_database.search_request import VersionReader
 from rec_sys.vector_database.searching import answer
 from tests.product_indexes import make_catalogue
@@ -57,7 +57,7 @@ def layers(catalogue: Catalogue, tmp_path: Path) -> tuple[VersionReader, Product
     below = version_of(tmp_path / "below", catalogue, points[: NUM_PRODUCTS // 2])
     overlay = ProductOverlay(catalogue.version(SETTINGS))
     overlay.write(list(map(cheaper, points[MOVED:])))
-    return overlay.over(below), overlay
+    return layered(below, overlay), overlay
 
 
 def cheaper(point: IndexPoint) -> IndexPoint:
@@ -132,7 +132,7 @@ def test_vectors_of_another_bundle_are_not_compared(catalogue: Catalogue, tmp_pa
     below = version_of(tmp_path / "below", catalogue, points)
     overlay = ProductOverlay(catalogue.version(SETTINGS).model_copy(update={"bundle": "another"}))
     overlay.remove(catalogue.asins)
-    assert overlay.over(below) is below
+    assert layered(below, overlay) is below
 
 
 def test_a_vector_of_another_width_is_refused_as_by_one_version(
