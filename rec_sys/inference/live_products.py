@@ -72,7 +72,9 @@ class LiveProducts:
         if kind is ChangeKind.PRODUCT_CHANGED:
             before = self._products.get(asin, LiveProduct(WrittenProduct(asin=asin)))
             fields = {name: getattr(said, name) for name in said.model_fields_set}
-            self._products[asin] = LiveProduct(before.said.model_copy(update=fields), before.is_whole)
+            self._products[asin] = LiveProduct(
+                before.said.model_copy(update=fields), before.is_whole, before.is_removed
+            )
         else:
             self._products[asin] = LiveProduct(said, True, kind is ChangeKind.PRODUCT_REMOVED)
         self.changed.add(asin)

@@ -25,7 +25,9 @@ from rec_sys.vector_database.contract import IndexVersion, ProductDetails
 from rec_sys.vector_database.overlay import ProductOverlay
 
 _AT_ONCE: Final = 64  # products that are placed before others may ask
-_DESCRIBES: Final = frozenset({"title", "brand", "categories", "description"})  # what a product's text is made of
+# What, said anew of a product that the bundle knows, makes its text another: a brand alone would lose the description,
+# which the bundle does not keep.
+_DESCRIBES: Final = frozenset({"title", "description"})
 
 _LOG: Final = logging.getLogger(__name__)
 

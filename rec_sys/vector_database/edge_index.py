@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Final
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from rec_sys.vector_database.catalogue import Catalogue
 from rec_sys.vector_database.contract import IndexVersion, NewProduct, ProductAnswer, ProductIndex, ProductQuery
 from rec_sys.vector_database.edge_folder import EdgeFolder
 from rec_sys.vector_database.edge_version import (
+    EMPTY_VERSION_BYTES,
     EdgeVersion,
     UnreadableVersionError,
     copy_version,
@@ -24,11 +24,6 @@ from rec_sys.vector_database.edge_version import (
 from rec_sys.vector_database.overlay import layered
 from rec_sys.vector_database.publication import Check, IndexPublisher, next_revision
 from rec_sys.vector_database.searching import answer, upserted_points
-
-# What Edge's files for no product take on a tmpfs, where it touches every page that it maps (80 MB measured for 30 and
-# for 300 products; less than 1 MB on ext4, but Edge itself wants 25 MB free). A page that is missing there ends the
-# process by SIGBUS without a word, so the room is looked for before.
-_EMPTY_VERSION_BYTES: Final = 100_000_000
 
 
 class EdgeProductIndex(ProductIndex):
@@ -69,8 +64,8 @@ class EdgeProductIndex(ProductIndex):
             points = upserted_points(served, products)
             old = served.version.name
             version = served.version.model_copy(update={"name": next_revision(old)})
-            require_space(self._folder.root, _EMPTY_VERSION_BYTES, "index.folder")
-            with atomic_folder(self._folder.path(version.name), bytes_needed=_EMPTY_VERSION_BYTES) as building:
+            require_space(self._folder.root, EMPTY_VERSION_BYTES, "index.folder")
+            with atomic_folder(self._folder.path(version.name), bytes_needed=EMPTY_VERSION_BYTES) as building:
                 copy_version(self._folder.path(old), building)
                 write_version(building, version)
                 revision = EdgeVersion.open(building)
@@ -131,7 +126,7 @@ class EdgePublisher(IndexPublisher):
 
     def _build(self, catalogue: Catalogue, version: IndexVersion, check: Check) -> None:
         rows = np.arange(len(catalogue), dtype=np.int64)
-        needed = _EMPTY_VERSION_BYTES + catalogue.num_bytes(rows)
+        needed = EMPTY_VERSION_BYTES + catalogue.num_bytes(rows)
         require_space(self._folder.root, needed, "index.folder")
         with atomic_folder(self._folder.path(version.name), bytes_needed=needed) as building:
             writer = EdgeVersion.create(building, version, self._settings)

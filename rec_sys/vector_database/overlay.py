@@ -8,16 +8,17 @@ scores, which are the model's own in both, are merged.
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Final
 from uuid import UUID
 
 import numpy as np
 
+from rec_sys.files import require_space
 from rec_sys.settings import IndexCommon
 from rec_sys.vector_database.catalogue import IndexPoint, point_id
 from rec_sys.vector_database.contract import IndexVersion, Layer
-from rec_sys.vector_database.edge_version import EdgeVersion
+from rec_sys.vector_database.edge_version import EMPTY_VERSION_BYTES, EdgeVersion
 from rec_sys.vector_database.search_request import DiversityRequest, SearchRequest, StoredPoint, VersionReader
 from rec_sys.vector_database.searching import order_diversely
 
@@ -32,11 +33,16 @@ def layered(below: VersionReader, above: Layer | None) -> VersionReader:
 
 
 class ProductOverlay(Layer):
-    """The upper layer; may be written by one thread while others ask."""
+    """The upper layer; may be written by one thread while others ask.
+
+    Raises:
+        InputError: The folder for temporary files has no room for it.
+    """
 
     def __init__(self, version: IndexVersion) -> None:
         self.bundle = version.bundle
         # Only this process reads it, and makes it anew from the log.
+        require_space(Path(gettempdir()), EMPTY_VERSION_BYTES, "TMPDIR")
         self._folder = TemporaryDirectory(prefix="products-", ignore_cleanup_errors=True)
         self._layer = EdgeVersion.create(
             Path(self._folder.name), version.model_copy(update={"name": "overlay", "exact": True}), _SETTINGS
@@ -121,6 +127,9 @@ class _Layers:
         ]
         found = []
         for request, asked, upper, below in zip(requests, lower, above, self._below.query(lower), strict=True):
+            if upper:  # one that has just been written above may not be hidden below yet
+                held = {point.id for point in upper}
+                below = [point for point in below if point.id not in held]
             merged = sorted([*below, *upper], key=lambda point: -point.score) if upper else below
             first = request.offset - asked.offset
             found.append(merged[first : first + request.limit])
