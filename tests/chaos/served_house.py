@@ -180,8 +180,8 @@ class ServedHouse:
         index = {} if self._with_edge else {"url": f"http://127.0.0.1:{self._index_port}", "timeout": 2}
         given = {"output_dir": self.folder, "serving.port": port, "serving.log_level": "warning"}
         given |= {f"inference.{name}": value for name, value in inference.items()}
-        given |= {f"index.{name}": value for name, value in index.items()} | {"store.timeout_seconds": 1}
-        given |= {} if self.store is None else {"store.url": self.store}
+        given |= {f"index.{name}": value for name, value in index.items()}
+        given |= {} if self.store is None else {"store.url": self.store, "store.timeout_seconds": 1}
         given |= {f"serving.{name}": value for name, value in self._serving.items()}
         return [f"index={'edge' if self._with_edge else 'server'}", "inference=triton", *overrides(given)]
 
