@@ -32,7 +32,7 @@ def stages() -> dict[str, dict[str, Any]]:
     return {
         f"{name}@{shop}": filled(stage["do"], {**params, "key": shop, "item": item})
         for name, stage in content["stages"].items()
-        for shop, item in params["shops"].items()
+        for shop, item in params[stage["foreach"][2:-1]].items()
     }
 
 
