@@ -44,6 +44,12 @@ class RankingTable:
         kept = ((taken > 0) & (taken < size))[place]
         return RankingTable(self.question[kept], self.features[kept], self.score[kept], self.taken[kept])
 
+    def spread(self) -> float:
+        """The deviation of the scores within a question."""
+        _, place, size = np.unique(self.question, return_inverse=True, return_counts=True)
+        mean = np.bincount(place, self.score) / size
+        return float(np.sqrt(np.mean(np.square(self.score - mean[place])))) if len(place) else 0.0
+
     def sizes(self) -> IntArray:
         """Candidates of each question: int64 `[num_questions]`."""
         return np.unique(self.question, return_counts=True)[1].astype(np.int64)

@@ -7,7 +7,7 @@ learned on the older of two earlier stages and asked on the newer one, then lear
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -35,6 +35,7 @@ from rec_sys.train.lightning_module import ReviewGraphLearner
 _LOG: Final = logging.getLogger(__name__)
 
 WATCHED: Final = "ndcg_at_10_masked"
+_SPREAD: Final = 0.5  # of the score that trees start from; .5 or 1 gained most on earlier stages of the sample
 _ERRORS: Final = 2.0  # paired standard errors that a gain has to exceed
 
 
@@ -181,9 +182,18 @@ class RankerTrial:
 
     def _fit(self, table: RankingTable) -> tuple[Trees, float]:
         began = time.perf_counter()
-        model = self._settings.model
-        trees, _ = fit_trees(model.ranker, table, model.second_stage, self._settings.seed)
+        trees = learn_trees(table, self._settings.model, self._settings.seed)
         return trees, time.perf_counter() - began
+
+
+def learn_trees(table: RankingTable, settings: ModelSettings, seed: int) -> Trees:
+    """Trees whose values are added to the first stage's score, whatever unit that has.
+
+    The libraries' losses read it as logits, so they are given one of the same spread each time.
+    """
+    unit = np.float32(max(table.spread() / _SPREAD, 1e-9))
+    trees, _ = fit_trees(settings.ranker, replace(table, score=table.score / unit), settings.second_stage, seed)
+    return replace(trees, value=trees.value * unit)
 
 
 def measure_gain(first: FirstStage, trees: Trees, settings: Settings) -> StageGain:
