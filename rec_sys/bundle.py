@@ -34,6 +34,7 @@ from rec_sys.bundle_manifest import (
 from rec_sys.checksums import check_files, hash_files, read_checksums, write_checksums
 from rec_sys.contracts import BundleFile, InputError, ProductVector
 from rec_sys.files import atomic_folder, forbidden, sha256_of
+from rec_sys.predicted_rating import RatingFormula
 from rec_sys.scoring import ScoreFormula
 from rec_sys.settings import TextSettings
 
@@ -56,6 +57,7 @@ class BundleContents:
         metrics: `{"validation": {...}, "test": {...}, "baselines": {...}}`.
         ranker: What the second stage is; None where there is none.
         ranker_trees: Its trees' arrays, likewise.
+        rating: How stars are predicted; None where nobody gave any.
         towers: ONNX files to copy, by name.
         pictures: PNG files to copy.
         card: The model card, Markdown.
@@ -77,6 +79,7 @@ class BundleContents:
     has_time: bool
     memory: dict[str, npt.NDArray[Any]] | None = None
     ranker: RankerCard | None = None
+    rating: RatingFormula | None = None
     ranker_trees: dict[str, npt.NDArray[Any]] | None = None
     placing: dict[str, npt.NDArray[Any]] | None = None
     towers: dict[str, bytes] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rec_sys.checksums import check_files, read_checksums
 from rec_sys.contracts import BundleFile, InputError
 from rec_sys.files import forbidden, sha256_of
+from rec_sys.predicted_rating import RatingFormula
 from rec_sys.scoring import ScoreFormula
 
 REBUILD: Final = "copy the bundle again, or train again with rec_sys.train.train"
@@ -61,6 +62,7 @@ class BundleManifest(BaseModel):
     product_reviews: int = Field(description="The newest reviews of a product that the product tower reads.")
     has_time: bool = Field(description="False: ages are unknown to the towers.")
     ranker: RankerCard | None = Field(None, description="The second stage; null: the first one's order is the answer.")
+    rating: RatingFormula | None = Field(None, description="The predicted stars; null where nobody gave any.")
     files: dict[str, str] = Field(description="sha256 of every file, by its path in the bundle.")
 
 

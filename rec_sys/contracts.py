@@ -66,6 +66,7 @@ class ProductColumn:
     PRICE: Final = "price"  # float32 or null, in the data's currency
     TEXT: Final = "text"  # str or null: title, brand, categories, features, description in one text
     RATING_MEAN: Final = "rating_mean"  # float32 or null
+    KNOWN_RATING: Final = "known_rating"  # float32 or null: mean stars as the metadata has it, from others
     REVIEW_COUNT: Final = "review_count"  # int64
     FIRST_REVIEW: Final = "first_review"  # int64 or null, a review's timestamp
     LAST_REVIEW: Final = "last_review"  # int64 or null
@@ -87,6 +88,7 @@ class PreparedFile:
     PRODUCTS: Final = "products.parquet"
     QUARANTINE: Final = "quarantine.parquet"
     SUMMARY: Final = "summary.json"
+    TITLES: Final = "titles.csv"  # what each title was taken for, where reviews name products by title
 
 
 class BundleFile:
@@ -129,6 +131,7 @@ class ProductVector:
     INPUT: Final = "input"  # float32 [num_products, dim]: what the user tower reads of a reviewed product
     RATING: Final = "rating"  # float32 [num_products, dim], unit length: for predicted stars
     RATING_OFFSET: Final = "rating_offset"  # float32 [num_products], stars
+    MEAN_STARS: Final = "mean_stars"  # float32 [num_products], for predicted stars; absent where nobody gave any
     TEXT: Final = "text"  # float32 [num_products, text_dim], of the product's text, zero where missing
 
 

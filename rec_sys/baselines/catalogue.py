@@ -13,7 +13,7 @@ from rec_sys.baselines.item_to_item import EaseBaseline, ItemKnnBaseline
 from rec_sys.baselines.learned import AutoencoderBaseline, Gru4RecBaseline
 from rec_sys.baselines.light_gcn import LightGcnBaseline
 from rec_sys.baselines.popular import PopularBaseline, PopularRecentBaseline, RandomBaseline
-from rec_sys.baselines.rating_baseline import RATING_BASELINES
+from rec_sys.baselines.rating_baseline import KNOWN_MEAN, RATING_BASELINES, TEXT_TRIPLET
 from rec_sys.baselines.transformers import Bert4RecBaseline, EsasrecBaseline, HstuBaseline, SasrecBaseline
 from rec_sys.baselines.user_to_user import UserKnnBaseline
 from rec_sys.contracts import InputError
@@ -29,14 +29,14 @@ class BaselineKind:
 
     Attributes:
         make: Makes it from its settings, a seed and a number of threads; None for a baseline of ratings.
-        needs: What the data must have: `time`, `text` or `rating`.
+        needs: What the data must have.
         library: The module that only the optional group installs.
         versions: Distributions whose versions belong beside its figures.
         imports: Modules to import before the clock starts: what that takes says nothing of the model.
     """
 
     make: Callable[[Any, int, int], Baseline] | None
-    needs: Literal["time", "text", "rating"] | None = None
+    needs: Literal["time", "text", "rating", "known_rating", "product_text"] | None = None
     library: str | None = None
     versions: tuple[str, ...] = ("numpy", "scipy")
     imports: tuple[str, ...] = ("scipy.sparse", "scipy.linalg")
@@ -89,6 +89,8 @@ BASELINES: Final[dict[str, BaselineKind]] = {
     "bert4rec": _by_rectools(Bert4RecBaseline),
     "content": BaselineKind(ContentBaseline, needs="text", versions=("onnxruntime", "numpy")),
     **{name: BaselineKind(None, needs="rating", versions=("numpy",)) for name in RATING_BASELINES},
+    KNOWN_MEAN: BaselineKind(None, needs="known_rating", versions=("numpy",)),
+    TEXT_TRIPLET: BaselineKind(None, needs="product_text", versions=("sentence-transformers", "torch", "numpy")),
 }
 
 
@@ -124,6 +126,12 @@ def refuse_missing_library(name: str) -> None:
 
 def explain_unfit(name: str, data: DatasetSummary) -> str:
     """Why a baseline has nothing to learn from in this data; empty when it has."""
-    there = {"time": data.has_time, "text": data.has_text, "rating": data.has_rating}
+    there = {
+        "time": data.has_time,
+        "text": data.has_text,
+        "rating": data.has_rating,
+        "known_rating": data.has_rating and data.has_known_rating,
+        "product_text": data.has_rating and data.has_product_text,
+    }
     needs = BASELINES[name].needs
-    return f"the data has no {needs}s" if needs and not there[needs] else ""
+    return f"the data has no {needs.replace('_', ' ')}s" if needs and not there[needs] else ""

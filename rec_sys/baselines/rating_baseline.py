@@ -1,6 +1,6 @@
 """Rating baselines in closed form: what is known of a rating from means alone, without reading a word."""
 
-from typing import Literal, Self, get_args
+from typing import Final, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +8,9 @@ import numpy.typing as npt
 from rec_sys.graph.rating_offsets import shrunken_means
 
 RatingBaselineKind = Literal["rating_mean", "rating_product_mean", "rating_offsets"]
+# What needs more than reviews: means that the metadata has, texts of products.
+KNOWN_MEAN: Final = "rating_known_mean"
+TEXT_TRIPLET: Final = "rating_text_triplet"
 RATING_BASELINES: tuple[RatingBaselineKind, ...] = get_args(RatingBaselineKind)
 
 

@@ -33,6 +33,8 @@ BaselineName = Literal[
     "rating_mean",
     "rating_product_mean",
     "rating_offsets",
+    "rating_known_mean",
+    "rating_text_triplet",
 ]
 
 # What several baselines have: its range and its meaning.

@@ -34,6 +34,7 @@ class DatasetSummary(BaseModel):
     has_rating: bool
     has_text: bool
     has_product_text: bool
+    has_known_rating: bool = Field(False, description="Whether the metadata has mean stars of products.")
 
 
 class PreparedDataset:

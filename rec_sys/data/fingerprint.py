@@ -9,7 +9,7 @@ from typing import Any, Final
 from rec_sys.files import atomic_file, sha256_of
 from rec_sys.settings import DataSettings
 
-FORMAT_VERSION: Final = 3  # raised when preparation itself changes what it writes
+FORMAT_VERSION: Final = 4  # raised when preparation itself changes what it writes
 # Where a file is does not shape the result; its content does.
 _PLACES: Final = {"reviews_path", "metadata_path", "path", "reviews_download", "metadata_download", "use_metadata"}
 _WORTH_REMEMBERING: Final = 1 << 20  # bytes

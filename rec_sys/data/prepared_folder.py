@@ -19,6 +19,7 @@ from rec_sys.data.product_join import join_products
 from rec_sys.data.products import product_table
 from rec_sys.data.readers.batches import QUARANTINE_SCHEMA, Batch, Source
 from rec_sys.data.time_order import WeightRules, write_in_time_order
+from rec_sys.data.titled_reviews import summarise
 from rec_sys.files import atomic_file
 from rec_sys.raw_files.product_texts import PRODUCT_FACTS_SCHEMA
 from rec_sys.settings import DataSettings, TableData
@@ -59,11 +60,15 @@ def fill_folder(source: Source, data: DataSettings, fingerprint: str, folder: Pa
         raise InputError("there is no review in the data", where=_names(source), remedy="check the file")
     weights = WeightRules()
     if isinstance(data, TableData):
-        weights = WeightRules(data.equal_rows == "quantity", data.events.half_life_days)
+        weights = WeightRules(data.equal_rows == "quantity", data.events.half_life_days, data.equal_rows == "latest")
     merged = write_in_time_order(
         reviews.files, reviews.num_bytes, scratch, folder / PreparedFile.REVIEWS, weights=weights
     )
     reviews.found |= _write_products(data, metadata, folder, source)
+    if source.titles is not None:
+        titles = source.titles()
+        titles.write_csv(folder / PreparedFile.TITLES)
+        reviews.found |= summarise(titles)
     pl.concat([reviews.set_aside, metadata.set_aside]).write_parquet(folder / PreparedFile.QUARANTINE)
     shutil.rmtree(scratch)
     if source.has_time:
@@ -88,7 +93,7 @@ def _summary(
     counted = pl.scan_parquet(folder / PreparedFile.REVIEWS).select(
         num_reviews=pl.len(), num_users=pl.col(ReviewColumn.USER_ID).n_unique()
     )
-    products = pl.read_parquet(folder / PreparedFile.PRODUCTS, columns=[ProductColumn.TEXT])
+    products = pl.read_parquet(folder / PreparedFile.PRODUCTS, columns=[ProductColumn.TEXT, ProductColumn.KNOWN_RATING])
     figures = {
         "name": data.name,
         "fingerprint": fingerprint,
@@ -105,6 +110,7 @@ def _summary(
         "has_text": bool(reviews.filled & {ReviewColumn.TITLE, ReviewColumn.TEXT}),
         "num_products": products.height,
         "has_product_text": products[ProductColumn.TEXT].count() > 0,
+        "has_known_rating": products[ProductColumn.KNOWN_RATING].count() > 0,
     }
     return DatasetSummary.model_validate(figures | counted.collect(engine="streaming").row(0, named=True))
 

@@ -1,6 +1,6 @@
 """The questions of a split: who is asked, as seen from when, and what they came to next."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,8 @@ class Queries:
         history_products: int32 `[history_length]`, products of the user's visible earlier reviews.
         num_cold: Users who had to be left out because nothing is known of them before the bound.
         history_edges: int64 `[history_length]`, the reviews of `history_products`.
-        history_known: bool `[history_length]`, whether they are of a kind that is predicted; None where all are.
+        history_known: bool `[history_length]`, whether a masked ranking leaves them out: those of a kind that is
+            predicted, none where what was bought may be bought again; None where all are.
     """
 
     user_index: SmallIntArray
@@ -62,6 +63,10 @@ class Queries:
             known = self.history_known[entries]
             place, entries = place[known], entries[known]
         return place, self.history_products[entries]
+
+    def unmasked(self) -> "Queries":
+        """The same questions, with nothing that a masked ranking leaves out."""
+        return replace(self, history_known=np.zeros(len(self.history_edges), dtype=np.bool_))
 
 
 def ask_users(

@@ -53,6 +53,7 @@ class ProductTable(_Table):
     price: pl.Float32 = pandera.Field(gt=0, nullable=True)
     text: pl.String = pandera.Field(str_length={"min_value": 1}, nullable=True)
     rating_mean: pl.Float32 = pandera.Field(ge=1, le=5, nullable=True)
+    known_rating: pl.Float32 = pandera.Field(ge=1, le=5, nullable=True)
     review_count: pl.Int64 = pandera.Field(ge=0)
     first_review: pl.Int64 = pandera.Field(ge=0, nullable=True)
     last_review: pl.Int64 = pandera.Field(ge=0, nullable=True)

@@ -6,11 +6,12 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from rec_sys.contracts import MILLISECONDS_A_DAY, InputError, SplitName
-from rec_sys.data.interactions import BoolArray, IntArray, Interactions, SmallIntArray
+from rec_sys.data.interactions import BoolArray, IntArray, Interactions
 from rec_sys.data.queries import Queries, ask_daily, ask_users
+from rec_sys.data.straddling_texts import hide_straddling_texts
+from rec_sys.data.units import unit_ranks
 from rec_sys.settings import EvaluationSettings
 
 _LOG: Final = logging.getLogger(__name__)
@@ -53,6 +54,12 @@ class Split:
         """int64 `[num_targets]`, the train edges that are predicted, in time order."""
         edges = self.train_edges
         return edges if self.of_kind is None else edges[self.of_kind[edges]]
+
+    def unmasked(self) -> "Split":
+        """The same questions, whose rankings leave nothing out: what was bought before may be bought again."""
+        validation, test, cold = (one.unmasked() for one in (self.validation, self.test, self.cold_test))
+        daily = None if self.daily is None else self.daily.unmasked()
+        return replace(self, validation=validation, test=test, cold_test=cold, daily=daily)
 
     def train_on_validation(self, interactions: Interactions) -> "Split":
         """The same questions, with the validation split (and the history of its users) moved into the train split."""
@@ -117,7 +124,8 @@ def split_reviews(interactions: Interactions, settings: EvaluationSettings, seed
             )
     visible = hide_straddling_texts(of_review, interactions.body_index)
     daily = ask_daily(interactions, of_review, of_kind, SplitName.TEST, known) if cut else None
-    return Split(of_review, visible, validation, test, cold_test, of_kind, daily)
+    split = Split(of_review, visible, validation, test, cold_test, of_kind, daily)
+    return split if settings.mask_history else split.unmasked()
 
 
 def earlier_stages(interactions: Interactions, split: Split, settings: EvaluationSettings, seed: int) -> list[Split]:
@@ -163,28 +171,9 @@ def earlier_stages(interactions: Interactions, split: Split, settings: Evaluatio
         )
         if len(questions):
             visible = hide_straddling_texts(of_review, interactions.body_index) & split.text_visible
-            stages.append(Split(of_review, visible, questions, questions, cold, split.of_kind))
+            stage = Split(of_review, visible, questions, questions, cold, split.of_kind)
+            stages.append(stage if settings.mask_history else stage.unmasked())
     return stages
-
-
-def _unit_ranks(interactions: Interactions, of_kind: BoolArray | None) -> tuple[IntArray, ...]:
-    """For every edge the rank of its unit among the user's, from 1, and those of the user's last units asked for.
-
-    Returns:
-        int64 `[num_reviews]` each: the rank, and those of the last, second last and third last unit of a kind that is
-        predicted; 0 where there is none.
-    """
-    asked = pl.lit(True) if of_kind is None else pl.Series(of_kind)
-    ranks = (
-        pl.DataFrame({"user": interactions.user_index, "unit": interactions.unit_start})
-        .with_columns(rank=pl.col("unit").rank("dense").over("user").cast(pl.Int64))
-        .with_columns(target=pl.when(asked).then("rank"))
-        .with_columns(last=pl.col("target").max().over("user"))
-        .with_columns(second=pl.col("target").filter(pl.col("target") < pl.col("last")).max().over("user"))
-        .with_columns(third=pl.col("target").filter(pl.col("target") < pl.col("second")).max().over("user"))
-        .fill_null(0)
-    )
-    return tuple(ranks[name].to_numpy() for name in ("rank", "last", "second", "third"))
 
 
 def _leave_last_out(
@@ -195,7 +184,7 @@ def _leave_last_out(
     Where only some kinds are predicted, the last two of these are: what led to either is read as history and not
     trained on, so that validation asks what test asks; what follows them is read by nobody.
     """
-    rank, last, second, third = _unit_ranks(interactions, of_kind)
+    rank, last, second, third = unit_ranks(interactions, of_kind)
     enough = second >= 2
     of_review = np.full(interactions.num_reviews, SplitName.TRAIN, dtype=np.uint8)
     of_review[enough & (rank > third)] = SplitName.HISTORY
@@ -209,7 +198,7 @@ def _hold_out_users(
     interactions: Interactions, settings: EvaluationSettings, seed: int, of_kind: BoolArray | None
 ) -> npt.NDArray[np.uint8]:
     """Users drawn at random are never trained on: their last unit is asked for, the earlier ones are their history."""
-    rank, last, *_ = _unit_ranks(interactions, of_kind)
+    rank, last, *_ = unit_ranks(interactions, of_kind)
     able = np.unique(interactions.user_index[last >= 2])
     drawn = np.random.default_rng(seed).permutation(able)
     num_test, num_validation = (
@@ -222,6 +211,25 @@ def _hold_out_users(
     held_out = of_review != SplitName.TRAIN
     of_review[held_out & (rank < last)] = SplitName.HISTORY
     of_review[held_out & (rank > last)] = SplitName.LATER
+    return of_review
+
+
+def _ask_a_share(
+    interactions: Interactions, settings: EvaluationSettings, seed: int, of_kind: BoolArray | None
+) -> npt.NDArray[np.uint8]:
+    """The last share of every user's units is asked for: of some users drawn at random in validation, else in test.
+
+    So each user has several answers, whose order can be compared with the order that they gave them.
+    """
+    rank, last, *_ = unit_ranks(interactions, of_kind)
+    count = np.bincount(interactions.user_index, minlength=interactions.num_users)[interactions.user_index]
+    kept = np.maximum(1, np.ceil(last * (1 - settings.asked_share)))
+    asked = (count >= settings.fewest_reviews) & (rank > kept)
+    able = np.unique(interactions.user_index[asked])
+    drawn = np.random.default_rng(seed).permutation(able)[: round(settings.validation_fraction * len(able))]
+    of_review = np.where(asked, SplitName.TEST, SplitName.TRAIN).astype(np.uint8)
+    of_review[asked & np.isin(interactions.user_index, drawn)] = SplitName.VALIDATION
+    of_review[rank > np.where(last > 0, last, np.inf)] = SplitName.LATER
     return of_review
 
 
@@ -273,20 +281,8 @@ def _refuse_timeless(interactions: Interactions, settings: EvaluationSettings) -
 _PROTOCOLS: Final = {
     "leave_last_out": _leave_last_out,
     "random_split": _hold_out_users,
+    "user_share": _ask_a_share,
     "global_time": _cut_time,
     "time_folds": _cut_windows,
     "next_days": _cut_windows,
 }
-
-
-def hide_straddling_texts(of_review: npt.NDArray[np.uint8], body_index: SmallIntArray) -> BoolArray:
-    """bool `[num_reviews]`: whether a review's text may be read.
-
-    A text that stands on several rows is read only in the latest split that it stands in. What is used for nothing
-    (LATER) hides nothing: that a text will return is the future.
-    """
-    lateness = np.where(np.isin(of_review, (SplitName.HISTORY, SplitName.LATER)), SplitName.TRAIN, of_review)
-    latest = np.zeros(int(body_index.max(initial=-1)) + 2, dtype=np.uint8)
-    np.maximum.at(latest, body_index, lateness)  # index -1 (no text) is the last place, read by nobody
-    visible: BoolArray = (body_index < 0) | (lateness == latest[body_index])
-    return visible

@@ -30,10 +30,12 @@ class WeightRules:
     Args:
         is_quantity: Whether equal rows add up.
         half_life_days: Days before the newest row in which a weight halves; None: it stays.
+        is_latest: Whether of a user's rows of one product the last alone counts.
     """
 
     is_quantity: bool = False
     half_life_days: float | None = None
+    is_latest: bool = False
 
 
 _AS_READ: Final = WeightRules()
@@ -63,7 +65,7 @@ def write_in_time_order(
     """
     merged = 0
     sorted_files = []
-    num_buckets = -(-num_bytes // bucket_bytes)
+    num_buckets = 1 if weights.is_latest else -(-num_bytes // bucket_bytes)  # the last one may be in any bucket
     newest = pl.scan_parquet(files).select(pl.col(ReviewColumn.TIMESTAMP).max()).collect().item()
     for number, bucket in enumerate(_time_buckets(files, num_buckets, folder)):
         sorted_files.append(folder / f"sorted-{number:05}.parquet")
@@ -90,6 +92,9 @@ def _sort_bucket(files: list[Path], target: Path, weights: WeightRules, newest: 
         decayed = (pl.col(ReviewColumn.WEIGHT) * 0.5**age).clip(lower_bound=_LEAST).cast(pl.Float32)
         in_file_order = in_file_order.with_columns(decayed)
     once = in_file_order.unique(SAME_REVIEW, keep="first", maintain_order=True)
+    if weights.is_latest:
+        once = once.sort(ReviewColumn.TIMESTAMP, maintain_order=True)
+        once = once.unique([ReviewColumn.USER_ID, ReviewColumn.ASIN], keep="last", maintain_order=True)
     position = pl.int_range(pl.len(), dtype=pl.Int64).over(ReviewColumn.USER_ID)
     timed = once.with_columns(pl.col(ReviewColumn.TIMESTAMP).fill_null(position))
     ordered = timed.sort(TIME_ORDER)

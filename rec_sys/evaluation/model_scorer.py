@@ -11,7 +11,7 @@ from rec_sys import ragged
 from rec_sys.data.interactions import FloatArray
 from rec_sys.data.queries import Queries
 from rec_sys.evaluation.ranking import RankingResult, Scorer, evaluate_ranking
-from rec_sys.evaluation.rating import rating_metrics
+from rec_sys.evaluation.rating import rank_figures, rating_metrics
 from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.graph.blocks import move_to
 from rec_sys.modules.hybrid_score import MemoryTerm
@@ -155,7 +155,9 @@ def evaluate_model(
         both = torch.from_numpy(guesses), torch.from_numpy(given)
         metrics["rating_loss"] = float(rating_loss(*both, model.settings.rating_error))
         metrics["loss"] += model.settings.rating_weight * metrics["rating_loss"]
+        users = np.repeat(queries.user_index, np.diff(queries.target_offsets))[rated]
         metrics.update(rating_metrics(guesses[rated], given[rated]))
+        metrics.update(rank_figures(users, guesses[rated], given[rated]))
     return SplitResult(metrics, ranking)
 
 

@@ -74,10 +74,21 @@ def average_precision(ranks: Ranks, offsets: ragged.IntArray, k: int) -> Values:
     return found
 
 
+def capped_average_precision(ranks: Ranks, offsets: ragged.IntArray, k: int) -> Values:
+    """MAP@k as contests count it: divided by what a list of k can hold, AP@k = (the same sum) / min(targets, k).
+
+    >>> capped_average_precision(np.array([4, 1, 2.0]), np.array([0, 2, 3]), k=1).tolist()
+    [1.0, 0.0]
+    """
+    count = np.diff(offsets)
+    return average_precision(ranks, offsets, k) * count / np.minimum(count, k)
+
+
 METRICS: Final[dict[str, Callable[[Ranks, ragged.IntArray, int], Values]]] = {
     "recall": recall,
     "ndcg": ndcg,
     "map": average_precision,
+    "capped_map": capped_average_precision,
     "mrr": reciprocal_rank,
     "precision": precision,
 }

@@ -83,6 +83,18 @@ def mean_rank_correlation(
     return (float(found.mean()) if len(found) else float("nan")), found
 
 
+def rank_figures(
+    user_index: npt.NDArray[np.integer], predicted: npt.NDArray[np.floating], stars: npt.NDArray[np.floating]
+) -> dict[str, float]:
+    """`rank_correlation` of `mean_rank_correlation`, its standard error over users and their number; else nothing."""
+    mean, of_users = mean_rank_correlation(user_index, predicted, stars)
+    if len(of_users) < 2:
+        return {}
+    error = float(of_users.std(ddof=1) / np.sqrt(len(of_users)))
+    names = ("rank_correlation", "rank_correlation_error", "rank_correlation_users")
+    return dict(zip(names, (mean, error, float(len(of_users))), strict=True))
+
+
 def explain_missing_metrics(stars: npt.NDArray[np.floating]) -> dict[str, str]:
     """Which metrics these stars leave undefined, and why; empty when none."""
     liked = np.count_nonzero(stars > POSITIVE_ABOVE)

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rec_sys import ragged
+from rec_sys.contracts import MILLISECONDS_A_DAY
 from rec_sys.data.interactions import BoolArray, FloatArray
 from rec_sys.data.queries import Queries
 from rec_sys.evaluation.model_scorer import ModelScorer
@@ -46,9 +47,9 @@ class FirstStage:
 
     def score(self, rows: npt.NDArray[np.int64]) -> FloatArray:
         """Of all products: float32 `[len(rows), num_products]`."""
-        return self._score(rows)[0]
+        return self.parts(rows)[0]
 
-    def _score(self, rows: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
+    def parts(self, rows: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
         """Scores, and the memory's part of them."""
         scores = self.towers.score(rows)
         if self.memory_term is None:
@@ -58,12 +59,33 @@ class FirstStage:
 
     def propose(self, rows: npt.NDArray[np.int64]) -> tuple[FloatArray, Candidates, FloatArray]:
         """All scores as `score`, and the candidates with their features; `Candidates.row` is a place in `rows`."""
-        scores, memory = self._score(rows)
+        scores, memory = self.parts(rows)
+        candidates = self.best(rows, scores, memory)
+        return scores, candidates, self.describe(rows, candidates)
+
+    def best(self, rows: npt.NDArray[np.int64], scores: FloatArray, memory: FloatArray) -> Candidates:
+        """The candidates by these scores, of which the second are the memory's part; none at -inf."""
         best = rank_products(scores, self.limit, *self.queries.masked_products(rows))
         row, place = np.nonzero(best != NO_PRODUCT)
         product = best[row, place].astype(np.int64)
-        candidates = Candidates(row, product, scores[row, product], memory[row, product])
-        return scores, candidates, describe_candidates(candidates, self._users(rows), self._past, self.facts)
+        return Candidates(row, product, scores[row, product], memory[row, product])
+
+    def describe(self, rows: npt.NDArray[np.int64], candidates: Candidates) -> FloatArray:
+        """The candidates' features, float32 `[num_candidates, num_features]`."""
+        return describe_candidates(candidates, self._users(rows), self._past, self.facts)
+
+    def sold_since(self, rows: npt.NDArray[np.int64], days: float) -> FloatArray:
+        """How often each product was taken in the days before each question: float32 `[len(rows), num_products]`."""
+        columns = self.towers.builder.graph.interactions
+        size, bounds = columns.num_products, self.queries.bound[rows]
+        counts = np.zeros((len(rows), size), dtype=np.float32)
+        for bound in np.unique(bounds).tolist():
+            past = self._edges[: np.searchsorted(self._edges, bound)]
+            if columns.has_time and len(past):
+                newest = columns.timestamp[past[-1]] - days * MILLISECONDS_A_DAY
+                past = past[np.asarray(columns.timestamp)[past] > newest]
+            counts[bounds == bound] = np.bincount(columns.product_index[past], minlength=size)
+        return counts
 
     def table(self, query_batch: int) -> RankingTable:
         """The candidates of all questions, and which of them were taken."""

@@ -1,7 +1,8 @@
 """From what the index found to an answer in the user's words, with its reasons."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from rec_sys.inference.contract import Page, Reason, Recommendation, RequestError, Source
 from rec_sys.inference.explanations import strongest_reviews
+from rec_sys.inference.predicted_stars import RatedReviews
 from rec_sys.inference.rules import Arranged
 from rec_sys.inference.second_stage import RankedHits
 from rec_sys.inference.served_bundle import ServedBundle
@@ -18,6 +20,7 @@ from rec_sys.vector_database.catalogue import FloatArray
 from rec_sys.vector_database.contract import (
     Diversity,
     ProductAnswer,
+    ProductDetails,
     ProductFilter,
     ProductHit,
     ProductQuery,
@@ -28,6 +31,31 @@ from rec_sys.vector_database.contract import (
 from rec_sys.vector_database.searching import details_of
 
 DIVERSIFIED: Final = 200  # best products that a diverse page is chosen from
+
+
+Stars = Callable[[Sequence[ProductDetails]], Sequence[float | None]]
+
+
+def no_stars(products: Sequence[ProductDetails]) -> Sequence[float | None]:
+    """The predicted stars of products where the data has none."""
+    return [None] * len(products)
+
+
+def predicted_stars(
+    served: ServedBundle, reviews: UserReviews | None = None, texts: Mapping[int, FloatArray] | None = None
+) -> Stars:
+    """How the stars of products are predicted for a user; without reviews they are the means."""
+    if served.stars is None:
+        return no_stars
+    return partial(served.stars.of_products, reviews=None if reviews is None else rated_reviews(reviews, texts or {}))
+
+
+def rated_reviews(reviews: UserReviews, texts: Mapping[int, FloatArray]) -> RatedReviews:
+    """A user's reviews that have stars; `texts` are vectors of the texts sent, by their place."""
+    places = np.flatnonzero(reviews.rating > 0)
+    sent = (-1 - reviews.origin[places]).tolist()
+    vectors = {place: texts[origin] for place, origin in enumerate(sent) if origin in texts}
+    return RatedReviews(reviews.product[places], reviews.rating[places], vectors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +98,7 @@ def recommend_hits(
     contributions: ReviewContributions | None,
     ranked: RankedHits | None,
     arranged: Arranged | None = None,
+    stars: Stars = no_stars,
 ) -> tuple[Recommendation, ...]:
     """A user's answer; without contributions it gives no reasons, and what was ranked stands for what was found."""
     hits = found if ranked is None else ranked.hits
@@ -102,18 +131,29 @@ def recommend_hits(
                 explained[place],
                 0.0 if arranged is None else float(arranged.added[place]),
                 () if arranged is None else arranged.rules[place],
+                rating,
             )
         )
-        for place, hit in enumerate(hits)
+        for (place, hit), rating in zip(enumerate(hits), stars([hit.product for hit in hits]), strict=True)
     )
 
 
-def list_hits(found: ProductAnswer, page: Page, source: Source) -> tuple[Recommendation, ...]:
+def list_hits(found: ProductAnswer, page: Page, source: Source, stars: Stars = no_stars) -> tuple[Recommendation, ...]:
     """An answer to a question about a product or a text."""
-    return tuple(_recommendation(hit, page.offset + place, source, ()) for place, hit in enumerate(found.hits, start=1))
+    return _listed(found.hits, page, source, stars)
 
 
-def popular_products(served: ServedBundle, page: Page, wanted: ProductFilter) -> tuple[Recommendation, ...]:
+def _listed(hits: Sequence[ProductHit], page: Page, source: Source, stars: Stars) -> tuple[Recommendation, ...]:
+    ratings = stars([hit.product for hit in hits])
+    return tuple(
+        _recommendation(hit, page.offset + place, source, (), rating=rating)
+        for place, (hit, rating) in enumerate(zip(hits, ratings, strict=True), start=1)
+    )
+
+
+def popular_products(
+    served: ServedBundle, page: Page, wanted: ProductFilter, stars: Stars = no_stars
+) -> tuple[Recommendation, ...]:
     """What most have come to, for when nothing better can be said; the score is the reviews' weight: their number."""
     order = served.by_popularity
     wanted = replace(
@@ -126,7 +166,7 @@ def popular_products(served: ServedBundle, page: Page, wanted: ProductFilter) ->
             served.catalogue.details[chosen].to_dicts(), served.popularity[chosen].tolist(), strict=True
         )
     ]
-    return tuple(_recommendation(hit, page.offset + place, "popular", ()) for place, hit in enumerate(hits, start=1))
+    return _listed(hits, page, "popular", stars)
 
 
 def _recommendation(
@@ -138,6 +178,7 @@ def _recommendation(
     ranker_reasons: dict[str, float] | None = None,
     boost: float = 0.0,
     rules: tuple[str, ...] = (),
+    rating: float | None = None,
 ) -> Recommendation:
     return Recommendation.model_construct(
         **vars(hit.product),
@@ -145,6 +186,7 @@ def _recommendation(
         score=hit.score + boost,
         memory_score=hit.memory_score,
         ranker_score=ranker_score,
+        predicted_rating=rating,
         source=source,
         reasons=reasons,
         ranker_reasons=ranker_reasons or {},

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from rec_sys import ragged
 from rec_sys.contracts import HistoryColumn, InputError
 from rec_sys.files import atomic_file, writable_folder
+from rec_sys.inference.answers import rated_reviews
 from rec_sys.inference.backends import Backends
 from rec_sys.inference.explanations import strongest_reviews
 from rec_sys.inference.second_stage import describe_products
@@ -41,6 +42,7 @@ _SCHEMA: Final[dict[str, Any]] = {
     "asin": pl.String,
     "title": pl.String,
     "score": pl.Float32,
+    "predicted_rating": pl.Float32,
     "source": pl.String,
     "reasons": pl.List(_REASON),
 }
@@ -154,14 +156,19 @@ def _part(folder: Path, number: int) -> Path:
 
 
 async def answer_users(
-    backends: Backends, served: ServedBundle, user_ids: Sequence[str], limit: int
+    backends: Backends, served: ServedBundle, user_ids: Sequence[str], limit: int, with_seen: bool = False
 ) -> AsyncIterator[pl.DataFrame]:
-    """Recommendations for known users, a table for each block of them: a row a user and product, best first."""
+    """Recommendations for known users, a table for each block of them: a row a user and product, best first.
+
+    `with_seen` lists what they have come to before too, whatever the settings say.
+    """
     for start in range(0, len(user_ids), _BLOCK_USERS):
-        yield await _answer(backends, served, user_ids[start : start + _BLOCK_USERS], limit)
+        yield await _answer(backends, served, user_ids[start : start + _BLOCK_USERS], limit, with_seen)
 
 
-async def _answer(backends: Backends, served: ServedBundle, user_ids: Sequence[str], limit: int) -> pl.DataFrame:
+async def _answer(
+    backends: Backends, served: ServedBundle, user_ids: Sequence[str], limit: int, with_seen: bool = False
+) -> pl.DataFrame:
     every = [served.users.rows(user_id) for user_id in user_ids]
     users = [stored_reviews(rows, served) for rows in every]
     inputs = tower_inputs(users, [{}] * len(users), served)
@@ -169,7 +176,7 @@ async def _answer(backends: Backends, served: ServedBundle, user_ids: Sequence[s
     in_memory = [memory_query(user, served) for user in users]
     scores = served.exact.scores(vectors, [query.summed for query in in_memory])
     seen = [served.users.product[rows[served.users.known[rows]]] for rows in every]
-    left_out = seen if backends.settings.repeats == "hide" else ()
+    left_out = seen if backends.settings.repeats == "hide" and not with_seen else ()
     ranker = served.ranker
     products, best = served.exact.best(
         scores, limit if ranker is None else max(limit, ranker.card.candidates), left_out
@@ -190,10 +197,23 @@ async def _answer(backends: Backends, served: ServedBundle, user_ids: Sequence[s
             "asin": details["asin"],
             "title": details["title"],
             "score": score,
+            "predicted_rating": _stars(served, users, row, chosen),
             "source": pl.Series(np.where(by_memory, "memory", "graph")),
             "reasons": reasons,
         }
     )
+
+
+def _stars(served: ServedBundle, users: Sequence[UserReviews], row: IntArray, product: IntArray) -> pl.Series:
+    """The predicted stars of products for the users of their rows, which ascend; null where the data has none."""
+    if served.stars is None:
+        return pl.Series(np.full(len(row), np.nan, dtype=np.float32)).fill_nan(None)
+    bounds = np.searchsorted(row, np.arange(len(users) + 1))
+    parts = [
+        served.stars.of_rows(product[start:end], rated_reviews(user, {}))
+        for user, start, end in zip(users, bounds[:-1], bounds[1:], strict=True)
+    ]
+    return pl.Series(np.concatenate(parts, dtype=np.float32) if parts else np.empty(0, dtype=np.float32))
 
 
 async def _rank(

@@ -68,10 +68,7 @@ class Review(Closed):
     asin: Id = Field(description="The product reviewed.")
     text: str | None = Field(None, description="What was written.")
     title: str | None = Field(None, description="Its headline.")
-    rating: FiniteFloat | None = Field(
-        None,
-        description="On the scale of the model's data, 1 to 5 unless /v1/models says another; read as stars.",
-    )
+    rating: FiniteFloat | None = Field(None, description="On the data's scale, 1 to 5 unless /v1/models says another.")
     timestamp: Annotated[int | None, BeforeValidator(as_milliseconds)] = Field(
         None,
         ge=0,
@@ -204,6 +201,9 @@ class Recommendation(Closed):
     score: float = Field(description="The model's score for a user; a cosine, or a count of reviews, otherwise.")
     memory_score: float = Field(description="The memory's part in it, popularity and repeats included.")
     ranker_score: float = Field(0.0, description="The ranker's part in it, which orders the best products anew.")
+    predicted_rating: float | None = Field(
+        None, description="Stars that the user would give, without reviews the mean; null where the data has none."
+    )
     source: Source = Field(description="graph or memory: the larger part of the score; text: likeness of texts.")
     reasons: tuple[Reason, ...] = ()
     rules: tuple[str, ...] = Field((), description="Rules of the request that moved it.")

@@ -1,12 +1,13 @@
 """Recommendations on the command line: `uv run -m rec_sys.inference.infer user_id=...`.
 
-`reviews=FILE` answers for whoever wrote what stands in a file, `users=FILE` for each user of a table, `export=NAME` for
-everybody that a shop's own format of submissions asks for.
+`liked=FILE` answers for titles that somebody rated, `reviews=FILE` for whoever wrote what stands in a file,
+`users=FILE` for each user of a table, `export=NAME` for everybody that a shop's own format of submissions asks for.
 """
 
 import asyncio
+import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import Field
 from rich.table import Table
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from rec_sys.inference.contract import RecommendationAnswer
     from rec_sys.inference.recommender import Recommender
 
+_LOG: Final = logging.getLogger(__name__)
+
 _SHOWN_SNIPPET = 60  # characters
 _SHOWN_REVIEWS = 3
 
@@ -36,6 +39,11 @@ class InferSettings(CommandSettings):
         None,
         description="A JSON, CSV or Parquet file: a list of reviews, the newest last (timestamps order those that have"
         " one); in JSON also an object with reviews.",
+    )
+    liked: Path | None = Field(
+        None,
+        description="A CSV, JSON or Parquet file of titles that somebody has rated: title, author, rating, and for"
+        " those that the catalogue may not have description, genres.",
     )
     users: Path | None = Field(None, description="A CSV, JSON or Parquet file with a column user_id: a batch export.")
     limit: int = Field(10, ge=1, le=100, description="Products a user.")
@@ -62,7 +70,9 @@ def run(settings: InferSettings) -> None:
         return
     if settings.output is not None:
         writable_folder(settings.output if settings.users is not None else settings.output.absolute().parent, "output")
-    if settings.users is not None:
+    if settings.liked is not None:
+        asyncio.run(_recommend_for_liked(settings, settings.liked))
+    elif settings.users is not None:
         if settings.user_id is not None or settings.reviews is not None:
             raise InputError(
                 "a table of users and a single one are asked for",
@@ -75,8 +85,8 @@ def run(settings: InferSettings) -> None:
     else:
         raise InputError(
             "nobody is asked for",
-            where="settings user_id, reviews, users and export",
-            remedy="give user_id=ID, reviews=FILE, users=FILE, or export=NAME",
+            where="settings user_id, reviews, liked, users and export",
+            remedy="give user_id=ID, reviews=FILE, liked=FILE, users=FILE, or export=NAME",
         )
 
 
@@ -110,6 +120,25 @@ async def _read_content(path: Path, recommender: "Recommender") -> dict[str, obj
     if isinstance(reviews := content.get("reviews"), list):
         content = content | {"reviews": rows_as_trained(reviews, trained_on, Review.model_fields)}
     return content
+
+
+async def _recommend_for_liked(settings: InferSettings, path: Path) -> None:
+    from rec_sys.inference.backends import Backends
+    from rec_sys.inference.liked_products import recommend_for_liked
+
+    backends = Backends(settings.index, settings.inference, settings.output_dir, settings.bundle)
+    try:
+        products, ignored = await recommend_for_liked(backends, path, settings.limit)
+    finally:
+        await backends.close()
+    for title, reason in ignored.items():
+        _LOG.warning(f"ignored: {title}: {reason}")
+    if settings.output is None:
+        say(products.write_csv().rstrip())
+        return
+    with atomic_file(settings.output) as unfinished:
+        products.write_csv(unfinished)
+    say(f"recommendations: {settings.output}")
 
 
 async def _export(settings: InferSettings, users: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, Literal, Self, TypeVar
 
 from rec_sys.contracts import InputError
-from rec_sys.inference.answers import list_hits, popular_products, to_query
+from rec_sys.inference.answers import list_hits, no_stars, popular_products, predicted_stars, to_query
 from rec_sys.inference.backends import Backends, OtherBundleError
 from rec_sys.inference.clock import StepClock, timed
 from rec_sys.inference.contract import (
@@ -154,9 +154,9 @@ class Recommender:
             raise
         except InputError as error:
             raise RequestError(error.what, field="by", remedy=error.remedy) from error
-        if found.hits:
-            return _list_products(found, page, by, clock)
-        return _list_products(found, page, by, clock, explain_empty(page, await self._bundle_at_hand()))
+        served = await self._bundle_at_hand()
+        hints = () if found.hits else explain_empty(page, served)
+        return _list_products(found, page, by, clock, served, hints)
 
     async def search(self, text: str, page: Page) -> ProductsAnswer:
         """Products whose text means what this one does.
@@ -179,7 +179,7 @@ class Recommender:
             with timed("index", [clock]):
                 [found] = await self._backends.search([query], served)
             hints = () if found.hits else explain_empty(page, served)
-            return _list_products(found, page, "text", clock, hints, fallback)
+            return _list_products(found, page, "text", clock, served, hints, fallback)
 
         return await self._in_one_version(ask)
 
@@ -261,7 +261,7 @@ class Recommender:
         reviews = read_user(request, served, self._settings, self._record(request))
         with_seen = answers_seen(request, self._settings)
         wanted = request.filter.for_index(() if with_seen else reviews.seen)
-        products = popular_products(served, request, wanted)
+        products = popular_products(served, request, wanted, predicted_stars(served, reviews))
         return RecommendationAnswer.model_construct(
             **about_user(request, reviews, served),
             products=products,
@@ -280,12 +280,15 @@ def _list_products(
     page: Page,
     source: Literal["graph", "text"],
     clock: StepClock,
+    served: ServedBundle,
     hints: tuple[str, ...] = (),
     fallback: str | None = None,
 ) -> ProductsAnswer:
     version = found.version
     return ProductsAnswer.model_construct(
-        products=list_hits(found, page, source),
+        products=list_hits(
+            found, page, source, predicted_stars(served) if served.identity == version.bundle else no_stars
+        ),
         hints=hints,
         fallback=None if fallback is None else "in_process",
         fallback_reason=fallback,

@@ -28,6 +28,7 @@ from rec_sys.contracts import (
     ProductVector,
     TowerFile,
 )
+from rec_sys.inference.predicted_stars import ServedStars
 from rec_sys.inference.served_ranker import ServedRanker
 from rec_sys.raw_files.rating_scales import STARS
 from rec_sys.settings import TableData, TextSettings
@@ -102,6 +103,7 @@ class ServedBundle:
         users: The users that it knows.
         history_text: float16 `[num_texts, text_dim]`, memory-mapped.
         text_settings: How its texts were encoded.
+        stars: Predicts stars; None where nobody gave any.
         ranker: Its second stage; None where the index's order is the answer.
         target_events: The kinds of events that the model predicts; empty where all are.
         table_settings: How the table was read that it was trained on; None where it was none, or another version read
@@ -121,7 +123,10 @@ class ServedBundle:
         self.asins: list[str] = self.catalogue.asins
         self.index_of = {asin: row for row, asin in enumerate(self.asins)}
         with bundle.reading(BundleFile.PRODUCT_VECTORS):
-            inputs = bundle.product_vectors()[ProductVector.INPUT]
+            vectors = bundle.product_vectors()
+            inputs = vectors[ProductVector.INPUT]
+        rating = bundle.manifest.rating
+        self.stars = None if rating is None else ServedStars(bundle, rating, self.catalogue, vectors)
         if len(inputs) != len(self.catalogue) or inputs.ndim != 2 or not np.isfinite(inputs).all():
             raise bundle.damaged(BundleFile.PRODUCT_VECTORS, f"inputs of {len(self.catalogue)} products are expected")
         unknown = bundle.weights().get(ModelWeight.UNKNOWN_PRODUCT_INPUT)

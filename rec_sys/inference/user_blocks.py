@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from rec_sys.inference.answers import ReviewContributions, popular_products, recommend_hits, to_query
+from rec_sys.inference.answers import (
+    ReviewContributions,
+    Stars,
+    popular_products,
+    predicted_stars,
+    recommend_hits,
+    to_query,
+)
 from rec_sys.inference.backends import Backends, OtherBundleError
 from rec_sys.inference.clock import StepClock, timed
 from rec_sys.inference.contract import (
@@ -165,21 +172,22 @@ def _put_together(
     runs: _Runs,
 ) -> RecommendationAnswer:
     served, request = user.served, user.request
+    stars = predicted_stars(served, user.reviews, user.texts)
     explaining = contributions if request.explain else None
     if found is None:
-        products = popular_products(served, request, user.filter)
+        products = popular_products(served, request, user.filter, stars)
     elif has_rules(request):
         hits = found.hits if ranked is None else ranked.hits
         score = np.array([hit.score for hit in hits], dtype=np.float32) if ranked is None else ranked.score
         arranged = arrange(hits, score, request)
         chosen = [hits[place] for place in arranged.places.tolist()]
         page = None if ranked is None else ranked.at(arranged.places)
-        products = recommend_hits(chosen, request, served, explaining, page, arranged)
+        products = recommend_hits(chosen, request, served, explaining, page, arranged, stars)
     elif request.model == "memory" and not request.diversity:
-        products = _filled_up(found.hits, user, explaining)
+        products = _filled_up(found.hits, user, explaining, stars)
     else:
         page = None if ranked is None else ranked.page(request, served)
-        products = recommend_hits(found.hits, request, served, explaining, page)
+        products = recommend_hits(found.hits, request, served, explaining, page, stars=stars)
     return RecommendationAnswer.model_construct(
         **about_user(request, user.reviews, served),
         products=products,
@@ -198,19 +206,19 @@ def _put_together(
 
 
 def _filled_up(
-    hits: Sequence[ProductHit], user: PreparedUser, contributions: ReviewContributions | None
+    hits: Sequence[ProductHit], user: PreparedUser, contributions: ReviewContributions | None, stars: Stars
 ) -> tuple[Recommendation, ...]:
     """What the memory knows something of, and after it what most have reviewed."""
     request, known = user.request, [hit for hit in hits if hit.memory_score > 0]
     page = known[request.offset : request.offset + request.limit]
-    products = recommend_hits(page, request, user.served, contributions, None)
+    products = recommend_hits(page, request, user.served, contributions, None, stars=stars)
     if len(page) == request.limit:
         return products
     start = max(0, request.offset - len(known))
     rest = request.model_copy(update={"offset": start, "limit": request.limit - len(page)})
     wanted = replace(user.filter, not_seen={*user.filter.not_seen, *(hit.product.asin for hit in known)})
     behind = request.offset + len(page) - start
-    filling = popular_products(user.served, rest, wanted)
+    filling = popular_products(user.served, rest, wanted, stars)
     return (*products, *(one.model_copy(update={"rank": one.rank + behind}) for one in filling))
 
 

@@ -16,6 +16,7 @@ PRODUCT_FACTS_SCHEMA: Final[dict[str, pl.DataType]] = {
     ProductColumn.BRAND: pl.String(),
     ProductColumn.CATEGORIES: pl.List(pl.String()),
     ProductColumn.PRICE: pl.Float32(),
+    ProductColumn.KNOWN_RATING: pl.Float32(),
     FEATURES: pl.List(pl.String()),
     DESCRIPTION: pl.String(),
 }

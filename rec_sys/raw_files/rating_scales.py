@@ -31,6 +31,12 @@ def stars(ratings: pl.Series, scale: tuple[float, float], words: Mapping[str, fl
     return numbers
 
 
+def stars_within(ratings: pl.Series, scale: tuple[float, float]) -> pl.Series:
+    """Stars, float64, of numbers on a scale; null for what is none or outside."""
+    found = stars(ratings, scale, {})
+    return found.set(~found.is_between(*STARS), None)
+
+
 def to_stars(ratings: Ratings, scale: tuple[float, float]) -> Ratings:
     """Ratings of a scale as stars, the lowest 1 and the highest 5.
 

@@ -27,11 +27,7 @@ from rec_sys.settings.data import (
 from rec_sys.settings.learning import (
     EvaluationSettings,
     GraphSettings,
-    MemorySettings,
     ModelSettings,
-    NewcomerSettings,
-    RankerSettings,
-    ShortHistorySettings,
     TrackingSettings,
     TrainerSettings,
 )
@@ -48,6 +44,14 @@ from rec_sys.settings.serving import (
     StoreSettings,
     TritonSettings,
 )
+from rec_sys.settings.terms import (
+    CascadeSettings,
+    MemorySettings,
+    NewcomerSettings,
+    PredictedRatingSettings,
+    RankerSettings,
+    ShortHistorySettings,
+)
 from rec_sys.settings.text import TextSettings
 
 __all__ = [
@@ -57,6 +61,7 @@ __all__ = [
     "AccessToken",
     "Address",
     "AmazonData",
+    "CascadeSettings",
     "CommandSettings",
     "DataCommon",
     "DataSettings",
@@ -72,6 +77,7 @@ __all__ = [
     "MemorySettings",
     "ModelSettings",
     "NewcomerSettings",
+    "PredictedRatingSettings",
     "ProductColumnMap",
     "RankerSettings",
     "RawFile",

@@ -112,6 +112,7 @@ class ProductColumnMap(Section):
     price: str | None = Field(AUTO, description="Its price.")
     features: str | None = Field(AUTO, description="Its features, in words.")
     description: str | None = Field(AUTO, description="Its description.")
+    known_rating: str | None = Field(None, description="Its mean stars as others gave them; never found by itself.")
 
 
 class EventSettings(Section):
@@ -173,10 +174,18 @@ class TableData(FileData):
     rating_words: dict[str, Annotated[float, Field(ge=1, le=5)]] | None = Field(
         None, description="Word -> stars, where ratings are words."
     )
+    drop_unrated: bool = Field(False, description="Leave out, and count, rows without a rating.")
+    match_titles: bool = Field(
+        False,
+        description="data.columns.asin is a title: find the product that it means in the table of products; titles of"
+        " none or of several are left out, counted and listed.",
+    )
     category_separator: str = Field("|", min_length=1, description="Stands between the categories of a product.")
     events: EventSettings = Field(EventSettings(), description="How much each row says of its user.")
-    equal_rows: Literal["merge", "quantity"] = Field(
-        "merge", description="Rows that are equal: one review, or as many as there are in its weight."
+    equal_rows: Literal["merge", "quantity", "latest"] = Field(
+        "merge",
+        description="Rows that are equal: one review, or as many as there are in its weight; latest: of a user's rows"
+        " of one product the last one counts.",
     )
 
     @field_validator("reviews_path", "metadata_path")
@@ -184,6 +193,12 @@ class TableData(FileData):
     def _stands_in_the_folder(cls, path: Path | None, info: ValidationInfo) -> Path | None:
         folder = info.data.get("folder")
         return path if path is None or folder is None or path.is_relative_to(folder) else folder / path
+
+    @model_validator(mode="after")
+    def _titles_have_products(self) -> "TableData":
+        if self.match_titles and self.metadata_path is None:
+            raise ValueError("data.match_titles needs data.metadata_path, the table of products with their titles")
+        return self
 
     @field_validator("separator")
     @classmethod

@@ -13,6 +13,7 @@ _RATING: Final = ("rmse", "mae", "auc", "balanced_accuracy")
 _SPLITS: Final = {
     "leave_last_out": "Each user's last review is the test question, the one before it validates, the others train. "
     "Other users' later reviews stand in the train split: the figures are better than those of a true future.",
+    "user_share": "The last share of every user's reviews is asked for: of some users in validation, else in test.",
     "random_split": "Some users are never trained on; the last review of each is asked for.",
     "global_time": "Training ends at one moment; what was written later is asked for.",
     "time_folds": "Windows of days, one after the other: training ends where the validation window begins.",

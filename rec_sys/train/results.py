@@ -24,12 +24,13 @@ from rec_sys.data.interactions import BoolArray
 from rec_sys.data.splits import Split
 from rec_sys.evaluation.model_scorer import SplitResult, encode_catalogue
 from rec_sys.evaluation.ranking import evaluate_ranking
-from rec_sys.evaluation.rating import rating_metrics
+from rec_sys.evaluation.rating import rank_figures, rating_metrics
 from rec_sys.graph.block_builder import BlockBuilder
 from rec_sys.graph.review_graph import ReviewGraph
 from rec_sys.modules.hybrid_score import MemoryTerm
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.modules.tower_export import export_towers
+from rec_sys.predicted_rating import RatingFormula
 from rec_sys.settings import EvaluationSettings, Settings
 from rec_sys.train.assembly import make_formula
 from rec_sys.train.model_card import write_card
@@ -38,7 +39,7 @@ from rec_sys.train.second_stage import LearnedRanker
 
 SNIPPET_LENGTH = 200  # characters
 _RANKING_SHOWN = ("recall_at_10", "ndcg_at_10", "mrr_at_10")
-_RATING_SHOWN = ("rmse", "mae", "auc", "accuracy", "balanced_accuracy", "f1")
+_RATING_SHOWN = ("rmse", "mae", "auc", "accuracy", "balanced_accuracy", "f1", "rank_correlation")
 
 
 def measure_baselines(
@@ -71,8 +72,9 @@ def measure_baselines(
             baseline = RatingBaseline(kind).fit(
                 columns.user_index[train][rated], product[rated], stars[rated], columns.num_users, columns.num_products
             )
-            baselines[baseline.name] = rating_metrics(
-                baseline.predict(columns.user_index[asked], columns.product_index[asked]), given
+            predicted = baseline.predict(columns.user_index[asked], columns.product_index[asked])
+            baselines[baseline.name] = rating_metrics(predicted, given) | rank_figures(
+                columns.user_index[asked], predicted, given
             )
     return baselines, {POPULAR: ranking.standard_error}
 
@@ -136,6 +138,12 @@ def product_vectors(model: ReviewGraphModel, builder: BlockBuilder) -> dict[str,
     return {name: value.float().cpu().numpy() for name, value in found.items()}
 
 
+def compared_vectors(vectors: dict[str, np.ndarray], settings: Settings) -> dict[str, np.ndarray]:
+    """Vectors of products that predicted stars may compare: of texts, and of towers where these were trained."""
+    towers = {} if settings.model.tower == "none" else {"towers": vectors[ProductVector.RATING]}
+    return {"text": vectors[ProductVector.TEXT], **towers}
+
+
 def list_histories(graph: ReviewGraph, dataset: PreparedDataset, of_kind: BoolArray | None) -> pl.DataFrame:
     """Every user's reviews as the bundle keeps them, so that serving needs no other file (`HistoryColumn`)."""
     columns = graph.interactions
@@ -175,6 +183,7 @@ def write_results(
     vectors: dict[str, np.ndarray],
     memory_term: MemoryTerm | None,
     ranker: LearnedRanker | None,
+    rating: RatingFormula | None,
     placing: dict[str, npt.NDArray[np.floating]] | None,
     metrics: dict[str, Any],
     pictures: tuple[Path, ...],
@@ -201,6 +210,7 @@ def write_results(
         if memory_term is None
         else memory_term.formula.model_copy(update={"temperature": model.temperature}),
         memory=memory_term.tensors() if memory_term else None,
+        rating=rating,
         ranker=ranker.card() if ranker and ranker.adopted else None,
         ranker_trees=ranker.trees.tensors() if ranker and ranker.adopted else None,
         placing=placing,
@@ -223,7 +233,17 @@ def results_tables(metrics: dict[str, Any]) -> list[Table]:
         _compare(metrics, f"test: {next_one} (masked: the user's own products left out)", rankings),
         _compare(metrics, "test: how many stars it gets", list(_RATING_SHOWN)),
     )
-    return [table for table in tables if table.row_count]
+    return [table for table in (*tables, _cascade_table(metrics.get("cascade", {}))) if table.row_count]
+
+
+def _cascade_table(stages: dict[str, dict[str, float]]) -> Table:
+    """What the ways to candidates and the stages behind them keep, and cost, see `evaluation.cascade`."""
+    table = Table("", "products", "recall", "capped MAP", "ms", title="test: the cascade", title_justify="left")
+    for name, found in stages.items():
+        cells = (f"{found['size']:.0f}", f"{found['recall']:.4f}")
+        listed, cost = found["capped_map"], found["milliseconds"]
+        table.add_row(name, *cells, f"{listed:.4f}" if "list" in name else "-", f"{cost:.2f}" if cost else "-")
+    return table
 
 
 def _compare(metrics: dict[str, Any], title: str, keys: list[str]) -> Table:

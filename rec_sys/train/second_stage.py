@@ -18,6 +18,7 @@ from rec_sys.bundle_manifest import RankerCard
 from rec_sys.contracts import SplitName
 from rec_sys.data.interactions import Interactions
 from rec_sys.data.splits import Split, earlier_stages
+from rec_sys.evaluation.cascade import Cascade
 from rec_sys.evaluation.model_scorer import ModelScorer
 from rec_sys.evaluation.ranking import Scorer, evaluate_ranking
 from rec_sys.evaluation.second_stage import FirstStage, SecondStage
@@ -162,6 +163,16 @@ class RankerTrial:
         if ranker is None or not ranker.adopted:
             return None
         return SecondStage(self._first_stage(learner, name, term), ranker.trees).score
+
+    def cascade(
+        self, ranker: LearnedRanker | None, learner: ReviewGraphLearner, term: MemoryTerm | None
+    ) -> dict[str, dict[str, float]]:
+        """What the stages of a cascade keep on test, with the trees adopted or not; nothing where none is asked for."""
+        wanted = self._settings.evaluation.cascade
+        if ranker is None or wanted is None:
+            return {}
+        found = Cascade(self._first_stage(learner, "test", term), ranker.trees, wanted)
+        return found.measure(self._settings.evaluation.query_batch)
 
     def _memory(self, split: Split) -> MemoryTerm | None:
         if self._chosen is None:

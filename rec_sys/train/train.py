@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rec_sys.console import print_table, say
-from rec_sys.contracts import InputError
+from rec_sys.contracts import InputError, ProductVector
 from rec_sys.entry import run_entry
 from rec_sys.settings import Settings
 
@@ -128,6 +128,7 @@ def _learn(
     from rec_sys.train.calibration import choose_rating_share, scale_rating_term
     from rec_sys.train.fitting import limit_threads
     from rec_sys.train.learning import learn, learn_again
+    from rec_sys.train.rating_answer import fit_rating
     from rec_sys.train.run_folder import is_first_process
     from rec_sys.train.second_stage import RankerTrial, list_stages
 
@@ -172,6 +173,8 @@ def _learn(
         )
         if ranker is not None:
             metrics["ranker"] = ranker.figures()
+        if cascade := trial.cascade(ranker, final.learner, final.memory_term):
+            metrics["cascade"] = cascade
         if split.daily is not None:
             ranked = trial.ranked(ranker, final.learner, "daily", final.memory_term)
             scorer = ModelScorer(model, builders["daily"], split.daily, final.memory_term)
@@ -183,6 +186,19 @@ def _learn(
         if learned.gain:
             metrics["towers"] = {"trained": settings.model.tower != "none", **asdict(learned.gain)}
         vectors = results.product_vectors(model, builders["train"])
+        before = vectors
+        if final is not learned:
+            before = results.product_vectors(learned.learner.model, learned.learner.builders["train"])
+        rating = fit_rating(
+            graph.interactions,
+            dataset.products(),
+            (split, final.learner.split),
+            (results.compared_vectors(before, settings), results.compared_vectors(vectors, settings)),
+            settings,
+        )
+        if rating is not None:
+            metrics["predicted_rating"] = rating.figures
+            vectors[ProductVector.MEAN_STARS] = rating.mean
         history = learned.learner.history
         pictures = results.draw_pictures(folder.path / "pictures", history, metrics, vectors["output"], dataset)
         _LOG.info("export: towers to ONNX")
@@ -194,6 +210,7 @@ def _learn(
             vectors,
             final.memory_term,
             ranker,
+            None if rating is None else rating.formula,
             placing,
             metrics,
             pictures,

@@ -6,7 +6,12 @@ people and purchases of the built-in sample into files; adding one is a module a
 
 from typing import Final
 
-from rec_sys.data.generated import kion, shop_events
+from rec_sys.data.generated import goodreads, hm, kion, shop_events
 from rec_sys.data.generated.shop import Schema
 
-SCHEMAS: Final[dict[str, Schema]] = {"shop_events": shop_events.SCHEMA, "kion": kion.SCHEMA}
+SCHEMAS: Final[dict[str, Schema]] = {
+    "shop_events": shop_events.SCHEMA,
+    "kion": kion.SCHEMA,
+    "goodreads": goodreads.SCHEMA,
+    "hm": hm.SCHEMA,
+}

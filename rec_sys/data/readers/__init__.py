@@ -11,11 +11,11 @@ from rec_sys.contracts import InputError
 from rec_sys.data.download import download
 from rec_sys.data.readers.amazon_products import read_amazon_metadata
 from rec_sys.data.readers.amazon_reviews import read_amazon_reviews
-from rec_sys.data.readers.batches import QUARANTINE_SCHEMA, Batch, Source, as_reviews
+from rec_sys.data.readers.batches import QUARANTINE_SCHEMA, Batch, Source, as_product_facts, as_reviews
 from rec_sys.data.readers.sequences import read_sequences
 from rec_sys.data.readers.table import product_table, read_table_products, read_table_reviews, review_table
+from rec_sys.data.titled_reviews import MatchedReviews
 from rec_sys.raw_files.content import first_bytes
-from rec_sys.raw_files.product_texts import PRODUCT_FACTS_SCHEMA
 from rec_sys.raw_files.table_rows import check_columns
 from rec_sys.settings import AmazonData, DataSettings, RawFile, SampleData, SequencesData, TableData
 
@@ -59,7 +59,7 @@ def _sample_source(data: SampleData) -> Source:
         yield Batch(rows, pl.DataFrame(schema=QUARANTINE_SCHEMA), rows.height)
 
     def products() -> pl.DataFrame:
-        return frames()[1].select(pl.col(name).cast(dtype) for name, dtype in PRODUCT_FACTS_SCHEMA.items())
+        return as_product_facts(frames()[1])
 
     folder = Path(__file__).parents[1] / "sample"
     files = tuple(sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"))
@@ -89,7 +89,16 @@ def _table_source(data: TableData) -> Source:
     source = Source((reviews,), data.columns.timestamp is not None, partial(read_table_reviews, reviews, data))
     if products is None:
         return source
-    return replace(source, files=(reviews, products), products=partial(read_table_products, products, data))
+    source = replace(source, files=(reviews, products), products=partial(read_table_products, products, data))
+    return _by_title(source) if data.match_titles else source
+
+
+def _by_title(source: Source) -> Source:
+    """A source whose reviews name their products by title."""
+    if source.products is None:
+        return source
+    matched = MatchedReviews(source.products)
+    return replace(source, reviews=lambda: matched.read(source.reviews()), titles=matched.report)
 
 
 def _amazon_source(data: AmazonData, raw_folder: Path) -> Source:

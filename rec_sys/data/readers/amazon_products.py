@@ -10,6 +10,7 @@ from rec_sys.contracts import InputError, ProductColumn
 from rec_sys.data.readers.amazon_reviews import Edition
 from rec_sys.data.readers.batches import (
     Batch,
+    as_product_facts,
     note_unread_fields,
     set_aside,
 )
@@ -17,7 +18,7 @@ from rec_sys.raw_files.json_objects import parse_objects
 from rec_sys.raw_files.list_texts import first_filled, first_path, texts_within
 from rec_sys.raw_files.missing import count_words, null_missing
 from rec_sys.raw_files.plain_text import count_unread_prices, prices
-from rec_sys.raw_files.product_texts import DESCRIPTION, FEATURES, PRODUCT_FACTS_SCHEMA
+from rec_sys.raw_files.product_texts import DESCRIPTION, FEATURES
 from rec_sys.raw_files.records import read_records, shown_fields
 from rec_sys.settings import MISSING_VALUES
 
@@ -86,4 +87,4 @@ def _product_facts(raw: pl.DataFrame) -> pl.DataFrame:
     widest = first_filled("main_category")
     is_new = widest.is_not_null() & (path.list.first().fill_null("") != widest)
     whole = pl.when(is_new).then(pl.concat_list(widest, path)).otherwise(path).alias(ProductColumn.CATEGORIES)
-    return known.with_columns(whole).select(pl.col(name).cast(dtype) for name, dtype in PRODUCT_FACTS_SCHEMA.items())
+    return as_product_facts(known.with_columns(whole))

@@ -11,6 +11,7 @@ from rec_sys.contracts import QuarantineColumn, ReviewColumn
 from rec_sys.raw_files.bad_rows import RAW_CHARACTERS, BadRow
 from rec_sys.raw_files.json_objects import field_names
 from rec_sys.raw_files.listing import first_of
+from rec_sys.raw_files.product_texts import PRODUCT_FACTS_SCHEMA
 from rec_sys.raw_files.records import RecordBatch, shown_record
 
 REVIEW_SCHEMA: Final[dict[str, pl.DataType]] = {
@@ -70,12 +71,14 @@ class Source:
         has_time: False where reviews come in order but without a time.
         reviews: Reads the reviews from the start.
         products: Reads what is known of the products; None where nothing is.
+        titles: What each title was taken for, when all reviews are read; None where reviews name products by ids.
     """
 
     files: tuple[Path, ...]
     has_time: bool
     reviews: Callable[[], Iterator[Batch]]
     products: Callable[[], Iterator[Batch]] | None = None
+    titles: Callable[[], pl.DataFrame] | None = None
 
 
 def note_unread(names: Sequence[str], what: str = "columns") -> dict[str, str]:
@@ -95,6 +98,12 @@ def as_reviews(rows: pl.DataFrame) -> pl.DataFrame:
     """Typed rows as `REVIEW_SCHEMA`; columns that are not there are null."""
     missing = [pl.lit(None).alias(name) for name in REVIEW_SCHEMA if name not in rows.columns]
     return rows.with_columns(missing).select(pl.col(name).cast(dtype) for name, dtype in REVIEW_SCHEMA.items())
+
+
+def as_product_facts(rows: pl.DataFrame) -> pl.DataFrame:
+    """Typed rows as `PRODUCT_FACTS_SCHEMA`, likewise."""
+    missing = [pl.lit(None).alias(name) for name in PRODUCT_FACTS_SCHEMA if name not in rows.columns]
+    return rows.with_columns(missing).select(pl.col(name).cast(dtype) for name, dtype in PRODUCT_FACTS_SCHEMA.items())
 
 
 def quarantine(file: Path, bad_rows: Sequence[BadRow]) -> pl.DataFrame:

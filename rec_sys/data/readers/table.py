@@ -27,7 +27,7 @@ from rec_sys.raw_files.missing import count_words, null_missing
 from rec_sys.raw_files.parquet_rows import LIST_SEPARATOR
 from rec_sys.raw_files.plain_text import count_unread_prices, prices
 from rec_sys.raw_files.product_texts import DESCRIPTION, FEATURES, PRODUCT_FACTS_SCHEMA
-from rec_sys.raw_files.rating_scales import STARS, describe_scale
+from rec_sys.raw_files.rating_scales import STARS, describe_scale, stars_within
 from rec_sys.raw_files.table_layout import TableFormat
 from rec_sys.raw_files.table_rows import Table, TableBatch, has_time_type, list_columns, read_table_rows
 from rec_sys.raw_files.times import time_forms
@@ -69,9 +69,13 @@ def read_table_reviews(path: Path, data: TableData) -> Iterator[Batch]:
         bad_rows = [_bad_row(batch, row, reason) for row, reason in dict.fromkeys(zip(at, bad[REASON], strict=True))]
         set_aside, counts = quarantine(path, batch.ragged + bad_rows), batch.counts(len(bad_rows)) | events
         counts |= {label: counts.get(label, 0) + number for label, number in count_words(words).items()}
+        left_out = whole.height - raw[ROW].n_unique()
+        if data.drop_unrated:
+            rated = good.filter(pl.col(ReviewColumn.RATING).is_not_null())
+            counts |= {"rows without a rating (left out)": good.height - rated.height}
+            left_out, good = left_out + good.height - rated.height, rated
         counts |= count_unrated(good) if ReviewColumn.RATING in columns else {}
         all_found = {**batch.found, **found}
-        left_out = whole.height - raw[ROW].n_unique()
         yield Batch(good, set_aside, batch.num_records, all_found, counts, remedies(raw, bad, rules), left_out)
     check_kinds(kinds, data.events, str(path))
 
@@ -131,6 +135,7 @@ def read_table_products(path: Path, data: TableData) -> Iterator[Batch]:
             _parts(ProductColumn.CATEGORIES, data.category_separator, first_path),
             _parts(FEATURES, data.category_separator, texts_within),
             prices(named[ProductColumn.PRICE]).alias(ProductColumn.PRICE),
+            stars_within(named[ProductColumn.KNOWN_RATING], data.rating_scale).alias(ProductColumn.KNOWN_RATING),
             _parts(DESCRIPTION, LIST_SEPARATOR, texts_within).list.join(" "),
         )
         yield Batch(

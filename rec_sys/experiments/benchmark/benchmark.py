@@ -191,7 +191,10 @@ def _in_short(row: dict[str, Any], k: int) -> str:
 def _tables(rows: Sequence[dict[str, Any]], k: int) -> list[Table]:
     """The results for the terminal."""
     ranking = (f"recall_at_{k}_masked", f"ndcg_at_{k}_masked", f"recall_at_{k}", f"ndcg_at_{k}", *time_columns(k))
-    rating = ("rmse", "mae", "auc", "balanced_accuracy", "rank_correlation")
+    rating = (
+        *("rmse", "mae", "auc", "balanced_accuracy", "rank_correlation"),
+        *("answered_rmse", "answered_rank_correlation"),
+    )
     tables = []
     for title, names in (("what is reviewed next", ranking), ("how many stars it gets", rating)):
         shown = [row for row in rows if row["status"] == "done" and any(name in row["metrics"] for name in names)]

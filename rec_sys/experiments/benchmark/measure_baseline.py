@@ -11,21 +11,20 @@ import polars as pl
 
 from rec_sys.baselines.catalogue import BASELINES, make_baseline
 from rec_sys.baselines.contract import Baseline
-from rec_sys.baselines.rating_baseline import RatingBaseline
+from rec_sys.baselines.rating_baseline import KNOWN_MEAN, TEXT_TRIPLET, RatingBaseline
 from rec_sys.baselines.reviews import Histories, TrainingReviews
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.data.interactions import FloatArray, IntArray, Interactions
 from rec_sys.evaluation.beyond_accuracy import measure_lists
 from rec_sys.evaluation.ranking import RankingResult, evaluate_ranking
-from rec_sys.evaluation.rating import mean_rank_correlation, rating_metrics
 from rec_sys.evaluation.segments import by_history_length, by_product_popularity, warm_and_cold
 from rec_sys.evaluation.uncertainty import bootstrap_errors, standard_error_of_mean
 from rec_sys.experiments.benchmark.evaluation_data import EvaluationData, baseline_inputs, build_evaluation_data
+from rec_sys.experiments.benchmark.measure_text_ratings import measure_text_ratings
+from rec_sys.experiments.benchmark.rating_figures import rating_figures
 from rec_sys.experiments.benchmark.row_contract import Measured, RowRequest, library_versions
 
 _LOG: Final = logging.getLogger(__name__)
-
-_RATING_RESAMPLES: Final = 100  # each computes seven metrics of a library that is slow on few reviews
 
 
 def measure_baseline(request: RowRequest) -> Measured:
@@ -39,6 +38,8 @@ def measure_baseline(request: RowRequest) -> Measured:
     dataset, seed = PreparedDataset(request.data_folder), settings.seed
     evaluation_data = build_evaluation_data(dataset, evaluation, settings.graph, seed, request.fit_on)
     if BASELINES[name].make is None:
+        if name in (KNOWN_MEAN, TEXT_TRIPLET):
+            return measure_text_ratings(name, evaluation_data, settings)
         return _measure_ratings(name, evaluation_data, seed)
     reviews, histories_of = baseline_inputs(
         evaluation_data, settings.graph, settings.text, seed, settings.output_dir, BASELINES[name].needs == "text"
@@ -113,21 +114,6 @@ def describe_ranking(
             **warm_and_cold(result.targets, counts, ks),
         },
     )
-
-
-def rating_figures(
-    user_index: npt.NDArray[np.integer], predicted: FloatArray, stars: FloatArray, seed: int
-) -> tuple[dict[str, float], dict[str, float]]:
-    """The metrics of predicted stars, and their standard errors by bootstrap over the reviews."""
-    metrics = rating_metrics(predicted, stars)
-    errors = bootstrap_errors(
-        lambda rows: rating_metrics(predicted[rows], stars[rows]), len(stars), seed, resamples=_RATING_RESAMPLES
-    )
-    correlation, of_users = mean_rank_correlation(user_index, predicted, stars)
-    if len(of_users):
-        metrics["rank_correlation"] = correlation
-        errors["rank_correlation"] = standard_error_of_mean(of_users)
-    return metrics, errors
 
 
 def _measure_ratings(name: str, evaluation_data: EvaluationData, seed: int) -> Measured:

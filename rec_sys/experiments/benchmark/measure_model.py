@@ -11,7 +11,8 @@ import numpy as np
 from rec_sys.bundle import Bundle
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.experiments.benchmark.evaluation_data import build_evaluation_data
-from rec_sys.experiments.benchmark.measure_baseline import describe_ranking, rating_figures
+from rec_sys.experiments.benchmark.measure_baseline import describe_ranking
+from rec_sys.experiments.benchmark.rating_figures import rating_figures
 from rec_sys.experiments.benchmark.row_contract import Measured, RowRequest, library_versions
 from rec_sys.experiments.benchmark.settings import OWN_MODES
 from rec_sys.experiments.scaling.stage_clock import most_resident_bytes
@@ -21,6 +22,7 @@ from rec_sys.processes import quote
 # Set by the benchmark itself for each row.
 _OWN_KEYS: Final = ("evaluation.ks", "evaluation.refit", "evaluation.fold", "run_dir")
 _VERSIONS: Final = ("torch", "torch-geometric", "pytorch-lightning", "numpy")
+ANSWERED: Final = "answered_"  # before a metric: of the stars that answers predict, not of the towers' own
 _SAME: Final = 1e-3  # two processes add up in different orders, and two scores that nearly tie may change places
 
 
@@ -41,6 +43,8 @@ def measure_own_model(request: RowRequest) -> Measured:
         if not math.isclose(value, measured.metrics[name], rel_tol=_SAME, abs_tol=_SAME):
             raise ValueError(f"{name} was {value} in training and is {measured.metrics[name]} out of {bundle.folder}")
     measured.metrics |= trained["test"]
+    answered = trained.get("predicted_rating", {})
+    measured.metrics |= {f"{ANSWERED}{name}": value for name, value in answered.get("test", {}).items()}
     measured.fit_seconds = seconds  # of the whole command: imports, graph, validation and export included
     measured.fit_cpu_seconds = used
     measured.parameters = sum(weights.size for weights in bundle.weights().values())

@@ -19,7 +19,8 @@ from rec_sys.baselines.reviews import Histories
 from rec_sys.contracts import InputError, SplitName
 from rec_sys.data.interactions import BoolArray, FloatArray, IntArray, Interactions
 from rec_sys.data.queries import Queries
-from rec_sys.data.splits import Split, hide_straddling_texts
+from rec_sys.data.splits import Split
+from rec_sys.data.straddling_texts import hide_straddling_texts
 from rec_sys.evaluation.model_scorer import PRODUCT_CHUNK
 from rec_sys.evaluation.ranking import RankingResult, evaluate_ranking
 from rec_sys.evaluation.uncertainty import standard_error_of_mean

@@ -24,6 +24,7 @@ _RATING: Final = ("rmse", "mae", "auc", "balanced_accuracy", "f1", "accuracy", "
 _BEYOND: Final = ("coverage", "novelty", "serendipity", "diversity", "popularity")
 _PROTOCOLS: Final = {
     "leave_last_out": "each user's last review is asked for, the one before it validates",
+    "user_share": "the last share of every user's reviews is asked for; other users' serve validation",
     "random_split": "some users are held out: their last review is asked for, the earlier ones are their history",
     "global_time": "everything after one moment is asked for",
     "time_folds": "windows of time, one after the other, are asked for",

@@ -7,7 +7,7 @@ of `FORMATS`.
 
 from typing import Final
 
-from rec_sys.inference.submissions import kion, shop_events
+from rec_sys.inference.submissions import hm, kion, shop_events
 from rec_sys.inference.submissions.contract import SubmissionFormat
 
-FORMATS: Final[dict[str, SubmissionFormat]] = {"shop_events": shop_events.FORMAT, "kion": kion.FORMAT}
+FORMATS: Final[dict[str, SubmissionFormat]] = {"shop_events": shop_events.FORMAT, "kion": kion.FORMAT, "hm": hm.FORMAT}

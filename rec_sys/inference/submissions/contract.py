@@ -22,6 +22,8 @@ class SubmissionFormat:
         most_users: Rows at most; None for any number.
         users: Whom to ask for where no table of users is given; None: everybody that the bundle knows.
         user_column: The column of ids in a given table of users, who then all stand in the file.
+        with_seen: Whether what a user has come to before may stand in their list again.
+        popular: What fills lists up, best first; None: what most have come to, at any time.
         measure: How good lists are against a raw file of what happened next: a row for the model and for each simple
             way of doing it, each with its metrics.
 
@@ -36,4 +38,6 @@ class SubmissionFormat:
     most_users: int | None = None
     users: Callable[[ServedBundle], list[str]] | None = None
     user_column: str = "user_id"
+    with_seen: bool = False
+    popular: Callable[[ServedBundle], Sequence[str]] | None = None
     measure: Callable[[Lists, Path, ServedBundle], dict[str, dict[str, float]]] | None = None

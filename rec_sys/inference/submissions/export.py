@@ -60,9 +60,10 @@ async def export_submission(
     asked = _asked(form, served) if users is None else _listed(users, form.user_column)
     known = [user for user in asked if user in served.users]
     answered: dict[str, list[str]] = {}
-    for table in [table async for table in answer_users(backends, served, known, form.products)]:
+    for table in [table async for table in answer_users(backends, served, known, form.products, form.with_seen)]:
         answered |= dict(table.group_by("user_id", maintain_order=True).agg(pl.col("asin")).rows())
     popular = [served.asins[product] for product in served.by_popularity[: 2 * form.products].tolist()]
+    popular = popular if form.popular is None else [*form.popular(served), *popular]
     lists = {user: _filled(answered.get(user, []), popular, form) for user in asked}
     with atomic_file(path) as unfinished:
         write_submission(unfinished, form, lists)

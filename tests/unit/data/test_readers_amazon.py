@@ -229,6 +229,7 @@ def test_metadata_of_2014_are_python_literals(tmp_path: Path) -> None:
         "brand": "Dunlop",
         "categories": ["Musical Instruments", "Picks"],
         "price": pytest.approx(12.99),
+        "known_rating": None,
         "features": [],
         "description": "Pick.",
     }
@@ -260,6 +261,7 @@ def test_metadata_of_2018_have_lists_and_printed_prices(tmp_path: Path) -> None:
         "brand": "Hosa",
         "categories": ["Musical Instruments", "Cables"],
         "price": 5.0,
+        "known_rating": None,
         "features": ["Ten feet", "OFC copper"],
         "description": "Quiet. Sturdy.",
     }
@@ -354,7 +356,7 @@ def test_empty_fields_of_metadata_leave_those_that_have_a_value(tmp_path: Path) 
     (batch,) = read_amazon_metadata(_written(tmp_path / "m.jsonl", row), "amazon_2023")
     assert batch.rows.row(0, named=True) == {
         **{"asin": "p0", "title": "Cable", "brand": "Hosa", "categories": ["MI"], "price": None},
-        **{"features": ["old"], "description": ""},
+        **{"features": ["old"], "description": "", "known_rating": None},
     }
 
 

@@ -16,10 +16,10 @@ from rec_sys.data.splits import (
     FEW_QUESTIONS,
     Split,
     earlier_stages,
-    hide_straddling_texts,
     refuse_too_little,
     split_reviews,
 )
+from rec_sys.data.straddling_texts import hide_straddling_texts
 from rec_sys.settings import EvaluationSettings
 from tests.review_graphs import ReviewTable, make_interactions, random_table
 
@@ -234,6 +234,31 @@ def test_random_split_never_trains_on_its_held_out_users() -> None:
         assert all(roles[user] == {part, SplitName.HISTORY} for user in users)
     assert all(parts in ({SplitName.TRAIN}, set()) for parts in roles.values() if not parts & HELD_OUT)
     assert len(split.test) == round(0.1 * len(able))
+
+
+def test_a_share_of_every_user_s_reviews_is_asked_for_of_those_who_have_enough() -> None:
+    days = [*([list(range(12))] * 20), list(range(9))]
+    interactions = users_reviews(*days)
+    settings = EvaluationSettings(protocol="user_share", validation_fraction=0.2, asked_share=0.25)
+    split = split_reviews(interactions, settings, 0)
+    roles = [split.of_review[interactions.user_index == user].tolist() for user in range(21)]
+    assert roles[20] == [SplitName.TRAIN] * 9  # too few to be asked
+    asked = [part[-1] for part in roles[:20]]
+    assert (asked.count(SplitName.VALIDATION), asked.count(SplitName.TEST)) == (4, 16)
+    assert all(part == [SplitName.TRAIN] * 9 + [part[-1]] * 3 for part in roles[:20])
+    assert np.diff(split.test.target_offsets).tolist() == [3] * 16
+    assert np.diff(split.test.history_offsets).tolist() == [9] * 16
+
+
+def test_where_repurchases_count_nothing_of_a_history_is_masked() -> None:
+    interactions = users_reviews([1, 2, 3, 4], [1, 2, 3, 5])
+    for masks in (True, False):
+        settings = EvaluationSettings(protocol="leave_last_out", mask_history=masks)
+        split = split_reviews(interactions, settings, 0)
+        for queries in (split.validation, split.test):
+            rows, products = queries.masked_products(np.arange(2))
+            assert (len(rows) > 0, len(products) > 0) == (masks, masks)
+            assert len(queries.history_products) > 0
 
 
 def test_random_split_depends_on_the_seed_and_the_others_do_not() -> None:

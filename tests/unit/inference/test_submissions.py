@@ -95,7 +95,10 @@ def test_a_wrong_line_is_named_with_its_reason(tmp_path: Path, text: str, line: 
     assert refused.value.where.endswith(f"line {line}")
 
 
-@pytest.mark.parametrize(("name", "products"), [("kion", ["15", "9728"]), ("shop_events", ["5168833", "18"])])
+@pytest.mark.parametrize(
+    ("name", "products"),
+    [("kion", ["15", "9728"]), ("hm", ["0108775015", "0493995001"]), ("shop_events", ["5168833", "18"])],
+)
 def test_a_row_is_read_as_it_was_written(name: str, products: list[str]) -> None:
     form = FORMATS[name]
     assert form.read(form.write(products)) == products
@@ -103,7 +106,16 @@ def test_a_row_is_read_as_it_was_written(name: str, products: list[str]) -> None
 
 @pytest.mark.parametrize(
     ("name", "field"),
-    [("kion", "15, 9728"), ("kion", "[15,]"), ("kion", "['15']"), ("shop_events", "[5]"), ("shop_events", "['5', ]")],
+    [
+        ("kion", "15, 9728"),
+        ("kion", "[15,]"),
+        ("kion", "['15']"),
+        ("hm", "108775015"),
+        ("hm", "0108775015  0493995001"),
+        ("hm", "1108775015"),
+        ("shop_events", "[5]"),
+        ("shop_events", "['5', ]"),
+    ],
 )
 def test_a_row_of_another_form_is_refused(name: str, field: str) -> None:
     with pytest.raises(ValueError, match="is no list"):
