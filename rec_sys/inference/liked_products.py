@@ -12,8 +12,9 @@ import polars as pl
 from rec_sys.contracts import InputError, PayloadField, ProductColumn
 from rec_sys.inference.backends import Backends
 from rec_sys.inference.clock import StepClock
-from rec_sys.inference.contract import RecommendationRequest, Review, parse
+from rec_sys.inference.contract import RecommendationRequest, Review
 from rec_sys.inference.live_reviews import NOTHING_ON_RECORD
+from rec_sys.inference.request_parsing import parse
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.user_blocks import answer_users, prepare
 from rec_sys.predicted_rating import unit_vectors
