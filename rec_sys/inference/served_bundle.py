@@ -123,8 +123,7 @@ class ServedBundle:
         self.asins: list[str] = self.catalogue.asins
         self.index_of = {asin: row for row, asin in enumerate(self.asins)}
         with bundle.reading(BundleFile.PRODUCT_VECTORS):
-            vectors = bundle.product_vectors()
-            inputs = vectors[ProductVector.INPUT]
+            inputs = (vectors := bundle.product_vectors())[ProductVector.INPUT]
         rating = bundle.manifest.rating
         self.stars = None if rating is None else ServedStars(bundle, rating, self.catalogue, vectors)
         if len(inputs) != len(self.catalogue) or inputs.ndim != 2 or not np.isfinite(inputs).all():
