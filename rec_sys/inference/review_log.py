@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Final, TypeVar
 
 from rec_sys.contracts import InputError
@@ -50,7 +51,7 @@ class ReviewLog:
         self._live: LiveReviews | None = None  # None until the log was read to its end once
         self.products = LiveProducts()
         self._opening, self._reading = asyncio.Lock(), asyncio.Lock()
-        self._places = asyncio.Semaphore(_CALLS_AT_ONCE)
+        self._places, self._threads = asyncio.Semaphore(_CALLS_AT_ONCE), _Threads(_CALLS_AT_ONCE)
         self.failure: str | None = None
 
         async def write(batches: Sequence[ReviewBatch]) -> list[list[Receipt] | Exception]:
@@ -61,6 +62,7 @@ class ReviewLog:
 
     async def close(self) -> None:
         """Lets go of connections."""
+        self._threads.close()
         if self._store is not None:
             self._store.close()
 
@@ -169,7 +171,7 @@ class ReviewLog:
         try:
             async with asyncio.timeout(self._settings.timeout_seconds):
                 await self._places.acquire()
-                result = await _in_thread(do, self._places.release)  # a call that hangs keeps its place
+                result = await self._threads.run(do, self._places.release)  # a call that hangs keeps its place
         except StoreUnavailable as error:
             self.failure = error.what
             raise self._away(error.what, error.where, error.remedy) from error
@@ -183,28 +185,50 @@ class ReviewLog:
         return ServingUnavailable(what, component="store", where=where, remedy=remedy, retry_after=self._retry_after)
 
 
-def _in_thread(do: Callable[[], Result], ended: Callable[[], None]) -> "asyncio.Future[Result]":
-    """Runs something in a thread that nobody waits for when the process ends: a server that hangs holds its caller.
+class _Threads:
+    """Threads that nobody waits for when the process ends: a server that hangs holds its caller.
 
-    `ended` is called in the loop when the thread is through, whether or not somebody waits for the outcome still.
+    They stay, since each new one may bring an arena of its own to the memory of the process.
     """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Result] = loop.create_future()
 
-    def settle(set_outcome: Callable[[], None]) -> None:
-        ended()
-        if not future.done():
-            set_outcome()
+    def __init__(self, count: int) -> None:
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._threads = [threading.Thread(target=self._work, name="store", daemon=True) for _ in range(count)]
 
-    def work() -> None:
-        try:
-            result = do()
-        except Exception as error:
-            outcome = partial(future.set_exception, error)
-        else:
-            outcome = partial(future.set_result, result)
-        with suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(settle, outcome)
+    def run(self, do: Callable[[], Result], ended: Callable[[], None]) -> "asyncio.Future[Result]":
+        """Runs something in one of them.
 
-    threading.Thread(target=work, name="store", daemon=True).start()
-    return future
+        `ended` is called in the loop when it is through, whether or not somebody waits for the outcome still.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+
+        def settle(set_outcome: Callable[[], None]) -> None:
+            ended()
+            if not future.done():
+                set_outcome()
+
+        def call() -> None:
+            try:
+                result = do()
+            except Exception as error:
+                outcome = partial(future.set_exception, error)
+            else:
+                outcome = partial(future.set_result, result)
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(settle, outcome)
+
+        for thread in self._threads:
+            if thread.ident is None:
+                thread.start()
+        self._calls.put(call)
+        return future
+
+    def close(self) -> None:
+        """Ends them when they have done what is asked of them."""
+        for _ in self._threads:
+            self._calls.put(None)
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()

@@ -140,8 +140,8 @@ class EvaluationSettings(Section):
     mask_history: bool = Field(
         True, description="Masked rankings leave the history out; false: repurchases count, so nothing is left out."
     )
-    cascade: CascadeSettings | None = Field(
-        None, description="Measure candidates, filter and ranker stage by stage, where there is a ranker; null: do not."
+    cascade: CascadeSettings = Field(
+        CascadeSettings(), description="Candidates, filter and ranker, measured stage by stage."
     )
     refit: bool = Field(False, description="Train once more on train + validation, for as many epochs as were best.")
     query_batch: int = Field(256, ge=1, description="Users scored at once.")

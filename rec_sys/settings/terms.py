@@ -105,6 +105,7 @@ class ShortHistorySettings(Section):
 class CascadeSettings(Section):
     """Candidates by several ways, a filter, the ranker: what each stage keeps is measured, see `evaluation.cascade`."""
 
+    enabled: bool = Field(False, description="Measure it, where there is a ranker.")
     towers: int = Field(300, ge=0, description="Candidates by the towers alone.")
     memory: int = Field(300, ge=0, description="By the memory, popularity and repeats.")
     popular: int = Field(200, ge=0, description="The most taken of the last days.")

@@ -169,7 +169,7 @@ class RankerTrial:
     ) -> dict[str, dict[str, float]]:
         """What the stages of a cascade keep on test, with the trees adopted or not; nothing where none is asked for."""
         wanted = self._settings.evaluation.cascade
-        if ranker is None or wanted is None:
+        if ranker is None or not wanted.enabled:
             return {}
         found = Cascade(self._first_stage(learner, "test", term), ranker.trees, wanted)
         return found.measure(self._settings.evaluation.query_batch)

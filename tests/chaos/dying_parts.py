@@ -42,6 +42,7 @@ QUESTIONS = [{"reviews": [{"asin": f"p{first}", "rating": 5}, {"asin": f"p{first
 
 WRITE = -1  # in place of a question
 WRITERS = 5
+SEEN_SECONDS = 1.0  # within which a gateway knows what another has taken
 PAGE = 1_000  # reviews that are listed at once
 
 
@@ -130,6 +131,7 @@ class Load:
         """Raises where a gateway does not list, once, what was acknowledged."""
         for url in self._house.urls.values():
             for user_id, kept in self.kept.items():
+                await asyncio.sleep(SEEN_SECONDS)  # what came by another gateway
                 names = [one["review_id"] for one in await self._list(url, user_id)]
                 assert len(names) == len(set(names)), f"{user_id} has a review twice"
                 assert kept <= set(names), f"{len(kept - set(names))} acknowledged reviews of {user_id} are lost"

@@ -181,7 +181,7 @@ def _meet_nothing(attempt: Attempt) -> str:
 def _meet_dead_writer(attempt: Attempt) -> str:
     outputs = attempt.copy()
     with attempt.begin(outputs) as killed:
-        time.sleep(attempt.moment * attempt.place.seconds)
+        time.sleep(attempt.moment * attempt.place.cpu_seconds)
         killed.kill()
     assert attempt.end(attempt.begin(outputs), outputs) == 0, "a dead process holds it"
     return _whole(outputs)
@@ -190,7 +190,7 @@ def _meet_dead_writer(attempt: Attempt) -> str:
 def _meet_second_writer(attempt: Attempt) -> str:
     outputs = attempt.copy()
     with attempt.begin(outputs) as first:
-        time.sleep(attempt.moment * attempt.place.seconds / 2)
+        time.sleep(attempt.moment * attempt.place.cpu_seconds / 2)
         with attempt.begin(outputs) as second:
             codes = [attempt.end(process, outputs) for process in (first, second)]
     assert 0 in codes, "nobody wrote"

@@ -129,7 +129,7 @@ class _Runs:
 
 def pickled(draw: random.Random, folder: Path, payload: str) -> Callable[[], object]:
     """A pickle that runs a command, as such, and inside an .npy, an .npz and a table."""
-    from rec_sys.graph.build import _open_given_vectors
+    from rec_sys.graph.given_text import open_vectors
 
     objects = np.array([_Runs(f"touch {folder / 'canary'}")] * 2, dtype=object)
     path = folder / "vectors.npy"
@@ -142,18 +142,18 @@ def pickled(draw: random.Random, folder: Path, payload: str) -> Callable[[], obj
     else:
         content = pickle.dumps(objects[0])
         path.write_bytes(gzip.compress(content) if kind == "packed" else content)
-    return lambda: draw.choice([_open_given_vectors, look_at, ask_with])(path)
+    return lambda: draw.choice([open_vectors, look_at, ask_with])(path)
 
 
 def npy_of_another_size(draw: random.Random, folder: Path, payload: str) -> Callable[[], object]:
     """An array whose head says it is a terabyte, or is a program."""
-    from rec_sys.graph.build import _open_given_vectors
+    from rec_sys.graph.given_text import open_vectors
 
     shape = draw.choice(["(1000000000000, 8)", "(-1, 8)", "(2, 2)" * 5_000, "__import__('os').system('touch canary')"])
     head = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
     path = folder / "vectors.npy"
     path.write_bytes(b"\x93NUMPY\x02\x00" + struct.pack("<I", len(head)) + head + b"\0" * 64)
-    return lambda: _open_given_vectors(path)
+    return lambda: open_vectors(path)
 
 
 def tagged_yaml(draw: random.Random, folder: Path, payload: str) -> Callable[[], object]:

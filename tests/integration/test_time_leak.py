@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from rec_sys.baselines.catalogue import BASELINES
+from rec_sys.baselines.rating_baseline import KNOWN_MEAN
 from rec_sys.baselines.settings import BaselineName
 from rec_sys.bundle import Bundle
 from rec_sys.contracts import MILLISECONDS_A_DAY
@@ -27,7 +28,8 @@ from tests.text_width import TEXT_DIM
 NUM_USERS, NUM_PRODUCTS, NUM_DAYS = 40, 20, 200
 PLANTED_FROM = 195  # the split's test days begin earlier
 HOT = 3
-ROWS = [*get_args(BaselineName), OWN_MODEL]
+# The worlds have no mean stars of elsewhere, in which nothing here could be read.
+ROWS = [*(name for name in get_args(BaselineName) if name != KNOWN_MEAN), OWN_MODEL]
 SMALL = ("epochs", 1), ("iterations", 2), ("dim", 8), ("hidden_dim", 8), ("length", 8), ("num_negatives", 4)
 OWN = ("model.dim=16", "trainer.max_epochs=1", "trainer.progress=false", "trainer.num_threads=1")
 

@@ -56,7 +56,8 @@ def test_a_killed_run_ends_with_the_metrics_of_an_undisturbed_one(
     resumed = train_here(caplog, tmp_path / "killed", *table, *LONG)
     assert "resume: an interrupted run" in resumed.said
     # No finished epoch is trained again, though the third need not have been the best.
-    assert resumed.epochs == whole.epochs[3:]
+    assert 0 < len(resumed.epochs) <= 3  # a quick one has ended another when it is killed
+    assert resumed.epochs == whole.epochs[-len(resumed.epochs) :]
     assert resumed.metrics == whole.metrics
 
 

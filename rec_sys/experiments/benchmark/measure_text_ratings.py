@@ -9,7 +9,7 @@ import polars as pl
 
 from rec_sys.baselines.rating_baseline import KNOWN_MEAN
 from rec_sys.baselines.text_rating import draw_triplets, learn_projection
-from rec_sys.contracts import ProductColumn
+from rec_sys.contracts import InputError, ProductColumn
 from rec_sys.data.interactions import FloatArray
 from rec_sys.data.queries import Queries
 from rec_sys.experiments.benchmark.evaluation_data import EvaluationData
@@ -30,6 +30,10 @@ def measure_text_ratings(name: str, data: EvaluationData, settings: BenchmarkSet
     chosen: dict[str, float] = {}
     if name == KNOWN_MEAN:
         known = products[ProductColumn.KNOWN_RATING].cast(pl.Float32)
+        if not known.count():
+            raise InputError(
+                "no product has mean stars of its own", where=name, remedy="leave it out, or give products with them"
+            )
         asked = _ask(data, data.split.test, known.fill_null(known.mean()).to_numpy(), None, settings)
         predicted, parameters = asked.mean, 0
     else:

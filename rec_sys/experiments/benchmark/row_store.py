@@ -139,6 +139,8 @@ def modules_of(name: str, job: Job, sources: SourceTree) -> set[str]:
         kind = BASELINES[name]
         starts.append(kind.make.__module__ if kind.make else RatingBaseline.__module__)
         without |= {f"{_ROOM}.measure_model"} | ({_TEXTS} if kind.needs != "text" else set())
+        if kind.needs not in ("known_rating", "product_text"):
+            without.add(f"{_ROOM}.measure_text_ratings")
     return sources.closure(starts, without)
 
 

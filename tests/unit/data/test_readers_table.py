@@ -259,7 +259,7 @@ def test_products_are_read_by_their_own_map(tmp_path: Path) -> None:
     )
     columns = {"asin": "id", "title": "name", "categories": "kind", "price": "cost", "features": "points"}
     (batch,) = read_table_products(path, _settings(product_columns=columns))
-    assert batch.rows.rows() == [("p1", "Uke", None, ["Strings", "Ukes"], 20.0, ["small", "light"], None)]
+    assert batch.rows.rows() == [("p1", "Uke", None, ["Strings", "Ukes"], 20.0, None, ["small", "light"], None)]
     assert batch.set_aside.select("line", "reason").rows() == [(3, "product id is missing")]
 
 
