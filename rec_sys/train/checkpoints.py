@@ -8,6 +8,7 @@ import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from rec_sys.contracts import InputError
+from rec_sys.files import atomic_file
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -18,7 +19,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError) as error:
+    except FileNotFoundError:
+        raise
+    except (UnpicklingError, RuntimeError, EOFError, OSError) as error:
         said = str(error).strip() or "it breaks off"
         raise InputError(
             f"the checkpoint cannot be read: {said.splitlines()[0]}",
@@ -29,7 +32,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 class CheckpointReader(TorchCheckpointIO):
-    """Lightning's own reading would run what a file asks for."""
+    """Lightning's own reading would run what a file asks for, its own writing leaves a half where the disk is full."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """The whole checkpoint or the one before."""
+        with atomic_file(Path(path)) as unfinished:
+            torch.save(checkpoint, unfinished)
 
     def load_checkpoint(self, path: Any, map_location: Any = None) -> dict[str, Any]:
         """See `read_checkpoint`; Lightning moves the tensors to where they belong."""

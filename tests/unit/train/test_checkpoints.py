@@ -1,5 +1,6 @@
 """Checkpoints are read without running anything."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -37,3 +38,25 @@ def test_half_a_checkpoint_is_refused_by_its_name(tmp_path: Path, kept: int) -> 
     with pytest.raises(InputError, match="cannot be read") as refused:
         read_checkpoint(path)
     assert refused.value.where == str(path)
+
+
+def test_a_checkpoint_that_cannot_be_written_whole_leaves_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    writer = CheckpointReader()
+    writer.save_checkpoint({"epoch": 1}, path)
+
+    class BreaksOff:
+        def __reduce__(self) -> tuple[object, ...]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(InputError, match="the disk is full"):
+        writer.save_checkpoint({"weights": torch.zeros(1_000), "epoch": BreaksOff()}, path)
+    assert read_checkpoint(path) == {"epoch": 1}
+    assert [one.name for one in path.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_what_is_no_file_of_checkpoints_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(b"PK\x03\x04" + b"\0" * 10)  # as a full disk left it
+    with pytest.raises(InputError, match="cannot be read"):
+        read_checkpoint(path)
