@@ -1,5 +1,6 @@
 """Checkpoints of an interrupted training, read as numbers and names: a file that asks for more is refused, not run."""
 
+import io
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -37,7 +38,9 @@ class CheckpointReader(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """The whole checkpoint or the one before."""
         with atomic_file(Path(path)) as unfinished:
-            torch.save(checkpoint, unfinished)
+            content = io.BytesIO()  # torch's own writer does not say that the disk is full
+            torch.save(checkpoint, content)
+            unfinished.write_bytes(content.getbuffer())
 
     def load_checkpoint(self, path: Any, map_location: Any = None) -> dict[str, Any]:
         """See `read_checkpoint`; Lightning moves the tensors to where they belong."""
