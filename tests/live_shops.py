@@ -21,6 +21,9 @@ from rec_sys.vector_database.edge_index import EdgePublisher
 from tests.served_roads import share_text_models
 from tests.serving_bundles import write_serving_bundle
 
+# Of a gateway: one token may read alone, the other may write.
+TOKENS = "[{name: reader, token: read-secret}, {name: writer, token: write-secret, scopes: [read, write]}]"
+
 
 @dataclass
 class Shop:
@@ -33,12 +36,12 @@ class Shop:
         return compose_settings([f"output_dir={self.output_dir}", *overrides], GatewaySettings, "gateway")
 
     @contextmanager
-    def served(self, *overrides: str) -> Iterator[TestClient]:
+    def served(self, *overrides: str, ready: bool = True) -> Iterator[TestClient]:
         settings = self.settings(*overrides)
         store = settings.store if settings.store.enabled else None
         recommender = Recommender(settings.index, settings.inference, settings.output_dir, settings.bundle, store)
         with TestClient(create_application(settings.serving, recommender), raise_server_exceptions=False) as client:
-            wait_until(lambda: client.get("/health/ready").status_code == 200)
+            wait_until(lambda: not ready or client.get("/health/ready").status_code == 200)
             yield client
 
     def publish(self, bundle: Bundle) -> None:

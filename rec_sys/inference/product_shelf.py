@@ -1,18 +1,18 @@
 """Products that are written while the service runs, laid over the index: what came or changed is in the next answer."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
 
-from rec_sys.contracts import InputError, PayloadField, ProductColumn
+from rec_sys.contracts import PayloadField, ProductColumn
 from rec_sys.inference.backends import Backends
 from rec_sys.inference.contract import Review
+from rec_sys.inference.following import following
 from rec_sys.inference.live_products import LiveProduct
 from rec_sys.inference.placing import FirstReview, place_product
 from rec_sys.inference.review_log import ReviewLog
@@ -28,8 +28,6 @@ _AT_ONCE: Final = 64  # products that are placed before others may ask
 # What, said anew of a product that the bundle knows, makes its text another: a brand alone would lose the description,
 # which the bundle does not keep.
 _DESCRIBES: Final = frozenset({"title", "description"})
-
-_LOG: Final = logging.getLogger(__name__)
 
 
 class ProductShelf:
@@ -55,47 +53,29 @@ class ProductShelf:
                 if not isinstance(overlay, ProductOverlay) or overlay.bundle != served.identity:
                     overlay = await asyncio.to_thread(ProductOverlay, version)
                     products.changed |= products.asins()
+                # What is gone needs no text to be read, and must not come back with another bundle meanwhile.
+                served.removed, served.out_of_stock = products.removed(), products.out_of_stock()
+                overlay.remove(served.removed)
+                overlay.set_out_of_stock(served.out_of_stock)
+                self._backends.index.overlay = overlay
                 taken = set(list(products.changed)[:_AT_ONCE])
                 products.changed -= taken
                 try:
                     await self._lay(overlay, served, version, taken)
-                except BaseException:
+                except BaseException:  # a cancelled request, too: what it took is laid by the next
                     products.changed |= taken
                     raise
-                served.removed, served.out_of_stock = products.removed(), products.out_of_stock()
-                overlay.set_out_of_stock(served.out_of_stock)
-                self._backends.index.overlay = overlay
             if not products.changed:
                 return
 
-    @asynccontextmanager
-    async def following(self) -> AsyncIterator[None]:
+    def following(self) -> AbstractAsyncContextManager[None]:
         """Follows what others write, for an `async with` block."""
-        task = asyncio.create_task(self._follow())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-
-    async def _follow(self) -> None:
-        said = ""
-        while True:
-            try:
-                await self.sync()
-                said = ""
-            except (InputError, OSError) as error:
-                if str(error) != said:  # once, however long it takes
-                    _LOG.warning(f"what was written of products is not seen: {error}")
-                said = str(error)
-            await asyncio.sleep(self._poll_seconds)
+        return following(self.sync, self._poll_seconds, "what was written of products")
 
     async def _lay(
         self, overlay: ProductOverlay, served: ServedBundle, version: IndexVersion, asins: Collection[str]
     ) -> None:
         live = {asin: self._log.products.about(asin) for asin in sorted(asins)}
-        overlay.remove([asin for asin, product in live.items() if product.is_removed])
         live = {asin: product for asin, product in live.items() if _is_described(product)}
         facts = await asyncio.to_thread(_facts_of, live, served)
         written = self._log.reviews_of(asin for asin in live if asin not in served.index_of)

@@ -3,16 +3,16 @@
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Final, TypeVar
 
-from rec_sys.contracts import InputError
 from rec_sys.inference.contract import Review, ServingUnavailable
 from rec_sys.inference.dynamic_batcher import DynamicBatcher
+from rec_sys.inference.following import following
 from rec_sys.inference.live_products import LiveProducts
 from rec_sys.inference.live_reviews import NOTHING_ON_RECORD, LiveReviews, OnRecord
 from rec_sys.settings import StoreSettings
@@ -127,28 +127,9 @@ class ReviewLog:
                     break
             self._live, self.products = live, products
 
-    @asynccontextmanager
-    async def following(self) -> AsyncIterator[None]:
+    def following(self) -> AbstractAsyncContextManager[None]:
         """Follows what others write, for an `async with` block."""
-        task = asyncio.create_task(self._follow())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-
-    async def _follow(self) -> None:
-        said = ""
-        while True:
-            try:
-                await self.catch_up()
-                said = ""
-            except (InputError, OSError) as error:
-                if str(error) != said:  # once, however long it takes
-                    _LOG.warning(f"what others write is not seen: {error}")
-                said = str(error)
-            await asyncio.sleep(self._settings.poll_seconds)
+        return following(self.catch_up, self._settings.poll_seconds, "what others write")
 
     async def _changed(self, do: Callable[[Store], Result]) -> Result:
         store = await self._opened()

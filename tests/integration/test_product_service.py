@@ -1,15 +1,15 @@
 """Products that are written while the service runs: found, recommended, changed and gone from the next answer on."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from starlette.testclient import TestClient
 
-from tests.live_shops import Shop, open_shop, reads_texts, wait_until
+from rec_sys.inference.backends import Backends
+from rec_sys.inference.contract import ServingUnavailable
+from tests.live_shops import TOKENS, Shop, reads_texts, wait_until
 from tests.serving_bundles import write_serving_bundle
 
 BANJO = {
@@ -19,24 +19,6 @@ BANJO = {
     "price": 329.5,
     "description": "<p>A bright banjo for bluegrass.</p>",
 }
-TOKENS = "[{name: reader, token: read-secret}, {name: writer, token: write-secret, scopes: [read, write]}]"
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory, text_cache_dir: Path) -> Shop:
-    return open_shop(tmp_path_factory.mktemp("shop"), text_cache_dir)
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    """An empty store."""
-    return f"store.url=sqlite:///{tmp_path / 'store.db'}"
-
-
-@pytest.fixture(scope="module")
-def client(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    with shop.served(f"store.url=sqlite:///{tmp_path_factory.mktemp('store') / 'store.db'}") as client:
-        yield client
 
 
 def put(client: TestClient, asin: str, **facts: Any) -> dict[str, Any]:
@@ -151,6 +133,27 @@ def test_changes_survive_and_are_seen_next_door_and_over_the_next_bundle(shop: S
             assert products(later, "/v1/users/user 3/recommendations", brands="Holloway")[0]["score"] != score
         finally:
             shop.publish(shop.bundle)
+
+
+def test_what_is_gone_stays_gone_where_nothing_can_be_read(
+    shop: Shop, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise ServingUnavailable("Triton is away", component="triton", where="t", remedy="start it", retry_after=1)
+
+    with shop.served(url, "store.poll_seconds=0.05") as client:
+        assert client.delete("/v1/products/p2").status_code == 204
+        assert client.patch("/v1/products/p4", json={"in_stock": False}).status_code == 200
+        put(client, "banjo", **BANJO)
+    with monkeypatch.context() as patched:
+        patched.setattr(Backends, "embed", away)
+        settings = (url, "store.poll_seconds=0.05")
+        with shop.served(*settings, ready=False) as later:
+            wait_until(lambda: not {"p2", "p4"} & set(recommended(later, include_seen=True)))
+            assert "banjo" not in recommended(later)
+            assert not put(later, "organ", title="Organ")["searchable"]
+    with shop.served(url) as again:
+        wait_until(lambda: {"banjo", "organ"} <= set(recommended(again)))
 
 
 def test_what_cannot_be_meant_is_refused_by_its_field(client: TestClient) -> None:

@@ -1,23 +1,13 @@
 """What a request may say of its answer: which model, what is to stand higher, how many of a brand, for whom."""
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from tests.live_shops import Shop, open_shop
-
 USER = "user 3"
 EVERYTHING = 60  # products
-
-
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory, text_cache_dir: Any) -> Iterator[TestClient]:
-    shop: Shop = open_shop(tmp_path_factory.mktemp("shop"), text_cache_dir)
-    with shop.served() as client:
-        yield client
 
 
 def ask(client: TestClient, **request: Any) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,27 +15,8 @@ from rec_sys.inference.contract import RecommendationAnswer
 from rec_sys.inference.recommender import Recommender
 from rec_sys.serving.application import create_application
 from rec_sys.store.store import prove_store
-from tests.live_shops import Shop, open_shop, wait_until
+from tests.live_shops import TOKENS, Shop, wait_until
 from tests.postgresql_servers import hung, new_database, postgresql_server
-
-TOKENS = "[{name: reader, token: read-secret}, {name: writer, token: write-secret, scopes: [read, write]}]"
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory, text_cache_dir: Path) -> Shop:
-    return open_shop(tmp_path_factory.mktemp("shop"), text_cache_dir)
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    """An empty store."""
-    return f"store.url=sqlite:///{tmp_path / 'store.db'}"
-
-
-@pytest.fixture(scope="module")
-def client(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    with shop.served(f"store.url=sqlite:///{tmp_path_factory.mktemp('store') / 'store.db'}") as client:
-        yield client
 
 
 @pytest.fixture
