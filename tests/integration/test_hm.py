@@ -16,6 +16,7 @@ from rec_sys.inference.backends import Backends
 from rec_sys.inference.submissions import hm
 from rec_sys.inference.submissions.checking import check_submission
 from rec_sys.inference.submissions.export import export_submission
+from rec_sys.inference.submissions.truth import mean_average_precision
 from rec_sys.settings import EdgeIndex, InferenceSettings
 from rec_sys.vector_database.catalogue import read_catalogue
 from rec_sys.vector_database.edge_index import EdgePublisher
@@ -46,7 +47,7 @@ def naive_map(listed: list[str], wanted: set[str], length: int) -> float:
     ],
 )
 def test_map_at_12_of_cases_by_hand(listed: list[str], wanted: set[str], expected: float) -> None:
-    assert hm.map_at_12({"u": listed}, {"u": sorted(wanted)}) == pytest.approx(expected)
+    assert mean_average_precision({"u": listed}, {"u": sorted(wanted)}, hm.LENGTH) == pytest.approx(expected)
     assert naive_map(listed, wanted, 12) == pytest.approx(expected)
     rank = {product: place for place, product in enumerate(listed, start=1)}
     ranks = np.array([rank.get(product, np.inf) for product in wanted])
@@ -59,7 +60,7 @@ def test_map_at_12_agrees_with_an_independent_implementation() -> None:
     lists = {f"u{user}": random.permutation(products)[:12].tolist() for user in range(50)}
     bought = {f"u{user}": random.choice(products, random.integers(1, 20)).tolist() for user in range(60)}
     expected = np.mean([naive_map(lists.get(user, []), set(wanted), 12) for user, wanted in bought.items()])
-    assert hm.map_at_12(lists, bought) == pytest.approx(expected)
+    assert mean_average_precision(lists, bought, hm.LENGTH, absent_counts=True) == pytest.approx(expected)
 
 
 def test_from_files_to_the_contest_s_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,11 +2,9 @@
 
 import csv
 import json
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 import polars as pl
 
@@ -18,8 +16,6 @@ from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.submissions.checking import check_submission
 from rec_sys.inference.submissions.contract import Lists, SubmissionFormat
 from rec_sys.raw_files.table_rows import read_columns
-
-_LOG: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

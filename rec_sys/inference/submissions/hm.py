@@ -1,7 +1,7 @@
 """The file of the clothes shop: twelve articles for every customer, ids of ten digits with their zeros."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +10,7 @@ import numpy as np
 from rec_sys.contracts import MILLISECONDS_A_DAY
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.submissions.contract import Lists, SubmissionFormat
-from rec_sys.inference.submissions.truth import read_truth
+from rec_sys.inference.submissions.truth import mean_average_precision, read_truth
 
 LENGTH: Final = 12
 _WEEK: Final = 7 * MILLISECONDS_A_DAY
@@ -57,29 +57,18 @@ def bought_last(served: ServedBundle) -> dict[str, list[str]]:
     }
 
 
-def map_at_12(lists: Lists, bought: Mapping[str, Sequence[str]]) -> float:
-    """MAP@12 as the contest has it: over customers who bought something, divided by what twelve places can hold.
-
-    >>> round(map_at_12({"a": ["1", "2", "3"], "b": ["9"]}, {"a": ["1", "3"], "c": ["2"]}), 4)  # a: (1 + 2 / 3) / 2
-    0.4167
-    """
-    total = 0.0
-    for customer, articles in bought.items():
-        wanted, hits, gain = set(articles), 0, 0.0
-        for place, article in enumerate(lists.get(customer, ())[:LENGTH], start=1):
-            if article in wanted:
-                hits += 1
-                gain += hits / place
-        total += gain / min(len(wanted), LENGTH)
-    return total / max(len(bought), 1)
-
-
 def measure(lists: Lists, truth: Path, served: ServedBundle) -> dict[str, dict[str, float]]:
-    """The model beside what was sold last week, and beside what each customer bought last, filled up with that."""
+    """The model beside what was sold last week, and beside what each customer bought last, filled up with that.
+
+    Over all customers who bought something, as the contest counts them.
+    """
     bought, week, own = read_truth(truth, served), sold_last_week(served), bought_last(served)
     again = {user: list(dict.fromkeys([*own.get(user, ()), *week]))[:LENGTH] for user in lists}
     rows = {"model": lists, "popular of the last week": dict.fromkeys(lists, week[:LENGTH]), "bought last": again}
-    return {name: {"map_at_12": map_at_12(one, bought)} for name, one in rows.items()}
+    return {
+        name: {f"map_at_{LENGTH}": mean_average_precision(one, bought, LENGTH, absent_counts=True)}
+        for name, one in rows.items()
+    }
 
 
 FORMAT: Final = SubmissionFormat(

@@ -11,7 +11,7 @@ import polars as pl
 from rec_sys.contracts import HistoryColumn, InputError
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.submissions.contract import Lists, SubmissionFormat
-from rec_sys.inference.submissions.truth import read_truth
+from rec_sys.inference.submissions.truth import read_truth, recall
 from rec_sys.ranker.propensity import rank_buyers
 
 _LOG: Final = logging.getLogger(__name__)
@@ -78,16 +78,11 @@ def recall_of(lists: Lists, bought: Mapping[str, Sequence[str]]) -> dict[str, fl
     >>> recall_of({"a": ["1", "2"], "b": ["9"]}, {"a": ["1", "3"], "c": ["2"]})
     {'recall_at_25_of_all_buyers': 0.25, 'recall_at_25_of_buyers_listed': 0.5, 'buyers_listed': 0.5}
     """
-    shares = {
-        user: len(set(lists[user][:PRODUCTS]) & set(products)) / len(set(products))
-        for user, products in bought.items()
-        if user in lists
-    }
-    total = sum(shares.values())
+    of_listed, listed = recall(lists, bought, PRODUCTS), len(bought.keys() & lists.keys()) / max(len(bought), 1)
     return {
-        "recall_at_25_of_all_buyers": total / max(len(bought), 1),
-        "recall_at_25_of_buyers_listed": total / max(len(shares), 1),
-        "buyers_listed": len(shares) / max(len(bought), 1),
+        "recall_at_25_of_all_buyers": of_listed * listed,
+        "recall_at_25_of_buyers_listed": of_listed,
+        "buyers_listed": listed,
     }
 
 

@@ -35,8 +35,10 @@ def read_truth(path: Path, served: ServedBundle) -> dict[str, list[str]]:
     return dict(rows.unique([user, product], maintain_order=True).group_by(user).agg(pl.col(product)).rows())
 
 
-def mean_average_precision(lists: Lists, came_to: Mapping[str, Sequence[str]], k: int) -> float:
-    """MAP@k over the users of the lists who came to something; others are left out.
+def mean_average_precision(
+    lists: Lists, came_to: Mapping[str, Sequence[str]], k: int, *, absent_counts: bool = False
+) -> float:
+    """MAP@k over the users of the lists who came to something; others are left out, or count 0.
 
     AP@k = (sum over hits of (hits up to this one / its place)) / min(targets, k), as competitions define it.
 
@@ -45,14 +47,14 @@ def mean_average_precision(lists: Lists, came_to: Mapping[str, Sequence[str]], k
     """
     found = []
     for user, targets in came_to.items():
-        if user not in lists:
+        if user not in lists and not absent_counts:
             continue
-        hits, gain = 0, 0.0
-        for place, product in enumerate(lists[user][:k], start=1):
-            if product in targets:
+        wanted, hits, gain = set(targets), 0, 0.0
+        for place, product in enumerate(lists.get(user, ())[:k], start=1):
+            if product in wanted:
                 hits += 1
                 gain += hits / place
-        found.append(gain / min(len(targets), k))
+        found.append(gain / min(len(wanted), k))
     return sum(found) / max(len(found), 1)
 
 
