@@ -21,6 +21,7 @@ from scipy import sparse
 from rec_sys.contracts import PlacingTensor
 from rec_sys.product_kinds import ProductKinds
 from rec_sys.settings import MemorySettings, NewcomerSettings
+from rec_sys.unit_vectors import unit_vectors
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -78,17 +79,17 @@ class KnownProducts:
         """The mean description, and the directions in which the others lie from it."""
         has = np.any(self.product_text, axis=1)
         mean = self.product_text[has].mean(axis=0) if has.any() else np.zeros(self.product_text.shape[1])
-        return mean.astype(np.float32), unit((self.product_text - mean) * has[:, None])
+        return mean.astype(np.float32), unit_vectors((self.product_text - mean) * has[:, None])
 
     def like_text(self, newcomer: "Newcomer") -> FloatArray:
         """The cosine of reviews with reviews, plus that of descriptions with descriptions: float32 `[num_products]`."""
         likeness = np.zeros(len(self.reviews), dtype=np.float32)
         if len(newcomer.review_text):
             written = newcomer.review_text.astype(np.float32).sum(axis=0) - len(newcomer.review_text) * self.common_text
-            likeness += self.review_text @ unit(written[None])[0]
+            likeness += self.review_text @ unit_vectors(written[None])[0]
         if newcomer.product_text.any():
             mean, directions = self._described
-            likeness += directions @ unit((newcomer.product_text - mean)[None])[0]
+            likeness += directions @ unit_vectors((newcomer.product_text - mean)[None])[0]
         return likeness
 
     def like_known(self, product: int) -> FloatArray:
@@ -173,7 +174,7 @@ def _own_column(newcomer: Newcomer, known: KnownProducts, memory: MemorySettings
     column *= np.maximum(known.reviews, 1) ** -memory.product_power
     if memory.text > 0 and len(newcomer.review_text):
         written = newcomer.review_text.astype(np.float32).sum(axis=0) - len(newcomer.review_text) * known.common_text
-        column *= np.maximum(1 + memory.text * (known.review_text @ unit(written[None])[0]), 0)
+        column *= np.maximum(1 + memory.text * (known.review_text @ unit_vectors(written[None])[0]), 0)
     return column
 
 
@@ -191,10 +192,3 @@ def neighbours_column(
     share *= (mean / known.sums[nearest]) ** settings.evenness
     mixed: npt.NDArray[np.float64] = np.asarray(known.memory[:, nearest] @ share, dtype=np.float64)
     return mixed
-
-
-def unit(vectors: npt.NDArray[np.floating]) -> FloatArray:
-    """Rows of length one, or zero: float32 `[n, dim]`."""
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    found: FloatArray = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 1e-6).astype(np.float32)
-    return found

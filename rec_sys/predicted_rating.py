@@ -74,12 +74,6 @@ def number_brands(brands: Sequence[str | None]) -> IntArray:
     return np.array([numbers.setdefault(one, len(numbers)) if one else NO_BRAND for one in first], dtype=np.int64)
 
 
-def unit_vectors(vectors: npt.NDArray[np.floating]) -> FloatArray:
-    """Vectors of length one, zero where they were: float32 `[n, dim]`."""
-    wide = vectors.astype(np.float32)
-    return np.asarray(wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12), dtype=np.float32)
-
-
 def fit_means(
     user: npt.NDArray[np.integer],
     product: npt.NDArray[np.integer],

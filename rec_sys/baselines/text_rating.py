@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rec_sys.data.interactions import FloatArray, IntArray
-from rec_sys.predicted_rating import unit_vectors
+from rec_sys.unit_vectors import unit_vectors
 
 MARGIN: Final = 0.2  # of the cosine distances, as the system described in public has it
 _LIKED: Final = 4.0

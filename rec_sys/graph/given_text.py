@@ -14,6 +14,7 @@ from rec_sys.data.interactions import Interactions
 from rec_sys.graph.review_graph import ReviewGraph, assemble_graph
 from rec_sys.raw_files.table_rows import read_columns
 from rec_sys.settings import TextSettings
+from rec_sys.unit_vectors import unit_vectors
 
 _PRODUCT: Final = "product_id"  # columns of the map from products to rows
 _ROW: Final = "vector_id"
@@ -80,8 +81,7 @@ def _product_vectors(dataset: PreparedDataset, path: Path, map_path: Path) -> np
     place = asins.replace_strict(owners[_PRODUCT], rows, default=-1, return_dtype=pl.Int64).to_numpy()
     found = np.zeros((len(asins), vectors.shape[1]), dtype=np.float32)
     found[place >= 0] = vectors[place[place >= 0]]
-    length = np.linalg.norm(found, axis=1, keepdims=True)
-    return np.asarray(found / np.where(length > 0, length, 1), dtype=np.float16)
+    return unit_vectors(found).astype(np.float16)
 
 
 def open_vectors(path: Path, *, is_archive: bool = False) -> npt.NDArray[np.floating]:

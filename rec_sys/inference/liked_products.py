@@ -1,6 +1,5 @@
 """Products for somebody who names what they liked: titles with authors and ratings, as a reader keeps them."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +16,12 @@ from rec_sys.inference.live_reviews import NOTHING_ON_RECORD
 from rec_sys.inference.request_parsing import parse
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.user_blocks import answer_users, prepare
-from rec_sys.predicted_rating import unit_vectors
 from rec_sys.raw_files.list_texts import texts_within
 from rec_sys.raw_files.rating_scales import on_scale, stars
 from rec_sys.raw_files.title_matching import CANDIDATES, MATCHED, STATUS, TitleMatcher
 from rec_sys.raw_files.values import read_values
+from rec_sys.unit_vectors import unit_vectors
 from rec_sys.vector_database.catalogue import FloatArray
-
-_LOG: Final = logging.getLogger(__name__)
 
 COLUMNS: Final = ("title", "author", "rating", "description", "genres")
 HEADER: Final = ("bookId", "title", "author", "predicted_rating", "similarity")

@@ -14,8 +14,8 @@ from rec_sys.predicted_rating import (
     number_brands,
     personal_deviation,
     predict_stars,
-    unit_vectors,
 )
+from rec_sys.unit_vectors import unit_vectors
 from rec_sys.vector_database.catalogue import Catalogue, FloatArray, IntArray
 from rec_sys.vector_database.contract import ProductDetails
 

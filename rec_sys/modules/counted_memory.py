@@ -19,8 +19,8 @@ from scipy import sparse
 from rec_sys.contracts import MILLISECONDS_A_DAY
 from rec_sys.data.interactions import FloatArray, IntArray, SmallIntArray
 from rec_sys.modules.memory import CoReviewMemory, keep_strongest
-from rec_sys.newcomers import unit
 from rec_sys.settings import MemorySettings
+from rec_sys.unit_vectors import unit_vectors
 
 _REACH = 50  # reviews of a user that a pair may lie apart; histories are not read further back either
 _SUMMED_AT_ONCE = 20_000_000  # pairs, 400 MB
@@ -88,7 +88,7 @@ def describe_texts(reviews: KnownReviews, num_products: int) -> tuple[FloatArray
     # The mean review is in every product's texts and says nothing about any.
     common = (summed / max(len(written), 1)).astype(np.float32)
     count = np.bincount(product, minlength=num_products)
-    return unit(total - count[:, None] * common), common
+    return unit_vectors(total - count[:, None] * common), common
 
 
 def _count_pairs(

@@ -20,9 +20,9 @@ from rec_sys.predicted_rating import (
     number_brands,
     personal_deviation,
     predict_stars,
-    unit_vectors,
 )
 from rec_sys.settings import PredictedRatingSettings, Settings
+from rec_sys.unit_vectors import unit_vectors
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -158,7 +158,7 @@ def choose_rating_formula(
     best: tuple[float, RatingFormula, dict[str, float]] | None = None
     for by, given in vectors.items():
         about = Products(mean, unit_vectors(given), number_brands(products[ProductColumn.BRAND].to_list()))
-        formula = RatingFormula(mean_weight=0, by=by, sharpness=settings.sharpness, evidence=settings.evidence)  # type: ignore[arg-type]
+        formula = RatingFormula(mean_weight=0, by=by, sharpness=settings.sharpness, evidence=settings.evidence)  # type: ignore[arg-type] # keys of `compared_vectors`
         asked = ask_stars(columns, queries, about, formula, longest)
         if asked is None:
             return None

@@ -20,7 +20,7 @@ FINETUNE = "rec_sys.text.finetune"
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("shown_text", "panics", "ragged", "value_words"),
     ("contracts", "score_terms"),
-    ("settings", "files", "console", "scoring", "predicted_rating", "processes", "bound_process"),
+    ("settings", "files", "console", "scoring", "predicted_rating", "unit_vectors", "processes", "bound_process"),
     ("progress", "frame_ids", "locks", "ready_command", "checksums", "product_kinds"),
     ("settings_request", "raw_files", "bundle_manifest", "tracking_address", "newcomers"),
     ("settings_errors", "frames"),
@@ -42,6 +42,7 @@ TRAINING_ROOMS = {"data", "graph", "modules", "evaluation", "baselines", "train"
 SERVING_ROOMS = {"contracts", "ragged", "settings", "scoring", "bundle", "bundle_manifest", "vector_database", "store"}
 SERVING_ROOMS |= {"inference", "serving", "triton_utils", "progress", "raw_files", "ready_command", "value_words"}
 SERVING_ROOMS |= {"checksums", "panics", "ranker", "newcomers", "product_kinds", "score_terms", "predicted_rating"}
+SERVING_ROOMS |= {"unit_vectors"}
 HEAVY = {"torch", "torch_geometric", "pytorch_lightning", "lightning"}
 TRACKING = "rec_sys.tracking"
 

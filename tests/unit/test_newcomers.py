@@ -14,9 +14,10 @@ from rec_sys.graph.review_graph import ReviewGraph
 from rec_sys.modules.counted_memory import count_memory
 from rec_sys.modules.memory import CoReviewMemory
 from rec_sys.modules.placing import Arrivals, known_products, placing_tensors, train_reviews, with_columns, with_rare
-from rec_sys.newcomers import KnownProducts, Newcomer, place_column, unit, weigh_beside
+from rec_sys.newcomers import KnownProducts, Newcomer, place_column, weigh_beside
 from rec_sys.product_kinds import ProductKinds
 from rec_sys.settings import EvaluationSettings, MemorySettings, NewcomerSettings
+from rec_sys.unit_vectors import unit_vectors
 from tests.review_graphs import make_graph, random_table
 
 COUNTS = MemorySettings(
@@ -155,4 +156,4 @@ def test_kinds_are_categories_and_brands_and_new_names_are_none() -> None:
 
 
 def test_rows_of_length_one_or_zero() -> None:
-    np.testing.assert_allclose(unit(np.array([[3.0, 4.0], [0.0, 0.0]])), [[0.6, 0.8], [0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(unit_vectors(np.array([[3.0, 4.0], [0.0, 0.0]])), [[0.6, 0.8], [0, 0]], rtol=1e-6)
