@@ -24,7 +24,7 @@ with warnings.catch_warnings():
     class GenerateSettings(Section):
         """Everything config/generate.yaml composes."""
 
-        schema: str = Field(description="Which shop's; an unknown name is answered with those there are.")  # type: ignore[assignment]
+        schema: str = Field(description="Which shop's; an unknown name is answered with those there are.")  # type: ignore[assignment] # as above
         out: Path = Field(description="A new folder, or one that an earlier run has written: it is replaced.")
         users: int | None = Field(None, ge=20, description="People; empty: what the schema's module says.")
         products: int | None = Field(None, ge=24, description="Products; empty likewise.")

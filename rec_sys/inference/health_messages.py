@@ -1,4 +1,4 @@
-"""What is told of the parts that answers need, and of the models that take part in them."""
+"""The health of the components that answers need, and the models that take part in them."""
 
 from typing import Any, Literal
 

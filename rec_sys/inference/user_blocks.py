@@ -139,7 +139,7 @@ async def _search(
         weights = {} if request.model == "graph" else in_memory[place].summed
         query = to_query(UserTaste(vector, weights), request, user.filter)
         if request.model == "memory" and query.diversity is None:
-            query = replace(query, limit=query.offset + query.limit, offset=0)  # see `filled_up`
+            query = replace(query, limit=query.offset + query.limit, offset=0)  # see `_filled_up`
         asked = ruled_queries(query, request)
         if request.model == "hybrid":
             asked = [widened(one, served.ranker) for one in asked]

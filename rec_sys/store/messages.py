@@ -74,7 +74,8 @@ class Change(NamedTuple):
     Attributes:
         sequence: Where it stands; rising, with gaps where something was removed.
         kind: What happened.
-        subject: The id of the review; of a forgotten user the keyed hash of the user id.
+        subject: The id of the review; of a forgotten user the keyed hash of the user id; of a product a hash of its
+            asin.
         review: The review, where there is one; with the time when it was taken, where its writer gave none.
         product: What is said of a product; of one that is removed, its asin alone.
     """

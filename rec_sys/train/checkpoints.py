@@ -1,4 +1,4 @@
-"""Checkpoints of an interrupted training, read as numbers and names: a file that asks for more is refused, not run."""
+"""Checkpoints of an interrupted training: written whole, read as numbers and names alone, so that nothing is run."""
 
 import io
 from pathlib import Path
@@ -20,7 +20,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
+    except FileNotFoundError:  # a defect of the caller's, no damage
         raise
     except (UnpicklingError, RuntimeError, EOFError, OSError) as error:
         said = str(error).strip() or "it breaks off"
@@ -32,7 +32,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
-class CheckpointReader(TorchCheckpointIO):
+class CheckpointFiles(TorchCheckpointIO):
     """Lightning's own reading would run what a file asks for, its own writing leaves a half where the disk is full."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:

@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from rec_sys.settings import TrainerSettings
 from rec_sys.tracking import Tracker
-from rec_sys.train.checkpoints import CheckpointReader, read_checkpoint
+from rec_sys.train.checkpoints import CheckpointFiles, read_checkpoint
 from rec_sys.train.lightning_module import WATCHED, ReviewGraphLearner
 from rec_sys.train.run_folder import is_first_process
 
@@ -104,7 +104,7 @@ def fit(learner: ReviewGraphLearner, checkpoints: Path, tracker: Tracker, epochs
     trainer = lightning.Trainer(
         max_epochs=epochs or settings.max_epochs,
         callbacks=callbacks,
-        plugins=[CheckpointReader()],
+        plugins=[CheckpointFiles()],
         logger=False,
         profiler=learner.profiler,
         enable_progress_bar=show,

@@ -36,7 +36,7 @@ from rec_sys.train.lightning_module import ReviewGraphLearner
 _LOG: Final = logging.getLogger(__name__)
 
 WATCHED: Final = "ndcg_at_10_masked"
-_SPREAD: Final = 0.5  # of the score that trees start from; .5 or 1 gained most on earlier stages of the sample
+_SPREAD: Final = 0.5  # of the score that trees start from; .5 gained most on the sample's earlier stage and validation
 _ERRORS: Final = 2.0  # paired standard errors that a gain has to exceed
 
 

@@ -129,9 +129,9 @@ class Load:
 
     async def check_kept(self) -> None:
         """Raises where a gateway does not list, once, what was acknowledged."""
+        await asyncio.sleep(SEEN_SECONDS)  # what came by another gateway
         for url in self._house.urls.values():
             for user_id, kept in self.kept.items():
-                await asyncio.sleep(SEEN_SECONDS)  # what came by another gateway
                 names = [one["review_id"] for one in await self._list(url, user_id)]
                 assert len(names) == len(set(names)), f"{user_id} has a review twice"
                 assert kept <= set(names), f"{len(kept - set(names))} acknowledged reviews of {user_id} are lost"

@@ -10,11 +10,11 @@ import polars as pl
 from rec_sys.experiments.benchmark.results import FinishedRow
 from rec_sys.experiments.benchmark.settings import OWN_MODEL, is_own_model
 
-# Told apart also by those who see few colours (Okabe and Ito 2008), then lighter relatives.
+# Distinguishable for those who see few colours, too (Okabe and Ito 2008), then lighter relatives.
 _COLOURS: Final = ("#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#8c6d31", "#5f9e6e", "#b5607a")
 _OWN_COLOUR: Final = "#d5431e"
 _REST_COLOUR: Final = "#a9b0b8"
-_LINES_SHOWN: Final = 9  # more could not be told apart
+_LINES_SHOWN: Final = 9  # more colours are not distinguishable
 
 
 @dataclass(frozen=True)

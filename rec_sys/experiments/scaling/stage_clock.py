@@ -72,7 +72,7 @@ def most_resident_bytes(whose: int) -> int:
 
 
 def _watch(finished: threading.Event, samples: list[tuple[int, int]]) -> None:
-    """Notes resident and anonymous memory until told to stop, once at least."""
+    """Notes resident and anonymous memory until `finished` is set, once at least."""
     while True:
         status = _read_status()
         if "RssAnon" in status:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rec_sys.contracts import InputError
-from rec_sys.train.checkpoints import CheckpointReader, read_checkpoint
+from rec_sys.train.checkpoints import CheckpointFiles, read_checkpoint
 
 
 class Planted:
@@ -22,7 +22,7 @@ class Planted:
 def test_a_checkpoint_that_would_run_something_is_refused_by_its_name(tmp_path: Path) -> None:
     path, planted = tmp_path / "last.ckpt", tmp_path / "planted"
     torch.save({"history": [], "state_dict": Planted(planted)}, path)
-    for read in (read_checkpoint, CheckpointReader().load_checkpoint):
+    for read in (read_checkpoint, CheckpointFiles().load_checkpoint):
         with pytest.raises(InputError, match="cannot be read") as refused:
             read(path)
         assert refused.value.where == str(path)
@@ -42,7 +42,7 @@ def test_half_a_checkpoint_is_refused_by_its_name(tmp_path: Path, kept: int) -> 
 
 def test_a_checkpoint_that_cannot_be_written_whole_leaves_the_one_before(tmp_path: Path) -> None:
     path = tmp_path / "checkpoints" / "last.ckpt"
-    writer = CheckpointReader()
+    writer = CheckpointFiles()
     writer.save_checkpoint({"epoch": 1}, path)
 
     class BreaksOff:
