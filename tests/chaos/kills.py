@@ -22,6 +22,7 @@ from tests.chaos.stages import NUM_STAGES, Stage, run_stage, run_undisturbed, st
 from tests.warm_processes import WarmProcess
 
 _LOOKED_EVERY: Final = 0.005  # seconds
+_MOST_IN_A_ROW: Final = 5  # kills, before the command is left to end
 _TICK: Final = 0.02  # seconds of a clock, within what the kernel counts of a processor
 _SECONDS_TO_FOLLOW: Final = 20.0  # in which the processes of a killed command end, too
 _TIMES: Final = ("seconds", "time", "duration")  # of figures that say how long something took
@@ -30,24 +31,30 @@ _TIMES: Final = ("seconds", "time", "duration")  # of figures that say how long 
 def attack(campaign: Campaign, cases: int, num_stages: int = NUM_STAGES) -> None:
     """Kills so many commands, each at a moment drawn over the work that it has undisturbed.
 
-    Only the first `num_stages` are tried.
+    One to five kills follow each other in one folder, so that what a killed command leaves is met by one that is killed
+    as well; then it may end. Only the first `num_stages` are tried.
     """
     with TemporaryDirectory() as scratch:
         work = Path(scratch)
         road = run_undisturbed(work, num_stages)
         ends = [state_of(place.after) for place in road]
-        finished = 0
-        for case in range(cases):
-            number = case % len(road)
-            place = road[number]
-            moment, tick = campaign.random.uniform(0, place.cpu_seconds), campaign.random.uniform(0, _TICK)
-            log, outputs = work / "log.txt", work / "outputs"
+        outputs, log = work / "outputs", work / "log.txt"
+        rows = finished = 0
+        while campaign.tried < cases:
+            number, rows = rows % len(road), rows + 1
+            place, before = road[number], {} if number == 0 else ends[number - 1]
             log.write_text("")
             shutil.rmtree(outputs, ignore_errors=True)
             shutil.copytree(place.start, outputs)
-            with campaign.case(f"{place.stage.module} killed after {moment:.2f} s of work", log, outputs):
-                before = {} if number == 0 else ends[number - 1]
-                finished += _one(place.stage, outputs, (moment, tick), before, ends[number], log)
+            lost = len(campaign.lost)
+            for left in reversed(range(min(campaign.random.randint(1, _MOST_IN_A_ROW), cases - campaign.tried))):
+                moment, tick = campaign.random.uniform(0, place.cpu_seconds), campaign.random.uniform(0, _TICK)
+                with campaign.case(f"{place.stage.module} killed after {moment:.2f} s of work", log, outputs):
+                    finished += _kill(place.stage, outputs, (moment, tick), (before, ends[number]))
+                    if not left:
+                        _end(place.stage, outputs, ends[number], log)
+                if len(campaign.lost) > lost:
+                    break
         campaign.figures["had ended before"] = finished
 
 
@@ -61,10 +68,8 @@ def state_of(outputs: Path) -> dict[str, Any]:
     return found
 
 
-def _one(
-    stage: Stage, outputs: Path, moment: tuple[float, float], before: dict[str, Any], after: dict[str, Any], log: Path
-) -> bool:
-    """Whether the command had ended when its time came."""
+def _kill(stage: Stage, outputs: Path, moment: tuple[float, float], states: tuple[dict[str, Any], ...]) -> bool:
+    """Leaves the old or the new state of both and no process; whether the command had ended when its time came."""
     with start_stage(stage, outputs) as process:
         helpers: list[psutil.Process] = []
         had_ended = _wait(process, *moment)
@@ -75,16 +80,20 @@ def _one(
     _, left = psutil.wait_procs(helpers, timeout=_SECONDS_TO_FOLLOW)
     assert not left, f"processes were left: {left}"
     found = state_of(outputs)
-    if "metrics" in before or "metrics" in found:
-        whole = [one["metrics"] for one in (before, after) if "metrics" in one]
+    if "metrics" in found or "metrics" in states[0]:
+        whole = [one["metrics"] for one in states if "metrics" in one]
         assert found.get("metrics") in whole, "a model is there that is neither the old nor the new one"
+    return had_ended
+
+
+def _end(stage: Stage, outputs: Path, after: dict[str, Any], log: Path) -> None:
+    """The same command ends as an undisturbed run and sweeps what the killed ones left."""
     again = run_stage(stage, outputs)
     log.write_text(f"again, exit code {again.returncode}\n{again.stdout}\n{again.stderr}")
     assert again.returncode == 0, "the same command fails"
     assert "Traceback" not in again.stderr
     assert state_of(outputs) == after, "it ends elsewhere than an undisturbed run"
     assert not list(outputs.rglob("*.unfinished*")), "a half was left"
-    return had_ended
 
 
 def _wait(process: WarmProcess, cpu_seconds: float, tick: float) -> bool:
