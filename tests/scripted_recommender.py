@@ -18,6 +18,7 @@ from rec_sys.inference.contract import (
     UnknownUserError,
     Versions,
 )
+from rec_sys.inference.event_messages import NewEvent, NewEvents
 from rec_sys.inference.health_messages import ComponentHealth, Health, ModelCard
 from rec_sys.inference.product_messages import ChangedFacts, ProductFacts, TakenProduct
 from rec_sys.inference.review_messages import (
@@ -28,6 +29,7 @@ from rec_sys.inference.review_messages import (
     TakenReview,
     TakenReviews,
 )
+from rec_sys.store.messages import Receipt
 
 VERSIONS = Versions(bundle="b0", index="v1", towers="triton/3", text_encoder="none")
 TIMES = StepTimes(text=1.0, tower=2.0, index=0.5, rest=0.25, total=3.75)
@@ -61,6 +63,22 @@ class ScriptedRecords:
             raise UnknownUserError(f"there is no user {user_id}", where="user_id", remedy="check the id")
 
 
+class ScriptedEvents:
+    """Takes every event, the second time as one that is known."""
+
+    def __init__(self) -> None:
+        self._taken: list[NewEvent] = []
+
+    async def take(self, new: NewEvents, key: str | None = None) -> list[Receipt]:
+        receipts = []
+        for event in new.events:
+            is_new = event not in self._taken
+            self._taken += [event] * is_new
+            place = 1 + self._taken.index(event)
+            receipts.append(Receipt(subject=f"e{place}", sequence=place, is_new=is_new))
+        return receipts
+
+
 class ScriptedProducts:
     """Takes what is said of any product."""
 
@@ -88,6 +106,7 @@ class ScriptedRecommender:
     def __init__(self) -> None:
         self.records = ScriptedRecords()
         self.products = ScriptedProducts()
+        self.events = ScriptedEvents()
         self.failure: BaseException | None = None
         self.asked: list[object] = []
         self.closed = False

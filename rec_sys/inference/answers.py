@@ -3,12 +3,21 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from rec_sys.inference.contract import Page, Reason, Recommendation, RequestError, Source
+from rec_sys.inference.clock import StepClock
+from rec_sys.inference.contract import (
+    Page,
+    ProductsAnswer,
+    Reason,
+    Recommendation,
+    RequestError,
+    Source,
+    Versions,
+)
 from rec_sys.inference.explanations import strongest_reviews
 from rec_sys.inference.predicted_stars import RatedReviews
 from rec_sys.inference.rules import Arranged
@@ -138,9 +147,29 @@ def recommend_hits(
     )
 
 
-def list_hits(found: ProductAnswer, page: Page, source: Source, stars: Stars = no_stars) -> tuple[Recommendation, ...]:
+def list_products(
+    found: ProductAnswer,
+    page: Page,
+    source: Literal["graph", "text"],
+    clock: StepClock,
+    served: ServedBundle,
+    hints: tuple[str, ...] = (),
+    fallback: str | None = None,
+) -> ProductsAnswer:
     """An answer to a question about a product or a text."""
-    return _listed(found.hits, page, source, stars)
+    version = found.version
+    return ProductsAnswer.model_construct(
+        products=_listed(
+            found.hits, page, source, predicted_stars(served) if served.identity == version.bundle else no_stars
+        ),
+        hints=hints,
+        fallback=None if fallback is None else "in_process",
+        fallback_reason=fallback,
+        versions=Versions.model_construct(
+            bundle=version.bundle, index=version.name, towers="none", text_encoder=version.text_encoder
+        ),
+        times=clock.times(),
+    )
 
 
 def _listed(hits: Sequence[ProductHit], page: Page, source: Source, stars: Stars) -> tuple[Recommendation, ...]:

@@ -61,9 +61,9 @@ class LiveProducts:
         for change in changes:
             if change.product is not None:
                 self._apply(change.kind, change.product)
-            elif change.review is None:  # whose it was is not said any more
-                self.changed |= self._reviewed
-            elif change.review.asin in self._products:
+            elif change.kind in (ChangeKind.REVIEW_REMOVED, ChangeKind.USER_FORGOTTEN):
+                self.changed |= self._reviewed  # whose it was is not said any more
+            elif change.review is not None and change.review.asin in self._products:
                 self._reviewed.add(change.review.asin)
                 self.changed.add(change.review.asin)
 

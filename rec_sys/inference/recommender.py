@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, Literal, Self, TypeVar
 
 from rec_sys.contracts import InputError
-from rec_sys.inference.answers import list_hits, no_stars, popular_products, predicted_stars, to_query
+from rec_sys.inference.answers import list_products, popular_products, predicted_stars, to_query
 from rec_sys.inference.backends import Backends, OtherBundleError
 from rec_sys.inference.clock import StepClock, timed
 from rec_sys.inference.contract import (
@@ -22,6 +22,7 @@ from rec_sys.inference.contract import (
     Versions,
 )
 from rec_sys.inference.dynamic_batcher import DynamicBatcher
+from rec_sys.inference.event_records import EventRecords
 from rec_sys.inference.filter_names import explain_empty, unmet_parts
 from rec_sys.inference.health_messages import Health, ModelCard
 from rec_sys.inference.inspection import describe_models, examine
@@ -34,7 +35,7 @@ from rec_sys.inference.user_blocks import PreparedUser, about_user, answer_users
 from rec_sys.inference.user_records import UserRecords
 from rec_sys.inference.user_reviews import read_user
 from rec_sys.settings import IndexSettings, InferenceSettings, StoreSettings, TableData
-from rec_sys.vector_database.contract import ProductAnswer, SimilarTo, TextMeaning, UnknownProductError
+from rec_sys.vector_database.contract import SimilarTo, TextMeaning, UnknownProductError
 
 Result = TypeVar("Result")
 
@@ -61,6 +62,7 @@ class Recommender:
     Attributes:
         records: What users write; None without a store.
         products: What is said of products; None without a store.
+        events: What becomes of answers; None without a store.
     """
 
     def __init__(
@@ -76,10 +78,12 @@ class Recommender:
         self._log = None if store is None else ReviewLog(store, output_dir, inference.retry_after_seconds)
         self.records: UserRecords | None = None
         self.products: ProductRecords | None = None
+        self.events: EventRecords | None = None
         if store is not None and self._log is not None:
             self._shelf = ProductShelf(self._backends, self._log, store.poll_seconds)
             self.records = UserRecords(self._backends, self._log, self._shelf)
             self.products = ProductRecords(self._backends, self._log, self._shelf)
+            self.events = EventRecords(self._log)
 
         async def answer(users: Sequence[PreparedUser]) -> Sequence[RecommendationAnswer | Exception]:
             return await answer_users(self._backends, users)
@@ -156,7 +160,7 @@ class Recommender:
             raise RequestError(error.what, field="by", remedy=error.remedy) from error
         served = await self._bundle_at_hand()
         hints = () if found.hits else explain_empty(page, served)
-        return _list_products(found, page, by, clock, served, hints)
+        return list_products(found, page, by, clock, served, hints)
 
     async def search(self, text: str, page: Page) -> ProductsAnswer:
         """Products whose text means what this one does.
@@ -179,7 +183,7 @@ class Recommender:
             with timed("index", [clock]):
                 [found] = await self._backends.search([query], served)
             hints = () if found.hits else explain_empty(page, served)
-            return _list_products(found, page, "text", clock, served, hints, fallback)
+            return list_products(found, page, "text", clock, served, hints, fallback)
 
         return await self._in_one_version(ask)
 
@@ -273,27 +277,3 @@ class Recommender:
             ),
             times=clock.times(),
         )
-
-
-def _list_products(
-    found: ProductAnswer,
-    page: Page,
-    source: Literal["graph", "text"],
-    clock: StepClock,
-    served: ServedBundle,
-    hints: tuple[str, ...] = (),
-    fallback: str | None = None,
-) -> ProductsAnswer:
-    version = found.version
-    return ProductsAnswer.model_construct(
-        products=list_hits(
-            found, page, source, predicted_stars(served) if served.identity == version.bundle else no_stars
-        ),
-        hints=hints,
-        fallback=None if fallback is None else "in_process",
-        fallback_reason=fallback,
-        versions=Versions.model_construct(
-            bundle=version.bundle, index=version.name, towers="none", text_encoder=version.text_encoder
-        ),
-        times=clock.times(),
-    )

@@ -17,7 +17,7 @@ from rec_sys.inference.live_products import LiveProducts
 from rec_sys.inference.live_reviews import NOTHING_ON_RECORD, LiveReviews, OnRecord
 from rec_sys.settings import StoreSettings
 from rec_sys.store.database import StoreUnavailable
-from rec_sys.store.messages import Receipt, ReviewBatch, WrittenProduct
+from rec_sys.store.messages import Receipt, WrittenBatch, WrittenProduct
 from rec_sys.store.store import Store
 from rec_sys.store.tables import ChangeKind
 
@@ -54,9 +54,9 @@ class ReviewLog:
         self._places, self._threads = asyncio.Semaphore(_CALLS_AT_ONCE), _Threads(_CALLS_AT_ONCE)
         self.failure: str | None = None
 
-        async def write(batches: Sequence[ReviewBatch]) -> list[list[Receipt] | Exception]:
+        async def write(batches: Sequence[WrittenBatch]) -> list[list[Receipt] | Exception]:
             store = await self._opened()
-            return [*await self._ask(lambda: store.write_reviews(batches))]
+            return [*await self._ask(lambda: store.write(batches))]
 
         self._batcher = DynamicBatcher(write, _TOGETHER, common=(ServingUnavailable,))
 
@@ -88,8 +88,8 @@ class ReviewLog:
             raise self._away("the store has not been read yet", "the store", "try again later")
         return self._live.about(user_id)
 
-    async def write(self, batch: ReviewBatch) -> list[Receipt]:
-        """Takes reviews, all or none; returns when they are safe and the next question sees them.
+    async def write(self, batch: WrittenBatch) -> list[Receipt]:
+        """Takes reviews or events, all or none; returns when they are safe and the next question sees them.
 
         Raises:
             KeyReusedError: Another request was sent with this key.

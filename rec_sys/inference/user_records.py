@@ -23,7 +23,7 @@ from rec_sys.inference.review_messages import (
 )
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.user_reviews import join_text
-from rec_sys.store.messages import ReviewBatch, WrittenReview
+from rec_sys.store.messages import WrittenBatch, WrittenReview
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -49,14 +49,14 @@ class UserRecords:
         """
         served = await self._backends.served()
         reviews = checked(new.reviews, self._backends.settings, served.rating_scale)
-        batch = ReviewBatch(tuple(WrittenReview(**dict(review)) for review in reviews), key)
+        batch = WrittenBatch(tuple(WrittenReview(**dict(review)) for review in reviews), key)
         receipts = await self._log.write(batch)
         self._read_ahead(reviews, served)
         if self._log.products.changed:
             with suppress(InputError):  # what is said of products is laid over the index later
                 await self._shelf.sync()
         return TakenReviews(
-            reviews=tuple(TakenReview(review_id=one.review_id, sequence=one.sequence) for one in receipts)
+            reviews=tuple(TakenReview(review_id=one.subject, sequence=one.sequence) for one in receipts)
         )
 
     async def page(self, user_id: str, limit: int, offset: int) -> ListedReviews:

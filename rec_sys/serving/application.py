@@ -15,11 +15,13 @@ from rec_sys.serving.admission import Admission
 from rec_sys.serving.authentication import BearerAuth, TokenFirst
 from rec_sys.serving.catalogue_routes import catalogue_routes
 from rec_sys.serving.documentation import DESCRIPTION, TITLE
+from rec_sys.serving.event_routes import event_routes
 from rec_sys.serving.metrics import GatewayMetrics
 from rec_sys.serving.observation import Observation
 from rec_sys.serving.path_ids import EncodedSlashes
 from rec_sys.serving.problems import Problem, install_handlers
 from rec_sys.serving.product_routes import product_routes
+from rec_sys.serving.recent_answers import RecentAnswers
 from rec_sys.serving.review_routes import review_routes
 from rec_sys.serving.status_routes import model_routes, status_routes
 from rec_sys.serving.token_rates import TokenRates
@@ -48,17 +50,19 @@ def create_application(settings: ServingSettings, recommender: "Recommender") ->
             await asyncio.gather(opening, return_exceptions=True)
             await recommender.close()
 
-    metrics = GatewayMetrics()
+    metrics, recent = GatewayMetrics(), RecentAnswers()
     # Its /docs loads Swagger UI from this service; FastAPI's own asks another host for it, and is blank without one.
     application: FastAPI = FastAPIOffline(title=TITLE, description=DESCRIPTION, version=_API_VERSION, lifespan=lifespan)
     install_handlers(application)
     auth = BearerAuth(settings)
-    for router in (product_routes(recommender, metrics), model_routes(recommender, settings)):
+    for router in (product_routes(recommender, metrics, recent), model_routes(recommender, settings)):
         application.include_router(router, dependencies=[auth.needing("read")])
     if recommender.records is not None:
         application.include_router(review_routes(recommender.records, auth))
     if recommender.products is not None:
         application.include_router(catalogue_routes(recommender.products, auth))
+    if recommender.events is not None:
+        application.include_router(event_routes(recommender.events, metrics, recent, auth))
     application.include_router(status_routes(recommender, metrics, settings))
     application.add_middleware(Admission, metrics=metrics, settings=settings)
     application.add_middleware(TokenFirst, auth=auth, rates=TokenRates(settings.token_rate), guarded=_GUARDED)

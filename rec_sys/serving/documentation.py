@@ -8,7 +8,7 @@ TITLE: Final = "rec_sys"
 DESCRIPTION: Final = """
 Recommendations from what people write. A user is their reviews: send some, or name a user whose reviews the service
 has, and get products with the reviews that spoke for them. What is sent to `/v1/reviews` is kept, and changes the next
-answer; so does what is said of a product at `/v1/products/{asin}`.
+answer; so does what is said of a product at `/v1/products/{asin}`. What became of an answer is sent to `/v1/events`.
 
 Every error has one body: `error`, `where`, `field`, `remedy`, `request_id`. Every answer carries the header
 `X-Request-ID` (yours, if you send one) and, where products are answered, `Server-Timing`.
@@ -62,6 +62,23 @@ NEW_REVIEWS: Final[dict[str, Any]] = {
             "reviews": [
                 {"user_id": "ada", "asin": "B00SAMPLE1", "rating": 5, "timestamp": "2026-03-01"},
                 {"user_id": "ben", "asin": "B00SAMPLE2", "rating": 2, "text": "Buzzes on every fret."},
+            ]
+        },
+    },
+}
+
+NEW_EVENTS: Final[dict[str, Any]] = {
+    "one": {
+        "summary": "A click",
+        "value": {"event": "click", "request_id": "3f2b9c0d6d7a4b0e", "asin": "B00SAMPLE1"},
+    },
+    "several": {
+        "summary": "What was shown, and an order",
+        "value": {
+            "events": [
+                {"event": "impression", "request_id": "3f2b9c0d6d7a4b0e", "asin": "B00SAMPLE1"},
+                {"event": "impression", "request_id": "3f2b9c0d6d7a4b0e", "asin": "B00SAMPLE2"},
+                {"event": "order", "request_id": "3f2b9c0d6d7a4b0e", "asin": "B00SAMPLE2", "timestamp": "2026-03-01"},
             ]
         },
     },

@@ -1,5 +1,6 @@
 """What the service counts and measures, for Prometheus; each application has a registry of its own."""
 
+from collections import Counter as Counts
 from typing import Final
 
 from prometheus_client import (
@@ -14,6 +15,7 @@ from prometheus_client import (
 
 from rec_sys.inference.contract import ProductsAnswer, RecommendationAnswer
 from rec_sys.inference.health_messages import Health
+from rec_sys.store.messages import EventKind
 
 STEPS: Final = ("text", "tower", "index", "ranker", "rest")
 # Seconds; dense around the milliseconds that an answer should take.
@@ -47,6 +49,21 @@ class GatewayMetrics:
         self.products = Counter(
             "gateway_products", "Products answered, by what spoke for them.", ("source",), registry=self.registry
         )
+        self.events = Counter(
+            "gateway_events",
+            "Events taken, by the source and the model of the answer that they name.",
+            ("event", "source", "model"),
+            registry=self.registry,
+        )
+        self.click_through = Gauge(
+            "gateway_click_through",
+            "Clicks by impression, since the start.",
+            ("source", "model"),
+            registry=self.registry,
+        )
+        self.conversion = Gauge(
+            "gateway_conversion", "Orders by click, since the start.", ("source", "model"), registry=self.registry
+        )
         self.fallbacks = Counter("gateway_fallbacks", "Answers by a fallback.", ("fallback",), registry=self.registry)
         self.ignored = Counter(
             "gateway_ignored_reviews", "Reviews of requests that could not be used.", registry=self.registry
@@ -64,6 +81,7 @@ class GatewayMetrics:
             registry=self.registry,
         )
         self._served: tuple[str, str, str] | None = None
+        self._events: Counts[tuple[str, str, str]] = Counts()
         self._steps = {step: self.steps.labels(step) for step in STEPS}
 
     def count_answer(self, answer: ProductsAnswer) -> None:
@@ -81,6 +99,16 @@ class GatewayMetrics:
             self.serving.clear()
             self.serving.labels(*served).set(1)
             self._served = served
+
+    def count_event(self, event: EventKind, source: str, model: str) -> None:
+        """Counts an event; source and model are of `recent_answers`' lists."""
+        self.events.labels(event, source, model).inc()
+        self._events[event, source, model] += 1
+        seen, clicked, ordered = (self._events[kind, source, model] for kind in ("impression", "click", "order"))
+        if seen:
+            self.click_through.labels(source, model).set(clicked / seen)
+        if clicked:
+            self.conversion.labels(source, model).set(ordered / clicked)
 
     def note_health(self, health: Health) -> None:
         """Keeps what a look at the components found."""

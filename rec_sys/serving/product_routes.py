@@ -10,6 +10,7 @@ from rec_sys.serving.documentation import REVIEWS, errors
 from rec_sys.serving.metrics import GatewayMetrics
 from rec_sys.serving.path_ids import PathId
 from rec_sys.serving.questions import SearchQuestion, SimilarQuestion, UserQuestion
+from rec_sys.serving.recent_answers import AnsweredBy, RecentAnswers
 
 if TYPE_CHECKING:
     from rec_sys.inference.recommender import Recommender
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
 _JSON: Final = "application/json"
 
 
-def product_routes(recommender: "Recommender", metrics: GatewayMetrics) -> APIRouter:
-    """The routes over one recommender."""
+def product_routes(recommender: "Recommender", metrics: GatewayMetrics, recent: RecentAnswers) -> APIRouter:
+    """The routes over one recommender; answers are kept for events that name them."""
     router = APIRouter(prefix="/v1", tags=["products"])
 
-    def finish(request: Request, answer: ProductsAnswer) -> Response:
+    def finish(request: Request, answer: ProductsAnswer, by: AnsweredBy | None = None) -> Response:
         metrics.count_answer(answer)
+        recent.keep(request.state.request_id, answer, by)
         request.state.times = answer.times
         # The answer is a validated message already; the framework would check it a second time.
         return Response(answer.model_dump_json(), media_type=_JSON)
@@ -69,7 +71,7 @@ def product_routes(recommender: "Recommender", metrics: GatewayMetrics) -> APIRo
         question: Annotated[SimilarQuestion, Query()],
     ) -> Response:
         """The product itself is not among them; scores are cosines."""
-        return finish(request, await recommender.similar(asin, question.page(), by=question.by))
+        return finish(request, await recommender.similar(asin, question.page(), by=question.by), "similar")
 
     @router.get(
         "/products/search",
@@ -79,6 +81,6 @@ def product_routes(recommender: "Recommender", metrics: GatewayMetrics) -> APIRo
     )
     async def search(request: Request, question: Annotated[SearchQuestion, Query()]) -> Response:
         """By meaning, not by words; scores are cosines."""
-        return finish(request, await recommender.search(question.q, question.page()))
+        return finish(request, await recommender.search(question.q, question.page()), "search")
 
     return router

@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from rec_sys.inference.user_records import UserRecords
 
 _KEY_LENGTH: Final = 200
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=_KEY_LENGTH,
+        description="Your name for this request; sent again within a week, it gets the same answer.",
+    ),
+]
 
 
 def review_routes(records: "UserRecords", auth: BearerAuth) -> APIRouter:
@@ -31,15 +40,7 @@ def review_routes(records: "UserRecords", auth: BearerAuth) -> APIRouter:
     )
     async def take(
         reviews: Annotated[NewReviews, Body(openapi_examples=NEW_REVIEWS)],
-        key: Annotated[
-            str | None,
-            Header(
-                alias="Idempotency-Key",
-                min_length=1,
-                max_length=_KEY_LENGTH,
-                description="Your name for this request; sent again within a week, it gets the same answer.",
-            ),
-        ] = None,
+        key: IdempotencyKey = None,
     ) -> TakenReviews:
         """All or none; what is answered 201 survives any failure, and its writer's next answer reads it.
 

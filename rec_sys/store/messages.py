@@ -3,14 +3,15 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from rec_sys.contracts import InputError
 from rec_sys.store.tables import ChangeKind
 
 _ID_LENGTH: Final = 32  # hex digits
+EventKind = Literal["impression", "click", "order"]
 
 
 class WrittenReview(BaseModel):
@@ -37,10 +38,32 @@ class WrittenReview(BaseModel):
     event: str | None = None
 
     @property
-    def review_id(self) -> str:
-        """The same for the same review, whoever sends it and how often."""
+    def subject(self) -> str:
+        """The review's id: the same for the same review, whoever sends it and how often."""
         said = [self.user_id, self.asin, self.rating, self.timestamp, self.title, self.text, self.event, self.weight]
         return digest(said)[:_ID_LENGTH]
+
+
+class WrittenEvent(BaseModel):
+    """What became of a product in an answer; it names no user, so that none has to be forgotten.
+
+    Attributes:
+        request_id: The answer's, from its header `X-Request-ID`.
+        asin: The product.
+        timestamp: Milliseconds since 1970 UTC; None where the sender gives none, who then means now.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    event: EventKind
+    request_id: str
+    asin: str
+    timestamp: int | None = None
+
+    @property
+    def subject(self) -> str:
+        """The event's id: the same for the same event, however often it is sent."""
+        return digest([self.event, self.request_id, self.asin, self.timestamp])[:_ID_LENGTH]
 
 
 class WrittenProduct(BaseModel):
@@ -74,10 +97,12 @@ class Change(NamedTuple):
     Attributes:
         sequence: Where it stands; rising, with gaps where something was removed.
         kind: What happened.
-        subject: The id of the review; of a forgotten user the keyed hash of the user id; of a product a hash of its
-            asin.
+        subject: The id of the review or event; of a forgotten user the keyed hash of the user id; of a product a hash
+            of its asin.
         review: The review, where there is one; with the time when it was taken, where its writer gave none.
         product: What is said of a product; of one that is removed, its asin alone.
+        event: The event, where there is one; with a time likewise.
+        written: When it was taken; milliseconds since 1970 UTC.
     """
 
     sequence: int
@@ -86,37 +111,41 @@ class Change(NamedTuple):
     user_id: str | None
     review: WrittenReview | None = None
     product: WrittenProduct | None = None
+    event: WrittenEvent | None = None
+    written: int = 0
 
 
 class Receipt(BaseModel):
-    """What is told of a review that was taken.
+    """What is told of a review or an event that was taken.
 
     Attributes:
-        review_id: Names it.
+        subject: Its id.
         sequence: Where it stands in the log; the same where it is sent again.
+        is_new: Whether it was not there before; false of an answer that is given again.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    review_id: str
+    subject: str
     sequence: int
+    is_new: bool = Field(False, exclude=True)
 
 
-class ReviewBatch(NamedTuple):
-    """Reviews that are taken together or not at all.
+class WrittenBatch(NamedTuple):
+    """Reviews, or events, that are taken together or not at all.
 
     Attributes:
-        reviews: At least one.
+        entries: At least one.
         key: The sender's name for the request; sent again, it gets the same answer.
     """
 
-    reviews: tuple[WrittenReview, ...]
+    entries: tuple[WrittenReview | WrittenEvent, ...]
     key: str | None = None
 
     @property
     def request_digest(self) -> str:
         """Tells requests of one key apart."""
-        return digest([review.model_dump() for review in self.reviews])
+        return digest([entry.model_dump() for entry in self.entries])
 
 
 class KeyReusedError(InputError):

@@ -16,7 +16,8 @@ from rec_sys.store.messages import (
     Change,
     KeyReusedError,
     Receipt,
-    ReviewBatch,
+    WrittenBatch,
+    WrittenEvent,
     WrittenProduct,
     WrittenReview,
 )
@@ -26,6 +27,7 @@ _LOG: Final = logging.getLogger(__name__)
 _AT_ONCE: Final = 500  # values of a question; SQLite once took 999
 _KEY_LIVES: Final = 7 * 24 * 3600 * 1000  # milliseconds in which a request may be sent again with its key
 _PAGE: Final = 5_000
+_OF_BATCHES: Final = (ChangeKind.REVIEW, ChangeKind.EVENT)
 _OF_PRODUCTS: Final = (ChangeKind.PRODUCT, ChangeKind.PRODUCT_CHANGED, ChangeKind.PRODUCT_REMOVED)
 
 
@@ -65,16 +67,16 @@ class Store:
         with explained(self.shown), self._engine.connect() as connection:
             return int(connection.execute(select(HEAD.c.last)).scalar_one())
 
-    def write_reviews(self, batches: Sequence[ReviewBatch]) -> list[list[Receipt] | KeyReusedError]:
-        """Takes reviews, all batches in one transaction; a review that is there already keeps its place.
+    def write(self, batches: Sequence[WrittenBatch]) -> list[list[Receipt] | KeyReusedError]:
+        """Takes reviews and events, all batches in one transaction; what is there already keeps its place.
 
         Returns:
-            A receipt a review, by batch; the error of a batch that carries another's key.
+            A receipt an entry, by batch; the error of a batch that carries another's key.
         """
         now = _now()
         with explained(self.shown), self._writer.begin() as connection:
             last = _take_turn(connection)
-            places = _places_of(connection, [review.review_id for batch in batches for review in batch.reviews])
+            places = _places_of(connection, [entry.subject for batch in batches for entry in batch.entries])
             answered = _answered(connection, [batch.key for batch in batches if batch.key is not None], now)
             rows: list[dict[str, Any]] = []
             outcome: list[list[Receipt] | KeyReusedError] = []
@@ -84,12 +86,13 @@ class Store:
                     outcome.append(answer if request == batch.request_digest else KeyReusedError())
                     continue
                 receipts = []
-                for review in batch.reviews:
-                    if review.review_id not in places:
+                for entry in batch.entries:
+                    subject = entry.subject
+                    if is_new := subject not in places:
                         last += 1
-                        places[review.review_id] = last
-                        rows.append(_review_row(last, review, now))
-                    receipts.append(Receipt(review_id=review.review_id, sequence=places[review.review_id]))
+                        places[subject] = last
+                        rows.append(_row_of(last, subject, entry, now))
+                    receipts.append(Receipt(subject=subject, sequence=places[subject], is_new=is_new))
                 outcome.append(receipts)
                 if batch.key is not None:
                     answered[batch.key] = (batch.request_digest, receipts)
@@ -190,11 +193,11 @@ def _end_turn(connection: Connection, last: int) -> None:
     connection.execute(update(HEAD).values(last=last))
 
 
-def _places_of(connection: Connection, review_ids: list[str]) -> dict[str, int]:
+def _places_of(connection: Connection, subjects: list[str]) -> dict[str, int]:
     places: dict[str, int] = {}
-    for start in range(0, len(review_ids), _AT_ONCE):
+    for start in range(0, len(subjects), _AT_ONCE):
         asked = select(CHANGES.c.subject, CHANGES.c.sequence).where(
-            CHANGES.c.subject.in_(review_ids[start : start + _AT_ONCE]), CHANGES.c.kind == ChangeKind.REVIEW
+            CHANGES.c.subject.in_(subjects[start : start + _AT_ONCE]), CHANGES.c.kind.in_(_OF_BATCHES)
         )
         places |= {row.subject: row.sequence for row in connection.execute(asked)}
     return places
@@ -206,25 +209,30 @@ def _answered(connection: Connection, keys: list[str], now: int) -> dict[str | N
     connection.execute(delete(ANSWERED).where(ANSWERED.c.written < now - _KEY_LIVES))
     asked = select(ANSWERED).where(ANSWERED.c.key.in_(keys))
     return {
-        row.key: (row.request, [Receipt.model_validate(one) for one in json.loads(row.answer)])
-        for row in connection.execute(asked)
+        row.key: (row.request, [_receipt(one) for one in json.loads(row.answer)]) for row in connection.execute(asked)
     }
 
 
-def _remember(connection: Connection, batch: ReviewBatch, receipts: list[Receipt], now: int) -> None:
+def _receipt(kept: dict[str, Any]) -> Receipt:
+    """A receipt as it was kept; a version before the events called the subject review_id."""
+    return Receipt(subject=kept.get("subject") or kept["review_id"], sequence=kept["sequence"])
+
+
+def _remember(connection: Connection, batch: WrittenBatch, receipts: list[Receipt], now: int) -> None:
     answer = json.dumps([receipt.model_dump() for receipt in receipts])
     row = {"key": batch.key, "request": batch.request_digest, "answer": answer, "written": now}
     connection.execute(insert(ANSWERED), [row])
 
 
-def _review_row(sequence: int, review: WrittenReview, now: int) -> dict[str, Any]:
+def _row_of(sequence: int, subject: str, entry: WrittenReview | WrittenEvent, now: int) -> dict[str, Any]:
+    user_id = entry.user_id if isinstance(entry, WrittenReview) else None
     return {
         "sequence": sequence,
-        "kind": ChangeKind.REVIEW,
-        "subject": review.review_id,
-        "user_id": review.user_id,
+        "kind": ChangeKind.EVENT if user_id is None else ChangeKind.REVIEW,
+        "subject": subject,
+        "user_id": user_id,
         "written": now,
-        "content": review.model_dump_json(exclude={"user_id"}, exclude_defaults=True),
+        "content": entry.model_dump_json(exclude={"user_id"}, exclude_defaults=True),
     }
 
 
@@ -232,6 +240,7 @@ def _change(row: Row[Any]) -> Change:
     kind = ChangeKind(row.kind)
     if kind is ChangeKind.REVIEW:
         review = WrittenReview(user_id=row.user_id, **{"timestamp": row.written} | json.loads(row.content))
-        return Change(row.sequence, kind, row.subject, row.user_id, review)
+        return Change(row.sequence, kind, row.subject, row.user_id, review, written=row.written)
+    event = WrittenEvent(**{"timestamp": row.written} | json.loads(row.content)) if kind is ChangeKind.EVENT else None
     product = WrittenProduct.model_validate_json(row.content) if kind in _OF_PRODUCTS else None
-    return Change(row.sequence, kind, row.subject, row.user_id, product=product)
+    return Change(row.sequence, kind, row.subject, row.user_id, product=product, event=event, written=row.written)

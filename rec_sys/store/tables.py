@@ -12,6 +12,7 @@ class ChangeKind(StrEnum):
     """What a change of the log says."""
 
     REVIEW = "review"
+    EVENT = "event"  # what became of an answered product
     REVIEW_REMOVED = "review_removed"
     USER_FORGOTTEN = "user_forgotten"
     PRODUCT = "product"  # all that is known of it; what was said before counts no more
@@ -26,7 +27,8 @@ CHANGES: Final = Table(
     # In the order of the commits, without two writers at once: whoever has read up to one has missed none before it.
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
     Column("kind", String(32), nullable=False),
-    # Of a review its id, of a forgotten user the keyed hash of the user id, of a product a hash of its asin.
+    # Of a review or an event its id, of a forgotten user the keyed hash of the user id, of a product a hash of its
+    # asin.
     Column("subject", String(64), nullable=False),
     Column("user_id", Text),
     Column("written", BigInteger, nullable=False),  # milliseconds since 1970 UTC

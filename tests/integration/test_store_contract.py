@@ -14,7 +14,15 @@ from sqlalchemy import create_engine, text
 from rec_sys.contracts import InputError
 from rec_sys.settings import Address, StoreSettings
 from rec_sys.store.database import FILE, NEWEST, StoreUnavailable, migrate, open_engine
-from rec_sys.store.messages import Change, KeyReusedError, Receipt, ReviewBatch, WrittenProduct, WrittenReview
+from rec_sys.store.messages import (
+    Change,
+    KeyReusedError,
+    Receipt,
+    WrittenBatch,
+    WrittenEvent,
+    WrittenProduct,
+    WrittenReview,
+)
 from rec_sys.store.store import Store
 from rec_sys.store.tables import METADATA, ChangeKind
 from tests.postgresql_servers import new_database, postgresql_server
@@ -46,9 +54,13 @@ def review(number: int = 0, user: str = "ada", **values: object) -> WrittenRevie
 
 
 def write(store: Store, *reviews: WrittenReview, key: str | None = None) -> list[Receipt]:
-    [receipts] = store.write_reviews([ReviewBatch(reviews, key)])
+    [receipts] = store.write([WrittenBatch(reviews, key)])
     assert isinstance(receipts, list)
     return receipts
+
+
+def told(receipts: list[Receipt]) -> list[dict[str, object]]:
+    return [receipt.model_dump() for receipt in receipts]
 
 
 def sequences(changes: list[Change]) -> list[int]:
@@ -61,7 +73,7 @@ def test_what_was_written_is_in_the_log_in_its_order(store: Store) -> None:
     assert store.position() == 2
     before = time.time_ns() // 1_000_000
     first, second = store.changes_since(0)
-    assert (first.kind, first.user_id, first.subject) == (ChangeKind.REVIEW, "ada", receipts[0].review_id)
+    assert (first.kind, first.user_id, first.subject) == (ChangeKind.REVIEW, "ada", receipts[0].subject)
     assert first.review is not None
     assert second.review == review(2, timestamp=5)
     # Who says no time means now.
@@ -73,19 +85,34 @@ def test_what_was_written_is_in_the_log_in_its_order(store: Store) -> None:
 
 def test_a_review_sent_again_keeps_its_place(store: Store) -> None:
     first = write(store, review(1), review(2))
-    assert write(store, review(2), review(1), review(1)) == [first[1], first[0], first[0]]
+    again = write(store, review(2), review(1), review(1))
+    assert told(again) == told([first[1], first[0], first[0]])
+    assert [receipt.is_new for receipt in [*first, *again]] == [True, True, False, False, False]
     assert store.position() == 2
     others = [review(1, user="ben"), review(1, rating=5), review(1, text="x"), review(1, timestamp=1)]
-    assert len({receipt.review_id for receipt in [*first, *write(store, *others)]}) == 6
+    assert len({receipt.subject for receipt in [*first, *write(store, *others)]}) == 6
+
+
+def test_an_event_is_one_however_often_it_is_sent_and_names_nobody(store: Store) -> None:
+    click = WrittenEvent(event="click", request_id="r1", asin="p1")
+    others = [click.model_copy(update=fields) for fields in ({"event": "order"}, {"asin": "p2"}, {"timestamp": 7})]
+    [[first]] = store.write([WrittenBatch((click,))])
+    [receipts] = store.write([WrittenBatch((click, *others))])
+    assert [(one.sequence, one.is_new) for one in receipts] == [(1, False), (2, True), (3, True), (4, True)]
+    changes = store.changes_since(0)
+    assert {(change.kind, change.user_id, change.review) for change in changes} == {(ChangeKind.EVENT, None, None)}
+    assert changes[0].event == click.model_copy(update={"timestamp": changes[0].written})
+    assert (first.subject, changes[3].event) == (changes[0].subject, others[2])
 
 
 def test_a_request_with_a_key_gets_its_answer_again_and_no_other_request_does(store: Store) -> None:
     first = write(store, review(1), key="a")
-    assert write(store, review(1), key="a") == first
-    [error] = store.write_reviews([ReviewBatch((review(2),), "a")])
+    again = write(store, review(1), key="a")
+    assert (told(again), again[0].is_new) == (told(first), False)
+    [error] = store.write([WrittenBatch((review(2),), "a")])
     assert isinstance(error, KeyReusedError)
     # In one transaction as well, and without harm to those beside it.
-    answers = store.write_reviews([ReviewBatch((review(3),), "b"), ReviewBatch((review(4),), "b")])
+    answers = store.write([WrittenBatch((review(3),), "b"), WrittenBatch((review(4),), "b")])
     assert isinstance(answers[0], list)
     assert isinstance(answers[1], KeyReusedError)
     assert sequences(store.changes_since(0)) == [1, 2]
@@ -93,14 +120,14 @@ def test_a_request_with_a_key_gets_its_answer_again_and_no_other_request_does(st
 
 def test_a_removed_review_is_gone_and_the_log_says_so(store: Store) -> None:
     [receipt] = write(store, review(1))
-    assert not store.remove_review("ben", receipt.review_id)
+    assert not store.remove_review("ben", receipt.subject)
     assert not store.remove_review("ada", "nothing")
-    assert store.remove_review("ada", receipt.review_id)
-    assert not store.remove_review("ada", receipt.review_id)
+    assert store.remove_review("ada", receipt.subject)
+    assert not store.remove_review("ada", receipt.subject)
     [change] = store.changes_since(0)
-    assert (change.sequence, change.kind, change.subject) == (2, ChangeKind.REVIEW_REMOVED, receipt.review_id)
+    assert (change.sequence, change.kind, change.subject) == (2, ChangeKind.REVIEW_REMOVED, receipt.subject)
     # Written once more it is a new one.
-    assert write(store, review(1)) == [Receipt(review_id=receipt.review_id, sequence=3)]
+    assert write(store, review(1)) == [Receipt(subject=receipt.subject, sequence=3, is_new=True)]
 
 
 def test_what_is_said_of_a_product_stands_for_what_was_said_before(store: Store) -> None:
@@ -125,7 +152,7 @@ def test_what_is_said_of_a_product_stands_for_what_was_said_before(store: Store)
 
 def test_of_a_forgotten_user_nothing_is_left_but_a_hash_that_others_can_compare(store: Store, tmp_path: Path) -> None:
     receipts = write(store, review(1, user="to-forget", text="a-secret-text"), review(2, user="to-forget"), review(3))
-    store.remove_review("to-forget", receipts[1].review_id)
+    store.remove_review("to-forget", receipts[1].subject)
     assert store.forget_user("to-forget") == 1
     kept, forgotten = store.changes_since(0)
     assert kept.user_id == "ada"
@@ -165,7 +192,7 @@ def write_until_killed(settings: StoreSettings, folder: Path, acknowledged: Path
     with Store(settings, folder) as store, acknowledged.open("a") as file:
         for number in range(1_000_000):
             [receipt] = write(store, review(number))
-            file.write(f"{receipt.sequence} {receipt.review_id}\n")
+            file.write(f"{receipt.sequence} {receipt.subject}\n")
             file.flush()
 
 
