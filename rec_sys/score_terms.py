@@ -3,7 +3,8 @@ r"""The score's two terms beside towers and memory: how popular a product is, an
 .. math:: g \, p_j + b \, q(\text{count}_j, \text{age}_j),
 
 :math:`p_j` is the popularity of product j, 1 for the most popular one; q the share of histories with a product that
-were followed by that same product, by how often and how long ago it stands there, 0 for all that they do not hold.
+were followed by that same product, by how often and how long ago it stands there, of events also by how much the
+heaviest says (a basket more than a look); 0 for all that they do not hold.
 The letters are `ScoreFormula.popularity_weight` and `RepeatRates.weight`.
 
 Both are further rows of the co-review memory, so that an index answers with them from the sparse vectors that it has:
@@ -14,7 +15,7 @@ from typing import Annotated, Final
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy import sparse
 
 from rec_sys import ragged
@@ -34,12 +35,26 @@ class RepeatRates(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rates: Annotated[tuple[_Row, ...], Field(min_length=len(AGE_BOUNDS) + 1, max_length=len(AGE_BOUNDS) + 1)]
+    rates: tuple[_Row, ...] = Field(description="By age, in each of the kinds that evidence_bounds make.")
     by_time: bool = Field(description="Ages are days before the newest review; else numbers of newer reviews.")
     weight: float = Field(1.0, ge=0, description="The share is multiplied by this before it is added.")
+    age_bounds: tuple[float, ...] = Field(AGE_BOUNDS, description="Ages from each of these on have a row of their own.")
+    evidence_bounds: tuple[float, ...] = Field(
+        (), description="The same of what the heaviest event with the product weighs; empty where all say the same."
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> "RepeatRates":
+        if len(self.rates) != (len(self.age_bounds) + 1) * (len(self.evidence_bounds) + 1):
+            raise ValueError("rates has not one row for each age and kind of evidence")
+        return self
 
     def of_reviews(
-        self, products: npt.NDArray[np.integer], newer: npt.NDArray[np.integer], age: npt.NDArray[np.floating]
+        self,
+        products: npt.NDArray[np.integer],
+        newer: npt.NDArray[np.integer],
+        age: npt.NDArray[np.floating],
+        evidence: npt.NDArray[np.floating] | None = None,
     ) -> FloatArray:
         """What the reviews of one history, in any order, add to the score of their products: float32 `[n]`.
 
@@ -49,19 +64,31 @@ class RepeatRates(BaseModel):
             products: int `[n]`.
             newer: int `[n]`, how many newer reviews the history has.
             age: `[n]`, days before the newest review; negative where unknown.
+            evidence: `[n]`, what each says beside others; None where all say the same.
         """
         from_newest = np.argsort(newer, kind="stable")
-        _, first, count = np.unique(products[from_newest], return_index=True, return_counts=True)
+        _, first, which, count = np.unique(
+            products[from_newest], return_index=True, return_inverse=True, return_counts=True
+        )
         added, newest = np.zeros(len(products), dtype=np.float32), from_newest[first]
         old = np.where(age >= 0, age, newer) if self.by_time else np.asarray(newer, dtype=np.float64)
+        heaviest = np.zeros(len(first))
+        np.maximum.at(heaviest, which, np.ones(len(products)) if evidence is None else evidence[from_newest])
         table = np.array(self.rates, dtype=np.float32)
-        added[newest] = np.float32(self.weight) * table[age_bins(old[newest]), count_bins(count)]
+        row = rate_rows(old[newest], heaviest, self.age_bounds, self.evidence_bounds)
+        added[newest] = np.float32(self.weight) * table[row, count_bins(count)]
         return added
 
 
-def age_bins(age: npt.NDArray[np.floating]) -> IntArray:
-    """The row of `RepeatRates.rates` for each age: int64 `[n]`."""
-    return np.searchsorted(AGE_BOUNDS, age, side="right").astype(np.int64)
+def rate_rows(
+    age: npt.NDArray[np.floating],
+    heaviest: npt.NDArray[np.floating],
+    age_bounds: tuple[float, ...],
+    evidence_bounds: tuple[float, ...],
+) -> IntArray:
+    """The row of `RepeatRates.rates` for each age and what the heaviest event weighs: int64 `[n]`."""
+    kind = np.searchsorted(evidence_bounds, heaviest, side="right").astype(np.int64)
+    return kind * (len(age_bounds) + 1) + np.searchsorted(age_bounds, age, side="right").astype(np.int64)
 
 
 def count_bins(count: npt.NDArray[np.integer]) -> IntArray:
@@ -134,6 +161,7 @@ def repeat_scores(
     age: npt.NDArray[np.floating] | None,
     num_products: int,
     limit: int,
+    evidence: npt.NDArray[np.floating] | None = None,
 ) -> sparse.csr_matrix:
     """`RepeatRates.of_reviews` for the newest `limit` reviews of many histories, oldest first.
 
@@ -146,5 +174,6 @@ def repeat_scores(
     row, products, newer = row[read], products[read], newer[read]
     days = np.full(len(products), -1.0) if age is None else age[read]
     # A history and its product are one product of its own.
-    added = rates.of_reviews(row * num_products + products, newer, days)
+    says = None if evidence is None else evidence[read]
+    added = rates.of_reviews(row * num_products + products, newer, days, says)
     return sparse.csr_matrix((added, (row, products)), shape=(len(offsets) - 1, num_products))

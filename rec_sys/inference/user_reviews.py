@@ -251,7 +251,9 @@ def memory_query(user: UserReviews, served: ServedBundle) -> MemoryQuery:
     if served.catalogue.memory is None:
         return MemoryQuery(nothing, nothing, {})
     age, newer = _ages(user.timestamp, served.manifest.has_time), np.arange(len(user))
-    repeats = nothing if formula.repeats is None else formula.repeats.of_reviews(user.product, newer, age)
+    repeats = nothing
+    if formula.repeats is not None:
+        repeats = formula.repeats.of_reviews(user.product, newer, age, user.weight)
     repeats = np.where(user.product < served.unknown_product, repeats, np.float32(0))
     reads = np.array([len(user)])
     more = term_weights(served.unknown_product, float(formula.popularity_weights(reads)[0]), user.product, repeats)

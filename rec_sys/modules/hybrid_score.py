@@ -90,8 +90,9 @@ class MemoryTerm:
         if self.timestamp is not None:
             age = _ages(self.timestamp, queries.history_edges[place], offsets)
         products = queries.history_products[place].astype(np.int64)
-        scores: FloatArray = repeat_scores(self.formula.repeats, offsets, products, age, size, self.limit).toarray()
-        return scores
+        weight = None if self.weight is None else np.asarray(self.weight)[queries.history_edges[place]]
+        scores = repeat_scores(self.formula.repeats, offsets, products, age, size, self.limit, weight)
+        return np.asarray(scores.toarray(), dtype=np.float32)
 
 
 def _ages(timestamp: IntArray, edges: IntArray, offsets: IntArray) -> FloatArray:

@@ -167,7 +167,8 @@ def add_terms(
         if any(offered.weights):
             weights = wanted.weights, offered.weights
             term = choose_popularity(towers, split.validation, term, counts, past, *weights, batch)
-    rates = fit_repeats(columns, split.train_edges, settings.graph.user_reviews)
+    asked = columns.of_kinds(settings.evaluation.target_events)
+    rates = fit_repeats(columns, split.train_edges, settings.graph.user_reviews, asked)
     if rates is not None:
         term = choose_repeats(towers, split.validation, term, rates, settings.model.repeats.weights, batch)
     return choose_short_histories(
@@ -189,7 +190,8 @@ def fit_term_again(term: MemoryTerm, graph: ReviewGraph, split: Split, settings:
     if term.popularity is not None:
         term = replace(term, popularity=past_popularity(columns, split, formula.popularity_half_life))
     if formula.repeats is not None:
-        rates = fit_repeats(columns, split.train_edges, term.limit)
+        asked = columns.of_kinds(settings.evaluation.target_events)
+        rates = fit_repeats(columns, split.train_edges, term.limit, asked)
         rates = None if rates is None else rates.model_copy(update={"weight": formula.repeats.weight})
         term = replace(term, formula=formula.model_copy(update={"repeats": rates}))
     return replace(term, memory=memory)

@@ -108,23 +108,25 @@ def choose_repeats(
 ) -> MemoryTerm:
     """The term with the smallest weight of repeats that has the best NDCG@10 of validation with nothing masked.
 
-    Masked rankings leave these products out and are the same with every weight. The arguments are as above.
+    Masked rankings leave these products out and are the same with every weight; but where the history holds kinds of
+    events that are not predicted, they leave in what was only looked at, and decide. The arguments are as above.
     """
     formulas = [
         term.formula.model_copy(update={"repeats": rates.model_copy(update={"weight": weight})}) for weight in weights
     ]
     totals = np.zeros(len(weights))
+    masked = int(queries.history_known is not None)
     for rows in _batches(queries, query_batch):
         scores = towers(rows) + replace(term, formula=term.formula.model_copy(update={"repeats": None})).score(
             queries, rows
         )
         for place, formula in enumerate(formulas):
             added = replace(term, formula=formula).repeats(queries, rows)
-            totals[place] += float(_ndcg(scores + added, queries, rows)[0].sum())
+            totals[place] += float(_ndcg(scores + added, queries, rows)[masked].sum())
     best = int(np.argmax(totals))  # the first of equal ones
-    figures = totals / len(queries)
     _LOG.info(
-        f"repeats: validation chose weight {weights[best]:g} of {len(weights)} choices, ndcg_at_10 {figures[best]:.4f}"
+        f"repeats: validation chose weight {weights[best]:g} of {len(weights)} choices,"
+        f" {'ndcg_at_10_masked' if masked else 'ndcg_at_10'} {totals[best] / len(queries):.4f}"
     )
     return term if weights[best] == 0 else replace(term, formula=formulas[best])
 

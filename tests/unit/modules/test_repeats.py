@@ -10,14 +10,21 @@ from rec_sys.contracts import MILLISECONDS_A_DAY
 from rec_sys.data.interactions import Interactions
 from rec_sys.modules.past_popularity import PastPopularity
 from rec_sys.modules.repeats import _PSEUDO_COUNTS, fit_repeats
-from rec_sys.score_terms import age_bins, count_bins, popularity_of
+from rec_sys.score_terms import AGE_BOUNDS, COUNT_BOUNDS, count_bins, popularity_of, rate_rows
 from tests.review_graphs import make_interactions, random_table
 
 
-def counted(columns: Interactions, edges: npt.NDArray[np.int64], limit: int) -> npt.NDArray[np.float64]:
-    """Asked and repeated, `[2, ages, counts]`."""
-    table = np.zeros((2, 6, 3))
-    for target in edges:
+def counted(
+    columns: Interactions,
+    edges: npt.NDArray[np.int64],
+    limit: int,
+    of_kind: npt.NDArray[np.bool_] | None = None,
+    bounds: tuple[tuple[float, ...], tuple[float, ...]] = (AGE_BOUNDS, ()),
+) -> npt.NDArray[np.float64]:
+    """Asked and repeated, `[2, rows of the rates, counts]`."""
+    ages, weights = bounds
+    table = np.zeros((2, (len(ages) + 1) * (len(weights) + 1), len(COUNT_BOUNDS) + 1))
+    for target in edges if of_kind is None else edges[of_kind[edges]]:
         before = [
             edge
             for edge in edges
@@ -28,7 +35,9 @@ def counted(columns: Interactions, edges: npt.NDArray[np.int64], limit: int) -> 
             age = float(before[::-1].index(of_it[-1]))
             if columns.has_time:
                 age = (columns.timestamp[before[-1]] - columns.timestamp[of_it[-1]]) / MILLISECONDS_A_DAY
-            cell = age_bins(np.array([age]))[0], count_bins(np.array([len(of_it)]))[0]
+            heaviest = 1.0 if columns.weight is None else float(columns.weight[of_it].max())
+            row = rate_rows(np.array([age]), np.array([heaviest]), ages, weights)[0]
+            cell = row, count_bins(np.array([len(of_it)]))[0]
             table[(0, *cell)] += 1
             table[(1, *cell)] += product == columns.product_index[target]
     return table
@@ -45,6 +54,25 @@ def test_the_rates_are_the_shares_of_what_followed(has_time: bool, limit: int) -
     assert found.by_time == has_time
     np.testing.assert_allclose(found.rates, (repeated + _PSEUDO_COUNTS * mean) / (asked + _PSEUDO_COUNTS))
     assert np.ptp(found.rates) > 0.02
+
+
+def test_of_events_those_predicted_are_asked_about_by_what_the_heaviest_before_says() -> None:
+    plain, _ = make_interactions(random_table(1, num_reviews=300, num_products=6, num_bodies=9))
+    kind = np.random.default_rng(0).integers(3, size=300)
+    columns = replace(plain, weight=np.array([0.1, 0.5, 1.0], dtype=np.float32)[kind])
+    edges, orders = np.flatnonzero(np.random.default_rng(1).random(300) < 0.9), kind == 2
+    found = fit_repeats(columns, edges, 50, orders)
+    assert found is not None
+    np.testing.assert_allclose(found.evidence_bounds, (0.3, 0.75))
+    asked, repeated = counted(columns, edges, 50, orders, (found.age_bounds, found.evidence_bounds))
+    mean = repeated.sum() / asked.sum()
+    assert (asked.sum(axis=1) > 0).sum() > 9
+    np.testing.assert_allclose(found.rates, (repeated + _PSEUDO_COUNTS * mean) / (asked + _PSEUDO_COUNTS))
+    # A look that follows an order of the same product is read as what was ordered.
+    reads = np.array([4, 4]), np.array([0, 1]), np.array([0.0, 9.0])
+    of_it = found.of_reviews(*reads, np.array([0.1, 1.0]))
+    row = rate_rows(np.array([0.0]), np.array([1.0]), found.age_bounds, found.evidence_bounds)[0]
+    np.testing.assert_allclose(of_it, [found.rates[row][1], 0], rtol=1e-6)
 
 
 def test_where_nothing_is_come_to_again_there_are_no_rates() -> None:

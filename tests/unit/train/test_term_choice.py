@@ -106,3 +106,29 @@ def test_repeats_get_a_weight_where_they_happen_and_masked_figures_stay(share: f
         assert term.formula.repeats is not None
         assert term.formula.repeats.weight == 30.0  # 300 is no better
         assert figure(term, queries, "ndcg_at_10") > figure(SILENT, queries, "ndcg_at_10") + 0.3
+
+
+def test_where_what_was_looked_at_stays_in_masked_rankings_they_choose_the_weight_of_repeats() -> None:
+    """Twelve orders, which a masked ranking leaves out, and a look, whose product is ordered next."""
+    orders = 12
+    history = np.array([np.random.default_rng(one).permutation(NUM_PRODUCTS)[: orders + 1] for one in range(100)])
+    edges = np.arange(history.size)
+    looked = edges % (orders + 1) == orders
+    queries = replace(
+        queries_of(history[np.arange(NUM_QUERIES) % 100, -1], np.zeros(NUM_QUERIES)),
+        history_offsets=np.arange(NUM_QUERIES + 1) * (orders + 1),
+        history_products=np.tile(history.ravel(), 3).astype(np.int32),
+        history_edges=np.tile(edges, 3),
+        history_known=np.tile(~looked, 3),
+    )
+    rates = RepeatRates(rates=((0.2,) * 3,) * 6 + ((0.5,) * 3,) * 6, by_time=False, evidence_bounds=(0.5,))
+    silent = replace(SILENT, weight=np.where(looked, 0.1, 1.0).astype(np.float32))
+    term = choose_repeats(LOGITS.__getitem__, queries, silent, rates, (0.0, 100.0), 128)
+    assert term.formula.repeats is not None
+    assert figure(term, queries, "ndcg_at_10_masked") > 0.9
+    assert figure(term, queries, "ndcg_at_10") < figure(SILENT, queries, "ndcg_at_10")
+
+
+def test_rates_are_of_one_row_for_each_age_and_kind_of_evidence() -> None:
+    with pytest.raises(ValueError, match="one row for each age"):
+        RepeatRates(rates=((0.5, 0.5, 0.5),) * 6, by_time=False, evidence_bounds=(0.5,))
