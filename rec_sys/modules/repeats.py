@@ -17,9 +17,9 @@ def fit_repeats(
 ) -> RepeatRates | None:
     """The share of histories with a product whose next review is of it again, by the product's age and count in them.
 
-    Each review of the train split is asked about once, with what the user had reviewed before its unit. Where some kinds
-    of events are predicted, those alone are asked about, and the rates go by finer ages and by what the heaviest event
-    with the product weighs: what was put into a basket is ordered more often than what was looked at.
+    Each review of the train split is asked about once, with what the user had reviewed before its unit. Where some
+    kinds of events are predicted, those alone are asked about, and the rates go by finer ages and by what the heaviest
+    event with the product weighs: what was put into a basket is ordered more often than what was looked at.
 
     Args:
         columns: All reviews.

@@ -101,6 +101,22 @@ def test_our_own_row_has_the_figures_of_its_bundle(whole: Ended) -> None:
     assert {name: own["metrics"][name] for name in measured} == measured
 
 
+def test_a_bundle_that_is_there_is_the_own_row_without_another_training(whole: Ended) -> None:
+    own = whole.rows[-1]
+    folder = whole.results.parents[3]  # where its rows and its data are
+    figures = folder / "figures.json"
+    asked = "baselines=[popular]", f"bundle={own['bundle']}"
+    (_, again) = run(folder, *asked, f"figures={figures}").rows
+    assert again["bundle"] == own["bundle"]
+    assert again["fit_seconds"] is None
+    assert again["metrics"]["ndcg_at_10_masked"] == pytest.approx(own["metrics"]["ndcg_at_10_masked"])
+    headline = {"recall_at_10_masked", "ndcg_at_10_masked", "rmse"}
+    assert headline == json.loads(figures.read_text())["review_graph (train)"].keys()
+    refused = run(folder, *asked, "fit_on=[train+validation]")
+    assert refused.code == 1
+    assert refused.rows[-1]["reason"] == "the bundle is of another split"
+
+
 def test_an_own_mode_is_a_row_of_its_own_with_its_seconds(tmp_path: Path) -> None:
     ended = run(tmp_path, "baselines=[popular]", "own_model=false", "own_modes=[fast]")
     assert ended.code == 0, ended.said

@@ -41,12 +41,27 @@ def test_every_command_composes() -> None:
     assert list(compose_all(runs)) == []
 
 
+def raw_of(shop: str) -> str:
+    raw: str = yaml.safe_load((FOLDER / "params.yaml").read_text())["shops"][shop]["raw"]
+    return raw
+
+
+@pytest.mark.parametrize("name", [name for name in STAGES if name.startswith(("predictions@", "answers@"))])
+def test_what_is_handed_in_waits_for_the_raw_files_that_it_reads(name: str) -> None:
+    shop, stage = name.partition("@")[2], STAGES[name]
+    given = dict(word.split("=", 1) for word in " ".join(commands(stage)).split() if "=" in word)
+    read = [given[name] for name in ("truth", "liked", "users") if name in given]
+    assert read
+    assert raw_of(shop) in paths(stage, "deps")
+    assert all(path.startswith(f"{raw_of(shop)}/") for path in read)
+
+
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_waits_for_files_that_are_there_or_that_another_one_writes(name: str) -> None:
     stage, shop = STAGES[name], name.partition("@")[2]
     written = {path for one in STAGES.values() for kind in ("outs", "metrics") for path in paths(one, kind)}
     for path in paths(stage, "deps"):
-        assert path in written or path == f"outputs/generated/{shop}" or (REPOSITORY / path).exists(), path
+        assert path in written or path == raw_of(shop) or (REPOSITORY / path).exists(), path
     before = stages_of(shop)[: stages_of(shop).index(name.partition("@")[0])]
     earlier = {path for one in before for kind in ("outs", "metrics") for path in paths(STAGES[f"{one}@{shop}"], kind)}
     assert not before or earlier & set(paths(stage, "deps"))

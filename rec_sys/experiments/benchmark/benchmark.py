@@ -12,7 +12,9 @@ from typing import Any, Final
 
 from rich.table import Table
 
+from rec_sys.bundle import newest_bundle
 from rec_sys.console import print_table, say
+from rec_sys.contracts import BundleFile
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.data.prepare import prepare
 from rec_sys.experiments.benchmark.results import (
@@ -22,6 +24,7 @@ from rec_sys.experiments.benchmark.results import (
     ResultsFolder,
     compare_rows,
     figure,
+    seconds_cell,
     time_columns,
     write_chosen,
     write_figures,
@@ -52,6 +55,8 @@ _OWN_SETTINGS: Final = frozenset(BenchmarkSettings.model_fields) - frozenset(Set
 def run(settings: BenchmarkSettings) -> None:
     """Measures everybody; the last line printed is the path of results.json, the exit code 1 where a model failed."""
     prove_trackable(settings.tracking, settings.output_dir.absolute())
+    if settings.bundle is not None and not (settings.bundle / BundleFile.MANIFEST).is_file():
+        settings = settings.model_copy(update={"bundle": newest_bundle(settings.bundle)[0].absolute()})
     dataset = prepare(settings.data, settings.output_dir)
     rows = list_rows(dataset, settings)
     folder = ResultsFolder(settings, dataset.summary.fingerprint)
@@ -75,7 +80,7 @@ def run(settings: BenchmarkSettings) -> None:
         write_report(folder.path / REPORT_FILE, dataset, bench.settings, finished, compared)
         _LOG.info(f"report: {folder.path / REPORT_FILE}")
         if settings.figures is not None:
-            write_figures(settings.figures, finished)
+            write_figures(settings.figures, finished, settings.shown_k)
         record_rows(settings.tracking, settings.output_dir.absolute(), folder.path, [one.row for one in finished])
     for table in _tables([one.row for one in finished], settings.shown_k):
         print_table(table)
@@ -184,7 +189,8 @@ def _in_short(row: dict[str, Any], k: int) -> str:
         return f"{row['status']}, {row['reason']}"
     for name in (f"ndcg_at_{k}_masked", "rmse"):
         if name in row["metrics"]:
-            return f"{name} {figure(row, name)}, fitted in {row['fit_seconds']:.1f} s"
+            fitted = "a bundle" if row["fit_seconds"] is None else f"fitted in {row['fit_seconds']:.1f} s"
+            return f"{name} {figure(row, name)}, {fitted}"
     return "done"
 
 
@@ -207,7 +213,7 @@ def _tables(rows: Sequence[dict[str, Any]], k: int) -> list[Table]:
             fold = f" {row['fold']}" if "fold" in row else ""
             figures = [f"{row['metrics'][name]:.4f}" if name in row["metrics"] else "-" for name in names]
             style = "bold" if is_own_model(row["model"]) else ""
-            table.add_row(row["model"] + fold, row["fit_on"], *figures, f"{row['fit_seconds']:.1f}", style=style)
+            table.add_row(row["model"] + fold, row["fit_on"], *figures, seconds_cell(row["fit_seconds"]), style=style)
         if shown:
             tables.append(table)
     return tables

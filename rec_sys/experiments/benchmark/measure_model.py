@@ -9,15 +9,17 @@ from typing import Final
 import numpy as np
 
 from rec_sys.bundle import Bundle
+from rec_sys.contracts import InputError
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.experiments.benchmark.evaluation_data import build_evaluation_data
 from rec_sys.experiments.benchmark.measure_baseline import describe_ranking
 from rec_sys.experiments.benchmark.rating_figures import rating_figures
 from rec_sys.experiments.benchmark.row_contract import Measured, RowRequest, library_versions
-from rec_sys.experiments.benchmark.settings import OWN_MODES
+from rec_sys.experiments.benchmark.settings import OWN_MODEL, OWN_MODES
 from rec_sys.experiments.scaling.stage_clock import most_resident_bytes
 from rec_sys.experiments.training_command import train
 from rec_sys.processes import quote
+from rec_sys.settings import EvaluationSettings
 
 # Set by the benchmark itself for each row.
 _OWN_KEYS: Final = ("evaluation.ks", "evaluation.refit", "evaluation.fold", "run_dir")
@@ -27,19 +29,26 @@ _SAME: Final = 1e-3  # two processes add up in different orders, and two scores 
 
 
 def measure_own_model(request: RowRequest) -> Measured:
-    """Trains our own model, takes the test figures from its bundle, and asks the bundle for what is not in there.
+    """Trains our own model, or takes a bundle; its test figures, and what the bundle is asked that is not in there.
 
     Raises:
-        InputError: Training ended with an error.
+        InputError: Training ended with an error, or the bundle is of other data or another split.
         ValueError: The bundle does not give the figures that training measured.
     """
-    began, used = time.perf_counter(), _processor_seconds()
-    bundle = Bundle(train(training_arguments(request, request.folder.with_name(f"{request.folder.name}.run"))))
-    seconds, used = time.perf_counter() - began, _processor_seconds() - used
+    seconds: float | None = None
+    used: float | None = None
+    if request.settings.bundle is not None and request.name == OWN_MODEL:
+        bundle = _given_bundle(request.settings.bundle, request)
+    else:
+        began, before = time.perf_counter(), _processor_seconds()
+        bundle = Bundle(train(training_arguments(request, request.folder.with_name(f"{request.folder.name}.run"))))
+        seconds, used = time.perf_counter() - began, _processor_seconds() - before
     peak = most_resident_bytes(resource.RUSAGE_CHILDREN)
     trained = bundle.metrics()
     measured = ask_bundle(bundle, request)
     for name, value in trained["test"].items():
+        if name not in measured.metrics:  # of another length of lists
+            continue
         if not math.isclose(value, measured.metrics[name], rel_tol=_SAME, abs_tol=_SAME):
             raise ValueError(f"{name} was {value} in training and is {measured.metrics[name]} out of {bundle.folder}")
     measured.metrics |= trained["test"]
@@ -53,6 +62,28 @@ def measure_own_model(request: RowRequest) -> Measured:
     measured.more |= {"bundle": str(bundle.folder), "popular_share": 0.0}
     measured.peak_memory_bytes = peak
     return measured
+
+
+def _given_bundle(folder: Path, request: RowRequest) -> Bundle:
+    """The bundle, where it is of the row's data, split and seed."""
+    bundle, asked = Bundle(folder), request.evaluation()
+    settings = bundle.settings()
+    trained = EvaluationSettings.model_validate(settings["evaluation"])
+    same_lists = {"ks": asked.ks, "query_batch": asked.query_batch, "cascade": asked.cascade}
+    wanted = asked.model_copy(update={"refit": request.fit_on != "train"})
+    for what, is_so in (
+        ("of other data", bundle.manifest.data_fingerprint == PreparedDataset(request.data_folder).summary.fingerprint),
+        ("of another split", trained.model_copy(update=same_lists) == wanted),
+        ("of another seed", settings["seed"] == request.settings.seed),
+    ):
+        if not is_so:
+            raise InputError(
+                f"the bundle is {what}",
+                where=f"setting bundle={folder}",
+                remedy="give training and benchmark the same data and evaluation settings, and fit_on=[train], or"
+                " [train+validation] where evaluation.refit=true; or leave bundle out",
+            )
+    return bundle
 
 
 def _processor_seconds() -> float:

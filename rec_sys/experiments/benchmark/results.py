@@ -78,9 +78,14 @@ class ResultsFolder:
             unfinished.write_text(text, encoding="utf-8")
 
 
-def write_figures(path: Path, rows: Sequence[FinishedRow]) -> None:
-    """Writes every row's metrics as `{model: {metric: value}}`, which tools that compare runs read."""
-    found = {one.name: one.row["metrics"] for one in rows if one.row["status"] == "done"}
+def write_figures(path: Path, rows: Sequence[FinishedRow], k: int) -> None:
+    """Writes every row's headline metrics as `{model: {metric: value}}`, which tools that compare runs read."""
+    headline = (f"recall_at_{k}_masked", f"ndcg_at_{k}_masked", "rmse", "answered_rank_correlation")
+    found = {
+        one.name: {name: one.row["metrics"][name] for name in headline if name in one.row["metrics"]}
+        for one in rows
+        if one.row["status"] == "done"
+    }
     with atomic_file(path) as unfinished:
         unfinished.write_text(json.dumps(found, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
 
@@ -189,9 +194,17 @@ def _table(rows: Sequence[dict[str, Any]], columns: tuple[str, ...]) -> str:
     for row in shown:
         figures = [figure(row, name) for name in columns]
         places = [str(row["fold"])] if folds else []
-        took = [f"{row['fit_seconds']:.1f}", f"{row['fit_cpu_seconds']:.1f}", f"{row['peak_memory_mb']:.0f}"]
+        took = [
+            *(seconds_cell(row[name]) for name in ("fit_seconds", "fit_cpu_seconds")),
+            f"{row['peak_memory_mb']:.0f}",
+        ]
         lines.append("| " + " | ".join([row["model"], row["fit_on"], *places, *figures, *took]) + " |")
     return "\n".join(lines)
+
+
+def seconds_cell(seconds: float | None) -> str:
+    """Seconds for a table; a bundle's own are not known."""
+    return "-" if seconds is None else f"{seconds:.1f}"
 
 
 def figure(row: dict[str, Any], name: str) -> str:

@@ -62,7 +62,7 @@ class Measured:
     Attributes:
         metrics: As the test split of a bundle's metrics.json.
         standard_error: Of each metric that has one.
-        fit_seconds: To learn.
+        fit_seconds: To learn; None of a model that was there.
         fit_cpu_seconds: Of all processors in that time, which other work on the machine does not lengthen.
         recommend_seconds: To score all test questions; None where that is not known.
         parameters: Numbers learned.
@@ -76,8 +76,8 @@ class Measured:
 
     metrics: dict[str, float]
     standard_error: dict[str, float]
-    fit_seconds: float = 0.0
-    fit_cpu_seconds: float = 0.0
+    fit_seconds: float | None = 0.0
+    fit_cpu_seconds: float | None = 0.0
     recommend_seconds: float | None = None
     parameters: int | None = None
     settings: dict[str, Any] = field(default_factory=dict)

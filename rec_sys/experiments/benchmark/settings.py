@@ -56,6 +56,11 @@ class BenchmarkSettings(Settings):
     own_modes: tuple[Literal["auto", "fast"], ...] = Field(
         (), description="Rows of our own model beside it: towers where they add (auto), the memory alone (fast)."
     )
+    bundle: Path | None = Field(
+        None,
+        description="A bundle of the same data, split and seed, or the output folder that has it as its newest: our own"
+        " row is that of this bundle, and nothing is trained for it.",
+    )
     fit_on: tuple[FitOn, ...] = Field(("train",), min_length=1, description="What the models learn from; one row each.")
     ks: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 5, 10, 25), min_length=1, description="Lengths of lists.")
     time_column: bool = Field(
@@ -66,7 +71,8 @@ class BenchmarkSettings(Settings):
     report_users: int = Field(6, ge=0, le=50, description="Users whose recommendations the report shows.")
     report_user_ids: tuple[str, ...] = Field((), description="Users of the test split that it shows before these.")
     figures: Path | None = Field(
-        None, description="A JSON file for the figures alone, by model and metric; empty: they stand in the results."
+        None,
+        description="A JSON file for the main figures, by model and metric; all of them stand in the results.",
     )
     tuning: TuningSettings = TuningSettings()
     baseline_settings: BaselineSettings = BaselineSettings()

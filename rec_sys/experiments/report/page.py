@@ -104,11 +104,12 @@ def _charts(view: View, ks: tuple[int, ...]) -> list[tuple[str, Markup]]:
     """Titles and drawings."""
     metric, label, drawn = view.metric, readable(view.metric), view.drawn
     # What else the machine did lengthens the wall's time; rows of our own model have all that its command does in it.
-    known = all(model.mean_of("fit_cpu_seconds") is not None for model in view.ranking)
+    timed = [model for model in view.ranking if model.mean_of("fit_seconds") is not None]
+    known = all(model.mean_of("fit_cpu_seconds") is not None for model in timed)
     cost, axis = ("fit_cpu_seconds", "processor time to fit") if known else ("fit_seconds", "time to fit")
     points = [
         (model, max(model.mean_of(cost) or 0.0, _FASTEST), *_value(model.metrics, model.errors, metric))
-        for model in view.ranking
+        for model in timed
     ]
     charts = [(f"Accuracy against the {axis}", scatter(points, label, axis))]
     for name in ("recall", "ndcg"):
