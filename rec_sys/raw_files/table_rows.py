@@ -179,7 +179,13 @@ def read_columns(path: Path, columns: Sequence[str]) -> pl.DataFrame:
         InputError: The file cannot be read, or a column is not in it.
     """
     table = Table(path, {name: name for name in columns}, "columns")
-    check_columns(table)
+    present = list_columns(table)
+    if missing := [name for name in columns if name not in present]:
+        raise InputError(
+            f"there is no column {', '.join(map(repr, missing))}",
+            where=str(path),
+            remedy=f"write it so in the header, which has {first_of([*filter(None, present)], most=_LISTED)}",
+        )
     empty = pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
     return pl.concat([empty, *(batch.frame.select(columns) for batch in read_table_rows(table))])
 

@@ -53,6 +53,7 @@ async def export_submission(
     if truth is not None and form.measure is None:
         raise InputError("this format is measured by nothing", where="setting truth", remedy="leave it out")
     served = await backends.served()
+    _refuse_other_ids(form, served)
     asked = _asked(form, served) if users is None else _listed(users, form.user_column)
     known = [user for user in asked if user in served.users]
     answered: dict[str, list[str]] = {}
@@ -79,6 +80,22 @@ def write_submission(path: Path, form: SubmissionFormat, lists: Lists) -> None:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(form.header)
         rows.writerows((user, form.write(products)) for user, products in lists.items())
+
+
+def _refuse_other_ids(form: SubmissionFormat, served: ServedBundle) -> None:
+    """Refuses a bundle whose ids the format does not give back, as another shop's or such as have lost their zeros."""
+    for asin in served.asins:
+        field = form.write([asin])
+        try:
+            same = form.read(field) == [asin]
+        except ValueError:
+            same = False
+        if not same:
+            raise InputError(
+                f"the bundle's products are not this format's: {asin[:40]!r} would be written {field[:40]!r}",
+                where=str(served.bundle.folder),
+                remedy="choose the format of the bundle's own shop; where ids lost zeros, train on files with them",
+            )
 
 
 def _listed(users: Path, column: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Submissions: what is written is read again from nothing, and the first wrong line is refused by number and reason."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -65,6 +66,13 @@ def test_unknown_users_of_a_table_get_the_most_popular_and_are_counted(folder: P
     assert list(lists) == ["nobody", "user 3"]
     assert result.unknown == 1
     assert lists["nobody"] != lists["user 3"]
+
+
+def test_a_bundle_of_another_shop_is_refused_before_anybody_is_asked(folder: Path, tmp_path: Path) -> None:
+    for form, written in ((FORMATS["hm"], "'00000000p0'"), (FORMATS["kion"], "'[p0]'")):
+        with pytest.raises(InputError, match=re.escape(f"'p0' would be written {written}")):
+            export(folder, form, tmp_path / "all.csv")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_that_its_check_refuses_is_not_left(folder: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from rec_sys.contracts import InputError
 from rec_sys.raw_files import csv_rows
+from rec_sys.raw_files.missing import null_missing
 from rec_sys.raw_files.table_layout import TableFormat
 from rec_sys.raw_files.table_rows import Table, TableBatch, check_columns, list_text_columns, read_table_rows
 from rec_sys.raw_files.values import read_values
@@ -370,6 +371,13 @@ def test_a_column_of_parquet_that_is_read_and_holds_no_text_is_named_with_its_ty
 
 
 # ---- missing values ----
+
+
+def test_a_sentence_for_missing_is_read_in_any_case_and_a_word_as_it_is_spelled() -> None:
+    said = ["This user doesn't have any rating", "this user doesn\u2019t have ANY rating ", "None", "none", "it was ok"]
+    frame, counts = null_missing(pl.DataFrame({"rating": said}), ("None", "This user doesn't have any rating"))
+    assert frame["rating"].to_list() == [None, None, None, "none", "it was ok"]
+    assert counts == {"rating": 3}
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
