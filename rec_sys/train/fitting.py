@@ -163,7 +163,7 @@ def choose_devices(settings: TrainerSettings) -> dict[str, Any]:
     if strategy == "auto" and devices > 1:
         # Parts of the towers rest where a batch has no text or no history.
         strategy = "ddp_find_unused_parameters_true"
-    precision = {"auto": "bf16-mixed" if cuda else "32-true", "32": "32-true", "bf16": "bf16-mixed"}
+    precision = {"auto": "32-true", "32": "32-true", "bf16": "bf16-mixed"}
     return {
         "accelerator": "cuda" if cuda else "cpu",
         "devices": devices,

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 KEPT = Path("outputs/chaos")
+_TOLD_EVERY = 25  # cases
 
 
 class Campaign:
@@ -44,6 +45,8 @@ class Campaign:
             for path in state:
                 copy = shutil.copytree if path.is_dir() else shutil.copy
                 copy(path, folder / path.name)
+        if self.tried % _TOLD_EVERY == 0:
+            print(f"tried {self.tried}, lost {len(self.lost)}", flush=True)
 
     def report(self) -> str:
         """What happened, in lines."""
