@@ -1,6 +1,6 @@
 """A recommender that says what a test wants it to say: for tests of the layers around it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Literal
 
@@ -20,6 +20,7 @@ from rec_sys.inference.contract import (
 )
 from rec_sys.inference.event_messages import NewEvent, NewEvents
 from rec_sys.inference.health_messages import ComponentHealth, Health, ModelCard
+from rec_sys.inference.insight import NamedProduct
 from rec_sys.inference.product_messages import ChangedFacts, ProductFacts, TakenProduct
 from rec_sys.inference.review_messages import (
     Forgotten,
@@ -92,6 +93,19 @@ class ScriptedProducts:
         pass
 
 
+class ScriptedInsight:
+    """Knows what the recommender knows."""
+
+    async def some_users(self, limit: int) -> tuple[str, ...]:
+        return (KNOWN_USER,)
+
+    async def titles(self, asins: Iterable[str]) -> dict[str, str]:
+        return {asin: f"Product {asin}" for asin in asins}
+
+    async def products_called(self, words: str, limit: int) -> tuple[NamedProduct, ...]:
+        return (NamedProduct(KNOWN_PRODUCT, "Guitar"),)
+
+
 class ScriptedRecommender:
     """Knows one user and one product; keeps what it was asked.
 
@@ -107,6 +121,7 @@ class ScriptedRecommender:
         self.records = ScriptedRecords()
         self.products = ScriptedProducts()
         self.events = ScriptedEvents()
+        self.insight = ScriptedInsight()
         self.failure: BaseException | None = None
         self.asked: list[object] = []
         self.closed = False

@@ -25,6 +25,7 @@ from rec_sys.inference.dynamic_batcher import DynamicBatcher
 from rec_sys.inference.event_records import EventRecords
 from rec_sys.inference.filter_names import explain_empty, unmet_parts
 from rec_sys.inference.health_messages import Health, ModelCard
+from rec_sys.inference.insight import Insight
 from rec_sys.inference.inspection import describe_models, examine
 from rec_sys.inference.live_reviews import NOTHING_ON_RECORD, OnRecord
 from rec_sys.inference.product_records import ProductRecords
@@ -63,6 +64,7 @@ class Recommender:
         records: What users write; None without a store.
         products: What is said of products; None without a store.
         events: What becomes of answers; None without a store.
+        insight: What else is asked of the bundle served.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Recommender:
         self._settings = inference
         self._backends = Backends(index, inference, output_dir, bundle)
         self._log = None if store is None else ReviewLog(store, output_dir, inference.retry_after_seconds)
+        self.insight = Insight(self._backends, self._log)
         self.records: UserRecords | None = None
         self.products: ProductRecords | None = None
         self.events: EventRecords | None = None

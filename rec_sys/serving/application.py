@@ -18,6 +18,7 @@ from rec_sys.serving.documentation import DESCRIPTION, TITLE
 from rec_sys.serving.event_routes import event_routes
 from rec_sys.serving.metrics import GatewayMetrics
 from rec_sys.serving.observation import Observation
+from rec_sys.serving.page.routes import include_page
 from rec_sys.serving.path_ids import EncodedSlashes
 from rec_sys.serving.problems import Problem, install_handlers
 from rec_sys.serving.product_routes import product_routes
@@ -64,8 +65,10 @@ def create_application(settings: ServingSettings, recommender: "Recommender") ->
     if recommender.events is not None:
         application.include_router(event_routes(recommender.events, metrics, recent, auth))
     application.include_router(status_routes(recommender, metrics, settings))
+    rates = TokenRates(settings.token_rate)
+    include_page(application, recommender, metrics, recent, auth, rates)
     application.add_middleware(Admission, metrics=metrics, settings=settings)
-    application.add_middleware(TokenFirst, auth=auth, rates=TokenRates(settings.token_rate), guarded=_GUARDED)
+    application.add_middleware(TokenFirst, auth=auth, rates=rates, guarded=_GUARDED)
     application.add_middleware(EncodedSlashes)
     application.add_middleware(Observation, metrics=metrics)  # the last added is the outermost
     application.openapi = lambda: _describe(application)  # type: ignore[method-assign] # as FastAPI tells to

@@ -68,6 +68,7 @@ def run(settings: DemoSettings) -> None:
         servers.append(gateway)
         url = gateway.wait_for(("gateway",), "listening")["gateway"]
         _wait_until_ready(url, servers)
+        say(f"page: {url}/")
         say(f"gateway: {url}  (documentation: {url}/docs)")
         for line in curl_lines(url, bundle):
             say(line)

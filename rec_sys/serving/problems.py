@@ -90,6 +90,13 @@ def install_handlers(application: FastAPI) -> None:
     application.add_exception_handler(InputError, _on_input)
 
 
+async def problem_response(request: Request, error: HTTPException | RequestValidationError | InputError) -> Response:
+    """The answer to an error, for who shows it otherwise."""
+    if isinstance(error, HTTPException):
+        return await _on_http(request, error)
+    return await (_on_input if isinstance(error, InputError) else _on_validation)(request, error)
+
+
 def _id_of(request: Request) -> str:
     return str(request.state.request_id)
 

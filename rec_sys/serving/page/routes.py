@@ -1,0 +1,62 @@
+"""The page put together: its views, its sign-in, its files."""
+
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, FastAPI, Request
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+
+from rec_sys.serving.authentication import BearerAuth
+from rec_sys.serving.metrics import GatewayMetrics
+from rec_sys.serving.page.customer_routes import customer_routes
+from rec_sys.serving.page.page_route import SIGN_IN, PageRoute, problem_of, redirect
+from rec_sys.serving.page.rendering import FOLDER, STATIC, render
+from rec_sys.serving.page.sessions import Form, Sessions
+from rec_sys.serving.problems import Refusal
+from rec_sys.serving.recent_answers import RecentAnswers
+from rec_sys.serving.token_rates import TokenRates
+
+if TYPE_CHECKING:
+    from rec_sys.inference.recommender import Recommender
+
+
+def include_page(
+    application: FastAPI,
+    recommender: "Recommender",
+    metrics: GatewayMetrics,
+    recent: RecentAnswers,
+    auth: BearerAuth,
+    rates: TokenRates,
+) -> None:
+    """Adds the page to the service."""
+    sessions = Sessions(auth, rates)
+    application.mount(STATIC, StaticFiles(directory=FOLDER / "static"))
+    application.include_router(customer_routes(recommender, metrics, recent, sessions))
+    application.include_router(_sign_in_routes(sessions))
+
+
+def _sign_in_routes(sessions: Sessions) -> APIRouter:
+    router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+    @router.get(SIGN_IN)
+    async def ask(request: Request) -> Response:
+        return redirect("/") if sessions.is_open else render(request, "sign_in.html")
+
+    @router.post(SIGN_IN)
+    async def sign_in(request: Request, fields: Form) -> Response:
+        response = redirect("/")
+        try:
+            sessions.sign_in(request, response, dict(fields).get("token", ""))
+        except Refusal as refusal:
+            fault = await problem_of(request, refusal)
+            fault = fault.model_copy(update={"where": "the token", "remedy": "ask whoever runs this service for one"})
+            return render(request, "sign_in.html", fault.status, fault=fault)
+        return response
+
+    @router.post("/sign-out")
+    async def sign_out(request: Request, fields: Form) -> Response:
+        response = redirect(SIGN_IN)
+        sessions.sign_out(request, response)
+        return response
+
+    return router

@@ -1,0 +1,78 @@
+// Makes the page quicker than its forms: products that appear while one types, answers without a new page.
+// Without it every button does the same by loading the page again.
+
+const TYPING_PAUSE_MS = 120;
+
+/** Asks for a page; leads to the sign-in where the session is over, and throws what cannot be shown. */
+async function load(address, options = {}) {
+  const response = await fetch(address, { headers: { Accept: "text/html" }, ...options });
+  const text = await response.text();
+  const isPage = (response.headers.get("Content-Type") ?? "").startsWith("text/html");
+  if (response.redirected && isPage && new URL(response.url).pathname === "/sign-in") {
+    location.assign(response.url);
+  }
+  if (!isPage) {
+    const said = JSON.parse(text);
+    throw new Error(`${said.error}. ${said.remedy}`);
+  }
+  return { page: new DOMParser().parseFromString(text, "text/html"), address: response.url, redirected: response.redirected };
+}
+
+/** Shows a fault above the answer, as text. */
+function complain(error) {
+  document.querySelector("[data-complaint]")?.remove();
+  const banner = document.createElement("div");
+  banner.setAttribute("role", "alert");
+  banner.dataset.fault = banner.dataset.complaint = "";
+  banner.textContent = error instanceof TypeError ? "The service does not answer. Try again in a moment." : error.message;
+  document.getElementById("main").prepend(banner);
+}
+
+/** Puts the parts of another page in place of those with the same id; false where it has none of them. */
+function replaceParts(page) {
+  const parts = [...document.querySelectorAll("[data-part]")].map((old) => [old, page.getElementById(old.id)]);
+  if (!parts.length || parts.some(([, fresh]) => fresh === null)) return false;
+  for (const [old, fresh] of parts) old.replaceWith(document.importNode(fresh, true));
+  document.querySelector("[data-focus]")?.focus();
+  return true;
+}
+
+async function send(form, submitter) {
+  const body = new URLSearchParams(new FormData(form, submitter));
+  document.body.setAttribute("aria-busy", "true");
+  try {
+    const { page, address, redirected } = await load(form.action, { method: "POST", body });
+    document.querySelector("[data-complaint]")?.remove();
+    if (!replaceParts(page)) complain(new Error(page.querySelector("[data-fault]")?.textContent ?? "Nothing came back."));
+    if (redirected) history.replaceState(null, "", address);
+  } catch (error) {
+    complain(error);
+  } finally {
+    document.body.removeAttribute("aria-busy");
+  }
+}
+
+let typing, asked;
+
+async function suggest(words) {
+  asked?.abort();
+  asked = new AbortController();
+  try {
+    const { page } = await load(`/suggestions?${new URLSearchParams({ find: words })}`, { signal: asked.signal });
+    document.getElementById("suggestions")?.replaceChildren(...page.body.childNodes);
+  } catch (error) {
+    if (error.name !== "AbortError") complain(error);
+  }
+}
+
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches("form[data-live]")) return;
+  event.preventDefault();
+  send(event.target, event.submitter);
+});
+
+document.addEventListener("input", (event) => {
+  if (event.target.id !== "find") return;
+  clearTimeout(typing);
+  typing = setTimeout(() => suggest(event.target.value), TYPING_PAUSE_MS);
+});

@@ -1,0 +1,163 @@
+"""The page in a real browser, over a real recommender whose products and users are called as badly as they can be."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from rec_sys.inference.recommender import Recommender
+from rec_sys.serving.application import create_application
+from tests.live_shops import Shop, reads_texts
+from tests.page_browser import ATTACKS, Visitor, browsing, find_browser, listening, visiting
+from tests.served_roads import share_text_models
+from tests.serving_bundles import write_serving_bundle
+
+PRODUCTS = 60
+FIRST_PAINT_BYTES = 150_000
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    command = find_browser()
+    if command is None:
+        pytest.skip("a browser: install chromium")
+    with browsing(command) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def url(browser: Browser, tmp_path_factory: pytest.TempPathFactory, text_cache_dir: Path) -> Iterator[str]:
+    output_dir = tmp_path_factory.mktemp("page")
+    share_text_models(output_dir, text_cache_dir)
+    titles = [f"Guitar {number} {ATTACKS[number % len(ATTACKS)]}" for number in range(PRODUCTS)]
+    shop = Shop(output_dir, write_serving_bundle(output_dir / "bundles" / "one", words=titles, **reads_texts()))
+    shop.publish(shop.bundle)
+    settings = shop.settings()
+    recommender = Recommender(settings.index, settings.inference, output_dir, None, settings.store)
+    with listening(create_application(settings.serving, recommender)) as address:
+        yield address
+
+
+@pytest.fixture
+def visitor(browser: Browser, url: str) -> Iterator[Visitor]:
+    with visiting(browser, url) as visitor:
+        yield visitor
+
+
+def products(page: Page) -> list[str]:
+    return page.locator("#answer h3").all_inner_texts()
+
+
+def press_until(page: Page, key: str, wanted: str) -> None:
+    """Moves the focus by a key to an element."""
+    for _ in range(60):
+        if page.evaluate("(wanted) => document.activeElement.matches(wanted)", wanted):
+            return
+        page.keyboard.press(key)
+    raise AssertionError(f"{wanted} cannot be reached by {key}")
+
+
+def test_a_visitor_writes_a_review_by_keyboard_alone_and_the_products_change(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.go("/")
+    before = products(page)
+    assert len(before) == 10
+    press_until(page, "Tab", "#find")
+    page.keyboard.type("guitar 4")
+    expect(page.locator("#suggestions label").first).to_contain_text("Guitar 4")
+    press_until(page, "Tab", "[name=new_asin]")
+    page.keyboard.press("Space")
+    chosen = page.locator("[name=new_asin]:checked").locator("..").inner_text()
+    press_until(page, "Tab", "[name=new_stars]")
+    page.keyboard.press("Space")
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    press_until(page, "Tab", "#new_text")
+    page.keyboard.type(f"Warm and quiet. {ATTACKS[0]}")
+    press_until(page, "Tab", "[value=add]")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("From 1 review")
+    assert products(page) != before
+    reviews = page.get_by_role("list", name="Reviews")
+    expect(reviews).to_contain_text(chosen)
+    expect(reviews).to_contain_text("5 ★")
+    expect(page.locator("#answer article").first).to_contain_text("because you wrote Warm and quiet.")
+    assert "graph attention" in str(page.locator("#answer svg").first.get_attribute("aria-label"))
+    assert page.evaluate("document.activeElement.id") == "find"  # ready for the next review
+    press_until(page, "Shift+Tab", "#user_id")
+    press_until(page, "Tab", "[value='remove:0']")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("Nothing is written")
+    assert products(page) == before
+
+
+def test_without_a_script_the_same_buttons_do_the_same(browser: Browser, url: str) -> None:
+    with visiting(browser, url, java_script_enabled=False) as visitor:
+        page = visitor.page
+        visitor.go("/?user_id=user+1")
+        first = products(page)[0]
+        page.get_by_role("button", name="Not interested").first.click()
+        expect(page.get_by_role("status")).to_contain_text("1 not wanted")
+        assert first not in products(page)
+        visitor.go("/")
+        page.fill("#find", "guitar 7")
+        page.get_by_role("button", name="Find").click()
+        page.locator("[name=new_asin]").first.check()
+        page.get_by_label("3", exact=True).check()
+        page.fill("#new_text", ATTACKS[3])
+        page.get_by_role("button", name="Add the review").click()
+        expect(page.get_by_role("status")).to_contain_text("From 1 review")
+        expect(page.get_by_role("list", name="Reviews")).to_contain_text(ATTACKS[3])
+
+
+@pytest.mark.parametrize("attack", [ATTACKS[2], ATTACKS[7]])
+def test_a_new_customers_review_is_kept_and_can_be_taken_back(attack: str, visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.go("/")
+    page.fill("#user_id", attack)
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_role("status")).to_contain_text("Nothing is known of this customer")
+    page.locator("#find").press_sequentially("guitar 1")
+    page.locator("[name=new_asin]").first.check()
+    page.get_by_label("5", exact=True).check()
+    page.fill("#new_text", f"Lovely {attack}")
+    page.get_by_role("button", name="Add the review").click()
+    expect(page.get_by_role("status")).to_contain_text("From 1 review")
+    page.reload()
+    expect(page.get_by_role("list", name="Reviews")).to_contain_text("Lovely")
+    page.get_by_role("button", name=re.compile("Remove")).click()
+    expect(page.get_by_role("status")).to_contain_text("Nothing is known of this customer")
+
+
+def test_what_is_not_wanted_goes_and_a_fault_is_said(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.go("/?user_id=user+1")
+    first = products(page)[0]
+    page.get_by_role("button", name="Not interested").first.click()
+    expect(page.get_by_role("status")).to_contain_text("1 not wanted")
+    assert first not in products(page)
+    assert page.evaluate("document.activeElement.id") == "products"
+    page.route("**/suggestions?*", lambda route: route.fulfill(status=503, json={"error": "busy", "remedy": "wait"}))
+    page.locator("#find").press_sequentially("g")
+    expect(page.locator("[data-complaint]")).to_have_text("busy. wait")
+    # The browser itself notes an answer of 503.
+    assert [fault for fault in visitor.faults if "503" not in fault] == []
+    visitor.faults.clear()
+
+
+VIEWS = ["/", "/?user_id=user+1&find=guitar", "/?user_id=" + "x" * 600]
+
+
+@pytest.mark.parametrize("look", ["light", "dark", "phone"])
+def test_nobody_is_kept_out(look: str, browser: Browser, url: str) -> None:
+    kind = {"viewport": PHONE} if look == "phone" else {"color_scheme": look}
+    with visiting(browser, url, **kind) as visitor:
+        for view in VIEWS:
+            visitor.go(view)
+            visitor.faults[:] = [fault for fault in visitor.faults if "422" not in fault]
+            assert visitor.received_bytes < FIRST_PAINT_BYTES
+            visitor.look_for_barriers()
+            visitor.check()
