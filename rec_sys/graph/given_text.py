@@ -69,14 +69,18 @@ def with_given_text(interactions: Interactions, dataset: PreparedDataset, text: 
 def _product_vectors(dataset: PreparedDataset, path: Path, map_path: Path) -> npt.NDArray[np.float16]:
     """float16 `[num_products, width]`, unit length as encoders give them; zero for products without a vector."""
     vectors = open_vectors(path, is_archive=path.suffix == ".npz")
-    owners = read_columns(map_path, [_PRODUCT, _ROW]).with_columns(pl.col(_ROW).cast(pl.Int64, strict=False))
-    rows = owners[_ROW]
-    if not len(rows) or not rows.is_between(0, len(vectors) - 1).fill_null(False).all():
-        raise InputError(
-            f"not every product's row is one of the {len(vectors):,} vectors",
-            where=str(map_path),
-            remedy="give the vectors and the map that belong together",
-        )
+    owners = read_columns(map_path, [_PRODUCT, _ROW]).unique(maintain_order=True)
+    rows = owners[_ROW].cast(pl.Int64, strict=False)
+    missing = owners.filter(~rows.is_between(0, len(vectors) - 1).fill_null(False))
+    twice = owners.filter(~owners[_PRODUCT].is_first_distinct())
+    if not len(rows) or len(missing) or len(twice):
+        what = "no product has a row"
+        if len(missing):
+            product, row = missing.row(0)
+            what = f"not every product's row is one of the {len(vectors):,} vectors: that of {product} is {row}"
+        elif len(twice):
+            what = f"the product {twice[_PRODUCT][0]} has two rows"
+        raise InputError(what, where=str(map_path), remedy="give the vectors and the map that belong together")
     asins = dataset.products()[ProductColumn.ASIN]
     place = asins.replace_strict(owners[_PRODUCT], rows, default=-1, return_dtype=pl.Int64).to_numpy()
     found = np.zeros((len(asins), vectors.shape[1]), dtype=np.float32)

@@ -203,3 +203,16 @@ def test_a_map_to_rows_that_are_not_there_is_refused(
     np.savez(tmp_path / "vectors.npz", vectors[:-1])
     with pytest.raises(InputError, match="not every product's row is one of the 1 vectors"):
         build(prepared, **given)
+
+
+def test_a_map_with_equal_rows_is_read_and_one_with_two_rows_of_a_product_is_refused(
+    prepared: tuple[Settings, PreparedDataset], tmp_path: Path
+) -> None:
+    given, _ = write_product_vectors(tmp_path, prepared[1], 5)
+    owners = pl.read_parquet(tmp_path / "map.pq")
+    pl.concat([owners, owners]).write_parquet(tmp_path / "map.pq")
+    assert np.asarray(build(prepared, **given).product_text_vectors)[:-1].any(axis=1).all()
+    other = owners.with_columns(vector_id=owners["vector_id"].reverse())
+    pl.concat([owners, other]).write_parquet(tmp_path / "map.pq")
+    with pytest.raises(InputError, match=f"the product {owners['product_id'][0]} has two rows"):
+        build(prepared, **given)
