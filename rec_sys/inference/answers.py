@@ -20,7 +20,7 @@ from rec_sys.inference.contract import (
 )
 from rec_sys.inference.explanations import strongest_reviews
 from rec_sys.inference.predicted_stars import RatedReviews
-from rec_sys.inference.rules import Arranged
+from rec_sys.inference.rules import Arranged, drawn_rules
 from rec_sys.inference.second_stage import RankedHits
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.user_reviews import SNIPPET_LENGTH, MemoryQuery, UserReviews, join_text
@@ -90,14 +90,14 @@ def to_query(by: UserTaste | SimilarTo | TextMeaning, page: Page, wanted: Produc
         RequestError: A diverse page ends beyond the products that are diversified.
     """
     if not page.diversity:
-        return ProductQuery(by, wanted, limit=page.limit, offset=page.offset)
+        return ProductQuery(by, wanted, limit=page.limit, offset=page.offset, examples=page.examples)
     if page.offset + page.limit > DIVERSIFIED:
         raise RequestError(
             f"the page ends at product {page.offset + page.limit}, and the best {DIVERSIFIED} are diversified",
             field="offset",
             remedy="ask for an earlier page, or with diversity=0",
         )
-    return ProductQuery(by, wanted, page.limit, page.offset, Diversity(page.diversity, DIVERSIFIED))
+    return ProductQuery(by, wanted, page.limit, page.offset, Diversity(page.diversity, DIVERSIFIED), page.examples)
 
 
 def recommend_hits(
@@ -139,7 +139,7 @@ def recommend_hits(
                 float(added[place]),
                 explained[place],
                 0.0 if arranged is None else float(arranged.added[place]),
-                () if arranged is None else arranged.rules[place],
+                (*(() if arranged is None else arranged.rules[place]), *drawn_rules(hit, page)),
                 rating,
             )
         )
@@ -175,7 +175,7 @@ def list_products(
 def _listed(hits: Sequence[ProductHit], page: Page, source: Source, stars: Stars) -> tuple[Recommendation, ...]:
     ratings = stars([hit.product for hit in hits])
     return tuple(
-        _recommendation(hit, page.offset + place, source, (), rating=rating)
+        _recommendation(hit, page.offset + place, source, (), rules=drawn_rules(hit, page), rating=rating)
         for place, (hit, rating) in enumerate(zip(hits, ratings, strict=True), start=1)
     )
 

@@ -7,7 +7,7 @@ from pydantic.functional_validators import AfterValidator, BeforeValidator
 
 from rec_sys.contracts import LONGEST_ID, InputError, tidy_id
 from rec_sys.inference.request_times import LAST_TIMESTAMP, as_milliseconds
-from rec_sys.vector_database.contract import ProductFilter
+from rec_sys.vector_database.contract import Examples, ProductFilter
 from rec_sys.vector_database.contract import UnknownProductError as UnknownProductError  # the service answers 404
 
 Source = Literal["graph", "memory", "popular", "text"]
@@ -112,13 +112,26 @@ class Filter(Closed):
 
 
 class Excerpt(Closed):
-    """Which part of a ranking is asked for, and how varied."""
+    """Which part of a ranking is asked for, how varied, and what it is drawn to."""
 
     limit: int = Field(10, ge=1, le=100, description="Most products.")
     offset: int = Field(0, ge=0, le=10_000, description="Products to skip, for later pages.")
     diversity: FiniteFloat = Field(
         0.0, ge=0, le=1, description="0 = by score alone, 1 = as unlike as can be; pages end at the best 200 then."
     )
+    like: tuple[Id, ...] = Field((), max_length=100, description="Products to answer more like; not answered.")
+    unlike: tuple[Id, ...] = Field((), max_length=100, description="Products to answer less like; not answered.")
+
+    @model_validator(mode="after")
+    def _likes_are_not_unlikes(self) -> "Excerpt":
+        if both := sorted({*self.like} & {*self.unlike}):
+            raise ValueError(f"{both[0]} is both in like and in unlike")
+        return self
+
+    @property
+    def examples(self) -> Examples:
+        """As the index takes them."""
+        return Examples(tuple(dict.fromkeys(self.like)), tuple(dict.fromkeys(self.unlike)))
 
 
 class Page(Excerpt):

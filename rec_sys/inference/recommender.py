@@ -36,7 +36,7 @@ from rec_sys.inference.user_blocks import PreparedUser, about_user, answer_users
 from rec_sys.inference.user_records import UserRecords
 from rec_sys.inference.user_reviews import read_user
 from rec_sys.settings import IndexSettings, InferenceSettings, StoreSettings, TableData
-from rec_sys.vector_database.contract import SimilarTo, TextMeaning, UnknownProductError
+from rec_sys.vector_database.contract import ProductAnswer, ProductQuery, SimilarTo, TextMeaning, UnknownProductError
 
 Result = TypeVar("Result")
 
@@ -153,14 +153,7 @@ class Recommender:
             ServingUnavailable: The index is away.
         """
         clock = StepClock()
-        query = to_query(SimilarTo(asin, by), page, page.filter.for_index())
-        try:
-            with timed("index", [clock]):
-                [found] = await self._backends.search([query])
-        except (UnknownProductError, ServingUnavailable):
-            raise
-        except InputError as error:
-            raise RequestError(error.what, field="by", remedy=error.remedy) from error
+        found = await self._find(to_query(SimilarTo(asin, by), page, page.filter.for_index()), clock, "by")
         served = await self._bundle_at_hand()
         hints = () if found.hits else explain_empty(page, served)
         return list_products(found, page, by, clock, served, hints)
@@ -169,6 +162,7 @@ class Recommender:
         """Products whose text means what this one does.
 
         Raises:
+            UnknownProductError: One of the examples is unknown.
             RequestError: There is nothing to search for, or the model reads no text.
             ServingUnavailable: The index, or Triton where it is needed, is away.
         """
@@ -183,12 +177,24 @@ class Recommender:
             with timed("text", [clock]):
                 [vector], fallback = await self._backends.embed([text], served)
             query = to_query(TextMeaning(vector), page, page.filter.for_index())
-            with timed("index", [clock]):
-                [found] = await self._backends.search([query], served)
+            found = await self._find(query, clock, "like", served)
             hints = () if found.hits else explain_empty(page, served)
             return list_products(found, page, "text", clock, served, hints, fallback)
 
         return await self._in_one_version(ask)
+
+    async def _find(
+        self, query: ProductQuery, clock: StepClock, field: str, served: ServedBundle | None = None
+    ) -> ProductAnswer:
+        """Asks the index; a product without a text is the fault of a field of the request."""
+        try:
+            with timed("index", [clock]):
+                [found] = await self._backends.search([query], served)
+        except (UnknownProductError, ServingUnavailable):
+            raise
+        except InputError as error:
+            raise RequestError(error.what, field=field, remedy=error.remedy) from error
+        return found
 
     async def unmet_parts(self, wanted: Filter) -> list[str]:
         """What a filter asks for that no product of the bundle has, in words, with the nearest names.

@@ -7,10 +7,11 @@ from typing import Final
 
 import numpy as np
 
-from rec_sys.inference.contract import Boost, RecommendationRequest, RequestError
+from rec_sys.inference.contract import Boost, Page, RecommendationRequest, RequestError
 from rec_sys.vector_database.catalogue import FloatArray, IntArray
 from rec_sys.vector_database.contract import ProductFilter, ProductHit, ProductQuery
 
+_WITHOUT_VECTORS: Final = ("memory", "popular")
 _CANDIDATES: Final = 1_000  # best products that rules put in order; pages end there
 
 
@@ -34,12 +35,27 @@ def has_rules(request: RecommendationRequest) -> bool:
     return bool(request.boost) or request.max_per_brand is not None
 
 
+def drawn_rules(hit: ProductHit, page: Page) -> tuple[str, ...]:
+    """How the request's examples moved a product, as an answer says it: `like B00SAMPLE1 +0.42`."""
+    return tuple(
+        f"{'like' if asin in page.like else 'unlike'} {asin} {part:+.2f}"
+        for asin, part in hit.drawn_by.items()
+        if round(part, 2)
+    )
+
+
 def check_rules(request: RecommendationRequest) -> None:
     """Refuses what cannot be meant.
 
     Raises:
         RequestError: Naming the field.
     """
+    if request.examples.asins and request.model in _WITHOUT_VECTORS:
+        raise RequestError(
+            f"the model {request.model} compares no products",
+            field="like" if request.like else "unlike",
+            remedy="ask for hybrid or graph, or leave it out",
+        )
     if not has_rules(request):
         return
     if request.diversity:

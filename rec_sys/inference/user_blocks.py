@@ -133,9 +133,12 @@ async def _search(
     served, queries, owners = users[0].served, [], []
     for place, user in enumerate(users):
         request = user.request
-        if user.gets_popular or not (len(user.reviews) or backends.settings.empty_history == "tower"):
+        drawn = bool(request.examples.asins)
+        if user.gets_popular or not (drawn or len(user.reviews) or backends.settings.empty_history == "tower"):
             continue
-        vector = np.zeros_like(vectors[place]) if request.model == "memory" else vectors[place]
+        # Of somebody without reviews the products that they like say more than the tower, which knows nothing.
+        is_silent = request.model == "memory" or (bool(request.like) and not len(user.reviews))
+        vector = np.zeros_like(vectors[place]) if is_silent else vectors[place]
         weights = {} if request.model == "graph" else in_memory[place].summed
         query = to_query(UserTaste(vector, weights), request, user.filter)
         if request.model == "memory" and query.diversity is None:
@@ -223,8 +226,9 @@ def _filled_up(
 
 
 def is_unknown(request: RecommendationRequest, reviews: UserReviews) -> bool:
-    """Whether an id was given of whom nothing is known, and no reviews."""
-    return request.user_id is not None and not reviews.known_user and not reviews.sent
+    """Whether an id was given of whom nothing is known, and neither reviews nor examples."""
+    told = reviews.sent or request.examples.asins
+    return request.user_id is not None and not reviews.known_user and not told
 
 
 def about_user(request: RecommendationRequest, reviews: UserReviews, served: ServedBundle) -> dict[str, Any]:

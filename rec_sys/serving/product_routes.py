@@ -76,7 +76,7 @@ def product_routes(recommender: "Recommender", metrics: GatewayMetrics, recent: 
     @router.get(
         "/products/search",
         response_model=ProductsAnswer,
-        responses=errors(401, 403, 422, 429, 500, 503),
+        responses=errors(401, 403, 404, 422, 429, 500, 503),
         summary="Products whose text means the like",
     )
     async def search(request: Request, question: Annotated[SearchQuestion, Query()]) -> Response:

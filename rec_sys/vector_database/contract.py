@@ -86,6 +86,31 @@ class TextMeaning:
 
 
 @dataclass(frozen=True)
+class Examples:
+    """Products that a ranking is drawn to, or away from; they are not answered themselves.
+
+    The vector v that is asked with becomes that of Qdrant's recommend query with the strategy average_vector,
+
+        q = 2 mean(v, likes) - mean(unlikes), or mean(v, likes) where there is no unlike,
+
+    scaled to length one; a v of zeros says nothing and is no part of the mean. It is worked out before the index is
+    asked, once for every engine and layer: an engine knows the products of its own layer alone.
+
+    Attributes:
+        like: By asin.
+        unlike: By asin.
+    """
+
+    like: tuple[str, ...] = ()
+    unlike: tuple[str, ...] = ()
+
+    @property
+    def asins(self) -> tuple[str, ...]:
+        """All of them."""
+        return (*self.like, *self.unlike)
+
+
+@dataclass(frozen=True)
 class ProductFilter:
     """Which products may be answered; what is left empty does not limit.
 
@@ -137,6 +162,7 @@ class ProductQuery:
     limit: int = 10
     offset: int = 0
     diversity: Diversity | None = None
+    examples: Examples = Examples()
 
 
 @dataclass(frozen=True)
@@ -164,12 +190,14 @@ class ProductHit:
         score: The model's own for a user; a cosine otherwise.
         memory_score: The memory's part in it.
         memory_of: That part by the product reviewed, as in `UserTaste.review_weights`; others add nothing.
+        drawn_by: What each of the question's examples has in it, by asin; of one that is not liked mostly below zero.
     """
 
     product: ProductDetails
     score: float
     memory_score: float = 0.0
     memory_of: Mapping[int, float] = field(default_factory=dict)
+    drawn_by: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """From a question to an answer, the same way for both backends: each only runs requests on one version."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, assert_never
 from uuid import UUID
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from rec_sys.contracts import IndexVector, InputError, PayloadField
 from rec_sys.settings import IndexCommon
+from rec_sys.unit_vectors import unit_vectors
 from rec_sys.vector_database.catalogue import FloatArray, IndexPoint, new_points, point_id
 from rec_sys.vector_database.contract import (
     IndexVersion,
@@ -25,6 +26,8 @@ from rec_sys.vector_database.contract import (
 )
 from rec_sys.vector_database.search_request import DiversityRequest, SearchRequest, StoredPoint, VersionReader
 
+_BY_GRAPH: Final = "compare by graph"
+_SMALLEST_LENGTH: Final = 1e-6  # of what examples leave of a vector; where they cancel out it is next to nothing
 _DETAILS: Final = [field.name for field in fields(ProductDetails)]
 
 
@@ -38,6 +41,7 @@ class _Question:
     scale: float
     memory: tuple[list[int], list[float]] | None
     excluded: frozenset[UUID]
+    drawn_by: Mapping[str, FloatArray] = field(default_factory=dict)  # what each example adds to `vector`
 
     def request(self, version: IndexVersion, settings: IndexCommon) -> SearchRequest:
         diversity = self.query.diversity
@@ -52,7 +56,7 @@ class _Question:
             offset=offset,
             candidates=settings.candidates + limit + offset,
             search_width=None if version.exact else settings.hnsw_search_width,
-            with_vector=diversity is not None and self.memory is not None,
+            with_vector=bool(self.drawn_by) or (diversity is not None and self.memory is not None),
         )
 
 
@@ -62,13 +66,13 @@ def answer(reader: VersionReader, queries: Sequence[ProductQuery], settings: Ind
         check_query(query)
     version = reader.version
     sought = _sought_products(reader, queries)
-    questions = [_ask(query, version, sought) for query in queries]
+    questions = [_drawn(_ask(query, version, sought), version, sought) for query in queries]
     found = reader.query([question.request(version, settings) for question in questions])
     answers = []
     for question, points in zip(questions, found, strict=True):
         if question.query.diversity is not None:
             points = _diversify(reader, question, points)
-        answers.append(ProductAnswer(version, tuple(_hit(point, question.memory) for point in points)))
+        answers.append(ProductAnswer(version, tuple(_hit(point, question) for point in points)))
     return answers
 
 
@@ -143,6 +147,7 @@ def order_diversely(relevance: FloatArray, vectors: FloatArray, strength: float,
 
 def _sought_products(reader: VersionReader, queries: Sequence[ProductQuery]) -> dict[UUID, StoredPoint]:
     points = {point_id(query.by.asin) for query in queries if isinstance(query.by, SimilarTo)}
+    points |= {point_id(asin) for query in queries for asin in query.examples.asins}
     if not points:
         return {}
     return {point.id: point for point in reader.retrieve(list(points), (IndexVector.GRAPH, IndexVector.TEXT))}
@@ -160,18 +165,48 @@ def _ask(query: ProductQuery, version: IndexVersion, sought: Mapping[UUID, Store
         return _Question(query, IndexVector.TEXT, vector, 1.0, None, excluded)
     if isinstance(by, SimilarTo):
         name = {"graph": IndexVector.GRAPH, "text": IndexVector.TEXT}[by.by]
-        point = sought.get(point_id(by.asin))
-        if point is None:
-            raise UnknownProductError(
-                f"there is no product {by.asin}", where=f"index version {version.name}", remedy="check the asin"
-            )
-        if name not in point.vectors:
-            raise InputError(
-                f"product {by.asin} has no text", where=f"index version {version.name}", remedy="compare by graph"
-            )
-        vector = np.asarray(point.vectors[name], dtype=np.float32)
-        return _Question(query, name, vector, 1.0, None, excluded | {point.id})
+        vector = _vector_of(by.asin, name, version, sought)
+        return _Question(query, name, vector, 1.0, None, excluded | {point_id(by.asin)})
     assert_never(by)
+
+
+def _vector_of(asin: str, name: str, version: IndexVersion, sought: Mapping[UUID, StoredPoint]) -> FloatArray:
+    """A vector of a product; raises as `ProductIndex.search_many`."""
+    point = sought.get(point_id(asin))
+    if point is None:
+        raise UnknownProductError(
+            f"there is no product {asin}", where=f"index version {version.name}", remedy="check the asin"
+        )
+    if name not in point.vectors:
+        raise InputError(f"product {asin} has no text", where=f"index version {version.name}", remedy=_BY_GRAPH)
+    return np.asarray(point.vectors[name], dtype=np.float32)
+
+
+def _unit(vector: FloatArray) -> FloatArray:
+    unit: FloatArray = unit_vectors(vector[None])[0]
+    return unit
+
+
+def _drawn(question: _Question, version: IndexVersion, sought: Mapping[UUID, StoredPoint]) -> _Question:
+    """The question with its vector drawn by the examples, see `Examples`."""
+    examples = question.query.examples
+    if not examples.asins:
+        return question
+    vectors = {asin: _unit(_vector_of(asin, question.name, version, sought)) for asin in examples.asins}
+    says_something = bool(question.vector.any())
+    positive = (2 if examples.unlike else 1) / max(1, len(examples.like) + says_something)
+    shares = dict.fromkeys(examples.like, positive) | dict.fromkeys(examples.unlike, -1 / max(1, len(examples.unlike)))
+    drawn_by = {asin: np.float32(share) * vectors[asin] for asin, share in shares.items()}
+    whole: FloatArray = sum(
+        [np.float32(positive) * _unit(question.vector), *drawn_by.values()], np.zeros_like(question.vector)
+    )
+    length = np.float32(max(float(np.linalg.norm(whole)), _SMALLEST_LENGTH))
+    return replace(
+        question,
+        vector=whole / length,
+        excluded=question.excluded | {point_id(asin) for asin in examples.asins},
+        drawn_by={asin: part / length * np.float32(question.scale) for asin, part in drawn_by.items()},
+    )
 
 
 def _check_memory(weights: Mapping[int, float], version: IndexVersion) -> tuple[list[int], list[float]]:
@@ -204,9 +239,13 @@ def _diversify(reader: VersionReader, question: _Question, points: list[StoredPo
     return order[query.offset : end]
 
 
-def _hit(point: StoredPoint, memory: tuple[list[int], list[float]] | None) -> ProductHit:
-    if memory is None or not point.memory:
-        return ProductHit(details_of(point.payload), point.score)
-    known = point.memory
-    parts = {product: value * known[product] for product, value in zip(*memory, strict=True) if product in known}
-    return ProductHit(details_of(point.payload), point.score, sum(parts.values()), parts)
+def _hit(point: StoredPoint, question: _Question) -> ProductHit:
+    drawn: dict[str, float] = {}
+    if question.drawn_by and question.name in point.vectors:
+        vector = _unit(np.asarray(point.vectors[question.name], dtype=np.float32))
+        drawn = {asin: float(part @ vector) for asin, part in question.drawn_by.items()}
+    known, parts = point.memory, {}
+    if question.memory is not None and known:
+        memory = zip(*question.memory, strict=True)
+        parts = {product: value * known[product] for product, value in memory if product in known}
+    return ProductHit(details_of(point.payload), point.score, sum(parts.values()), parts, drawn)

@@ -11,6 +11,7 @@ from rec_sys.contracts import InputError
 from rec_sys.vector_database.catalogue import Catalogue
 from rec_sys.vector_database.contract import (
     Diversity,
+    Examples,
     IndexUnavailableError,
     NewProduct,
     ProductAnswer,
@@ -20,6 +21,7 @@ from rec_sys.vector_database.contract import (
     ProductQuery,
     SimilarTo,
     TextMeaning,
+    UnknownProductError,
     UserTaste,
 )
 from rec_sys.vector_database.exact import ExactRanking
@@ -128,6 +130,45 @@ def test_what_was_seen_is_not_answered_even_where_it_is_known_to_nobody(
     best = asins(index.search(query))
     left_out = ProductFilter(not_seen=(*best[:5], "B-UNKNOWN", ""))
     assert asins(index.search(dataclasses.replace(query, filter=left_out, limit=5))) == best[5:]
+
+
+def test_examples_draw_a_ranking_by_the_formula_of_average_vectors(index: ProductIndex, catalogue: Catalogue) -> None:
+    (user,) = draw_users(catalogue, 1, seed=11)
+    assert isinstance(user.by, UserTaste)
+    liked, disliked = [4, 7], [9]
+    examples = Examples(tuple(catalogue.asins[row] for row in liked), (catalogue.asins[9],))
+
+    def drawn(vector: np.ndarray, vectors: np.ndarray, *others: np.ndarray) -> np.ndarray:
+        mean = np.mean([*others, *vectors[liked]], axis=0)
+        q = 2 * mean - vectors[disliked].mean(axis=0)
+        return np.asarray(q / np.linalg.norm(q), dtype=np.float32)
+
+    text = catalogue.text / np.maximum(np.linalg.norm(catalogue.text, axis=1, keepdims=True), 1e-9)
+    asked = [
+        (UserTaste(user.by.vector, user.by.review_weights), drawn(user.by.vector, catalogue.vectors, user.by.vector)),
+        (UserTaste(np.zeros_like(user.by.vector)), drawn(user.by.vector, catalogue.vectors)),
+        (SimilarTo(catalogue.asins[1]), drawn(user.by.vector, catalogue.vectors, catalogue.vectors[1])),
+        (TextMeaning(catalogue.text[1]), drawn(user.by.vector, text, text[1])),
+    ]
+    for by, vector in asked:
+        left_out = {*examples.asins, *([by.asin] if isinstance(by, SimilarTo) else [])}
+        found = index.search(ProductQuery(by, limit=20, examples=examples))
+        plain: UserTaste | TextMeaning = (
+            TextMeaning(vector)
+            if isinstance(by, TextMeaning)
+            else UserTaste(vector, by.review_weights if isinstance(by, UserTaste) else {})
+        )
+        same = index.search(ProductQuery(plain, ProductFilter(not_seen=left_out), limit=20))
+        assert asins(found) == asins(same)
+        scale = 1 / catalogue.temperature if isinstance(by, SimilarTo) else 1
+        assert [hit.score * scale for hit in found.hits] == pytest.approx([hit.score for hit in same.hits], abs=1e-4)
+        for hit in found.hits:  # of what it was asked with and what the examples add, the whole is made
+            assert set(hit.drawn_by) == set(examples.asins)
+        if not isinstance(by, SimilarTo | TextMeaning) and not by.vector.any():
+            sums = [sum(hit.drawn_by.values()) for hit in found.hits]
+            assert sums == pytest.approx([hit.score for hit in found.hits], abs=1e-4)
+    with pytest.raises(UnknownProductError, match="B-UNKNOWN"):
+        index.search(ProductQuery(user.by, examples=Examples(unlike=("B-UNKNOWN",))))
 
 
 def test_a_hit_brings_the_whole_product(index: ProductIndex, catalogue: Catalogue) -> None:

@@ -75,6 +75,42 @@ def test_whoever_is_unknown_gets_what_is_popular_where_the_request_wants_it(clie
     assert ask(client, unknown="popular", limit=4)["basis"] == "reviews"
 
 
+def test_more_like_this_and_less_like_that_move_products_and_are_named(client: TestClient) -> None:
+    plain = ask(client)
+    liked, disliked = asins(plain)[-1], asins(plain)[0]
+    drawn = ask(client, like=[liked], unlike=[disliked])
+    assert asins(drawn) != [asin for asin in asins(plain) if asin not in (liked, disliked)]
+    assert set(asins(drawn)) == set(asins(plain)) - {liked, disliked}
+    for product in drawn["products"]:
+        named = {tuple(rule.split()[:2]) for rule in product["rules"]}
+        assert named
+        assert named <= {("like", liked), ("unlike", disliked)}
+    # Somebody of whom nothing is known is answered by what they like: as the products most like it.
+    for request in ({"user_id": None}, {"user_id": "nobody", "unknown": "popular"}):
+        own = ask(client, like=[liked], limit=5, model="graph", **request)
+        assert own["basis"] == "no_reviews"
+        similar = client.get(f"/v1/products/{liked}/similar", params={"limit": 5}).json()
+        assert asins(own) == asins(similar)
+    moved = client.get(f"/v1/products/{liked}/similar", params={"limit": 5, "unlike": [disliked, asins(similar)[0]]})
+    assert asins(similar)[0] not in asins(moved.json())
+    assert moved.json()["products"][0]["rules"]
+    found = client.get("/v1/products/search", params={"q": "warm", "like": liked, "limit": 3}).json()
+    assert all(product["rules"][0].startswith(f"like {liked} ") for product in found["products"])
+
+
+def test_examples_that_cannot_be_meant_are_refused(client: TestClient) -> None:
+    def refused(**request: Any) -> tuple[int, str]:
+        response = client.post("/v1/recommendations", json={"user_id": USER, **request})
+        return response.status_code, response.json()["error"]
+
+    assert refused(like=["B-UNKNOWN"]) == (404, "there is no product B-UNKNOWN")
+    status, error = refused(like=["p1", "p2"], unlike=["p2"])
+    assert (status, "p2 is both" in error) == (422, True)
+    assert refused(like=["p1"], model="popular") == (422, "the model popular compares no products")
+    unknown = client.get("/v1/products/search", params={"q": "warm", "unlike": "B-UNKNOWN"})
+    assert (unknown.status_code, unknown.json()["error"]) == (404, "there is no product B-UNKNOWN")
+
+
 def test_a_boost_moves_what_it_names_and_is_named(client: TestClient) -> None:
     plain = ask(client)
     last = plain["products"][-1]

@@ -11,6 +11,7 @@ from rec_sys.settings import EdgeIndex
 from rec_sys.vector_database.catalogue import Catalogue, IndexPoint
 from rec_sys.vector_database.contract import (
     Diversity,
+    Examples,
     InputError,
     ProductFilter,
     ProductHit,
@@ -78,6 +79,7 @@ def queries(catalogue: Catalogue) -> list[ProductQuery]:
     vector /= np.linalg.norm(vector)
     words = random.normal(size=catalogue.text.shape[1]).astype(np.float32)
     asin = catalogue.asins[0]
+    drawn = Examples((asin, catalogue.asins[-2]), (catalogue.asins[5],))
     return [
         ProductQuery(UserTaste(vector, {3: 1.0, 50: 0.5}), limit=10),
         ProductQuery(UserTaste(vector), limit=7, offset=5),
@@ -89,10 +91,11 @@ def queries(catalogue: Catalogue) -> list[ProductQuery]:
         ProductQuery(TextMeaning(words), limit=10, offset=3),
         ProductQuery(UserTaste(vector, {3: 1.0}), limit=10, diversity=Diversity(0.4, 40)),
         ProductQuery(TextMeaning(words / np.float32(np.linalg.norm(words))), diversity=Diversity(0.4, 40)),
+        ProductQuery(UserTaste(vector, {3: 1.0}), examples=drawn),
     ]
 
 
-@pytest.mark.parametrize("number", range(10))
+@pytest.mark.parametrize("number", range(11))
 def test_both_layers_answer_as_one(
     layers: tuple[VersionReader, ProductOverlay], whole: EdgeVersion, catalogue: Catalogue, number: int
 ) -> None:
