@@ -224,6 +224,7 @@ class IndexVector:
     GRAPH: Final = "graph"  # float32 [dim], unit length, compared by dot product: ProductVector.OUTPUT
     MEMORY: Final = "memory"  # sparse, the product's column of the memory: dimension i = the product reviewed
     TEXT: Final = "text"  # float32 [text_dim], cosine: ProductVector.TEXT; absent where missing
+    WORDS: Final = "words"  # sparse, the words of title and brand by their hashes; absent where there are none
 
 
 class PayloadField:

@@ -211,7 +211,9 @@ class Recommendation(Closed):
     price: float | None
     rating_mean: float | None
     review_count: int
-    score: float = Field(description="The model's score for a user; a cosine, or a count of reviews, otherwise.")
+    score: float = Field(
+        description="The model's score for a user; of a search reciprocal ranks; a cosine, or a count, otherwise."
+    )
     memory_score: float = Field(description="The memory's part in it, popularity and repeats included.")
     ranker_score: float = Field(0.0, description="The ranker's part in it, which orders the best products anew.")
     predicted_rating: float | None = Field(

@@ -18,6 +18,7 @@ from rec_sys.product_kinds import ProductKinds
 from rec_sys.settings import MemorySettings, ModelSettings
 from rec_sys.vector_database.catalogue import FloatArray, IntArray
 from rec_sys.vector_database.contract import NewProduct, ProductDetails
+from rec_sys.vector_database.words import title_of
 
 _NO_AGE: Final = -1.0
 _NUM_ACTIVITIES: Final = 4  # all zero: few reviews say that a product is new here, not that few people want it
@@ -94,9 +95,10 @@ def place_product(
         InputError: The bundle has no product tower.
     """
     vector = _read_by_tower(served, text, reviews)
+    words = served.catalogue.words.weigh(title_of(details.title, details.brand))
     ground = placing_ground(served)
     if ground.known is None:
-        return NewProduct(details, vector, text)
+        return NewProduct(details, vector, text, words=words)
     beside, weight = _beside(served, details, reviews, ground.settings.co_review)
     texts = [review.text for review in reviews if review.text is not None]
     newcomer = Newcomer(
@@ -109,7 +111,7 @@ def place_product(
     )
     column = place_column(newcomer, ground.known, ground.settings.co_review, ground.settings.newcomers)
     rows = np.flatnonzero(column)
-    return NewProduct(details, vector, text, dict(zip(rows.tolist(), column[rows].tolist(), strict=True)))
+    return NewProduct(details, vector, text, dict(zip(rows.tolist(), column[rows].tolist(), strict=True)), words)
 
 
 def _beside(

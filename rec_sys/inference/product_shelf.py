@@ -20,9 +20,11 @@ from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.user_reviews import join_text
 from rec_sys.raw_files.product_texts import PRODUCT_FACTS_SCHEMA, described_products
 from rec_sys.raw_files.rating_scales import to_stars
-from rec_sys.vector_database.catalogue import FloatArray, IndexPoint, new_points
+from rec_sys.vector_database.catalogue import FloatArray, IndexPoint
 from rec_sys.vector_database.contract import IndexVersion, ProductDetails
+from rec_sys.vector_database.new_points import new_points
 from rec_sys.vector_database.overlay import ProductOverlay
+from rec_sys.vector_database.words import title_of
 
 _AT_ONCE: Final = 64  # products that are placed before others may ask
 # What, said anew of a product that the bundle knows, makes its text another: a brand alone would lose the description,
@@ -136,8 +138,9 @@ def _point(
     row = served.index_of.get(asin)
     if row is not None:
         [known] = served.catalogue.points(np.array([row]))
-        words = known.text if not _is_read_anew(product, asin, served) else None if text is None else text.tolist()
-        return replace(known, text=words, payload=known.payload | shown)
+        meaning = known.text if not _is_read_anew(product, asin, served) else None if text is None else text.tolist()
+        words = served.catalogue.words.weigh(title_of(shown["title"], shown["brand"]))
+        return replace(known, text=meaning, words=words, payload=known.payload | shown)
     first = [_first_review(user_id, review, vectors, served) for user_id, review in reviews]
     stars = [review.rating for review in first if review.rating is not None]
     details = ProductDetails(

@@ -159,7 +159,7 @@ class Recommender:
         return list_products(found, page, by, clock, served, hints)
 
     async def search(self, text: str, page: Page) -> ProductsAnswer:
-        """Products whose text means what this one does.
+        """Products whose text means what this one does, or whose titles have its words.
 
         Raises:
             UnknownProductError: One of the examples is unknown.
@@ -176,7 +176,7 @@ class Recommender:
                 raise RequestError("this model reads no new texts", field="q", remedy="look for similar products")
             with timed("text", [clock]):
                 [vector], fallback = await self._backends.embed([text], served)
-            query = to_query(TextMeaning(vector), page, page.filter.for_index())
+            query = to_query(TextMeaning(vector, text), page, page.filter.for_index())
             found = await self._find(query, clock, "like", served)
             hints = () if found.hits else explain_empty(page, served)
             return list_products(found, page, "text", clock, served, hints, fallback)

@@ -77,10 +77,10 @@ def product_routes(recommender: "Recommender", metrics: GatewayMetrics, recent: 
         "/products/search",
         response_model=ProductsAnswer,
         responses=errors(401, 403, 404, 422, 429, 500, 503),
-        summary="Products whose text means the like",
+        summary="Products whose text means the like, or has the words",
     )
     async def search(request: Request, question: Annotated[SearchQuestion, Query()]) -> Response:
-        """By meaning, not by words; scores are cosines."""
+        """By meaning and by the words of title and brand, such as a model number; scores are reciprocal ranks."""
         return finish(request, await recommender.search(question.q, question.page()), "search")
 
     return router

@@ -2,8 +2,8 @@
 
 import hashlib
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Final, Literal
 
@@ -15,7 +15,6 @@ from scipy import sparse
 from rec_sys.bundle import Bundle
 from rec_sys.contracts import (
     BundleFile,
-    InputError,
     MemoryTensor,
     PayloadField,
     ProductColumn,
@@ -23,12 +22,13 @@ from rec_sys.contracts import (
 )
 from rec_sys.score_terms import without_terms
 from rec_sys.settings import IndexCommon
-from rec_sys.vector_database.contract import IndexVersion, NewProduct, ProductDetails, check_vector
+from rec_sys.vector_database.contract import IndexVersion
+from rec_sys.vector_database.words import SparseWords, WordStatistics, title_of
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
 
-_UNIT_TOLERANCE: Final = 1e-3  # how far a vector's length may be from one
+UNIT_TOLERANCE: Final = 1e-3  # how far a vector's length may be from one
 # Payload fields that filters look at, and how the engines are to index them.
 INDEXED_FIELDS: Final[dict[str, Literal["keyword", "float"]]] = {
     PayloadField.ASIN: "keyword",
@@ -42,7 +42,7 @@ NO_GRAPH: Final = 0  # HNSW's m for versions that are searched whole
 # 100,000 products several times longer; without them, what passes a narrow filter is searched whole.
 NO_LINKS_BY_PAYLOAD: Final = 0
 _NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "rec_sys/product")
-_LAYOUT: Final = 1  # of points and payload; another layout is another version
+_LAYOUT: Final = 2  # of points and payload; another layout is another version
 # JSON's longest spelling of a float32 as a double, with its comma; of a dimension; of a character; of a point's frame.
 _FLOAT_BYTES, _INDEX_BYTES, _CHARACTER_BYTES, _FRAME_BYTES = 25, 12, 12, 600
 
@@ -55,6 +55,7 @@ class IndexPoint:
         vector: `[dim]`.
         text: `[text_dim]`; None where it has no text.
         memory: The memory's dimensions and weights; None where there are none.
+        words: Those of its title, see `words`; likewise.
         payload: See `contracts.PayloadField`.
     """
 
@@ -62,6 +63,7 @@ class IndexPoint:
     vector: list[float]
     text: list[float] | None
     memory: tuple[list[int], list[float]] | None
+    words: SparseWords | None
     payload: dict[str, Any]
 
 
@@ -103,6 +105,12 @@ class Catalogue:
         """The memory without the rows of `score_terms`: float32 CSR `[num_products, num_products]`."""
         return None if self.memory is None else without_terms(self.memory)[0]
 
+    @cached_property
+    def words(self) -> WordStatistics:
+        """What its titles say of words."""
+        titled = self.details.select(PayloadField.TITLE, PayloadField.BRAND)
+        return WordStatistics.of_titles(title_of(*row) for row in titled.iter_rows())
+
     def version(self, settings: IndexCommon) -> IndexVersion:
         """The version that these products make; the same bundle and settings always make the same."""
         exact = len(self) <= settings.exact_below
@@ -121,6 +129,7 @@ class Catalogue:
             text_encoder=self.text_encoder,
             has_memory=self.memory is not None,
             has_terms=self.memory is not None and self.memory.shape[0] > len(self),
+            has_words=True,
             exact=exact,
         )
 
@@ -134,8 +143,9 @@ class Catalogue:
             memory = None
             if columns is not None and (start := columns.indptr[place]) < (end := columns.indptr[place + 1]):
                 memory = columns.indices[start:end].tolist(), columns.data[start:end].tolist()
-            words = text[place].tolist() if has_text[place] else None
-            found.append(IndexPoint(point_id(payload[PayloadField.ASIN]), vector, words, memory, payload))
+            meaning = text[place].tolist() if has_text[place] else None
+            words = self.words.weigh(title_of(payload[PayloadField.TITLE], payload[PayloadField.BRAND]))
+            found.append(IndexPoint(point_id(payload[PayloadField.ASIN]), vector, meaning, memory, words, payload))
         return found
 
     def batches(self, rows: IntArray, max_bytes: int) -> Iterator[IntArray]:
@@ -165,7 +175,9 @@ class Catalogue:
             + categories.list.len()
         ).to_series()
         floats = self.vectors.shape[1] + self.text.any(axis=1) * self.text.shape[1]
+        words = self.details.select(pl.sum_horizontal(text)).to_series()  # no more than characters, as a rule far fewer
         found: IntArray = _FRAME_BYTES + _CHARACTER_BYTES * lengths.to_numpy().astype(np.int64) + _FLOAT_BYTES * floats
+        found = found + (_FLOAT_BYTES + _INDEX_BYTES) * words.to_numpy().astype(np.int64)
         if self.memory is not None:
             entries = np.bincount(self.memory.indices, minlength=len(self))
             found = found + (_FLOAT_BYTES + _INDEX_BYTES) * entries
@@ -202,7 +214,7 @@ def read_catalogue(bundle: Bundle) -> Catalogue:
         raise bundle.damaged(BundleFile.PRODUCT_VECTORS, f"finite vectors of shape {shape} are expected")
     if text.shape != text_shape or not np.isfinite(text).all():
         raise bundle.damaged(BundleFile.PRODUCT_VECTORS, f"finite text vectors of shape {text_shape} are expected")
-    if not np.allclose(np.linalg.norm(graph, axis=1), 1, atol=_UNIT_TOLERANCE):
+    if not np.allclose(np.linalg.norm(graph, axis=1), 1, atol=UNIT_TOLERANCE):
         raise bundle.damaged(BundleFile.PRODUCT_VECTORS, "product vectors of unit length are expected")
     return Catalogue(
         identity=bundle.identity,
@@ -215,54 +227,6 @@ def read_catalogue(bundle: Bundle) -> Catalogue:
         text=text,
         memory=None if memory is None else _memory_matrix(bundle, memory, products.height),
     )
-
-
-def new_points(
-    products: Sequence[NewProduct], version: IndexVersion, known: Mapping[uuid.UUID, ProductDetails]
-) -> list[IndexPoint]:
-    """Points of products that are upserted into a version, which knows `known` of those replaced.
-
-    Raises:
-        InputError: As `ProductIndex.upsert`.
-    """
-    points = []
-    for product in products:
-        asin = product.details.asin
-        vector = check_vector(product.vector, version.dim, f"the vector of product {asin}")
-        length = float(np.linalg.norm(vector))
-        if abs(length - 1) > _UNIT_TOLERANCE:
-            raise InputError(
-                f"the vector of product {asin} has length {length:.3g}, not 1",
-                where=f"product {asin}",
-                remedy="take it from the product tower as it is",
-            )
-        text = (
-            None
-            if product.text is None
-            else check_vector(product.text, version.text_dim, f"the text of product {asin}")
-        )
-        payload: dict[str, Any] = asdict(product.details) | {PayloadField.UPSERTED: True}
-        payload[PayloadField.CATEGORIES] = list(product.details.categories)
-        point = point_id(asin)
-        if product.details.product_index is None and point in known:
-            payload[PayloadField.PRODUCT_INDEX] = known[point].product_index
-        words = None if text is None or not text.any() else text.tolist()
-        points.append(IndexPoint(point, vector.tolist(), words, _memory_of(product, version), payload))
-    return points
-
-
-def _memory_of(product: NewProduct, version: IndexVersion) -> tuple[list[int], list[float]] | None:
-    if not product.memory:
-        return None
-    reviewed, weights = list(product.memory), [float(weight) for weight in product.memory.values()]
-    if min(reviewed) < 0 or max(reviewed) >= version.num_products or not np.isfinite(weights).all():
-        raise InputError(
-            f"the memory of product {product.details.asin} holds product indices that the index does not have,"
-            " or weights that are not finite",
-            where=f"product {product.details.asin}",
-            remedy=f"use the indices 0 to {version.num_products - 1} of the bundle that the index was made from",
-        )
-    return reviewed, weights
 
 
 def _details(products: pl.DataFrame) -> pl.DataFrame:

@@ -91,7 +91,7 @@ class EdgeVersion:
                 IndexVector.GRAPH: EdgeVectorParams(version.dim, Distance.Dot),
                 IndexVector.TEXT: EdgeVectorParams(version.text_dim, Distance.Cosine),
             },
-            sparse_vectors={IndexVector.MEMORY: EdgeSparseVectorParams()},
+            sparse_vectors={name: EdgeSparseVectorParams() for name in (IndexVector.MEMORY, IndexVector.WORDS)},
             hnsw_config=HnswIndexConfig(
                 m=NO_GRAPH if version.exact else settings.hnsw_links,
                 ef_construct=settings.hnsw_build_width,
@@ -197,13 +197,14 @@ def _search_query(request: SearchRequest) -> QueryRequest:
     """A search in the engine's own words."""
     allowed, search = _filter(request), SearchParams(exact=request.search_width is None, hnsw_ef=request.search_width)
     by_vector = Query.Nearest(request.vector, request.name)
-    if request.memory is None:
+    by_words = None if request.words is None else Query.Nearest(SparseVector(*request.words), IndexVector.WORDS)
+    if request.memory is None or by_words is not None:
         return QueryRequest(
             limit=request.limit,
             offset=request.offset,
-            query=by_vector,
+            query=by_words or by_vector,
             filter=allowed,
-            params=search,
+            params=None if by_words else search,
             with_payload=True,
             with_vector=request.vectors or False,
         )
@@ -265,6 +266,8 @@ def _edge_point(point: IndexPoint) -> Point:
         vectors[IndexVector.TEXT] = point.text
     if point.memory is not None:
         vectors[IndexVector.MEMORY] = SparseVector(*point.memory)
+    if point.words is not None:
+        vectors[IndexVector.WORDS] = SparseVector(*point.words)
     return Point(point.id, vectors, point.payload)
 
 

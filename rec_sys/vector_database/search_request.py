@@ -25,6 +25,7 @@ class SearchRequest:
         name: The dense vector to search by, see `contracts.IndexVector`.
         vector: `[dim]`, scaled so that its dot product (its cosine, by text) is the score.
         memory: Dimensions and weights of the memory's query; None to leave it out.
+        words: Dimensions and weights of words; where there are any, they are searched in place of the vector.
         filter: What may be answered, but for `not_seen`.
         excluded: Points to leave out.
         limit: Most products.
@@ -44,6 +45,7 @@ class SearchRequest:
     candidates: int
     search_width: int | None
     with_vector: bool
+    words: tuple[list[int], list[float]] | None = None
 
     @property
     def vectors(self) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from rec_sys.contracts import IndexVector, InputError, PayloadField
 from rec_sys.settings import IndexCommon
 from rec_sys.unit_vectors import unit_vectors
-from rec_sys.vector_database.catalogue import FloatArray, IndexPoint, new_points, point_id
+from rec_sys.vector_database.catalogue import FloatArray, IndexPoint, point_id
 from rec_sys.vector_database.contract import (
     IndexVersion,
     NewProduct,
@@ -24,7 +24,10 @@ from rec_sys.vector_database.contract import (
     UserTaste,
     check_vector,
 )
+from rec_sys.vector_database.fusion import DEPTH, fuse
+from rec_sys.vector_database.new_points import new_points
 from rec_sys.vector_database.search_request import DiversityRequest, SearchRequest, StoredPoint, VersionReader
+from rec_sys.vector_database.words import AskedWords, title_of
 
 _BY_GRAPH: Final = "compare by graph"
 _SMALLEST_LENGTH: Final = 1e-6  # of what examples leave of a vector; where they cancel out it is next to nothing
@@ -41,11 +44,37 @@ class _Question:
     scale: float
     memory: tuple[list[int], list[float]] | None
     excluded: frozenset[UUID]
+    words: AskedWords | None = None
     drawn_by: Mapping[str, FloatArray] = field(default_factory=dict)  # what each example adds to `vector`
 
-    def request(self, version: IndexVersion, settings: IndexCommon) -> SearchRequest:
+    @property
+    def is_sum(self) -> bool:
+        """Whether more than one vector makes the score."""
+        return self.memory is not None or self.words is not None
+
+    @property
+    def page(self) -> tuple[int, int]:
+        """Most products and products to skip, before any of them are chosen for diversity."""
         diversity = self.query.diversity
-        limit, offset = (self.query.limit, self.query.offset) if diversity is None else (diversity.candidates, 0)
+        return (self.query.limit, self.query.offset) if diversity is None else (diversity.candidates, 0)
+
+    def requests(self, version: IndexVersion, settings: IndexCommon) -> list[SearchRequest]:
+        """One search; with words two, whose rankings are fused."""
+        request = self._request(version, settings)
+        if self.words is None:
+            return [request]
+        by_meaning = replace(request, limit=request.offset + request.limit + DEPTH, offset=0)
+        return [by_meaning, replace(request, limit=DEPTH, offset=0, words=self.words.vector)]
+
+    def fused(self, by_meaning: list[StoredPoint], by_words: list[StoredPoint]) -> list[StoredPoint]:
+        """The page of the fused ranking."""
+        limit, offset = self.page
+        if self.words is not None:
+            by_words = [point for point in by_words if self.words.are_in(_title_in(point))]
+        return fuse(by_meaning, by_words, offset, limit)
+
+    def _request(self, version: IndexVersion, settings: IndexCommon) -> SearchRequest:
+        diversity, (limit, offset) = self.query.diversity, self.page
         return SearchRequest(
             name=self.name,
             vector=(self.vector * np.float32(self.scale)).tolist(),
@@ -56,7 +85,7 @@ class _Question:
             offset=offset,
             candidates=settings.candidates + limit + offset,
             search_width=None if version.exact else settings.hnsw_search_width,
-            with_vector=bool(self.drawn_by) or (diversity is not None and self.memory is not None),
+            with_vector=bool(self.drawn_by) or (diversity is not None and self.is_sum),
         )
 
 
@@ -67,9 +96,10 @@ def answer(reader: VersionReader, queries: Sequence[ProductQuery], settings: Ind
     version = reader.version
     sought = _sought_products(reader, queries)
     questions = [_drawn(_ask(query, version, sought), version, sought) for query in queries]
-    found = reader.query([question.request(version, settings) for question in questions])
+    found = iter(reader.query([one for question in questions for one in question.requests(version, settings)]))
     answers = []
-    for question, points in zip(questions, found, strict=True):
+    for question in questions:
+        points = next(found) if question.words is None else question.fused(next(found), next(found))
         if question.query.diversity is not None:
             points = _diversify(reader, question, points)
         answers.append(ProductAnswer(version, tuple(_hit(point, question) for point in points)))
@@ -162,7 +192,8 @@ def _ask(query: ProductQuery, version: IndexVersion, sought: Mapping[UUID, Store
         return _Question(query, IndexVector.GRAPH, vector, 1 / version.temperature, memory, excluded)
     if isinstance(by, TextMeaning):
         vector = check_vector(by.vector, version.text_dim, "the text vector")
-        return _Question(query, IndexVector.TEXT, vector, 1.0, None, excluded)
+        words = AskedWords.of_text(by.words) if version.has_words and by.words is not None else None
+        return _Question(query, IndexVector.TEXT, vector, 1.0, None, excluded, words)
     if isinstance(by, SimilarTo):
         name = {"graph": IndexVector.GRAPH, "text": IndexVector.TEXT}[by.by]
         vector = _vector_of(by.asin, name, version, sought)
@@ -180,6 +211,10 @@ def _vector_of(asin: str, name: str, version: IndexVersion, sought: Mapping[UUID
     if name not in point.vectors:
         raise InputError(f"product {asin} has no text", where=f"index version {version.name}", remedy=_BY_GRAPH)
     return np.asarray(point.vectors[name], dtype=np.float32)
+
+
+def _title_in(point: StoredPoint) -> str:
+    return title_of(point.payload.get(PayloadField.TITLE), point.payload.get(PayloadField.BRAND))
 
 
 def _unit(vector: FloatArray) -> FloatArray:
@@ -228,9 +263,12 @@ def _diversify(reader: VersionReader, question: _Question, points: list[StoredPo
     if diversity is None or not points:
         return points
     end = query.offset + query.limit
-    if question.memory is not None:
-        relevance = np.array([point.score for point in points], dtype=np.float32) / np.float32(question.scale)
-        vectors = np.array([point.vectors[question.name] for point in points], dtype=np.float32)
+    if question.is_sum:
+        # Reciprocal ranks are put on a cosine's scale by the best of them.
+        scale = question.scale if question.words is None else points[0].score
+        relevance = np.array([point.score for point in points], dtype=np.float32) / np.float32(scale)
+        nothing = [0.0] * len(question.vector)  # of a product that is found by its words alone
+        vectors = unit_vectors(np.array([point.vectors.get(question.name, nothing) for point in points]))
         order = [points[row] for row in order_diversely(relevance, vectors, diversity.strength, end)]
     else:
         by_id = {point.id: point for point in points}

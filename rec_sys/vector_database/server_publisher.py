@@ -128,7 +128,9 @@ class ServerPublisher(IndexPublisher):
                 IndexVector.GRAPH: models.VectorParams(size=version.dim, distance=models.Distance.DOT),
                 IndexVector.TEXT: models.VectorParams(size=version.text_dim, distance=models.Distance.COSINE),
             },
-            sparse_vectors_config={IndexVector.MEMORY: models.SparseVectorParams()},
+            sparse_vectors_config={
+                name: models.SparseVectorParams() for name in (IndexVector.MEMORY, IndexVector.WORDS)
+            },
             hnsw_config=graph,
             metadata=version.model_dump(),
         )

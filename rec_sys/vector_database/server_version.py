@@ -164,19 +164,19 @@ def _search_query(request: SearchRequest) -> models.QueryRequest:
     """A search in the engine's own words."""
     allowed = _filter(request)
     search = models.SearchParams(exact=request.search_width is None, hnsw_ef=request.search_width)
-    if request.memory is None:
+    by_words = None if request.words is None else _sparse(request.words)
+    if request.memory is None or by_words is not None:
         return models.QueryRequest(
-            query=request.vector,
-            using=request.name,
+            query=request.vector if by_words is None else by_words,
+            using=request.name if by_words is None else IndexVector.WORDS,
             filter=allowed,
-            params=search,
+            params=search if by_words is None else None,
             limit=request.limit,
             offset=request.offset,
             with_payload=True,
             with_vector=request.vectors or False,
         )
-    dimensions, weights = request.memory
-    by_memory = models.SparseVector(indices=dimensions, values=weights)
+    by_memory = _sparse(request.memory)
     candidates = [
         models.Prefetch(
             query=request.vector, using=request.name, limit=request.candidates, filter=allowed, params=search
@@ -247,9 +247,15 @@ def _server_point(point: IndexPoint) -> models.PointStruct:
     if point.text is not None:
         vectors[IndexVector.TEXT] = point.text
     if point.memory is not None:
-        dimensions, weights = point.memory
-        vectors[IndexVector.MEMORY] = models.SparseVector(indices=dimensions, values=weights)
+        vectors[IndexVector.MEMORY] = _sparse(point.memory)
+    if point.words is not None:
+        vectors[IndexVector.WORDS] = _sparse(point.words)
     return models.PointStruct(id=str(point.id), vector=vectors, payload=point.payload)
+
+
+def _sparse(parts: tuple[list[int], list[float]]) -> models.SparseVector:
+    dimensions, weights = parts
+    return models.SparseVector(indices=dimensions, values=weights)
 
 
 def _stored(point: models.ScoredPoint | models.Record) -> StoredPoint:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from rec_sys.contracts import InputError
@@ -293,6 +294,42 @@ def test_versions_take_over_from_each_other_and_back(fresh: OpenIndex, tmp_path:
     assert publisher.publish(third, force=True).kept == (names[3], names[1])
     assert publisher.rollback(names[1]) == publications[1].version
     assert served() == second.identity
+
+
+def test_model_numbers_find_the_products_whose_titles_have_them(fresh: OpenIndex, tmp_path: Path) -> None:
+    titles = {
+        3: "Shure SM57-LC Dynamic Microphone",
+        5: "Coated Electric Guitar Strings, Light 9-42",
+        7: "Coated Electric Guitar Strings, Regular 10-42",
+        9: "Amplifier 942",
+    }
+    bare = make_catalogue(tmp_path / "bundle", 60)
+    named = [titles.get(row, f"Thing {row}") for row in range(60)]
+    catalogue = dataclasses.replace(bare, details=bare.details.with_columns(title=pl.Series(named)))
+    fresh.publisher.publish(catalogue)
+
+    asin = catalogue.asins
+    meant = int(np.flatnonzero(catalogue.text.any(axis=1))[-1])  # the product that the text means, whatever its words
+
+    def find(words: str, limit: int = 1, offset: int = 0, not_seen: tuple[str, ...] = ()) -> list[str]:
+        query = ProductQuery(TextMeaning(catalogue.text[meant], words), ProductFilter(not_seen), limit, offset)
+        return asins(fresh.index.search(query))
+
+    for words in ("SM57", "sm-57", "which mic stand fits my sm57", "Shure SM 57"):
+        assert find(words) == [asin[3]], words
+    assert find("9-42") == find("light strings 9-42") == [asin[5]]
+    assert find("9-42", not_seen=(asin[5],)) == [asin[meant]]  # a number of its own
+    assert find("quiet evenings") == find("") == find("?!") == [asin[meant]]
+    assert set(find("SM57", limit=2)) == {asin[3], asin[meant]}
+    pages = [one for start in range(0, 63, 7) for one in find("strings 9-42", limit=7, offset=start)]
+    assert pages == find("strings 9-42", limit=60)
+    assert len(set(pages)) == len(pages) > 20
+    diverse = ProductQuery(TextMeaning(catalogue.text[meant], "SM57"), limit=2, diversity=Diversity(0.2, 30))
+    assert asin[3] in asins(fresh.index.search(diverse))
+    # What came later is found by the words that it was given.
+    later = new_product("B-LATER", catalogue.vectors[0], title="Telefunken M80")
+    fresh.index.upsert([dataclasses.replace(later, words=catalogue.words.weigh("Telefunken M80"))])
+    assert find("M80") == ["B-LATER"]
 
 
 def test_what_is_served_of_one_data_set_is_not_replaced_by_another_by_accident(

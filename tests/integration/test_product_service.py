@@ -60,6 +60,17 @@ def test_a_product_that_nobody_has_reviewed_is_found_and_recommended_at_once(cli
     assert recommended(client) == before
 
 
+def test_a_model_number_finds_a_product_that_came_today_and_its_next_title(client: TestClient) -> None:
+    put(client, "mic", title="Holloway HX-57 Dynamic Microphone")
+    assert search(client, "HX57", limit=1) == search(client, "a stand for the hx-57", limit=1) == ["mic"]
+    client.patch("/v1/products/mic", json={"title": "Holloway HX-58 Dynamic Microphone"})
+    assert search(client, "hx58", limit=1) == ["mic"]
+    client.patch("/v1/products/p3", json={"title": "Strings 9-42"})  # one that the bundle knows by another title
+    assert search(client, "9-42", limit=1) == ["p3"]
+    client.patch("/v1/products/mic", json={"in_stock": False})
+    assert "mic" not in search(client, "hx58", limit=100)
+
+
 def test_first_reviews_of_a_new_product_count_in_where_it_stands(client: TestClient) -> None:
     put(client, "ukulele", title="Ukulele")
     scores = []

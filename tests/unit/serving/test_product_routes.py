@@ -5,7 +5,15 @@ from typing import get_args
 import pytest
 from starlette.testclient import TestClient
 
-from rec_sys.inference.contract import Filter, Page, ProductsAnswer, RecommendationAnswer, RecommendationRequest, Review
+from rec_sys.inference.contract import (
+    Excerpt,
+    Filter,
+    Page,
+    ProductsAnswer,
+    RecommendationAnswer,
+    RecommendationRequest,
+    Review,
+)
 from rec_sys.serving.questions import PageQuestion, UserQuestion
 from tests.scripted_recommender import PRODUCT, TIMES, VERSIONS, ScriptedRecommender
 
@@ -86,10 +94,10 @@ def test_models_are_listed_and_found_by_name(client: TestClient) -> None:
 
 def test_the_address_takes_what_the_body_takes_within_the_same_bounds() -> None:
     flat = PageQuestion.model_fields
-    for name in ("limit", "offset", "diversity"):
+    for name in Excerpt.model_fields:
         ours, theirs = flat[name], Page.model_fields[name]
         assert (ours.default, ours.metadata, ours.annotation) == (theirs.default, theirs.metadata, theirs.annotation)
-    assert flat.keys() == {"limit", "offset", "diversity"} | Filter.model_fields.keys()
+    assert flat.keys() == Excerpt.model_fields.keys() | Filter.model_fields.keys()
     assert UserQuestion.model_fields.keys() - flat.keys() == (
         RecommendationRequest.model_fields.keys() - Page.model_fields.keys() - {"user_id", "reviews", "boost"}
     )

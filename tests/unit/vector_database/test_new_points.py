@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from rec_sys.contracts import InputError, PayloadField
-from rec_sys.vector_database.catalogue import new_points, point_id
+from rec_sys.vector_database.catalogue import point_id
 from rec_sys.vector_database.contract import IndexVersion, NewProduct, ProductDetails
+from rec_sys.vector_database.new_points import new_points
 from tests.text_width import MINILM_DIM, TEXT_DIM
 
 VERSION = IndexVersion(

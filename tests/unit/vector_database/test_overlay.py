@@ -92,10 +92,11 @@ def queries(catalogue: Catalogue) -> list[ProductQuery]:
         ProductQuery(UserTaste(vector, {3: 1.0}), limit=10, diversity=Diversity(0.4, 40)),
         ProductQuery(TextMeaning(words / np.float32(np.linalg.norm(words))), diversity=Diversity(0.4, 40)),
         ProductQuery(UserTaste(vector, {3: 1.0}), examples=drawn),
+        ProductQuery(TextMeaning(words, "Product 75"), limit=30, offset=1),
     ]
 
 
-@pytest.mark.parametrize("number", range(11))
+@pytest.mark.parametrize("number", range(12))
 def test_both_layers_answer_as_one(
     layers: tuple[VersionReader, ProductOverlay], whole: EdgeVersion, catalogue: Catalogue, number: int
 ) -> None:
