@@ -21,6 +21,7 @@ from rec_sys.inference.contract import (
 from rec_sys.inference.event_messages import NewEvent, NewEvents
 from rec_sys.inference.health_messages import ComponentHealth, Health, ModelCard
 from rec_sys.inference.insight import NamedProduct
+from rec_sys.inference.live_trends import Window
 from rec_sys.inference.product_messages import ChangedFacts, ProductFacts, TakenProduct
 from rec_sys.inference.review_messages import (
     Forgotten,
@@ -122,6 +123,7 @@ class ScriptedRecommender:
         self.products = ScriptedProducts()
         self.events = ScriptedEvents()
         self.insight = ScriptedInsight()
+        self.lists = self
         self.failure: BaseException | None = None
         self.asked: list[object] = []
         self.closed = False
@@ -153,6 +155,13 @@ class ScriptedRecommender:
         if asin != KNOWN_PRODUCT:
             raise UnknownProductError(f"there is no product {asin}", where="asin", remedy="check the asin")
         return ProductsAnswer(**self._answer())
+
+    async def trending(self, page: Page, window: Window) -> ProductsAnswer:
+        self._take((page, window))
+        return ProductsAnswer(**self._answer())
+
+    async def new(self, page: Page, window: Window) -> ProductsAnswer:
+        return await self.trending(page, window)
 
     async def search(self, text: str, page: Page) -> ProductsAnswer:
         self._take((text, page))

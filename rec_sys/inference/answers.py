@@ -1,7 +1,7 @@
 """From what the index found to an answer in the user's words, with its reasons."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -37,7 +37,6 @@ from rec_sys.vector_database.contract import (
     TextMeaning,
     UserTaste,
 )
-from rec_sys.vector_database.searching import details_of
 
 DIVERSIFIED: Final = 200  # best products that a diverse page is chosen from
 
@@ -159,8 +158,11 @@ def list_products(
     """An answer to a question about a product or a text."""
     version = found.version
     return ProductsAnswer.model_construct(
-        products=_listed(
-            found.hits, page, source, predicted_stars(served) if served.identity == version.bundle else no_stars
+        products=listed(
+            found.hits,
+            page,
+            [source] * len(found.hits),
+            predicted_stars(served) if served.identity == version.bundle else no_stars,
         ),
         hints=hints,
         fallback=None if fallback is None else "in_process",
@@ -172,11 +174,14 @@ def list_products(
     )
 
 
-def _listed(hits: Sequence[ProductHit], page: Page, source: Source, stars: Stars) -> tuple[Recommendation, ...]:
+def listed(
+    hits: Sequence[ProductHit], page: Page, sources: Sequence[Source], stars: Stars
+) -> tuple[Recommendation, ...]:
+    """Hits of a page as they are answered, where no user's reviews speak for them."""
     ratings = stars([hit.product for hit in hits])
     return tuple(
         _recommendation(hit, page.offset + place, source, (), rules=drawn_rules(hit, page), rating=rating)
-        for place, (hit, rating) in enumerate(zip(hits, ratings, strict=True), start=1)
+        for place, (hit, source, rating) in enumerate(zip(hits, sources, ratings, strict=True), start=1)
     )
 
 
@@ -184,18 +189,9 @@ def popular_products(
     served: ServedBundle, page: Page, wanted: ProductFilter, stars: Stars = no_stars
 ) -> tuple[Recommendation, ...]:
     """What most have come to, for when nothing better can be said; the score is the reviews' weight: their number."""
-    order = served.by_popularity
-    wanted = replace(
-        wanted, not_seen={*wanted.not_seen, *served.removed, *(() if wanted.out_of_stock else served.out_of_stock)}
-    )
-    chosen = order[served.exact.matching(wanted)[order]][page.offset : page.offset + page.limit]
-    hits = [
-        ProductHit(details_of(payload), score)
-        for payload, score in zip(
-            served.catalogue.details[chosen].to_dicts(), served.popularity[chosen].tolist(), strict=True
-        )
-    ]
-    return _listed(hits, page, "popular", stars)
+    listing = served.listing
+    rows = listing.passing(listing.by_popularity, served.available(wanted))[page.offset : page.offset + page.limit]
+    return listed(listing.hits(rows, listing.popularity), page, ["popular"] * len(rows), stars)
 
 
 def _recommendation(

@@ -10,7 +10,7 @@ from rec_sys.inference.request_times import LAST_TIMESTAMP, as_milliseconds
 from rec_sys.vector_database.contract import Examples, ProductFilter
 from rec_sys.vector_database.contract import UnknownProductError as UnknownProductError  # the service answers 404
 
-Source = Literal["graph", "memory", "popular", "text"]
+Source = Literal["graph", "memory", "popular", "text", "trending", "new"]
 Basis = Literal["reviews", "no_reviews", "no_known_product", "unknown_user"]
 Fallback = Literal["in_process", "popular"]
 Runtime = Literal["in_process", "triton"]
@@ -219,7 +219,7 @@ class Recommendation(Closed):
     predicted_rating: float | None = Field(
         None, description="Stars that the user would give, without reviews the mean; null where the data has none."
     )
-    source: Source = Field(description="graph or memory: the larger part of the score; text: likeness of texts.")
+    source: Source = Field(description="graph or memory: the larger part of the score; text: a search.")
     reasons: tuple[Reason, ...] = ()
     rules: tuple[str, ...] = Field((), description="Rules of the request that moved it.")
     ranker_reasons: dict[str, float] = Field({}, description="Shapley values of its features, the strongest first.")

@@ -27,12 +27,14 @@ class LiveProducts:
 
     Attributes:
         changed: Those of which there is something new, until somebody takes it.
+        came: When each was put for the first time; milliseconds since 1970 UTC.
     """
 
     def __init__(self) -> None:
         self._products: dict[str, LiveProduct] = {}
         self._reviewed: set[str] = set()
         self.changed: set[str] = set()
+        self.came: dict[str, int] = {}
 
     def __contains__(self, asin: object) -> bool:
         return asin in self._products
@@ -60,6 +62,8 @@ class LiveProducts:
         """Takes the next entries of the log in."""
         for change in changes:
             if change.product is not None:
+                if change.kind is ChangeKind.PRODUCT:
+                    self.came[change.product.asin] = change.written
                 self._apply(change.kind, change.product)
             elif change.kind in (ChangeKind.REVIEW_REMOVED, ChangeKind.USER_FORGOTTEN):
                 self.changed |= self._reviewed  # whose it was is not said any more

@@ -55,14 +55,19 @@ class LiveReviews:
                         found[review.asin].append((user_id, review))
         return dict(found)
 
-    def apply(self, changes: Sequence[Change]) -> None:
-        """Takes the next entries of the log in; those that are known already change nothing."""
+    def apply(self, changes: Sequence[Change]) -> list[str]:
+        """Takes the next entries of the log in; those that are known already change nothing.
+
+        Returns:
+            The ids of reviews that are not there any more.
+        """
+        gone: list[str] = []
         for change in changes:
             if change.sequence <= self.position:
                 continue
             self.position = change.sequence
             if change.kind is ChangeKind.USER_FORGOTTEN:
-                self._forget(change.subject)
+                gone += self._forget(change.subject)
             elif change.user_id is not None and change.review is not None:
                 review = Review.model_construct(**change.review.model_dump(exclude={"user_id"}))
                 # A copy, since a question may be at the old one.
@@ -71,8 +76,10 @@ class LiveReviews:
             elif change.kind is ChangeKind.REVIEW_REMOVED and change.user_id is not None:
                 kept = self._by_user.get(change.user_id, _NO_REVIEWS)
                 self._by_user[change.user_id] = {name: one for name, one in kept.items() if name != change.subject}
+                gone.append(change.subject)
+        return gone
 
-    def _forget(self, hashed: str) -> None:
+    def _forget(self, hashed: str) -> list[str]:
         self._forgotten.add(hashed)
-        for user_id in [known for known in self._by_user if self._store.hash_of(known) == hashed]:
-            del self._by_user[user_id]
+        them = [known for known in self._by_user if self._store.hash_of(known) == hashed]
+        return [review_id for user_id in them for review_id in self._by_user.pop(user_id)]

@@ -64,6 +64,7 @@ class ProductShelf:
                 products.changed -= taken
                 try:
                     await self._lay(overlay, served, version, taken)
+                    served.written = overlay.details
                 except BaseException:  # a cancelled request, too: what it took is laid by the next
                     products.changed |= taken
                     raise

@@ -32,6 +32,7 @@ from rec_sys.inference.product_records import ProductRecords
 from rec_sys.inference.product_shelf import ProductShelf
 from rec_sys.inference.review_log import ReviewLog
 from rec_sys.inference.served_bundle import ServedBundle
+from rec_sys.inference.shop_lists import ShopLists
 from rec_sys.inference.user_blocks import PreparedUser, about_user, answer_users, answers_seen, prepare
 from rec_sys.inference.user_records import UserRecords
 from rec_sys.inference.user_reviews import read_user
@@ -65,6 +66,7 @@ class Recommender:
         products: What is said of products; None without a store.
         events: What becomes of answers; None without a store.
         insight: What else is asked of the bundle served.
+        lists: What is trending, and what is new.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Recommender:
         self._backends = Backends(index, inference, output_dir, bundle)
         self._log = None if store is None else ReviewLog(store, output_dir, inference.retry_after_seconds)
         self.insight = Insight(self._backends, self._log)
+        self.lists = ShopLists(self._backends, self._log)
         self.records: UserRecords | None = None
         self.products: ProductRecords | None = None
         self.events: EventRecords | None = None

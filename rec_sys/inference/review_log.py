@@ -15,6 +15,7 @@ from rec_sys.inference.dynamic_batcher import DynamicBatcher
 from rec_sys.inference.following import following
 from rec_sys.inference.live_products import LiveProducts
 from rec_sys.inference.live_reviews import NOTHING_ON_RECORD, LiveReviews, OnRecord
+from rec_sys.inference.live_trends import LiveTrends
 from rec_sys.settings import StoreSettings
 from rec_sys.store.database import StoreUnavailable
 from rec_sys.store.messages import Receipt, WrittenBatch, WrittenProduct
@@ -43,13 +44,14 @@ class ReviewLog:
     Attributes:
         failure: Why the store could not be used when it was last; None where it could.
         products: What is said of products, up to `position`.
+        trends: What happened to products lately, likewise.
     """
 
     def __init__(self, settings: StoreSettings, output_dir: Path, retry_after: float) -> None:
         self._settings, self._output_dir, self._retry_after = settings, output_dir, retry_after
         self._store: Store | None = None
         self._live: LiveReviews | None = None  # None until the log was read to its end once
-        self.products = LiveProducts()
+        self.products, self.trends = LiveProducts(), LiveTrends()
         self._opening, self._reading = asyncio.Lock(), asyncio.Lock()
         self._places, self._threads = asyncio.Semaphore(_CALLS_AT_ONCE), _Threads(_CALLS_AT_ONCE)
         self.failure: str | None = None
@@ -118,14 +120,17 @@ class ReviewLog:
         """Reads the log to its end."""
         store = await self._opened()
         async with self._reading:
-            live, products = self._live or LiveReviews(store), self.products if self._live else LiveProducts()
+            live, products, trends = self._live or LiveReviews(store), self.products, self.trends
+            if self._live is None:
+                products, trends = LiveProducts(), LiveTrends()
             while True:
                 changes = await self._ask(lambda: store.changes_since(live.position, _PAGE))
-                live.apply(changes)
+                gone = live.apply(changes)
                 products.apply(changes)
+                trends.apply(changes, gone)
                 if len(changes) < _PAGE:
                     break
-            self._live, self.products = live, products
+            self._live, self.products, self.trends = live, products, trends
 
     def following(self) -> AbstractAsyncContextManager[None]:
         """Follows what others write, for an `async with` block."""

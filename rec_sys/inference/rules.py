@@ -12,7 +12,7 @@ from rec_sys.vector_database.catalogue import FloatArray, IntArray
 from rec_sys.vector_database.contract import ProductFilter, ProductHit, ProductQuery
 
 _WITHOUT_VECTORS: Final = ("memory", "popular")
-_CANDIDATES: Final = 1_000  # best products that rules put in order; pages end there
+CANDIDATES: Final = 1_000  # best products that rules put in order; pages end there
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,11 +23,13 @@ class Arranged:
         places: int64 `[n]`, among those that were found.
         added: float32 `[n]`, to their scores.
         rules: Those that moved each.
+        kept: int64 `[num_kept]`, the places of the whole ranking that the page was cut from.
     """
 
     places: IntArray
     added: FloatArray
     rules: list[tuple[str, ...]]
+    kept: IntArray
 
 
 def has_rules(request: RecommendationRequest) -> bool:
@@ -42,6 +44,11 @@ def drawn_rules(hit: ProductHit, page: Page) -> tuple[str, ...]:
         for asin, part in hit.drawn_by.items()
         if round(part, 2)
     )
+
+
+def is_boosted(hit: ProductHit, request: RecommendationRequest) -> bool:
+    """Whether the request wants a product higher."""
+    return any(boost.by > 0 and _is_meant(boost, hit) for boost in request.boost)
 
 
 def check_rules(request: RecommendationRequest) -> None:
@@ -62,9 +69,9 @@ def check_rules(request: RecommendationRequest) -> None:
         raise RequestError(
             "rules and diversity both choose the order", field="diversity", remedy="leave one of them out"
         )
-    if request.offset + request.limit > _CANDIDATES:
+    if request.offset + request.limit > CANDIDATES:
         raise RequestError(
-            f"the page ends at product {request.offset + request.limit}, and rules order the best {_CANDIDATES:,}",
+            f"the page ends at product {request.offset + request.limit}, and rules order the best {CANDIDATES:,}",
             field="offset",
             remedy="ask for an earlier page, or without rules",
         )
@@ -74,7 +81,7 @@ def ruled_queries(query: ProductQuery, request: RecommendationRequest) -> list[P
     """A question as the index is asked it: for the best products, and for the best of those that shall stand higher."""
     if not has_rules(request):
         return [query]
-    all_of_them = replace(query, limit=_CANDIDATES, offset=0)
+    all_of_them = replace(query, limit=CANDIDATES, offset=0)
     narrowed = [_narrowed(query.filter, boost) for boost in request.boost if boost.by > 0]
     most = request.offset + request.limit
     return [all_of_them, *(replace(all_of_them, filter=one, limit=most) for one in narrowed if one is not None)]
@@ -101,7 +108,7 @@ def arrange(hits: Sequence[ProductHit], score: FloatArray, request: Recommendati
     if request.max_per_brand is not None:
         order = _few_of_each(order, hits, request.max_per_brand, moved)
     places = order[request.offset : request.offset + request.limit].astype(np.int64)
-    return Arranged(places, added[places], [tuple(moved[place]) for place in places.tolist()])
+    return Arranged(places, added[places], [tuple(moved[place]) for place in places.tolist()], order)
 
 
 def _few_of_each(order: IntArray, hits: Sequence[ProductHit], most: int, moved: list[list[str]]) -> IntArray:

@@ -1,26 +1,23 @@
 """A bundle as answers need it: looked up by user and product, without anything of the training side."""
 
-import itertools
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 from cachetools import LRUCache
 from pydantic import ValidationError
 
-from rec_sys import ragged
 from rec_sys.bundle import Bundle, bundle_folders, find_bundle, find_by_identity
 from rec_sys.bundle_manifest import BundleManifest
 from rec_sys.contracts import (
     BundleFile,
-    HistoryColumn,
     InputError,
     ModelWeight,
     PayloadField,
@@ -28,66 +25,19 @@ from rec_sys.contracts import (
     ProductVector,
     TowerFile,
 )
+from rec_sys.inference.known_users import KnownUsers
+from rec_sys.inference.listing import Listing
 from rec_sys.inference.predicted_stars import ServedStars
 from rec_sys.inference.served_ranker import ServedRanker
 from rec_sys.raw_files.rating_scales import STARS
 from rec_sys.settings import TableData, TextSettings
 from rec_sys.vector_database.catalogue import Catalogue, FloatArray, IntArray, read_catalogue
+from rec_sys.vector_database.contract import ProductDetails, ProductFilter
 from rec_sys.vector_database.exact import ExactRanking
 
 _KEPT: Final = 2  # bundles: the one served and the one that a rollback goes to
 # Seconds: else every question about a bundle that cannot be opened would read all of it again.
 _TRIED_AGAIN_AFTER: Final = 1.0
-
-
-class KnownUsers:
-    """The reviews of the users that the bundle knows, by `contracts.HistoryColumn`.
-
-    Attributes:
-        product: int64 `[num_reviews]`, product indices; by user, then oldest first.
-        rating: float32 `[num_reviews]`, 0 where missing.
-        timestamp: int64 `[num_reviews]`.
-        text_row: int64 `[num_reviews]`, -1 where missing.
-        snippet: How each review begins; null where it has no text.
-        weight: float32 `[num_reviews]`, how much it says beside others.
-        known: bool `[num_reviews]`, whether answers leave its product out.
-    """
-
-    def __init__(self, histories: pl.DataFrame) -> None:
-        self.product: IntArray = histories[HistoryColumn.PRODUCT_INDEX].to_numpy().astype(np.int64)
-        self.rating: FloatArray = histories[HistoryColumn.RATING].fill_null(0).to_numpy().astype(np.float32)
-        self.timestamp: IntArray = histories[HistoryColumn.TIMESTAMP].to_numpy().astype(np.int64)
-        self.text_row: IntArray = histories[HistoryColumn.TEXT_ROW].to_numpy().astype(np.int64)
-        self.snippet = histories[HistoryColumn.SNIPPET]
-        self.weight: FloatArray = np.ones(histories.height, dtype=np.float32)
-        self.known: npt.NDArray[np.bool_] = np.ones(histories.height, dtype=np.bool_)
-        if HistoryColumn.WEIGHT in histories.columns:  # an older bundle has no events
-            self.weight = histories[HistoryColumn.WEIGHT].to_numpy().astype(np.float32)
-            self.known = histories[HistoryColumn.KNOWN].to_numpy()
-        runs = histories.select(pl.col(HistoryColumn.USER_ID).rle()).unnest(HistoryColumn.USER_ID)
-        bounds = ragged.offsets_of(runs["len"].to_numpy()).tolist()
-        self._rows = dict(zip(runs["value"].to_list(), itertools.pairwise(bounds), strict=True))
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._rows)
-
-    def __contains__(self, user_id: object) -> bool:
-        return user_id in self._rows
-
-    def rows(self, user_id: str) -> IntArray:
-        """A user's reviews, the newest first, as places in the columns; empty for an unknown user."""
-        start, end = self._rows.get(user_id, (0, 0))
-        return np.arange(end - 1, start - 1, -1, dtype=np.int64)
-
-    def forget(self, user_id: str) -> None:
-        """Knows a user no more, nor what they wrote."""
-        rows = self.rows(user_id)
-        self._rows.pop(user_id, None)
-        if len(rows):
-            self.snippet = self.snippet.set(pl.arange(0, len(self.snippet), eager=True).is_in(rows.tolist()), None)
 
 
 class ServedBundle:
@@ -110,6 +60,7 @@ class ServedBundle:
             it.
         removed: Products that are not there any more, whatever was published.
         out_of_stock: Products that cannot be had now.
+        written: What is said of products since, by asin; never changed in place.
 
     Raises:
         InputError: Its parts are damaged or do not fit each other.
@@ -144,6 +95,8 @@ class ServedBundle:
             self.target_events: tuple[str, ...] = tuple(settings.get("evaluation", {}).get("target_events", ()))
         self.removed: Collection[str] = ()
         self.out_of_stock: Collection[str] = ()
+        self.written: Mapping[str, ProductDetails] = {}
+        self._listing: tuple[Mapping[str, ProductDetails], Listing] | None = None
         self.table_settings: TableData | None = None
         with suppress(ValidationError):
             self.table_settings = TableData.model_validate(settings.get("data"))
@@ -175,6 +128,18 @@ class ServedBundle:
         if (self.users.weight == 1).all():
             return self.catalogue.details[PayloadField.REVIEW_COUNT].to_numpy().astype(np.float32)
         return np.bincount(self.users.product, self.users.weight, minlength=len(self.catalogue)).astype(np.float32)
+
+    @property
+    def listing(self) -> Listing:
+        """All products as they are now; those that are removed among them, see `available`."""
+        if self._listing is None or self._listing[0] is not self.written:
+            self._listing = self.written, Listing.of(self.catalogue.details, self.popularity, self.written)
+        return self._listing[1]
+
+    def available(self, wanted: ProductFilter) -> ProductFilter:
+        """A filter without what is removed, and without what cannot be had unless it asks for it."""
+        gone = {*self.removed, *(() if wanted.out_of_stock else self.out_of_stock)}
+        return replace(wanted, not_seen={*wanted.not_seen, *gone}) if gone else wanted
 
     @property
     def rating_scale(self) -> tuple[float, float]:

@@ -26,9 +26,10 @@ from rec_sys.inference.contract import (
     Versions,
 )
 from rec_sys.inference.dynamic_batcher import answer_apart
+from rec_sys.inference.filling import filled_up
 from rec_sys.inference.filter_names import explain_empty
 from rec_sys.inference.live_reviews import OnRecord
-from rec_sys.inference.rules import arrange, check_rules, has_rules, merged, ruled_queries
+from rec_sys.inference.rules import CANDIDATES, arrange, check_rules, has_rules, is_boosted, merged, ruled_queries
 from rec_sys.inference.second_stage import RankedHits, rank_hits, widened
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.user_reviews import MemoryQuery, UserReviews, memory_query, read_user, tower_inputs
@@ -141,8 +142,8 @@ async def _search(
         vector = np.zeros_like(vectors[place]) if is_silent else vectors[place]
         weights = {} if request.model == "graph" else in_memory[place].summed
         query = to_query(UserTaste(vector, weights), request, user.filter)
-        if request.model == "memory" and query.diversity is None:
-            query = replace(query, limit=query.offset + query.limit, offset=0)  # see `_filled_up`
+        if request.model == "memory":
+            query = replace(query, limit=query.offset + query.limit, offset=0)  # see `_by_memory`
         asked = ruled_queries(query, request)
         if request.model == "hybrid":
             asked = [widened(one, served.ranker) for one in asked]
@@ -178,16 +179,21 @@ def _put_together(
     stars = predicted_stars(served, user.reviews, user.texts)
     explaining = contributions if request.explain else None
     if found is None:
-        products = popular_products(served, request, user.filter, stars)
+        products = _popular(user, stars)
     elif has_rules(request):
-        hits = found.hits if ranked is None else ranked.hits
+        hits = _by_memory(found.hits, request) if ranked is None else list(ranked.hits)
         score = np.array([hit.score for hit in hits], dtype=np.float32) if ranked is None else ranked.score
         arranged = arrange(hits, score, request)
         chosen = [hits[place] for place in arranged.places.tolist()]
         page = None if ranked is None else ranked.at(arranged.places)
         products = recommend_hits(chosen, request, served, explaining, page, arranged, stars)
-    elif request.model == "memory" and not request.diversity:
-        products = _filled_up(found.hits, user, explaining, stars)
+        before = [hits[place] for place in arranged.kept.tolist()]
+        products = filled_up(products, before, request, served, user.filter, stars)
+    elif request.model == "memory":
+        known = _by_memory(found.hits, request)
+        chosen = known[request.offset : request.offset + request.limit]
+        products = recommend_hits(chosen, request, served, explaining, None, stars=stars)
+        products = filled_up(products, known, request, served, user.filter, stars)
     else:
         page = None if ranked is None else ranked.page(request, served)
         products = recommend_hits(found.hits, request, served, explaining, page, stars=stars)
@@ -208,21 +214,26 @@ def _put_together(
     )
 
 
-def _filled_up(
-    hits: Sequence[ProductHit], user: PreparedUser, contributions: ReviewContributions | None, stars: Stars
-) -> tuple[Recommendation, ...]:
-    """What the memory knows something of, and after it what most have reviewed."""
-    request, known = user.request, [hit for hit in hits if hit.memory_score > 0]
-    page = known[request.offset : request.offset + request.limit]
-    products = recommend_hits(page, request, user.served, contributions, None, stars=stars)
-    if len(page) == request.limit:
-        return products
-    start = max(0, request.offset - len(known))
-    rest = request.model_copy(update={"offset": start, "limit": request.limit - len(page)})
-    wanted = replace(user.filter, not_seen={*user.filter.not_seen, *(hit.product.asin for hit in known)})
-    behind = request.offset + len(page) - start
-    filling = popular_products(user.served, rest, wanted, stars)
-    return (*products, *(one.model_copy(update={"rank": one.rank + behind}) for one in filling))
+def _by_memory(hits: Sequence[ProductHit], request: RecommendationRequest) -> list[ProductHit]:
+    """What the model asked for knows something of, or a rule names: the memory not all that the index finds."""
+    if request.model != "memory":
+        return list(hits)
+    return [hit for hit in hits if hit.memory_score > 0 or is_boosted(hit, request)]
+
+
+def _popular(user: PreparedUser, stars: Stars) -> tuple[Recommendation, ...]:
+    """What most have reviewed, in the order of the rules."""
+    served, request = user.served, user.request
+    if not has_rules(request):
+        return popular_products(served, request, user.filter, stars)
+    listing = served.listing
+    rows = listing.passing(listing.by_popularity, served.available(user.filter))[:CANDIDATES]
+    hits = listing.hits(rows, listing.popularity)
+    arranged = arrange(hits, listing.popularity[rows], request)
+    chosen = [hits[place] for place in arranged.places.tolist()]
+    products = recommend_hits(chosen, request, served, None, None, arranged, stars)
+    products = tuple(one.model_copy(update={"source": "popular"}) for one in products)
+    return filled_up(products, [hits[place] for place in arranged.kept.tolist()], request, served, user.filter, stars)
 
 
 def is_unknown(request: RecommendationRequest, reviews: UserReviews) -> bool:

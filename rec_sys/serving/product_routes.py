@@ -9,7 +9,7 @@ from rec_sys.inference.contract import ProductsAnswer, RecommendationAnswer, Rec
 from rec_sys.serving.documentation import REVIEWS, errors
 from rec_sys.serving.metrics import GatewayMetrics
 from rec_sys.serving.path_ids import PathId
-from rec_sys.serving.questions import SearchQuestion, SimilarQuestion, UserQuestion
+from rec_sys.serving.questions import ListQuestion, SearchQuestion, SimilarQuestion, UserQuestion
 from rec_sys.serving.recent_answers import AnsweredBy, RecentAnswers
 
 if TYPE_CHECKING:
@@ -72,6 +72,28 @@ def product_routes(recommender: "Recommender", metrics: GatewayMetrics, recent: 
     ) -> Response:
         """The product itself is not among them; scores are cosines."""
         return finish(request, await recommender.similar(asin, question.page(), by=question.by), "similar")
+
+    @router.get(
+        "/products/trending",
+        response_model=ProductsAnswer,
+        responses=errors(401, 403, 422, 429, 500, 503),
+        summary="What is trending",
+    )
+    async def trending(request: Request, question: Annotated[ListQuestion, Query()]) -> Response:
+        """By clicks, orders and reviews, each counting half after the window's time. What nothing has happened to since
+        the model was trained has the source `popular`: its past speaks for it.
+        """
+        return finish(request, await recommender.lists.trending(question.page(), question.window), "trending")
+
+    @router.get(
+        "/products/new",
+        response_model=ProductsAnswer,
+        responses=errors(401, 403, 422, 429, 500, 503),
+        summary="What is new",
+    )
+    async def new(request: Request, question: Annotated[ListQuestion, Query()]) -> Response:
+        """What came last, and of that what is wanted first."""
+        return finish(request, await recommender.lists.new(question.page(), question.window), "new")
 
     @router.get(
         "/products/search",

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from rec_sys.inference.contract import Excerpt, Filter, Page, RecommendationRequest
+from rec_sys.inference.live_trends import Window
 
 _FILTERS = tuple(Filter.model_fields)
 _EXCERPT = tuple(Excerpt.model_fields)
@@ -35,6 +36,19 @@ class UserQuestion(PageQuestion):
         """As the recommender takes it."""
         own = {name: getattr(self, name) for name in UserQuestion.__annotations__}
         return RecommendationRequest(user_id=user_id, **own, **self._page_fields())
+
+
+class ListQuestion(Filter):
+    """A page of a list that is the same for everybody."""
+
+    limit: int = Field(10, ge=1, le=100, description="Most products.")
+    offset: int = Field(0, ge=0, le=10_000, description="Products to skip, for later pages.")
+    window: Window = Field("week", description="What happened a day, a week or a month ago counts half.")
+
+    def page(self) -> Page:
+        """As the recommender takes it."""
+        limits = Filter(**{name: getattr(self, name) for name in _FILTERS})
+        return Page(limit=self.limit, offset=self.offset, filter=limits)
 
 
 class SimilarQuestion(PageQuestion):

@@ -7,7 +7,7 @@ from cachetools import LRUCache
 from rec_sys.inference.contract import ProductsAnswer, RecommendationAnswer, Source
 from rec_sys.inference.recommender import MODELS
 
-AnsweredBy = Literal["similar", "search"]
+AnsweredBy = Literal["similar", "search", "trending", "new"]
 UNKNOWN: Final = "unknown"  # the answer is too old, or was another gateway's
 # Whatever an event is counted under: no label is chosen by a client.
 SOURCES: Final = (*get_args(Source), UNKNOWN)

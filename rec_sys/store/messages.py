@@ -102,7 +102,7 @@ class Change(NamedTuple):
         review: The review, where there is one; with the time when it was taken, where its writer gave none.
         product: What is said of a product; of one that is removed, its asin alone.
         event: The event, where there is one; with a time likewise.
-        written: When it was taken; milliseconds since 1970 UTC.
+        written: When it was taken, of a product that is said anew for the first time; milliseconds since 1970 UTC.
     """
 
     sequence: int

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from rec_sys.settings import StoreSettings
 from rec_sys.store.database import StoreUnavailable, explained, open_engine, writing
@@ -148,11 +148,14 @@ class Store:
         content = product.model_dump_json(exclude_unset=True)
         row = {"kind": kind, "subject": product.subject, "user_id": None, "content": content}
         with explained(self.shown), self._writer.begin() as connection:
-            last = _take_turn(connection) + 1
+            last, written = _take_turn(connection) + 1, _now()
             if kind is not ChangeKind.PRODUCT_CHANGED:
                 said = (CHANGES.c.subject == product.subject, CHANGES.c.kind.in_(_OF_PRODUCTS))
+                if kind is ChangeKind.PRODUCT:  # a product is as old as the first that was said of it
+                    first = select(func.min(CHANGES.c.written)).where(*said, CHANGES.c.kind == ChangeKind.PRODUCT)
+                    written = connection.execute(first).scalar_one() or written
                 connection.execute(delete(CHANGES).where(*said))
-            connection.execute(insert(CHANGES), [{"sequence": last, "written": _now(), **row}])
+            connection.execute(insert(CHANGES), [{"sequence": last, "written": written, **row}])
             _end_turn(connection, last)
         return last
 

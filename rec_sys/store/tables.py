@@ -31,7 +31,7 @@ CHANGES: Final = Table(
     # asin.
     Column("subject", String(64), nullable=False),
     Column("user_id", Text),
-    Column("written", BigInteger, nullable=False),  # milliseconds since 1970 UTC
+    Column("written", BigInteger, nullable=False),  # milliseconds since 1970 UTC; of a product the first
     Column("content", Text),  # JSON
     Index("changes_by_subject", "subject"),
     Index("changes_by_user", "user_id"),

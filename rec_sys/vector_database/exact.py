@@ -95,24 +95,7 @@ class ExactRanking:
 
     def matching(self, wanted: ProductFilter) -> npt.NDArray[np.bool_]:
         """Which products a filter lets through, bool `[num_products]`."""
-        categories = pl.col(PayloadField.CATEGORIES)
-        conditions = [~pl.col(PayloadField.ASIN).is_in(list(wanted.not_seen))]
-        if wanted.categories_any:
-            conditions.append(categories.list.set_intersection(list(wanted.categories_any)).list.len() > 0)
-        conditions += [categories.list.contains(category) for category in wanted.categories_all]
-        if wanted.only:
-            conditions.append(pl.col(PayloadField.ASIN).is_in(list(wanted.only)))
-        if wanted.brands:
-            conditions.append(pl.col(PayloadField.BRAND).is_in(list(wanted.brands)))
-        if wanted.min_price is not None:
-            conditions.append(pl.col(PayloadField.PRICE) >= wanted.min_price)
-        if wanted.max_price is not None:
-            conditions.append(pl.col(PayloadField.PRICE) <= wanted.max_price)
-        if wanted.min_rating is not None:
-            conditions.append(pl.col(PayloadField.RATING_MEAN) >= wanted.min_rating)
-        passed = self._catalogue.details.select(pl.all_horizontal(conditions).fill_null(False)).to_series()
-        found: npt.NDArray[np.bool_] = passed.to_numpy()
-        return found
+        return matching(self._catalogue.details, wanted)
 
     @cached_property
     def _row_of(self) -> dict[str, int]:
@@ -123,6 +106,28 @@ class ExactRanking:
         lengths = np.linalg.norm(text, axis=1)
         cosine: FloatArray = (text @ vector) / np.maximum(lengths * np.linalg.norm(vector), np.float32(1e-30))
         return np.where(lengths > 0, cosine, np.float32(-np.inf))
+
+
+def matching(details: pl.DataFrame, wanted: ProductFilter) -> npt.NDArray[np.bool_]:
+    """Which products a filter lets through, but for what is out of stock: bool `[num_products]`."""
+    categories = pl.col(PayloadField.CATEGORIES)
+    conditions = [~pl.col(PayloadField.ASIN).is_in(list(wanted.not_seen))]
+    if wanted.categories_any:
+        conditions.append(categories.list.set_intersection(list(wanted.categories_any)).list.len() > 0)
+    conditions += [categories.list.contains(category) for category in wanted.categories_all]
+    if wanted.only:
+        conditions.append(pl.col(PayloadField.ASIN).is_in(list(wanted.only)))
+    if wanted.brands:
+        conditions.append(pl.col(PayloadField.BRAND).is_in(list(wanted.brands)))
+    if wanted.min_price is not None:
+        conditions.append(pl.col(PayloadField.PRICE) >= wanted.min_price)
+    if wanted.max_price is not None:
+        conditions.append(pl.col(PayloadField.PRICE) <= wanted.max_price)
+    if wanted.min_rating is not None:
+        conditions.append(pl.col(PayloadField.RATING_MEAN) >= wanted.min_rating)
+    passed = details.select(pl.all_horizontal(conditions).fill_null(False)).to_series()
+    found: npt.NDArray[np.bool_] = passed.to_numpy()
+    return found
 
 
 def _best_columns(scores: FloatArray, limit: int) -> IntArray:

@@ -5,7 +5,7 @@ Edge's own beside it, for one bundle; both are asked, what the upper layer holds
 scores, which are the model's own in both, are merged.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
@@ -17,10 +17,10 @@ import numpy as np
 from rec_sys.files import require_space
 from rec_sys.settings import IndexCommon
 from rec_sys.vector_database.catalogue import IndexPoint, point_id
-from rec_sys.vector_database.contract import IndexVersion, Layer
+from rec_sys.vector_database.contract import IndexVersion, Layer, ProductDetails
 from rec_sys.vector_database.edge_version import EMPTY_VERSION_BYTES, EdgeVersion
 from rec_sys.vector_database.search_request import DiversityRequest, SearchRequest, StoredPoint, VersionReader
-from rec_sys.vector_database.searching import order_diversely
+from rec_sys.vector_database.searching import details_of, order_diversely
 
 _SETTINGS: Final = IndexCommon()
 
@@ -35,6 +35,9 @@ def layered(below: VersionReader, above: Layer | None) -> VersionReader:
 class ProductOverlay(Layer):
     """The upper layer; may be written by one thread while others ask.
 
+    Attributes:
+        details: What is known of its products, by asin; never changed in place.
+
     Raises:
         InputError: The folder for temporary files has no room for it.
     """
@@ -47,6 +50,7 @@ class ProductOverlay(Layer):
         self._layer = EdgeVersion.create(
             Path(self._folder.name), version.model_copy(update={"name": "overlay", "exact": True}), _SETTINGS
         )
+        self.details: Mapping[str, ProductDetails] = {}
         self._held: frozenset[UUID] = frozenset()
         self._removed: frozenset[UUID] = frozenset()
         self._out_of_stock: frozenset[UUID] = frozenset()
@@ -56,11 +60,15 @@ class ProductOverlay(Layer):
         if points:
             self._layer.write(points)
             self._held |= {point.id for point in points}
+            said = [details_of(point.payload) for point in points]
+            self.details = {**self.details, **{product.asin: product for product in said}}
             self._removed -= self._held
 
     def remove(self, asins: Collection[str]) -> None:
         """Takes products away, here and below."""
         gone = {point_id(asin) for asin in asins}
+        if not self.details.keys().isdisjoint(asins):
+            self.details = {asin: said for asin, said in self.details.items() if asin not in asins}
         if here := gone & self._held:
             self._layer.delete(list(here))
         self._held -= gone

@@ -146,6 +146,57 @@ def test_of_a_brand_there_are_only_so_many(client: TestClient) -> None:
     assert [product["rank"] for product in page["products"]] == [3, 4, 5]
 
 
+MODELS = ("hybrid", "graph", "memory", "popular")
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {},
+        {"diversity": 0.5},
+        {"boost": [{"asin": "p9", "by": 50}]},
+        {"max_per_brand": 1},
+        {"boost": [{"asin": "p9", "by": 50}], "max_per_brand": 1},
+        {"filter": {"only": [f"p{number}" for number in range(20)]}},
+        {"user_id": None},
+        {"user_id": "nobody", "unknown": "popular"},
+    ],
+)
+def test_nobody_gets_fewer_products_than_there_are_and_what_fills_up_is_named(
+    client: TestClient, model: str, rules: dict[str, Any]
+) -> None:
+    whole = ask(client, model=model, **rules)
+    # All that the rules allow, of a brand no more than they say.
+    allowed = (
+        ask(client, model="graph", user_id=rules.get("user_id", USER), filter=rules.get("filter", {}))
+        if (rules.get("user_id", USER) != "nobody")
+        else ask(client, model="popular", user_id=None)
+    )
+    brands = Counter(product["brand"] for product in allowed["products"])
+    most = rules.get("max_per_brand", EVERYTHING)
+    assert len(whole["products"]) == sum(
+        count if brand is None else min(count, most) for brand, count in brands.items()
+    )
+    assert len(set(asins(whole))) == len(whole["products"])
+    assert [product["rank"] for product in whole["products"]] == list(range(1, len(whole["products"]) + 1))
+    if model == "memory" and "user_id" not in rules:
+        sources = [product["source"] for product in whole["products"] if not product["rules"]]
+        assert sources == sorted(sources)  # memory, then popular
+        assert "popular" in sources or "max_per_brand" in rules
+    if model == "popular":
+        assert {product["source"] for product in whole["products"]} == {"popular"}
+        if "boost" in rules and "p9" in asins(allowed):
+            assert asins(whole)[0] == "p9"
+    if "diversity" not in rules and model != "memory":  # which of its equals comes first is the index's own choice
+        pages = [
+            product
+            for start in range(0, 60, 7)
+            for product in asins(ask(client, **{"model": model, **rules, "limit": 7, "offset": start}))
+        ]
+        assert sorted(pages) == sorted(asins(whole))
+
+
 def test_only_some_products_may_be_asked_for(client: TestClient) -> None:
     plain = asins(ask(client))
     assert asins(ask(client, filter={"only": [plain[7], plain[3], "nowhere"]})) == [plain[3], plain[7]]

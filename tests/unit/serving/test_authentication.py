@@ -78,7 +78,7 @@ def test_every_address_that_answers_products_or_models_is_guarded(start: Start) 
     client = start(token="the-secret")
     paths = client.get("/openapi.json").json()["paths"]
     calls = [(method, path) for path, methods in paths.items() if path.startswith("/v1/") for method in methods]
-    assert len(calls) == 14
+    assert len(calls) == 16
     for method, path in calls:
         assert client.request(method, path, json={}).status_code == 401, path
         headers = {"Authorization": "Bearer the-secret"}

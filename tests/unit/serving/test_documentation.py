@@ -13,6 +13,8 @@ ERRORS = {
     "GET /v1/users/{user_id}/recommendations": {401, 403, 404, 422, 429, 500, 503},
     "GET /v1/products/{asin}/similar": {401, 403, 404, 422, 429, 500, 503},
     "GET /v1/products/search": {401, 403, 404, 422, 429, 500, 503},
+    "GET /v1/products/trending": {401, 403, 422, 429, 500, 503},
+    "GET /v1/products/new": {401, 403, 422, 429, 500, 503},
     "GET /v1/models": {401, 403, 429, 500, 503},
     "GET /v1/models/{name}": {401, 403, 404, 422, 429, 500, 503},
     "POST /v1/reviews": {401, 403, 408, 413, 422, 429, 500, 503},

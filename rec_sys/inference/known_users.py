@@ -1,0 +1,62 @@
+"""The users that a bundle knows, by what they reviewed."""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from rec_sys import ragged
+from rec_sys.contracts import HistoryColumn
+from rec_sys.vector_database.catalogue import FloatArray, IntArray
+
+
+class KnownUsers:
+    """The reviews of the users that the bundle knows, by `contracts.HistoryColumn`.
+
+    Attributes:
+        product: int64 `[num_reviews]`, product indices; by user, then oldest first.
+        rating: float32 `[num_reviews]`, 0 where missing.
+        timestamp: int64 `[num_reviews]`.
+        text_row: int64 `[num_reviews]`, -1 where missing.
+        snippet: How each review begins; null where it has no text.
+        weight: float32 `[num_reviews]`, how much it says beside others.
+        known: bool `[num_reviews]`, whether answers leave its product out.
+    """
+
+    def __init__(self, histories: pl.DataFrame) -> None:
+        self.product: IntArray = histories[HistoryColumn.PRODUCT_INDEX].to_numpy().astype(np.int64)
+        self.rating: FloatArray = histories[HistoryColumn.RATING].fill_null(0).to_numpy().astype(np.float32)
+        self.timestamp: IntArray = histories[HistoryColumn.TIMESTAMP].to_numpy().astype(np.int64)
+        self.text_row: IntArray = histories[HistoryColumn.TEXT_ROW].to_numpy().astype(np.int64)
+        self.snippet = histories[HistoryColumn.SNIPPET]
+        self.weight: FloatArray = np.ones(histories.height, dtype=np.float32)
+        self.known: npt.NDArray[np.bool_] = np.ones(histories.height, dtype=np.bool_)
+        if HistoryColumn.WEIGHT in histories.columns:  # an older bundle has no events
+            self.weight = histories[HistoryColumn.WEIGHT].to_numpy().astype(np.float32)
+            self.known = histories[HistoryColumn.KNOWN].to_numpy()
+        runs = histories.select(pl.col(HistoryColumn.USER_ID).rle()).unnest(HistoryColumn.USER_ID)
+        bounds = ragged.offsets_of(runs["len"].to_numpy()).tolist()
+        self._rows = dict(zip(runs["value"].to_list(), itertools.pairwise(bounds), strict=True))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __contains__(self, user_id: object) -> bool:
+        return user_id in self._rows
+
+    def rows(self, user_id: str) -> IntArray:
+        """A user's reviews, the newest first, as places in the columns; empty for an unknown user."""
+        start, end = self._rows.get(user_id, (0, 0))
+        return np.arange(end - 1, start - 1, -1, dtype=np.int64)
+
+    def forget(self, user_id: str) -> None:
+        """Knows a user no more, nor what they wrote."""
+        rows = self.rows(user_id)
+        self._rows.pop(user_id, None)
+        if len(rows):
+            self.snippet = self.snippet.set(pl.arange(0, len(self.snippet), eager=True).is_in(rows.tolist()), None)
