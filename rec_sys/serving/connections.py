@@ -125,6 +125,10 @@ class LimitedConnection(H11Protocol):
         """Refuses what is no HTTP, in the words of every other refusal."""
         error = sys.exception()
         status = getattr(error, "error_status_hint", 400)
+        if status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE and b"\n" not in self.conn.trailing_data[0]:
+            remedy = "ask for less at once, or by POST, whose body may be longer"
+            self._refuse(414, "the address is longer than the service reads", remedy)
+            return
         self._refuse(status, f"this is no request that can be read: {error or msg}", "send HTTP/1.1")
 
     def make_room(self) -> None:

@@ -13,8 +13,8 @@ answer; so does what is said of a product at `/v1/products/{asin}`. What became 
 Every error has one body: `error`, `where`, `field`, `remedy`, `request_id`. Every answer carries the header
 `X-Request-ID` (yours, if you send one) and, where products are answered, `Server-Timing`.
 
-What is no request that any address could be asked for is answered 400, with a head that is too long 431, with one that
-does not come to its end 408; where no more connections fit, 503.
+What is no request that any address could be asked for is answered 400, with an address of more than 64 KB 414, with a
+head that is too long 431, with one that does not come to its end 408; where no more connections fit, 503.
 """
 
 REVIEWS: Final[dict[str, Any]] = {

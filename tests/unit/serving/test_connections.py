@@ -182,6 +182,7 @@ def test_bodies_that_fill_the_memory_are_refused(serve: Serve) -> None:
         (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nNo colon\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: gateway\r\nX: " + b"x" * 100_000, 431),
+        (b"GET /v1/products/search?q=" + b"x" * 100_000, 414),
         (HEAD + b"Transfer-Encoding: gzip\r\n\r\n", 501),
     ],
 )
