@@ -201,7 +201,8 @@ def join_trees(trees: list[list[Node]]) -> Trees:
 
 def _rounded_down(threshold: float) -> float:
     """The largest float32 that is no larger: the same float32 numbers are at most both."""
-    rounded = np.float32(threshold)
+    # A threshold that nothing reaches is the largest float64.
+    rounded = np.float32(min(threshold, float(np.finfo(np.float32).max)))
     return float(rounded if float(rounded) <= threshold else np.nextafter(rounded, np.float32(-np.inf)))
 
 

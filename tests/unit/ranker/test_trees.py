@@ -1,5 +1,6 @@
 """Whichever library learned them, the trees say what its own model says: values, missing ones, ties, and reasons."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import onnxruntime
 import pytest
 
 from rec_sys.contracts import InputError, RankerTensor
-from rec_sys.ranker.boosting import RankingTable, fit_trees, join_trees, library_of
+from rec_sys.ranker.boosting import RankingTable, _rounded_down, fit_trees, join_trees, library_of
 from rec_sys.ranker.onnx_export import write_onnx
 from rec_sys.ranker.trees import Trees, example_rows
 from rec_sys.settings import RankerSettings
@@ -121,3 +122,11 @@ def test_a_library_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -
 
 def test_no_trees_add_nothing() -> None:
     assert join_trees([]).predict(np.zeros((2, 3), dtype=np.float32)).tolist() == [0, 0]
+
+
+def test_a_threshold_above_every_number_stays_above_every_float32() -> None:
+    highest = float(np.finfo(np.float32).max)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert _rounded_down(1.7e308) == highest
+        assert 0.0999999 < _rounded_down(0.1) < 0.1
