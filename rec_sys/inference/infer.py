@@ -125,10 +125,12 @@ async def _read_content(path: Path, recommender: "Recommender") -> dict[str, obj
 async def _recommend_for_liked(settings: InferSettings, path: Path) -> None:
     from rec_sys.inference.backends import Backends
     from rec_sys.inference.liked_products import recommend_for_liked
+    from rec_sys.inference.submissions.checking import check_answers
 
     backends = Backends(settings.index, settings.inference, settings.output_dir, settings.bundle)
     try:
         products, ignored = await recommend_for_liked(backends, path, settings.limit)
+        served = await backends.served()
     finally:
         await backends.close()
     for title, reason in ignored.items():
@@ -138,7 +140,8 @@ async def _recommend_for_liked(settings: InferSettings, path: Path) -> None:
         return
     with atomic_file(settings.output) as unfinished:
         products.write_csv(unfinished)
-    say(f"recommendations: {settings.output}")
+        check_answers(unfinished, served.asins, served.rating_scale, settings.limit)
+    say(f"recommendations: {settings.output}, read again and checked")
 
 
 async def _export(settings: InferSettings, users: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from rec_sys.contracts import InputError
+from rec_sys.inference.liked_products import HEADER
 from rec_sys.inference.submissions.contract import SubmissionFormat
 
 
@@ -46,6 +47,39 @@ def check_submission(
     if wanted is not None and (missing := sorted(wanted - lists.keys())):
         raise _refused(path, rows.line_num, f"{len(missing):,} users are missing, the first is {missing[0]!r}")
     return lists
+
+
+def check_answers(path: Path, products: Collection[str], scale: tuple[float, float], limit: int) -> int:
+    """Reads an answer of `infer liked=FILE` likewise: known products, each once, with numbers in their ranges.
+
+    Returns:
+        How many products it has.
+
+    Raises:
+        InputError: As above.
+    """
+    known, found = set(products), set[str]()
+    bounds = {"predicted_rating": scale, "similarity": (-1.0, 1.0)}
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file, strict=True)
+        try:
+            if (header := tuple(rows.fieldnames or ())) != HEADER:
+                raise ValueError(f"the header is {','.join(header)!r} and not {','.join(HEADER)!r}")
+            for row in rows:
+                asin = row[HEADER[0]]
+                if None in row or None in row.values():
+                    raise ValueError(f"not {len(HEADER)} fields")
+                if asin not in known or asin in found:
+                    raise ValueError(f"the product {asin!r} {'stands there twice' if asin in found else 'is unknown'}")
+                for name, (low, high) in bounds.items():
+                    if row[name] and not low <= float(row[name]) <= high:
+                        raise ValueError(f"{name} is {row[name]} and not {low:g} to {high:g}")
+                found.add(asin)
+            if not 0 < len(found) <= limit:
+                raise ValueError(f"{len(found)} products and not 1 to {limit}")
+        except (ValueError, csv.Error) as error:
+            raise _refused(path, rows.line_num, str(error)) from error
+    return len(found)
 
 
 def _read_row(row: list[str], form: SubmissionFormat, known: set[str]) -> tuple[str, list[str]]:

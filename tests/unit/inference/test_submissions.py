@@ -14,7 +14,7 @@ from rec_sys.contracts import InputError
 from rec_sys.inference.backends import Backends
 from rec_sys.inference.infer import InferSettings, run
 from rec_sys.inference.submissions import FORMATS
-from rec_sys.inference.submissions.checking import check_submission
+from rec_sys.inference.submissions.checking import check_answers, check_submission
 from rec_sys.inference.submissions.contract import SubmissionFormat
 from rec_sys.inference.submissions.export import export_submission, write_submission
 from rec_sys.inference.submissions.shop_events import recall_of
@@ -161,3 +161,27 @@ def test_the_two_readings_of_recall_differ_where_a_buyer_is_not_in_the_file() ->
 def test_products_beyond_the_25th_are_not_read() -> None:
     lists = {"a": [str(number) for number in range(30)]}
     assert recall_of(lists, {"a": ["24", "25"]})["recall_at_25_of_all_buyers"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        ("p1,T,A,4.5,0.9\np1,T,A,4.5,0.9\n", "line 3: 'p1' stands there twice"),
+        ("p9,T,A,4.5,0.9\n", "line 2: 'p9' is unknown"),
+        ("p1,T,A,5.5,0.9\n", "line 2: predicted_rating is 5.5 and not 1 to 5"),
+        ("p1,T,A,4.5,2\n", "line 2: similarity is 2 and not -1 to 1"),
+        ("p1,T,A,4.5\n", "line 2: not 5 fields"),
+        ("p1,T,A,,\np2,T,A,1,-1\np3,T,A,1,1\n", "line 4: 3 products and not 1 to 2"),
+        ("", "line 1: 0 products"),
+    ],
+)
+def test_an_answer_for_titles_is_refused_by_line_and_reason(tmp_path: Path, rows: str, why: str) -> None:
+    path = tmp_path / "answer.csv"
+    path.write_text(f"bookId,title,author,predicted_rating,similarity\n{rows}")
+    with pytest.raises(InputError, match="is refused") as refused:
+        check_answers(path, ["p1", "p2", "p3"], (1, 5), 2)
+    line, _, what = why.partition(": ")
+    assert refused.value.where.endswith(f"answer.csv, {line}")
+    assert what in refused.value.what
+    path.write_text("bookId,title,author,predicted_rating,similarity\np1,T,A,,\np2,T,A,1,-1\n")
+    assert check_answers(path, ["p1", "p2"], (1, 5), 2) == 2
