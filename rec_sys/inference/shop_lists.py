@@ -77,7 +77,7 @@ class ShopLists:
             if (row := listing.row_of.get(asin)) is not None:
                 live[row] = value
         seeds = np.zeros(len(live))
-        past = _past_trend(served, window)
+        past = _past_trends(served)[window]
         seeds[: len(past)] = past
         half_lives = min(_LONGEST, max(0.0, now - _created(served)) / MILLISECONDS_A_DAY / HALF_LIVES[window])
         return seeds * 2.0**-half_lives + live, live
@@ -122,18 +122,19 @@ def _answer(
     )
 
 
-@lru_cache(maxsize=2 * len(HALF_LIVES))
-def _past_trend(served: ServedBundle, window: Window) -> _Numbers:
-    """The trend of the bundle's products at its newest review; float64 `[num_products]`."""
+@lru_cache(maxsize=2)  # the bundle served and the one that a rollback goes to
+def _past_trends(served: ServedBundle) -> dict[Window, _Numbers]:
+    """The trend of the bundle's products at its newest review, by window; each float64 `[num_products]`."""
     users, size = served.users, len(served.asins)
-    weight: npt.NDArray[np.floating] = users.weight
-    if served.manifest.has_time and len(users.timestamp):
+    days = np.zeros(len(users.product))
+    if served.manifest.has_time and len(days):
         days = (users.timestamp.max() - users.timestamp) / MILLISECONDS_A_DAY
-        weight = weight * np.exp2(-days / HALF_LIVES[window])
-    return np.bincount(users.product, weight, minlength=size).astype(np.float64)
+    return {
+        window: np.bincount(users.product, users.weight * np.exp2(-days / half_life), minlength=size).astype(np.float64)
+        for window, half_life in HALF_LIVES.items()
+    }
 
 
-@lru_cache(maxsize=2)
 def _created(served: ServedBundle) -> float:
     """When the bundle was made; milliseconds since 1970 UTC."""
     made = datetime.fromisoformat(served.manifest.created)

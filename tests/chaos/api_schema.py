@@ -18,8 +18,9 @@ CHECKS = (
     *("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance"),
     "response_schema_conformance",
 )
-_CASES_FOR_EACH = 31  # requests, about, that a drawn example an operation comes to; those of limits beside
-_LIMITS = 850  # requests to the limits of all fields, about
+_CASES_FOR_EACH = 21  # requests, about, that a drawn example an operation comes to; those of limits beside
+_LIMITS = 2_170  # requests to the limits of all fields, about
+_FEWEST_EXAMPLES = 5  # drawn for an operation, however few cases are asked for
 _COUNTED = re.compile(r"(\d[\d,]*) generated")
 _REQUEST_SECONDS = 30
 _SECONDS = 7_200
@@ -29,7 +30,7 @@ def attack(campaign: Campaign, cases: int) -> None:
     """Sends about so many requests to a gateway, at least those to the limits of every field."""
     with lone_gateway() as (url, gateway):
         folder = gateway.log.parent  # schemathesis keeps notes where it runs
-        examples = max(1, (cases - _LIMITS) // _CASES_FOR_EACH)
+        examples = max(_FEWEST_EXAMPLES, (cases - _LIMITS) // _CASES_FOR_EACH)
         ended = _ask(f"{url}/openapi.json", campaign.seed, examples, folder)
         said = folder / "schemathesis.txt"
         said.write_text(ended.stdout + ended.stderr)
