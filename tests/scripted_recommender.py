@@ -20,7 +20,7 @@ from rec_sys.inference.contract import (
 )
 from rec_sys.inference.event_messages import NewEvent, NewEvents
 from rec_sys.inference.health_messages import ComponentHealth, Health, ModelCard
-from rec_sys.inference.insight import NamedProduct
+from rec_sys.inference.insight import MappedProduct, NamedProduct
 from rec_sys.inference.live_trends import Window
 from rec_sys.inference.product_messages import ChangedFacts, ProductFacts, TakenProduct
 from rec_sys.inference.review_messages import (
@@ -105,6 +105,15 @@ class ScriptedInsight:
 
     async def products_called(self, words: str, limit: int) -> tuple[NamedProduct, ...]:
         return (NamedProduct(KNOWN_PRODUCT, "Guitar"),)
+
+    async def attention(self, user_id: str) -> tuple[Reason, ...]:
+        return PRODUCT.reasons
+
+    async def product_map(self, limit: int) -> tuple[MappedProduct, ...]:
+        return (MappedProduct(KNOWN_PRODUCT, "Guitar", 0.5, 0.5, ("Strings",)),)
+
+    async def figures(self) -> dict[str, dict[str, float]]:
+        return {"this model": {"ndcg_at_10": 0.3}, "popular": {"ndcg_at_10": 0.2}}
 
 
 class ScriptedRecommender:

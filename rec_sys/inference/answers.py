@@ -125,7 +125,7 @@ def recommend_hits(
         for chosen in strongest_reviews(every, attention, parts.ravel(), by_memory, contributions.limit).tolist():
             hit, place = divmod(chosen, parts.shape[1])
             if place not in described:
-                described[place] = _describe(contributions, served, place)
+                described[place] = describe_review(contributions, served, place)
             reasons[hit].append(Reason.model_construct(**described[place], memory=float(parts[hit, place])))
     sources: list[Source] = ["memory" if one else "graph" for one in by_memory.tolist()]
     return tuple(
@@ -234,7 +234,7 @@ def _memory_parts(hits: Sequence[ProductHit], contributions: ReviewContributions
     return np.asarray(parts, dtype=np.float64)
 
 
-def _describe(contributions: ReviewContributions, served: ServedBundle, place: int) -> dict[str, Any]:
+def describe_review(contributions: ReviewContributions, served: ServedBundle, place: int) -> dict[str, Any]:
     """A `Reason` without what the memory adds, which each product has of its own."""
     reviews = contributions.reviews
     origin, product = int(reviews.origin[place]), int(reviews.product[place])

@@ -4,12 +4,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from rec_sys.inference.recommender import Recommender
 from rec_sys.serving.application import create_application
-from tests.live_shops import Shop, reads_texts
+from tests.live_shops import Shop, reads_texts, wait_until
 from tests.page_browser import ATTACKS, Visitor, browsing, find_browser, listening, visiting
 from tests.served_roads import share_text_models
 from tests.serving_bundles import write_serving_bundle
@@ -38,6 +39,7 @@ def url(browser: Browser, tmp_path_factory: pytest.TempPathFactory, text_cache_d
     settings = shop.settings()
     recommender = Recommender(settings.index, settings.inference, output_dir, None, settings.store)
     with listening(create_application(settings.serving, recommender)) as address:
+        wait_until(lambda: httpx.get(f"{address}/health/ready").status_code == 200)
         yield address
 
 
@@ -148,16 +150,48 @@ def test_what_is_not_wanted_goes_and_a_fault_is_said(visitor: Visitor) -> None:
     visitor.faults.clear()
 
 
+def test_the_models_are_compared_and_looked_into(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.go("/?user_id=user+1")
+    title = products(page)[0]
+    page.get_by_role("link", name=f"Products similar to {title}", exact=True).click()
+    assert page.get_by_role("heading", level=1).inner_text() == title
+    assert page.locator("[data-drawing] line[data-kind=graph]").count() == 8
+    assert 1 <= page.locator("[data-drawing] line[data-kind=memory]").count() <= 8
+    neighbour = page.locator("[data-lists] a").first.inner_text()
+    page.locator("[data-lists] a").first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(neighbour)
+    page.get_by_role("link", name="Compare models").click()
+    page.fill("#user_id", "user 1")
+    page.get_by_role("button", name="Show").click()
+    lists = page.locator("[data-lists] section")
+    assert lists.get_by_role("heading").all_inner_texts() == ["hybrid", "graph", "memory", "popular"]
+    assert lists.first.get_by_role("link").first.inner_text() == title
+    visitor.go("/understand?user_id=user+1")
+    named = page.locator("#main svg").evaluate_all("all => all.map((one) => one.getAttribute('aria-label'))")
+    shares = [float(one.split()[1]) for one in named if one.startswith("attention")]
+    assert sum(shares) == pytest.approx(100, abs=0.5)
+    assert shares == sorted(shares, reverse=True)
+    visitor.go("/map")
+    point = page.locator("[data-map] a").first
+    name = point.get_attribute("aria-label")
+    point.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text(str(name))
+    visitor.go("/models")
+    expect(page.get_by_role("table").first).to_contain_text("a question was answered")
+
+
 VIEWS = ["/", "/?user_id=user+1&find=guitar", "/?user_id=" + "x" * 600]
+VIEWS += ["/compare?user_id=user+1", "/understand?user_id=user+1", "/product?asin=p3", "/map?category=All", "/models"]
+LOOKS = {"light": {"color_scheme": "light"}, "dark phone": {"color_scheme": "dark", "viewport": PHONE}}
 
 
-@pytest.mark.parametrize("look", ["light", "dark", "phone"])
+@pytest.mark.parametrize("look", LOOKS)
 def test_nobody_is_kept_out(look: str, browser: Browser, url: str) -> None:
-    kind = {"viewport": PHONE} if look == "phone" else {"color_scheme": look}
-    with visiting(browser, url, **kind) as visitor:
-        for view in VIEWS:
+    with visiting(browser, url, **LOOKS[look]) as visitor:
+        for view in VIEWS if look == "light" else VIEWS[1:7:2]:
             visitor.go(view)
             visitor.faults[:] = [fault for fault in visitor.faults if "422" not in fault]
-            assert visitor.received_bytes < FIRST_PAINT_BYTES
+            assert 5_000 < visitor.count_bytes() < FIRST_PAINT_BYTES
             visitor.look_for_barriers()
             visitor.check()

@@ -31,7 +31,7 @@ _USERS_SHOWN: Final = 5
 _REVIEWS_SHOWN: Final = 20
 _MOST_STARS: Final = 10  # beyond them a rating is typed
 _BASIS: Final = {
-    "reviews": "From {count}, the newest first in weight.",
+    "reviews": "From {count}; the newest weigh most.",
     "no_reviews": "Nothing is written yet: this is what somebody unknown gets.",
     "no_known_product": "None of the reviews could be read: this is what somebody unknown gets.",
     "unknown_user": "Nothing is known of this customer yet: this is what most have reviewed.",

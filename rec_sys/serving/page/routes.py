@@ -9,6 +9,7 @@ from starlette.staticfiles import StaticFiles
 from rec_sys.serving.authentication import BearerAuth
 from rec_sys.serving.metrics import GatewayMetrics
 from rec_sys.serving.page.customer_routes import customer_routes
+from rec_sys.serving.page.model_routes import model_routes
 from rec_sys.serving.page.page_route import SIGN_IN, PageRoute, problem_of, redirect
 from rec_sys.serving.page.rendering import FOLDER, STATIC, render
 from rec_sys.serving.page.sessions import Form, Sessions
@@ -32,6 +33,7 @@ def include_page(
     sessions = Sessions(auth, rates)
     application.mount(STATIC, StaticFiles(directory=FOLDER / "static"))
     application.include_router(customer_routes(recommender, metrics, recent, sessions))
+    application.include_router(model_routes(recommender, metrics, sessions))
     application.include_router(_sign_in_routes(sessions))
 
 

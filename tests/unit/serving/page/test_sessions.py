@@ -13,7 +13,9 @@ TOKENS = [
     {"name": "reader", "token": "read-secret"},
     {"name": "writer", "token": "write-secret", "scopes": ["read", "write"]},
 ]
-VIEWS = ["/", f"/?user_id={KNOWN_USER}", "/suggestions?find=guitar"]
+VIEWS = ["/", f"/?user_id={KNOWN_USER}", "/suggestions?find=guitar", "/compare?user_id=u1", "/understand?user_id=u1"]
+VIEWS += ["/product?asin=p1", "/map", "/models"]
+FAULTY = ["/compare?user_id=nobody", "/product", "/?user_id=" + "x" * 2000]
 REVIEW = {"user_id": KNOWN_USER, "new_asin": "p1", "new_stars": "5", "new_text": "Lovely", "do": "add"}
 
 
@@ -118,7 +120,10 @@ def test_a_session_asks_no_more_often_than_its_token(start: Start) -> None:
     assert [client.get("/suggestions?find=g").status_code for _ in range(3)] == [200, 200, 429]
 
 
-@pytest.mark.parametrize("address", ["/", "/sign-in", "/?user_id=" + "x" * 2000, "/suggestions?find=g"])
+@pytest.mark.parametrize(
+    "address",
+    [*VIEWS, *FAULTY, "/sign-in"],
+)
 def test_every_page_may_load_nothing_from_elsewhere(address: str, start: Start) -> None:
     client = start(tokens=TOKENS)
     client.post("/sign-in", data={"token": "read-secret"})
