@@ -27,6 +27,7 @@ from rec_sys.bundle_manifest import (
     REBUILD,
     BundleManifest,
     RankerCard,
+    StorePosition,
     bundle_identity,
     read_manifest,
     upgrade,
@@ -58,6 +59,7 @@ class BundleContents:
         ranker: What the second stage is; None where there is none.
         ranker_trees: Its trees' arrays, likewise.
         rating: How stars are predicted; None where nobody gave any.
+        store_position: What the data holds of a store's log; None where there was none.
         towers: ONNX files to copy, by name.
         pictures: PNG files to copy.
         card: The model card, Markdown.
@@ -82,6 +84,7 @@ class BundleContents:
     rating: RatingFormula | None = None
     ranker_trees: dict[str, npt.NDArray[Any]] | None = None
     placing: dict[str, npt.NDArray[Any]] | None = None
+    store_position: StorePosition | None = None
     towers: dict[str, bytes] = field(default_factory=dict)
     pictures: tuple[Path, ...] = ()
     card: str = ""
@@ -273,10 +276,8 @@ def bundle_folders(output_dir: Path) -> list[Path]:
 
 def find_by_identity(output_dir: Path, identity: str) -> Path | None:
     """The folder of a bundle that training has left, unopened; None where it is not there."""
-    for folder in reversed(bundle_folders(output_dir)):
-        if bundle_identity(folder) == identity:
-            return folder
-    return None
+    newest_first = reversed(bundle_folders(output_dir))
+    return next((folder for folder in newest_first if bundle_identity(folder) == identity), None)
 
 
 def hash_code() -> str:

@@ -33,6 +33,15 @@ _RENAMED_SINCE_1: Final = {
 }
 
 
+class StorePosition(BaseModel):
+    """How far a store's log is part of what was trained."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    store: str = Field(description="Names the store: positions of another one mean nothing here.")
+    sequence: int = Field(ge=0, description="The last entry of the log that is part of it.")
+
+
 class RankerCard(BaseModel):
     """The ranker of a bundle that has one."""
 
@@ -63,6 +72,9 @@ class BundleManifest(BaseModel):
     has_time: bool = Field(description="False: ages are unknown to the towers.")
     ranker: RankerCard | None = Field(None, description="The second stage; null: the first one's order is the answer.")
     rating: RatingFormula | None = Field(None, description="The predicted stars; null where nobody gave any.")
+    store_position: StorePosition | None = Field(
+        None, description="What the data holds of a store's log; null where it was trained without one."
+    )
     files: dict[str, str] = Field(description="sha256 of every file, by its path in the bundle.")
 
 

@@ -49,7 +49,7 @@ class ReviewColumn:
     VERIFIED: Final = "verified"  # bool; null where missing
     EVENT: Final = "event"  # str, its kind, such as a view or an order; null where all rows are of one kind
     WEIGHT: Final = "weight"  # float32 > 0, how much it says beside others; 1 where the settings say nothing
-    SOURCE_ROW: Final = "source_row"  # int64, row number in the raw file, counted from 0
+    SOURCE_ROW: Final = "source_row"  # int64, row number in the raw file, counted from 0; see rec_sys.data.written
 
 
 # The order of the rows of `reviews.parquet`; reviews of one moment stand by user, product and raw row.
@@ -122,6 +122,8 @@ class HistoryColumn:
     EVENT: Final = "event"  # str, as in ReviewColumn; the column is absent where all rows are of one kind
     KNOWN: Final = "known"  # bool: of a kind that is predicted, so that answers leave its product out
     SNIPPET: Final = "snippet"  # str, the first characters of headline and body; null where missing
+    # int64, the review's place in the store's log, null where the raw data has it; absent where no store was read
+    SEQUENCE: Final = "sequence"
 
 
 class ProductVector:

@@ -37,13 +37,9 @@ _POLL_SECONDS: Final = 0.2
 _REGISTRY: Final = "models:/"
 
 
-class PublishSettings(CommandSettings):
-    """Everything config/publish.yaml composes."""
+class PublicationSettings(CommandSettings):
+    """Where bundles go live, and how."""
 
-    bundle: str | None = Field(
-        None, description="A bundle's folder, or models:/NAME@ALIAS of MLflow; empty: the newest in output_dir."
-    )
-    action: Literal["publish", "rollback", "list"] = Field("publish", description="See above.")
     version: str | None = Field(None, description="Of the index, to go back to; empty: the one before.")
     force: bool = Field(False, description="Replace what is served though it is of another data set.")
     triton_url: str | None = Field(
@@ -57,6 +53,15 @@ class PublishSettings(CommandSettings):
     export: ExportSettings = Field(ExportSettings(), description="How the towers and the text encoder are published.")
     triton: TritonSettings
     tracking: TrackingSettings
+
+
+class PublishSettings(PublicationSettings):
+    """Everything config/publish.yaml composes."""
+
+    bundle: str | None = Field(
+        None, description="A bundle's folder, or models:/NAME@ALIAS of MLflow; empty: the newest in output_dir."
+    )
+    action: Literal["publish", "rollback", "list"] = Field("publish", description="See above.")
 
 
 def run(settings: PublishSettings) -> None:
@@ -73,11 +78,11 @@ def run(settings: PublishSettings) -> None:
     else:
         say_bundles(publisher, settings.output_dir)
         return
-    _register(version, publisher, settings)
+    register(version, publisher, settings)
     say(f"live: bundle {version.bundle}, index version {version.name}")
 
 
-def publish(bundle: "Bundle", publisher: "IndexPublisher", settings: PublishSettings) -> "IndexVersion":
+def publish(bundle: "Bundle", publisher: "IndexPublisher", settings: PublicationSettings) -> "IndexVersion":
     """Serves a bundle.
 
     Raises:
@@ -103,7 +108,7 @@ def publish(bundle: "Bundle", publisher: "IndexPublisher", settings: PublishSett
     return publication.version
 
 
-def roll_back(publisher: "IndexPublisher", settings: PublishSettings) -> "IndexVersion":
+def roll_back(publisher: "IndexPublisher", settings: PublicationSettings) -> "IndexVersion":
     """Goes back to an earlier version, its towers first where Triton has them no more.
 
     Raises:
@@ -170,7 +175,7 @@ def _find(settings: PublishSettings) -> "Bundle":
     return find_bundle(None if given is None else Path(given).expanduser(), settings.output_dir)
 
 
-def _register(version: "IndexVersion", publisher: "IndexPublisher", settings: PublishSettings) -> None:
+def register(version: "IndexVersion", publisher: "IndexPublisher", settings: PublicationSettings) -> None:
     """Names what is live, and what was before it, in MLflow; where that fails, what is live is live all the same."""
     if not settings.tracking.enabled:
         return
@@ -189,7 +194,7 @@ def _register(version: "IndexVersion", publisher: "IndexPublisher", settings: Pu
         _LOG.warning(f"MLflow does not know it: {error.what}: {error.where}")
 
 
-def _wait_for_triton(identity: str, settings: PublishSettings) -> None:
+def _wait_for_triton(identity: str, settings: PublicationSettings) -> None:
     if settings.triton_url is None:
         return
     from triton_utils.client import TritonClient

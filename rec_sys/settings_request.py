@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
@@ -28,8 +29,14 @@ class Request:
     def compose(self, overrides: Iterable[str], *, with_hydra: bool = False) -> DictConfig:
         """What Hydra makes of arguments."""
         store_defaults(self.settings_type)
-        with initialize_config_dir(str(self.config_dir), version_base=None):
-            return compose(self.config_name, overrides=list(overrides), return_hydra_config=with_hydra)
+        # Hydra composes once at a time, and it may be Hydra that has called us.
+        running = GlobalHydra.instance().hydra
+        GlobalHydra.instance().clear()
+        try:
+            with initialize_config_dir(str(self.config_dir), version_base=None):
+                return compose(self.config_name, overrides=list(overrides), return_hydra_config=with_hydra)
+        finally:
+            GlobalHydra.instance().hydra = running
 
     def options(self, group: str) -> list[str]:
         """The files that a group can be set to; empty where there is no such group."""

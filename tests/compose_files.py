@@ -69,7 +69,7 @@ class Service(Closed):
     environment: dict[str, str] = {}
     volumes: list[str] = []
     ports: list[str] = []
-    profiles: list[Literal["gpu", "monitoring"]] = []
+    profiles: list[Literal["gpu", "monitoring", "refresh"]] = []
     depends_on: dict[str, Dependency] = {}
     healthcheck: HealthCheck | None = None
     shm_size: str | None = None

@@ -6,6 +6,7 @@ from typing import Final
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
+from rec_sys.bundle_manifest import StorePosition
 from rec_sys.contracts import InputError, PreparedFile, ReviewColumn
 
 RATING_SCALE: Final = "rating scale"  # among what was found, where it is not 1 to 5
@@ -34,6 +35,7 @@ class DatasetSummary(BaseModel):
     has_rating: bool
     has_text: bool
     has_product_text: bool
+    store_position: StorePosition | None = Field(None, description="What it holds of a store's log.")
     has_known_rating: bool = Field(False, description="Whether the metadata has mean stars of products.")
 
 

@@ -1,5 +1,6 @@
 """Prepares a data set: raw files become validated, time-ordered Parquet, and nothing is lost without being named."""
 
+import hashlib
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,6 +18,7 @@ from rec_sys.settings import DataSettings, Settings, TableData
 
 if TYPE_CHECKING:
     from rec_sys.data.dataset import DatasetSummary, PreparedDataset
+    from rec_sys.data.written import WrittenData
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -24,7 +26,7 @@ _LOG: Final = logging.getLogger(__name__)
 _BYTES_NEEDED_A_BYTE: Final = 5
 
 
-def prepare(data: DataSettings, output_dir: Path) -> "PreparedDataset":
+def prepare(data: DataSettings, output_dir: Path, written: "WrittenData | None" = None) -> "PreparedDataset":
     """Prepares a data set, or finds it prepared.
 
     Bad rows are set aside with their reason. Exact duplicates - same user, product, time, rating and body - are merged
@@ -34,6 +36,7 @@ def prepare(data: DataSettings, output_dir: Path) -> "PreparedDataset":
     Args:
         data: The settings of the data set.
         output_dir: The result goes to `data/<name>-<12 hex digits of the fingerprint>` below it, downloads to `raw`.
+        written: What a store adds to it; None for the files alone.
 
     Raises:
         InputError: The input cannot be used, too many of its rows are bad, or the disk is full.
@@ -47,6 +50,8 @@ def prepare(data: DataSettings, output_dir: Path) -> "PreparedDataset":
     data = with_columns_found(data)
     source = open_source(data, output_dir / "raw")
     fingerprint = data_fingerprint(data, source.files, home / ".hashes.json")
+    if written is not None:
+        fingerprint = hashlib.sha256(f"{fingerprint} {written.digest}".encode()).hexdigest()
     folder = home / f"{data.name}-{fingerprint[:12]}"
     left_quarantine = home / f"{data.name}-quarantine.parquet"  # where the bad rows of a failed preparation stay
     with hold_lock(home / f".{data.name}.lock", waiting=f"another process is preparing {data.name}; waiting for it"):
@@ -56,7 +61,7 @@ def prepare(data: DataSettings, output_dir: Path) -> "PreparedDataset":
             return found
         size = sum(file.stat().st_size for file in source.files)
         with atomic_folder(folder, bytes_needed=_BYTES_NEEDED_A_BYTE * size) as unfinished:
-            fill_folder(source, data, fingerprint, unfinished, left_quarantine)
+            fill_folder(source, data, fingerprint, unfinished, left_quarantine, written)
         left_quarantine.unlink(missing_ok=True)
     return PreparedDataset(folder)
 

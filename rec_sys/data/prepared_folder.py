@@ -3,7 +3,7 @@
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,7 @@ from rec_sys.data.products import product_table
 from rec_sys.data.readers.batches import QUARANTINE_SCHEMA, Batch, Source
 from rec_sys.data.time_order import WeightRules, write_in_time_order
 from rec_sys.data.titled_reviews import summarise
+from rec_sys.data.written import WrittenData
 from rec_sys.files import atomic_file
 from rec_sys.raw_files.product_texts import PRODUCT_FACTS_SCHEMA
 from rec_sys.settings import DataSettings, TableData
@@ -42,7 +43,14 @@ class _Read:
     remedies: dict[str, str] = field(default_factory=dict)
 
 
-def fill_folder(source: Source, data: DataSettings, fingerprint: str, folder: Path, left_quarantine: Path) -> None:
+def fill_folder(
+    source: Source,
+    data: DataSettings,
+    fingerprint: str,
+    folder: Path,
+    left_quarantine: Path,
+    written: WrittenData | None = None,
+) -> None:
     """Writes every file of `contracts.PreparedFile`, the summary last, and their checksums.
 
     Too many bad rows are written to `left_quarantine`.
@@ -52,8 +60,12 @@ def fill_folder(source: Source, data: DataSettings, fingerprint: str, folder: Pa
     """
     scratch = folder / "unsorted"
     scratch.mkdir()
-    reviews = _read(source.reviews(), scratch, "reviews", data.max_reviews)
-    metadata = _read(source.products(), scratch, "products") if source.products else _Read()
+    raw = source.reviews() if written is None else written.without_forgotten(source.reviews())
+    reviews = _read(raw, scratch, "reviews", data.max_reviews)
+    if written is not None:
+        _add(reviews, _read(iter([written.reviews(data, source.has_time)]), scratch, "written"))
+    facts = source.products() if source.products else iter(())
+    metadata = _read(facts if written is None else written.product_batches(facts), scratch, "products")
     for found in (reviews, metadata):
         _refuse_too_many_bad(found, data, left_quarantine)
     if not reviews.files:
@@ -64,7 +76,8 @@ def fill_folder(source: Source, data: DataSettings, fingerprint: str, folder: Pa
     merged = write_in_time_order(
         reviews.files, reviews.num_bytes, scratch, folder / PreparedFile.REVIEWS, weights=weights
     )
-    reviews.found |= _write_products(data, metadata, folder, source)
+    put = frozenset[str]() if written is None else written.products.asins()
+    reviews.found |= _write_products(data, metadata, folder, source, put)
     if source.titles is not None:
         titles = source.titles()
         titles.write_csv(folder / PreparedFile.TITLES)
@@ -75,6 +88,8 @@ def fill_folder(source: Source, data: DataSettings, fingerprint: str, folder: Pa
         first, last = _first_and_last(folder)
         reviews.found |= {"first review": first, "last review": last}
     summary = _summary(source, data, fingerprint, reviews, metadata, merged, folder)
+    if written is not None:
+        summary = summary.model_copy(update={"store_position": written.place})
     (folder / PreparedFile.SUMMARY).write_text(summary.model_dump_json(indent=2) + "\n")
     write_checksums(folder)
 
@@ -151,6 +166,15 @@ def _read(batches: Iterator[Batch], scratch: Path, what: str, limit: int | None 
     return found
 
 
+def _add(reviews: _Read, written: _Read) -> None:
+    """Takes written reviews in behind those of the raw files."""
+    reviews.num_rows += written.num_rows
+    reviews.num_records += written.num_records
+    reviews.files += written.files
+    reviews.num_bytes += written.num_bytes
+    reviews.filled |= written.filled
+
+
 def _refuse_too_many_bad(found: _Read, data: DataSettings, left_quarantine: Path) -> None:
     num_bad = found.set_aside.height
     share = num_bad / max(found.num_records, 1)
@@ -175,15 +199,20 @@ def _refuse_too_many_bad(found: _Read, data: DataSettings, left_quarantine: Path
     )
 
 
-def _write_products(data: DataSettings, metadata: _Read, folder: Path, source: Source) -> dict[str, str]:
-    """Writes the product table and says, as `Batch.found`, how many products the metadata describe."""
+def _write_products(
+    data: DataSettings, metadata: _Read, folder: Path, source: Source, put: Collection[str]
+) -> dict[str, str]:
+    """Writes the product table and says, as `Batch.found`, how many products the metadata describe.
+
+    Products that were put while the service ran, `put`, are kept though nobody has reviewed them.
+    """
     from rec_sys.data.schemas import ProductTable
 
     reviews = pl.scan_parquet(folder / PreparedFile.REVIEWS)
     facts = [pl.DataFrame(schema=PRODUCT_FACTS_SCHEMA)]
     reviewed = reviews.select(ReviewColumn.ASIN).unique().collect(engine="streaming")
     found = {}
-    if metadata.files:
+    if metadata.files and source.products:
         asins = pl.scan_parquet(metadata.files).select(ProductColumn.ASIN).collect().to_series()
         join = join_products(reviewed[ReviewColumn.ASIN], asins)
         if not join.num_described:
@@ -198,9 +227,12 @@ def _write_products(data: DataSettings, metadata: _Read, folder: Path, source: S
     for file in metadata.files:
         known = pl.read_parquet(file)
         if not data.keep_unreviewed_products:
-            known = known.join(reviewed, on=ProductColumn.ASIN, how="semi", maintain_order="left")
+            known = known.filter(
+                pl.col(ProductColumn.ASIN).is_in(reviewed[ReviewColumn.ASIN].implode())
+                | pl.col(ProductColumn.ASIN).is_in(list(put))
+            )
         facts.append(known)
-    products = product_table(reviews, pl.concat(facts), keep_unreviewed=data.keep_unreviewed_products)
+    products = product_table(reviews, pl.concat(facts), keep_unreviewed=data.keep_unreviewed_products or bool(put))
     ProductTable.validate(products, lazy=True)
     products.write_parquet(folder / PreparedFile.PRODUCTS)
     return found

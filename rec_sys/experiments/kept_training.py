@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from hydra.core.global_hydra import GlobalHydra
-
 from rec_sys.contracts import InputError
 from rec_sys.entry import compose_settings
 from rec_sys.experiments.training_command import train
@@ -29,15 +27,10 @@ def compose(row: str, arguments: list[str]) -> Settings:
     Raises:
         InputError: A setting does not exist; the message names the row.
     """
-    # Hydra composes once at a time, and it may be Hydra that has called us.
-    running = GlobalHydra.instance().hydra
-    GlobalHydra.instance().clear()
     try:
         return compose_settings(arguments, Settings)
     except InputError as error:
         raise InputError(error.what, where=f"{row}: {error.where}", remedy=error.remedy) from error
-    finally:
-        GlobalHydra.instance().hydra = running
 
 
 def trained_figures(

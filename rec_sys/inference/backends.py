@@ -1,12 +1,15 @@
 """The backends that an answer needs, as the settings choose them, and the fallbacks for those that are away."""
 
 import asyncio
+import logging
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from rec_sys.contracts import InputError
-from rec_sys.inference.contract import Component, ServingUnavailable
+from rec_sys.contracts import InputError, ServedModel
+from rec_sys.inference.contract import Component, ServingUnavailable, UnknownUserError
 from rec_sys.inference.rankers import RankerInTriton
 from rec_sys.inference.served_bundle import BundleCache, ServedBundle
 from rec_sys.inference.served_ranker import ServedRanker
@@ -26,8 +29,11 @@ from rec_sys.vector_database.contract import (
     UnknownProductError,
 )
 from rec_sys.vector_database.opening import open_index
+from triton_utils.connection import TritonError
 
+_LOG: Final = logging.getLogger(__name__)
 _PUBLISH: Final = "rec_sys.vector_database.create_vectorbase"
+_LOOKED_EVERY: Final = 0.5  # seconds, whether Triton has the towers of a bundle that is published
 
 
 class OtherBundleError(Exception):
@@ -53,6 +59,8 @@ class Backends:
         self._encoders: dict[str, TextEncoder] = {}
         self._runtimes: dict[str, list[TextsTogether]] = {}
         self._bundle: str | None = None  # that the index answered from last
+        self._answered: IndexVersion | None = None  # the version that it did with
+        self._look_again = 0.0
 
     async def close(self) -> None:
         """Lets go of connections and files."""
@@ -61,11 +69,13 @@ class Backends:
             await self.triton.client.close()
 
     async def version(self) -> IndexVersion:
-        """The version of the index that is served now.
+        """The version of the index that is answered from.
 
         Raises:
             ServingUnavailable: There is none, or it cannot be reached.
         """
+        if self.index.held is not None:
+            return self.index.held
         try:
             if self.index.is_open:
                 return self.index.version()
@@ -79,6 +89,7 @@ class Backends:
         Raises:
             ServingUnavailable: The index is away, or its bundle is not here.
         """
+        await self._go_on()
         if self._bundle is None:
             self._bundle = (await self.version()).bundle
         return await self.bundle(self._bundle)
@@ -197,12 +208,23 @@ class Backends:
         """
         if not queries:
             return []
+        found = await self._search(queries, served)
+        expected = self._answered.bundle if served is None and self._answered else served and served.identity
+        other = next((answer.version.bundle for answer in found if answer.version.bundle != expected), None)
+        if other is not None and await self._hold(other):
+            return await self._search(queries, served)
+        if other is not None and served is not None:
+            raise self._follow(other)
+        self._answered = found[0].version
+        return found
+
+    async def _search(self, queries: Sequence[ProductQuery], served: ServedBundle | None) -> list[ProductAnswer]:
         try:
             if self.index.is_open and len(queries) == 1:
-                found = self.index.search_many(queries)  # done before a thread could take it over
-            else:
-                found = await asyncio.to_thread(self.index.search_many, queries)
+                return self.index.search_many(queries)  # done before a thread could take it over
+            return await asyncio.to_thread(self.index.search_many, queries)
         except IndexUnavailableError as error:
+            self.index.held = None  # it was dropped, perhaps
             raise self._away("index", error) from error
         except UnknownProductError:
             raise
@@ -211,14 +233,58 @@ class Backends:
             # not at fault.
             version = await self.version()
             if served is not None and version.bundle != served.identity:
+                if await self._hold(version.bundle):
+                    return await self._search(queries, served)
                 raise self._follow(None) from None
             raise
-        other = next(
-            (answer.version.bundle for answer in found if served and answer.version.bundle != served.identity), None
-        )
-        if other is not None:
-            raise self._follow(other)
-        return found
+
+    async def _hold(self, published: str) -> bool:
+        """Whether answers go on from the bundle of before, since Triton has not loaded the published one's towers."""
+        before = self._answered
+        if self.triton is None or before is None or self.index.held is not None or before.bundle == published:
+            return False
+        if await self._has_towers(self.triton, published):
+            return False
+        _LOG.info(f"bundle {published} is published, and Triton has not loaded its towers yet")
+        self.index.held, self._bundle = before, before.bundle
+        self._look_again = time.monotonic() + _LOOKED_EVERY
+        return True
+
+    async def _go_on(self) -> None:
+        """Lets go of the bundle of before as soon as the towers of the one served are there."""
+        held = self.index.held
+        if held is None or self.triton is None or time.monotonic() < self._look_again:
+            return
+        self._look_again = time.monotonic() + _LOOKED_EVERY
+        with suppress(InputError):
+            served = await asyncio.to_thread(self.index.version)
+            if served.bundle == held.bundle or await self._has_towers(self.triton, served.bundle):
+                self.index.held = None
+
+    async def _has_towers(self, triton: TritonModels, identity: str) -> bool:
+        """Whether Triton has a bundle's towers; a Triton that is away keeps nobody back."""
+        try:
+            return await triton.client.find_version(ServedModel.USER_TOWER, identity) is not None
+        except TritonError:
+            return True
+        except InputError:  # there is no such model
+            return False
+
+    async def unknown(self, user_id: str, error: UnknownUserError) -> InputError:
+        """What is said of a user of whom nothing is known here; the bundle that is being published may know them."""
+        if self.index.held is None:
+            return error
+        with suppress(InputError):
+            coming = await self.bundle((await asyncio.to_thread(self.index.version)).bundle)
+            if user_id in coming.users:
+                return ServingUnavailable(
+                    f"user {user_id} is known to a bundle that is being published",
+                    component="triton",
+                    where=f"bundle {coming.identity}",
+                    remedy="ask again when Triton has loaded its towers",
+                    retry_after=self.settings.retry_after_seconds,
+                )
+        return error
 
     def _follow(self, identity: str | None) -> OtherBundleError:
         self._bundle = identity

@@ -56,7 +56,7 @@ class Insight:
         """
         served = await self._backends.served()
         first = itertools.islice(served.users, _USERS_LOOKED_AT)
-        there = [one for one in first if self._log is None or not self._log.about(one).forgotten]
+        there = [one for one in first if self._log is None or not self._log.about(one, served).forgotten]
         return tuple(sorted(there, key=lambda one: -len(served.users.rows(one)))[:limit])
 
     async def titles(self, asins: Iterable[str]) -> dict[str, str]:
@@ -97,7 +97,7 @@ class Insight:
             ServingUnavailable: A component is away.
         """
         served = await self._backends.served()
-        record = NOTHING_ON_RECORD if self._log is None else self._log.about(user_id)
+        record = NOTHING_ON_RECORD if self._log is None else self._log.about(user_id, served)
         user = await prepare(self._backends, RecommendationRequest(user_id=user_id), served, StepClock(), record)
         inputs = tower_inputs([user.reviews], [user.texts], served)
         (_, weights), _, _ = await self._backends.read_users(served, inputs)

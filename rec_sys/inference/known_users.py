@@ -23,6 +23,7 @@ class KnownUsers:
         snippet: How each review begins; null where it has no text.
         weight: float32 `[num_reviews]`, how much it says beside others.
         known: bool `[num_reviews]`, whether answers leave its product out.
+        sequence: int64 `[num_reviews]`, its place in the store's log, 0 where it was never there.
     """
 
     def __init__(self, histories: pl.DataFrame) -> None:
@@ -33,6 +34,8 @@ class KnownUsers:
         self.snippet = histories[HistoryColumn.SNIPPET]
         self.weight: FloatArray = np.ones(histories.height, dtype=np.float32)
         self.known: npt.NDArray[np.bool_] = np.ones(histories.height, dtype=np.bool_)
+        places = histories.get_column(HistoryColumn.SEQUENCE, default=pl.zeros(histories.height, pl.Int64, eager=True))
+        self.sequence: IntArray = places.fill_null(0).to_numpy()
         if HistoryColumn.WEIGHT in histories.columns:  # an older bundle has no events
             self.weight = histories[HistoryColumn.WEIGHT].to_numpy().astype(np.float32)
             self.known = histories[HistoryColumn.KNOWN].to_numpy()

@@ -4,24 +4,54 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from rec_sys.inference.contract import Review
 from rec_sys.store.messages import Change
 from rec_sys.store.store import Store
 from rec_sys.store.tables import ChangeKind
 
-_NO_REVIEWS: Final[dict[str, Review]] = {}
+
+class _Kept(NamedTuple):
+    """A review, and its place in the log."""
+
+    sequence: int
+    review: Review
+
+
+_NO_REVIEWS: Final[dict[str, _Kept]] = {}
 
 
 class OnRecord(NamedTuple):
-    """What the store says of a user.
+    """What the store says of a user beside what a bundle holds of the log.
 
     Attributes:
-        reviews: By review id, in the order of the log.
+        reviews: Those that the bundle has not, by review id, in the order of the log.
         forgotten: Whether what the bundle knows of the user must not be used.
+        trained: The other ones, likewise; None where the bundle holds nothing of this store.
+        trained_places: Their places in the log.
     """
 
     reviews: dict[str, Review]
     forgotten: bool
+    trained: dict[str, Review] | None = None
+    trained_places: tuple[int, ...] = ()
+
+    def still_there(self, rows: npt.NDArray[np.int64], sequence: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The user's rows of the bundle but for reviews that were removed from the store since.
+
+        Args:
+            rows: Places in the bundle's histories.
+            sequence: int64 `[num_reviews]`, of all histories, the place in the log, 0 of reviews that were never in it.
+        """
+        if self.forgotten:
+            return rows[:0]
+        if self.trained is None:
+            return rows
+        places = sequence[rows]
+        left: npt.NDArray[np.int64] = rows[(places == 0) | np.isin(places, self.trained_places)]
+        return left
 
 
 NOTHING_ON_RECORD: Final = OnRecord({}, False)
@@ -37,22 +67,28 @@ class LiveReviews:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.position = 0
-        self._by_user: dict[str, dict[str, Review]] = {}
-        self._forgotten: set[str] = set()
+        self._by_user: dict[str, dict[str, _Kept]] = {}
+        self._forgotten: dict[str, int] = {}  # the newest place in the log, by hash
 
-    def about(self, user_id: str) -> OnRecord:
-        """What is known of a user."""
-        forgotten = bool(self._forgotten) and self._store.hash_of(user_id) in self._forgotten
-        return OnRecord(self._by_user.get(user_id, _NO_REVIEWS), forgotten)
+    def about(self, user_id: str, trained: int | None) -> OnRecord:
+        """What is known of a user beside a bundle that holds the log up to a place; None where it holds none of it."""
+        kept, since = self._by_user.get(user_id, _NO_REVIEWS), trained or 0
+        forgotten = bool(self._forgotten) and self._forgotten.get(self._store.hash_of(user_id), 0) > since
+        reviews = {name: one.review for name, one in kept.items() if one.sequence > since}
+        if trained is None:
+            return OnRecord(reviews, forgotten)
+        others = {name: one for name, one in kept.items() if one.sequence <= since}
+        places = tuple(one.sequence for one in others.values())
+        return OnRecord(reviews, forgotten, {name: one.review for name, one in others.items()}, places)
 
     def of_products(self, asins: Iterable[str]) -> dict[str, list[tuple[str, Review]]]:
         """The reviews of products, each with its user; products without any are left out."""
         wanted, found = set(asins), defaultdict(list)
         if wanted:
             for user_id, reviews in self._by_user.items():
-                for review in reviews.values():
-                    if review.asin in wanted:
-                        found[review.asin].append((user_id, review))
+                for kept in reviews.values():
+                    if kept.review.asin in wanted:
+                        found[kept.review.asin].append((user_id, kept.review))
         return dict(found)
 
     def apply(self, changes: Sequence[Change]) -> list[str]:
@@ -67,19 +103,19 @@ class LiveReviews:
                 continue
             self.position = change.sequence
             if change.kind is ChangeKind.USER_FORGOTTEN:
-                gone += self._forget(change.subject)
+                gone += self._forget(change.subject, change.sequence)
             elif change.user_id is not None and change.review is not None:
                 review = Review.model_construct(**change.review.model_dump(exclude={"user_id"}))
                 # A copy, since a question may be at the old one.
                 kept = self._by_user.get(change.user_id, _NO_REVIEWS)
-                self._by_user[change.user_id] = kept | {change.subject: review}
+                self._by_user[change.user_id] = kept | {change.subject: _Kept(change.sequence, review)}
             elif change.kind is ChangeKind.REVIEW_REMOVED and change.user_id is not None:
                 kept = self._by_user.get(change.user_id, _NO_REVIEWS)
                 self._by_user[change.user_id] = {name: one for name, one in kept.items() if name != change.subject}
                 gone.append(change.subject)
         return gone
 
-    def _forget(self, hashed: str) -> list[str]:
-        self._forgotten.add(hashed)
+    def _forget(self, hashed: str, sequence: int) -> list[str]:
+        self._forgotten[hashed] = sequence
         them = [known for known in self._by_user if self._store.hash_of(known) == hashed]
         return [review_id for user_id in them for review_id in self._by_user.pop(user_id)]

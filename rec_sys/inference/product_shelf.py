@@ -13,13 +13,13 @@ from rec_sys.contracts import PayloadField, ProductColumn
 from rec_sys.inference.backends import Backends
 from rec_sys.inference.contract import Review
 from rec_sys.inference.following import following
-from rec_sys.inference.live_products import LiveProduct
 from rec_sys.inference.placing import FirstReview, place_product
 from rec_sys.inference.review_log import ReviewLog
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.user_reviews import join_text
 from rec_sys.raw_files.product_texts import PRODUCT_FACTS_SCHEMA, described_products
 from rec_sys.raw_files.rating_scales import to_stars
+from rec_sys.store.live_products import LiveProduct
 from rec_sys.vector_database.catalogue import FloatArray, IndexPoint
 from rec_sys.vector_database.contract import IndexVersion, ProductDetails
 from rec_sys.vector_database.new_points import new_points
@@ -54,7 +54,7 @@ class ProductShelf:
                 overlay = self._backends.index.overlay
                 if not isinstance(overlay, ProductOverlay) or overlay.bundle != served.identity:
                     overlay = await asyncio.to_thread(ProductOverlay, version)
-                    products.changed |= products.asins()
+                    products.changed |= {asin for asin in products.asins() if self._is_news(asin, served)}
                 # What is gone needs no text to be read, and must not come back with another bundle meanwhile.
                 served.removed, served.out_of_stock = products.removed(), products.out_of_stock()
                 overlay.remove(served.removed)
@@ -75,11 +75,18 @@ class ProductShelf:
         """Follows what others write, for an `async with` block."""
         return following(self.sync, self._poll_seconds, "what was written of products")
 
+    def _is_news(self, asin: str, served: ServedBundle) -> bool:
+        """Whether more is said of a product than the bundle holds already."""
+        trained = self._log.trained(served) or 0
+        return asin not in served.index_of or self._log.products.about(asin).sequence > trained
+
     async def _lay(
         self, overlay: ProductOverlay, served: ServedBundle, version: IndexVersion, asins: Collection[str]
     ) -> None:
         live = {asin: self._log.products.about(asin) for asin in sorted(asins)}
-        live = {asin: product for asin, product in live.items() if _is_described(product)}
+        live = {
+            asin: product for asin, product in live.items() if _is_described(product) and self._is_news(asin, served)
+        }
         facts = await asyncio.to_thread(_facts_of, live, served)
         written = self._log.reviews_of(asin for asin in live if asin not in served.index_of)
         reviews = {asin: written.get(asin, []) for asin in live}

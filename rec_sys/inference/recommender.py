@@ -19,6 +19,7 @@ from rec_sys.inference.contract import (
     Review,
     ServingUnavailable,
     UnknownModelError,
+    UnknownUserError,
     Versions,
 )
 from rec_sys.inference.dynamic_batcher import DynamicBatcher
@@ -116,6 +117,11 @@ class Recommender:
             return
         async with self._log.following(), self._shelf.following():
             yield
+
+    async def catch_up(self) -> None:
+        """Reads what was written until now, by whomever; raises `ServingUnavailable` where the store is away."""
+        if self._log is not None:
+            await self._log.catch_up()
 
     async def warm_up(self) -> None:
         """Opens the bundle, the tower and the encoder, so that the first answer is as quick as others.
@@ -239,10 +245,14 @@ class Recommender:
     async def _ask(
         self, request: RecommendationRequest, served: ServedBundle, clock: StepClock
     ) -> RecommendationAnswer:
-        return await self._batcher.ask(await prepare(self._backends, request, served, clock, self._record(request)))
+        try:
+            user = await prepare(self._backends, request, served, clock, self._record(request, served))
+        except UnknownUserError as error:
+            raise await self._backends.unknown(str(request.user_id), error) from error
+        return await self._batcher.ask(user)
 
-    def _record(self, request: RecommendationRequest) -> OnRecord:
-        return NOTHING_ON_RECORD if self._log is None else self._log.about(request.user_id)
+    def _record(self, request: RecommendationRequest, served: ServedBundle) -> OnRecord:
+        return NOTHING_ON_RECORD if self._log is None else self._log.about(request.user_id, served)
 
     async def _bundle_at_hand(self) -> ServedBundle:
         """The bundle served; where the index is away, the one that a fallback would answer from."""
@@ -274,18 +284,17 @@ class Recommender:
             served = await self._backends.any_bundle()
         except InputError:
             raise away from None  # without any bundle nothing is known of popularity either
-        reviews = read_user(request, served, self._settings, self._record(request))
+        reviews = read_user(request, served, self._settings, self._record(request, served))
         with_seen = answers_seen(request, self._settings)
         wanted = request.filter.for_index(() if with_seen else reviews.seen)
         products = popular_products(served, request, wanted, predicted_stars(served, reviews))
+        made = Versions(bundle=served.identity, index=None, towers="none", text_encoder=served.manifest.text_encoder)
         return RecommendationAnswer.model_construct(
             **about_user(request, reviews, served),
             products=products,
             hints=() if products else explain_empty(request, served, seen_left_out=not with_seen),
             fallback="popular",
             fallback_reason=away.what,
-            versions=Versions(
-                bundle=served.identity, index=None, towers="none", text_encoder=served.manifest.text_encoder
-            ),
+            versions=made,
             times=clock.times(),
         )

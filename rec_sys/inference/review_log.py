@@ -13,11 +13,12 @@ from typing import Final, TypeVar
 from rec_sys.inference.contract import Review, ServingUnavailable
 from rec_sys.inference.dynamic_batcher import DynamicBatcher
 from rec_sys.inference.following import following
-from rec_sys.inference.live_products import LiveProducts
 from rec_sys.inference.live_reviews import NOTHING_ON_RECORD, LiveReviews, OnRecord
 from rec_sys.inference.live_trends import LiveTrends
+from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.settings import StoreSettings
 from rec_sys.store.database import StoreUnavailable
+from rec_sys.store.live_products import LiveProducts
 from rec_sys.store.messages import Receipt, WrittenBatch, WrittenProduct
 from rec_sys.store.store import Store
 from rec_sys.store.tables import ChangeKind
@@ -78,8 +79,15 @@ class ReviewLog:
         """Up to where the log was read."""
         return 0 if self._live is None else self._live.position
 
-    def about(self, user_id: str | None) -> OnRecord:
-        """What the store says of a user, at once.
+    def trained(self, served: ServedBundle) -> int | None:
+        """Up to where a bundle holds what this store's log says; None where it holds nothing of it."""
+        place = served.manifest.store_position
+        if place is None or self._store is None or place.store != self._store.identity:
+            return None
+        return place.sequence
+
+    def about(self, user_id: str | None, served: ServedBundle) -> OnRecord:
+        """What the store says of a user beside what a bundle holds of it, at once.
 
         Raises:
             ServingUnavailable: The store has not been read yet, so that nobody knows whether the user is forgotten.
@@ -88,7 +96,7 @@ class ReviewLog:
             return NOTHING_ON_RECORD
         if self._live is None:
             raise self._away("the store has not been read yet", "the store", "try again later")
-        return self._live.about(user_id)
+        return self._live.about(user_id, self.trained(served))
 
     async def write(self, batch: WrittenBatch) -> list[Receipt]:
         """Takes reviews or events, all or none; returns when they are safe and the next question sees them.

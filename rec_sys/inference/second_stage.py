@@ -122,8 +122,13 @@ def describe_hits(
     return describe_products(ranker, users, candidates)
 
 
-def describe_products(ranker: ServedRanker, users: Sequence[UserReviews], candidates: Candidates) -> FloatArray:
-    """The features of candidates, float32 `[num_candidates, len(FEATURES)]`; `Candidates.row` is a place in `users`."""
+def describe_products(
+    ranker: ServedRanker, users: Sequence[UserReviews], candidates: Candidates, before: IntArray | None = None
+) -> FloatArray:
+    """The features of candidates, float32 `[num_candidates, len(FEATURES)]`; `Candidates.row` is a place in `users`.
+
+    Each user sees so many of the past reviews as `before` says, int64 `[num_users]`; None for all.
+    """
 
     def joined(name: str) -> IntArray:
         return np.concatenate([np.zeros(0), *(getattr(user, name) for user in users)]).astype(np.int64)
@@ -134,6 +139,6 @@ def describe_products(ranker: ServedRanker, users: Sequence[UserReviews], candid
         product=np.minimum(joined("product"), len(ranker.facts)),
         timestamp=joined("timestamp"),
         weight=weight,
-        before=np.full(len(users), len(ranker.past), dtype=np.int64),
+        before=np.full(len(users), len(ranker.past), dtype=np.int64) if before is None else before,
     )
     return describe_candidates(candidates, asked, ranker.past, ranker.facts)

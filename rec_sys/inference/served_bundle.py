@@ -179,8 +179,7 @@ class ServedBundle:
         Raises:
             InputError: The bundle has none.
         """
-        path = self.bundle.tower(TowerFile.USER)
-        if not path.is_file():
+        if not (path := self.bundle.tower(TowerFile.USER)).is_file():
             raise InputError(
                 "the bundle has no exported user tower",
                 where=str(path),
@@ -216,8 +215,7 @@ class BundleCache:
             InputError: There is no such bundle here, or it is damaged.
         """
         with self._opening:
-            found = self.opened(identity)
-            if found is not None:
+            if (found := self.opened(identity)) is not None:
                 return found
             if identity in self._failed and time.monotonic() < self._failed[identity][0]:
                 raise self._failed[identity][1]
@@ -255,8 +253,7 @@ class BundleCache:
                 where=str(self._only),
                 remedy="publish this bundle with rec_sys.vector_database.create_vectorbase, or leave bundle= out",
             )
-        folder = find_by_identity(self._output_dir, identity)
-        if folder is not None:
+        if (folder := find_by_identity(self._output_dir, identity)) is not None:
             return Bundle(folder)
         raise InputError(
             f"the index was made from bundle {identity}, which is not here",

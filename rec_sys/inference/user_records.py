@@ -5,8 +5,6 @@ import logging
 from contextlib import suppress
 from typing import Any, Final
 
-import numpy as np
-
 from rec_sys.contracts import InputError
 from rec_sys.inference.backends import Backends
 from rec_sys.inference.contract import Review, UnknownUserError
@@ -67,14 +65,16 @@ class UserRecords:
             ServingUnavailable: The store has not been read yet, or there is no bundle.
         """
         served = await self._backends.served()
-        record = self._log.about(user_id)
-        rows = np.zeros(0, dtype=np.int64) if record.forgotten else served.users.rows(user_id)
-        total = len(record.reviews) + len(rows)
+        record = self._log.about(user_id, served)
+        rows = record.still_there(served.users.rows(user_id), served.users.sequence)
+        mine = (record.trained or {}) | record.reviews
+        if record.trained is not None:  # those of the store are listed as they were written
+            rows = rows[served.users.sequence[rows] == 0]
+        total = len(mine) + len(rows)
         if not total:
-            raise _unknown(user_id)
+            raise await self._backends.unknown(user_id, _unknown(user_id))
         written = [
-            ListedReview(review_id=name, source="written", **_shown(review))
-            for name, review in reversed(record.reviews.items())
+            ListedReview(review_id=name, source="written", **_shown(review)) for name, review in reversed(mine.items())
         ]
         page = written[offset : offset + limit]
         first = max(0, offset - len(written))
@@ -93,13 +93,13 @@ class UserRecords:
             ServingUnavailable: The store is away, or there is no bundle.
         """
         served = await self._backends.served()
-        record = self._log.about(user_id)
-        trained = 0 if record.forgotten else len(served.users.rows(user_id))
+        record = self._log.about(user_id, served)
+        trained = len(record.still_there(served.users.rows(user_id), served.users.sequence))
         if not record.reviews and not trained:
-            raise _unknown(user_id)
+            raise await self._backends.unknown(user_id, _unknown(user_id))
         written = await self._log.forget_user(user_id)
         served.users.forget(user_id)
-        for text in filter(None, map(join_text, record.reviews.values())):
+        for text in filter(None, map(join_text, ((record.trained or {}) | record.reviews).values())):
             self._backends.text_vectors.forget(text, served.manifest.text_encoder)
         return Forgotten(written=written, trained=trained)
 

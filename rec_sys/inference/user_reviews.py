@@ -67,16 +67,17 @@ def read_user(
         UnknownUserError: A user id of whom nothing is known, and no reviews.
     """
     sent = _Sent.of(record, checked(request.reviews, limits, served.rating_scale), served.rating_scale)
-    in_bundle = request.user_id is not None and request.user_id in served.users and not record.forgotten
-    known = in_bundle or bool(record.reviews)
+    users = served.users
+    rows = np.zeros(0, dtype=np.int64)
+    if request.user_id is not None:
+        rows = record.still_there(users.rows(request.user_id), users.sequence)
+    known = bool(len(rows) or record.reviews)
     if request.user_id is not None and not known and not request.reviews and request.unknown == "refuse":
         raise UnknownUserError(
             f"there is no user {request.user_id}",
             where=f"bundle {served.identity}",
             remedy="send the user's reviews, or check the id",
         )
-    users = served.users
-    rows = users.rows(request.user_id) if request.user_id is not None and in_bundle else np.zeros(0, dtype=np.int64)
     reviewed = [served.asins[product] for product in users.product[rows[users.known[rows]]]]
     targets = served.target_events
     others = [one.asin for one in sent.reviews if not targets or one.event is None or one.event in targets]
@@ -103,8 +104,8 @@ class _Sent(NamedTuple):
         reviews = (*written, *asked)
         last = {review: place for place, review in enumerate(reviews)}
         repeated = {place: _REPEATED for place, review in enumerate(reviews) if last[review] != place}
-        if written:
-            without_time = {one.model_copy(update={"timestamp": None}) for one in written}
+        if known := [*written, *(record.trained or {}).values()]:
+            without_time = {one.model_copy(update={"timestamp": None}) for one in known}
             repeated |= {len(written) + at: _WRITTEN for at, one in enumerate(asked) if one in without_time}
         names = (*(f"written[{name}]" for name in record.reviews), *(f"reviews[{at}]" for at in range(len(asked))))
         return cls(reviews, names, repeated)

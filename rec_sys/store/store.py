@@ -28,6 +28,7 @@ _AT_ONCE: Final = 500  # values of a question; SQLite once took 999
 _KEY_LIVES: Final = 7 * 24 * 3600 * 1000  # milliseconds in which a request may be sent again with its key
 _PAGE: Final = 5_000
 _OF_BATCHES: Final = (ChangeKind.REVIEW, ChangeKind.EVENT)
+_IDENTITY_LENGTH: Final = 16  # hex digits
 _OF_PRODUCTS: Final = (ChangeKind.PRODUCT, ChangeKind.PRODUCT_CHANGED, ChangeKind.PRODUCT_REMOVED)
 
 
@@ -41,6 +42,10 @@ class Store:
         settings: Which database.
         output_dir: Where SQLite's file is kept unless the settings say otherwise.
 
+    Attributes:
+        shown: How messages call it.
+        identity: Names this store among others; a new database is another one.
+
     Raises:
         InputError: The address is none, its driver is missing, or a newer version has made the store.
         StoreUnavailable: The database does not answer.
@@ -51,6 +56,7 @@ class Store:
         self._writer = writing(self._engine)
         with explained(self.shown), self._engine.connect() as connection:
             self._key = str(connection.execute(select(HEAD.c.key)).scalar_one()).encode()
+        self.identity = hmac.digest(self._key, b"", "sha256").hex()[:_IDENTITY_LENGTH]
 
     def __enter__(self) -> Self:
         return self
@@ -101,6 +107,15 @@ class Store:
                 connection.execute(insert(CHANGES), rows)
                 _end_turn(connection, last)
         return outcome
+
+    def changes_up_to(self, position: int) -> list[Change]:
+        """All entries of the log up to a position, oldest first."""
+        found: list[Change] = []
+        while page := self.changes_since(found[-1].sequence if found else 0):
+            found += page
+            if page[-1].sequence >= position:
+                break
+        return [change for change in found if change.sequence <= position]
 
     def changes_since(self, position: int, limit: int = _PAGE) -> list[Change]:
         """The next entries of the log after a position, oldest first; fewer than `limit` only where it ends."""

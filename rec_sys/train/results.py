@@ -22,6 +22,7 @@ from rec_sys.contracts import HistoryColumn, ProductVector, ReviewColumn
 from rec_sys.data.dataset import PreparedDataset, embedded_review_text
 from rec_sys.data.interactions import BoolArray
 from rec_sys.data.splits import Split
+from rec_sys.data.written import FIRST_WRITTEN_ROW
 from rec_sys.evaluation.model_scorer import SplitResult, encode_catalogue
 from rec_sys.evaluation.ranking import evaluate_ranking
 from rec_sys.evaluation.rating import rank_figures, rating_metrics
@@ -158,9 +159,15 @@ def list_histories(graph: ReviewGraph, dataset: PreparedDataset, of_kind: BoolAr
         embedded_review_text().str.slice(0, SNIPPET_LENGTH).alias(HistoryColumn.SNIPPET),
         pl.col(ReviewColumn.WEIGHT).alias(HistoryColumn.WEIGHT),
         pl.Series(HistoryColumn.KNOWN, known),
+        *([_place_in_log()] if dataset.summary.store_position is not None else []),
         *([pl.col(ReviewColumn.EVENT).alias(HistoryColumn.EVENT)] if columns.event_kinds else []),
     )
     return table.sort(HistoryColumn.USER_ID, maintain_order=True)
+
+
+def _place_in_log() -> pl.Expr:
+    place = pl.col(ReviewColumn.SOURCE_ROW) - FIRST_WRITTEN_ROW
+    return pl.when(place > 0).then(place).alias(HistoryColumn.SEQUENCE)
 
 
 def home_of_bundles(settings: Settings) -> Path:
@@ -214,6 +221,7 @@ def write_results(
         ranker=ranker.card() if ranker and ranker.adopted else None,
         ranker_trees=ranker.trees.tensors() if ranker and ranker.adopted else None,
         placing=placing,
+        store_position=dataset.summary.store_position,
         user_reviews=settings.graph.user_reviews,
         product_reviews=settings.graph.product_reviews,
         has_time=dataset.summary.has_time,

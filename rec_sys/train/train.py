@@ -18,6 +18,7 @@ from rec_sys.settings import Settings
 if TYPE_CHECKING:
     from rec_sys.data.dataset import PreparedDataset
     from rec_sys.data.splits import Split
+    from rec_sys.data.written import WrittenData
     from rec_sys.graph.review_graph import ReviewGraph
     from rec_sys.tracking import Tracker
     from rec_sys.train.run_folder import RunFolder
@@ -46,8 +47,8 @@ def run(settings: Settings) -> None:
         say(f"bundle: {bundle}")
 
 
-def train(settings: Settings, folder: "RunFolder") -> Path | None:
-    """Trains in a folder that is held by the caller.
+def train(settings: Settings, folder: "RunFolder", written: "WrittenData | None" = None) -> Path | None:
+    """Trains in a folder that is held by the caller; `written` is what a store adds to the data.
 
     Returns:
         The bundle's path; None in the worker processes of a multi-device run.
@@ -58,7 +59,7 @@ def train(settings: Settings, folder: "RunFolder") -> Path | None:
 
     data = with_columns_found(settings.data)
     _prove_usable(settings)
-    dataset = prepare(data, settings.output_dir)
+    dataset = prepare(data, settings.output_dir, written)
     # The bundle keeps them: reviews that are handed in later may be written as the training data was.
     settings = settings.model_copy(update={"data": as_read(data, dataset)})
     _LOG.info(

@@ -135,9 +135,11 @@ class ProductIndex(ABC):
 
     Attributes:
         overlay: What came or changed since the version was published; None where nothing did.
+        held: The version that questions are answered from though another is served now; None: the one served.
     """
 
     overlay: Layer | None = None
+    held: IndexVersion | None = None
 
     @abstractmethod
     def version(self) -> IndexVersion:

@@ -79,6 +79,19 @@ class EdgeFolder:
                 time.sleep(_SECONDS_BETWEEN)
         raise AssertionError("the loop returns or raises")
 
+    def open_kept(self, name: str) -> EdgeVersion:
+        """Opens a version that may not be served any more.
+
+        Raises:
+            IndexUnavailableError: It was dropped, or is damaged.
+        """
+        try:
+            return EdgeVersion.open(self.path(name))
+        except UnreadableVersionError as error:
+            raise IndexUnavailableError(
+                f"version {name} cannot be opened: {error}", where=str(self.root), remedy="ask again"
+            ) from error
+
     def kept(self, name: str) -> list[str]:
         """The whole versions that a rollback from this one can go to, the latest first."""
         chain = [name]

@@ -44,11 +44,12 @@ class EdgeProductIndex(ProductIndex):
     def is_open(self) -> bool:
         """See `ProductIndex`; a version that is not open yet is read whole, to compare it with its checksums."""
         reader = self._reader
-        return reader is not None and reader.version.name == self._folder.served()
+        return reader is not None and reader.version.name == self._wanted()
 
     def version(self) -> IndexVersion:
         """See `ProductIndex`."""
-        return self._current().version
+        served = None if self.held is None else self._folder.served()
+        return self._current().version if served is None else read_version(self._folder.path(served))
 
     def search_many(self, queries: Sequence[ProductQuery]) -> list[ProductAnswer]:
         """See `ProductIndex`."""
@@ -83,13 +84,17 @@ class EdgeProductIndex(ProductIndex):
         self._reader = None  # requests under way keep it open until they end
 
     def _current(self) -> EdgeVersion:
-        reader, served = self._reader, self._folder.served()
-        if reader is not None and reader.version.name == served:
+        reader, wanted = self._reader, self._wanted()
+        if reader is not None and reader.version.name == wanted:
             return reader
         with self._opening:
-            if self._reader is None or self._reader.version.name != self._folder.served():
-                self._reader = self._folder.open_served()
+            if self._reader is None or self._reader.version.name != self._wanted():
+                held = self.held
+                self._reader = self._folder.open_served() if held is None else self._folder.open_kept(held.name)
             return self._reader
+
+    def _wanted(self) -> str | None:
+        return self._folder.served() if self.held is None else self.held.name
 
 
 class EdgePublisher(IndexPublisher):

@@ -35,7 +35,7 @@ class ServerProductIndex(ProductIndex):
 
     def version(self) -> IndexVersion:
         """See `ProductIndex`."""
-        return self._with_served(lambda reader: reader.version)
+        return self._with_served(lambda reader: reader.version, answers_from_held=False)
 
     def search_many(self, queries: Sequence[ProductQuery]) -> list[ProductAnswer]:
         """See `ProductIndex`."""
@@ -58,10 +58,11 @@ class ServerProductIndex(ProductIndex):
         """See `ProductIndex`."""
         self._client.close()
 
-    def _with_served(self, ask: Callable[[ServerVersion], Result]) -> Result:
+    def _with_served(self, ask: Callable[[ServerVersion], Result], answers_from_held: bool = True) -> Result:
         for _ in range(_ATTEMPTS):
             try:
-                return ask(self._open())
+                held = self.held if answers_from_held else None
+                return ask(self._open() if held is None else ServerVersion(held, self._client, self._settings))
             except VersionGoneError:
                 continue  # it was replaced and dropped since the alias was read
         raise self._restless()

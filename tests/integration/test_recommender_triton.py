@@ -18,6 +18,7 @@ from rec_sys.inference.contract import (
     RecommendationRequest,
     Review,
     ServingUnavailable,
+    UnknownUserError,
 )
 from rec_sys.inference.recommender import Recommender
 from rec_sys.settings import EdgeIndex, ExportSettings, InferenceSettings, TextSettings, TritonSettings
@@ -60,15 +61,15 @@ class Road:
             {"backend": "edge", "folder": self.folder / "index", "check_queries": 4, "progress": False}
         )
 
-    def add_bundle(self, name: str, seed: int) -> Bundle:
-        """Writes a bundle and publishes its tower."""
+    def write_bundle(self, name: str, seed: int, **more: Any) -> Bundle:
         folder = self.folder / "bundles" / name
-        bundle = write_serving_bundle(folder, seed=seed, text=TEXT, text_encoder=self.encoder.encoder_id)
-        tower = Candidate(
-            ServedModel.USER_TOWER, bundle.tower(TowerFile.USER), bundle.identity, tower_options(EXPORT, USER_REVIEWS)
+        return write_serving_bundle(folder, seed=seed, text=TEXT, text_encoder=self.encoder.encoder_id, **more)
+
+    def publish_tower(self, bundle: Bundle) -> None:
+        options = tower_options(EXPORT, USER_REVIEWS)
+        self.repository.publish(
+            Candidate(ServedModel.USER_TOWER, bundle.tower(TowerFile.USER), bundle.identity, options)
         )
-        self.repository.publish(tower)
-        return bundle
 
     def publish(self, bundle: Bundle) -> None:
         """Serves a bundle's products."""
@@ -98,7 +99,9 @@ def road(text_cache_dir: Path) -> Iterator[Road]:
         ports = {"grpc_port": 0, "http_port": 0, "metrics_port": 0}
         server = TritonServer(TritonSettings.model_validate(settings | ports))
         found = Road(folder, encoder, server, repository)
-        found.publish(found.add_bundle("first", 0))
+        first = found.write_bundle("first", 0)
+        found.publish_tower(first)
+        found.publish(first)
         repository.publish(
             Candidate(ServedModel.TEXT_ENCODER, encoder.export(), encoder.encoder_id, text_options(EXPORT, 256))
         )
@@ -203,15 +206,27 @@ def test_a_bundle_is_answered_from_once_triton_and_the_index_have_it(served: Roa
     async def across(recommender: Recommender) -> list[Any]:
         request = RecommendationRequest(user_id="user 3", limit=3)
         before = await recommender.recommend(request)
-        second = await asyncio.to_thread(served.add_bundle, "second", 1)
+        # The index turns first: what Triton has not loaded yet answers nobody, whoever asks.
+        second = await asyncio.to_thread(served.write_bundle, "second", 1, num_users=50)
         await asyncio.to_thread(served.publish, second)
-        after: Any = None
+        meanwhile = [await recommender.recommend(request) for _ in range(3)]
+        meanwhile += [await recommender.similar("p1", Page(limit=3))]
+        assert {answer.versions.bundle for answer in meanwhile} == {before.versions.bundle}
+        assert_equal(before, meanwhile[0])
+        assert (await recommender.health()).ready
+        with pytest.raises(ServingUnavailable, match="user 45 is known to a bundle that is being published"):
+            await recommender.recommend(RecommendationRequest(user_id="user 45"))
+        with pytest.raises(UnknownUserError):
+            await recommender.recommend(RecommendationRequest(user_id="user 55"))
+        await asyncio.to_thread(served.publish_tower, second)
+        after: Any = before
         for _ in range(100):  # Triton looks for new versions once a second
-            try:
-                after = await recommender.recommend(request)
+            after = await recommender.recommend(request)
+            if after.versions.bundle == second.identity:
                 break
-            except ServingUnavailable:
-                await asyncio.sleep(0.1)
+            assert_equal(before, after)
+            await asyncio.sleep(0.1)
+        await recommender.recommend(RecommendationRequest(user_id="user 45"))
         EdgePublisher(served.edge).rollback()
         return [before, after, await recommender.recommend(request)]
 

@@ -32,7 +32,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("evaluation", "serving", "call_arguments", "python_settings"),
     ("baselines", "publish"),
     ("train", FINETUNE),
-    ("estimator",),
+    ("estimator", "refresh"),
     ("experiments", DEMO),
     ("__main__",),
 )

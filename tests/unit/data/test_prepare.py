@@ -67,6 +67,7 @@ def test_a_finished_folder_holds_what_its_summary_says(reviews_path: Path, tmp_p
         "has_rating": True,
         "has_text": True,
         "has_product_text": False,
+        "store_position": None,
         "has_known_rating": False,
     }
     ReviewTable.validate(dataset.reviews())

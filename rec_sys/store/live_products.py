@@ -13,11 +13,13 @@ class LiveProduct:
 
     Attributes:
         said: The fields that are set count.
+        sequence: Where the newest of it stands in the log.
         is_whole: What the bundle knows of it counts no more.
         is_removed: It is not there.
     """
 
     said: WrittenProduct
+    sequence: int
     is_whole: bool = False
     is_removed: bool = False
 
@@ -64,21 +66,20 @@ class LiveProducts:
             if change.product is not None:
                 if change.kind is ChangeKind.PRODUCT:
                     self.came[change.product.asin] = change.written
-                self._apply(change.kind, change.product)
+                self._apply(change.kind, change.product, change.sequence)
             elif change.kind in (ChangeKind.REVIEW_REMOVED, ChangeKind.USER_FORGOTTEN):
                 self.changed |= self._reviewed  # whose it was is not said any more
             elif change.review is not None and change.review.asin in self._products:
                 self._reviewed.add(change.review.asin)
                 self.changed.add(change.review.asin)
 
-    def _apply(self, kind: ChangeKind, said: WrittenProduct) -> None:
+    def _apply(self, kind: ChangeKind, said: WrittenProduct, sequence: int) -> None:
         asin = said.asin
         if kind is ChangeKind.PRODUCT_CHANGED:
-            before = self._products.get(asin, LiveProduct(WrittenProduct(asin=asin)))
+            before = self._products.get(asin, LiveProduct(WrittenProduct(asin=asin), sequence))
             fields = {name: getattr(said, name) for name in said.model_fields_set}
-            self._products[asin] = LiveProduct(
-                before.said.model_copy(update=fields), before.is_whole, before.is_removed
-            )
+            told = before.said.model_copy(update=fields)
+            self._products[asin] = LiveProduct(told, sequence, before.is_whole, before.is_removed)
         else:
-            self._products[asin] = LiveProduct(said, True, kind is ChangeKind.PRODUCT_REMOVED)
+            self._products[asin] = LiveProduct(said, sequence, True, kind is ChangeKind.PRODUCT_REMOVED)
         self.changed.add(asin)
