@@ -17,7 +17,6 @@ from tests import warm_processes
 from tests.training_runs import SMALL, write_table
 from tests.warm_processes import WarmProcess
 
-QUICK_BASELINES = "baselines=[popular,item_knn,rating_offsets]"
 PATIENCE_SECONDS = 600
 
 
@@ -55,16 +54,17 @@ def run(folder: Path, *overrides: str) -> Ended:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """Three baselines and our own model, by time too, recorded in MLflow."""
-    recorded = ("tracking.enabled=true", "tracking.system_metrics=false", "time_column=true")
-    line = [sys.executable, *command(tmp_path_factory.mktemp("benchmark"), QUICK_BASELINES, *recorded)]
+    """Two baselines and our own model, with towers and fast, by time too, recorded in MLflow."""
+    wished = ("baselines=[popular,rating_offsets]", "own_modes=[fast]", "time_column=true")
+    recorded = ("tracking.enabled=true", "tracking.system_metrics=false")
+    line = [sys.executable, *command(tmp_path_factory.mktemp("benchmark"), *wished, *recorded)]
     ended = subprocess.run(line, capture_output=True, text=True, check=False)
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
 def test_it_ends_well_and_its_last_line_names_the_results(whole: Ended) -> None:
     assert whole.code == 0, whole.said
-    assert [row["model"] for row in whole.rows] == ["popular", "item_knn", "rating_offsets", "review_graph"]
+    assert [row["model"] for row in whole.rows] == ["popular", "rating_offsets", "review_graph_fast", "review_graph"]
     assert {row["status"] for row in whole.rows} == {"done"}
 
 
@@ -78,7 +78,7 @@ def test_a_row_holds_what_one_needs_to_trust_it(whole: Ended) -> None:
         assert row["versions"]["python"]
         assert len(row["data_fingerprint"]) >= 32
     ranking = [row for row in whole.rows if "ndcg_at_10_masked" in row["metrics"]]
-    assert [row["model"] for row in ranking] == ["popular", "item_knn", "review_graph"]
+    assert [row["model"] for row in ranking] == ["popular", "review_graph_fast", "review_graph"]
     for row in ranking:
         for name in ("recall", "ndcg", "map", "mrr", "precision"):
             for k in (1, 5, 10, 25):
@@ -117,11 +117,8 @@ def test_a_bundle_that_is_there_is_the_own_row_without_another_training(whole: E
     assert refused.rows[-1]["reason"] == "the bundle is of another split"
 
 
-def test_an_own_mode_is_a_row_of_its_own_with_its_seconds(tmp_path: Path) -> None:
-    ended = run(tmp_path, "baselines=[popular]", "own_model=false", "own_modes=[fast]")
-    assert ended.code == 0, ended.said
-    popular, fast = ended.rows
-    assert (popular["model"], fast["model"]) == ("popular", "review_graph_fast")
+def test_an_own_mode_is_a_row_of_its_own_with_its_seconds(whole: Ended) -> None:
+    fast = whole.rows[-2]
     assert fast["settings"]["model"]["tower"] == "none"
     assert fast["settings"]["text"]["encoder"] == "lsa"
     assert fast["fit_cpu_seconds"] > 1
@@ -138,7 +135,7 @@ def test_each_model_is_compared_with_ours_on_the_same_questions(whole: Ended) ->
     compared = json.loads(whole.results.with_name("comparisons.json").read_text())
     assert {(one["model"], one["against"]) for one in compared} == {
         ("popular", "review_graph"),
-        ("item_knn", "review_graph"),
+        ("review_graph_fast", "review_graph"),
     }
     by_model = {row["model"]: row["metrics"] for row in whole.rows}
     for one in compared:
@@ -155,7 +152,7 @@ def test_what_ranks_has_columns_of_global_time_and_is_compared_there(whole: Ende
     head = whole.results.with_name("results.md").read_text().splitlines()[0]
     assert "| global_time_ndcg@10_masked | daily_ndcg@10_masked |" in head
     compared = json.loads(whole.results.with_name("comparisons.json").read_text())
-    assert {one["model"] for one in compared if one["metric"] in timed} == {"popular", "item_knn"}
+    assert {one["model"] for one in compared if one["metric"] in timed} == {"popular", "review_graph_fast"}
 
 
 def test_every_row_is_a_run_in_mlflow(whole: Ended) -> None:

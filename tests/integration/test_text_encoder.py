@@ -105,7 +105,7 @@ def test_vectors_are_those_of_sentence_transformers(encoder: TextEncoder) -> Non
 
 def test_both_precisions_hold_on_real_reviews(encoder: TextEncoder, int8_encoder: TextEncoder, real_2014: Path) -> None:
     with gzip.open(real_2014, "rt", encoding="utf-8") as lines:
-        texts = [json.loads(line)["reviewText"] for _, line in zip(range(500), lines, strict=False)]
+        texts = [json.loads(line)["reviewText"] for _, line in zip(range(120), lines, strict=False)]
     expected = _library_vectors(texts)
     assert (encoder.encode(texts) * expected).sum(axis=1).min() >= 0.999999
     assert (int8_encoder.encode(texts[:40]) * expected[:40]).sum(axis=1).mean() > 0.98

@@ -1,4 +1,4 @@
-"""Under a split by time no row of the benchmark reads the future: thousands of reviews after the cut move nothing."""
+"""Under a split by time no row of the benchmark reads the future: hundreds of reviews after the cut move nothing."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +49,7 @@ def write_world(folder: Path, hot: bool) -> World:
     Both worlds have as many reviews, at the same times, so their splits cut at the same moment.
     """
     random = np.random.default_rng(0)
-    count = 2_500
+    count = 1_200
     day = np.sort(random.integers(0, PLANTED_FROM, count))
     known = {
         "user_id": [f"u{user}" for user in random.integers(0, NUM_USERS, count)],
@@ -58,7 +58,7 @@ def write_world(folder: Path, hot: bool) -> World:
         "timestamp": (16_000 + day) * MILLISECONDS_A_DAY // 1000 + np.arange(count) % 86_000,
         "text": [f"text {number} of something" for number in range(count)],
     }
-    extra = 400
+    extra = 200
     late = np.sort(random.integers(PLANTED_FROM, NUM_DAYS, extra))
     anything = random.integers(0, NUM_PRODUCTS, extra)
     planted = {
