@@ -12,7 +12,6 @@ import polars as pl
 import pytest
 from starlette.testclient import TestClient
 
-from rec_sys import refresh
 from rec_sys.bundle import Bundle, bundle_folders
 from rec_sys.contracts import BundleFile, HistoryColumn, ProductColumn
 from rec_sys.data.dataset import PreparedDataset
@@ -25,7 +24,9 @@ from rec_sys.graph.build import build_graph
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.publish import PublishSettings
 from rec_sys.publish import run as publish
-from rec_sys.refresh import KEPT, RefreshSettings, run
+from rec_sys.refresh import command as refresh
+from rec_sys.refresh.command import KEPT, run
+from rec_sys.refresh.settings import RefreshSettings
 from rec_sys.settings import Settings, StoreSettings
 from rec_sys.store.messages import WrittenBatch, WrittenReview
 from rec_sys.store.store import Store

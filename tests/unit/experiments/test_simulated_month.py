@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from rec_sys.experiments.simulated_month import FROZEN, LIVE, POPULAR, REFRESHED, draw, markdown
+from rec_sys.experiments.simulated_month.command import FROZEN, LIVE, POPULAR, REFRESHED, draw, markdown
 
 ASKED = pl.DataFrame(
     {

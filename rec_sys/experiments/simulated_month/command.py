@@ -1,10 +1,4 @@
-"""A month of a shop's days, played through: `uv run -m rec_sys.experiments.simulated_month`.
-
-A model is trained on the data's first three years. Then, day by day, every review's author is asked for before it is
-written: of the frozen model, of one that reads what was written (live), and of one that is refreshed weekly beside it.
-What most have reviewed until then is the floor. All leave the author's own products out, and all answers are those of
-the service's own recommender.
-"""
+"""A shop's month: the base is trained and published, every review is asked for and written, the figures are drawn."""
 
 import asyncio
 import logging
@@ -16,15 +10,15 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import polars as pl
-from pydantic import Field
 
 from rec_sys.bundle import Bundle
 from rec_sys.console import say, say_error
 from rec_sys.contracts import MILLISECONDS_A_DAY, InputError, ReviewColumn
 from rec_sys.data.prepare import prepare, with_columns_found
 from rec_sys.data.readers import open_source
-from rec_sys.entry import compose_settings, run_entry
+from rec_sys.entry import compose_settings
 from rec_sys.evaluation.uncertainty import clustered_error
+from rec_sys.experiments.simulated_month.settings import SimulatedMonthSettings
 from rec_sys.files import atomic_file
 from rec_sys.inference.contract import Filter, RecommendationRequest
 from rec_sys.inference.recommender import Recommender
@@ -32,10 +26,10 @@ from rec_sys.inference.review_messages import NewReview, NewReviews
 from rec_sys.locks import locked_folder
 from rec_sys.processes import quote
 from rec_sys.publish import PublicationSettings, PublishSettings, publish
-from rec_sys.refresh import RefreshSettings
-from rec_sys.refresh import run as refresh
+from rec_sys.refresh.command import run as refresh
+from rec_sys.refresh.settings import RefreshSettings
 from rec_sys.serving.gateway import GatewaySettings
-from rec_sys.settings import ReviewColumnMap, Section, Settings, TableData
+from rec_sys.settings import ReviewColumnMap, Settings, TableData
 from rec_sys.train.figures import BLUE, GREY, INK, VERMILION, label_axes, new_figure, save_figure
 from rec_sys.train.run_folder import RunFolder
 from rec_sys.train.train import train
@@ -48,20 +42,6 @@ _PATIENCE: Final = 300  # seconds
 POPULAR, FROZEN, LIVE, REFRESHED = "popular", "frozen", "live", "live and refreshed"
 _COLOURS: Final = {POPULAR: GREY, FROZEN: INK, LIVE: BLUE, REFRESHED: VERMILION}
 _PAIRS: Final = ((FROZEN, POPULAR), (LIVE, FROZEN), (REFRESHED, LIVE), (REFRESHED, FROZEN))
-
-
-class SimulatedMonth(Section):
-    """The days that are played through."""
-
-    start_days: int = Field(1_095, ge=1, description="Days, from the first review on, that are trained on.")
-    days: int = Field(30, ge=1, description="Days after them that are played through.")
-    refresh_days: int = Field(7, ge=0, description="Days from one refresh to the next; 0: never.")
-
-
-class SimulatedMonthSettings(Settings):
-    """Everything config/simulated_month.yaml composes."""
-
-    simulated_month: SimulatedMonth = Field(SimulatedMonth(), description="How long it lasts.")
 
 
 def run(settings: SimulatedMonthSettings) -> None:
@@ -245,7 +225,3 @@ def _write_base(settings: Settings, before: pl.DataFrame, folder: Path) -> Table
         columns=ReviewColumnMap(**{name: name for name in columns}),
         timestamp_unit="ms",
     )
-
-
-if __name__ == "__main__":
-    run_entry(run, SimulatedMonthSettings, "simulated_month")

@@ -1,28 +1,22 @@
-"""Makes tomorrow's model: `uv run -m rec_sys.refresh`, one command for cron.
-
-Trains on the served bundle's data and what the store holds, by the served bundle's own settings; asks the candidate
-and the served bundle the same newest questions, and publishes the candidate unless it is worse by more than the
-standard error of the difference. Otherwise the served one stays, and the exit code is 3. `action=rollback` brings the
-last one back. A kill at any moment leaves the old or the new bundle served, and the same command goes on.
-"""
+"""A refresh, step by step: what was written is prepared, trained, compared, and published or kept back."""
 
 import logging
 import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from rec_sys.bundle import Bundle, bundle_folders, find_by_identity, hash_code
 from rec_sys.bundle_manifest import BundleManifest, bundle_identity, read_manifest
 from rec_sys.console import say
 from rec_sys.contracts import InputError, PreparedFile
-from rec_sys.entry import run_entry
 from rec_sys.files import atomic_file
-from rec_sys.publish import PublicationSettings, publish, register, roll_back
-from rec_sys.settings import Settings, StoreSettings
+from rec_sys.publish import publish, register, roll_back
+from rec_sys.refresh.settings import RefreshSettings
+from rec_sys.settings import Settings
 
 if TYPE_CHECKING:
     from rec_sys.data.dataset import PreparedDataset
@@ -36,14 +30,6 @@ _HOME: Final = "refresh"  # in output_dir: the run, and its candidate until it g
 _ACCEPTED: Final = "accepted.txt"  # in it, while a candidate that has passed is being published: its identity
 # Those whose newest reviews are withheld from every model: others would ask the served one what it has learned.
 _HONEST: Final = ("leave_last_out", "global_time", "time_folds", "next_days")
-
-
-class RefreshSettings(PublicationSettings):
-    """Everything config/refresh.yaml composes."""
-
-    action: Literal["refresh", "rollback"] = Field("refresh", description="rollback: as of rec_sys.publish.")
-    questions: int = Field(2_000, ge=50, description="The newest test questions that both bundles are asked, at most.")
-    store: StoreSettings
 
 
 def run(settings: RefreshSettings) -> None:
@@ -256,7 +242,3 @@ def _training_settings(served: Bundle, settings: RefreshSettings, home: Path) ->
         raise InputError("there is no store to read", where="setting store=none", remedy="leave it out")
     own = {"output_dir": settings.output_dir, "run_dir": home, "tracking": settings.tracking}
     return training.model_copy(update=own)
-
-
-if __name__ == "__main__":
-    run_entry(run, RefreshSettings, "refresh")

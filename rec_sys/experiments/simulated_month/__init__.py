@@ -1,0 +1,1 @@
+"""A month of a shop's days, played through."""
