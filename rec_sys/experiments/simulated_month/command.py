@@ -203,7 +203,7 @@ def draw(asked: pl.DataFrame, path: Path) -> None:
         axes.plot(days, total.cumsum() / count.cumsum(), color=colour, label=name)
         axes.scatter(days, total / count, color=colour, s=9, alpha=0.5, linewidths=0)
     label_axes(axes, "NDCG@10 by day (points) and up to it (lines)", "day")
-    axes.legend(frameon=False, ncols=len(_COLOURS), loc="upper center")
+    figure.legend(frameon=False, ncols=len(_COLOURS), loc="outside lower center")
     save_figure(figure, path)
 
 
