@@ -62,7 +62,7 @@ def given_values(config_name: str, group: str, option: str) -> list[str]:
 
     def leaves(tree: dict[str, Any], prefix: str) -> Iterator[str]:
         for name, value in tree.items():
-            if isinstance(value, dict):
+            if isinstance(value, dict) and not any(" " in below for below in value):  # else people's words, as a whole
                 yield from leaves(value, f"{prefix}{name}.")
             else:
                 yield f"{prefix}{name}={as_argument(value)}"
