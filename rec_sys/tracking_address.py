@@ -14,6 +14,7 @@ from rec_sys.settings import Address, TrackingSettings
 
 DATABASE: Final = "mlflow.db"
 ARTIFACTS: Final = "mlflow-artifacts"
+_DATABASES: Final = ("postgresql", "mysql", "mssql")  # servers that MLflow keeps its runs in
 _BUSY_SECONDS: Final = 20.0  # as long as MLflow waits for another process's write
 NO_ANSWER: Final = (sqlite3.Error, httpx.HTTPError, httpx.InvalidURL, OSError, ModuleNotFoundError)
 
@@ -55,9 +56,19 @@ def database_path(uri: str | None, output_dir: Path) -> Path | None:
 
 
 def ask_server(uri: str | None) -> None:
-    """MLflow itself would repeat an unanswered request for minutes."""
+    """MLflow itself would repeat an unanswered request, or a connection that is refused, for minutes."""
     if uri is not None and uri.startswith(("http://", "https://")):
         httpx.get(f"{uri.rstrip('/')}/health", timeout=5, follow_redirects=True)
+    elif uri is not None and uri.startswith(_DATABASES):
+        from sqlalchemy import create_engine
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            engine = create_engine(uri)
+            engine.connect().close()
+            engine.dispose()
+        except SQLAlchemyError as error:
+            raise ConnectionError(str(getattr(error, "orig", None) or error)) from error
 
 
 @contextmanager

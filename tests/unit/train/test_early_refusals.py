@@ -42,6 +42,10 @@ def no_server(_: Path) -> list[str]:
     return ["text=none", "tracking.uri=http://127.0.0.1:9"]
 
 
+def no_database_server(_: Path) -> list[str]:
+    return ["text=none", "tracking.uri=postgresql://127.0.0.1:9/runs"]
+
+
 def no_vectors(folder: Path) -> list[str]:
     np.savez(folder / "vectors.npz", vectors=np.zeros((3, 3), dtype=np.float32))
     return ["text.source=given", f"text.vectors_path={folder / 'vectors.npz'}", "tracking=none"]
@@ -54,6 +58,7 @@ def no_vectors(folder: Path) -> list[str]:
         (deleted_experiment, "was deleted"),
         (no_database, "not a database"),
         (no_server, "MLflow cannot be used"),
+        (no_database_server, "MLflow cannot be used"),
         (no_vectors, "no plain array"),
         pytest.param(
             lambda _: ["text=none", "tracking=none", "trainer.accelerator=cuda"],
