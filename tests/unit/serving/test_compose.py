@@ -42,6 +42,8 @@ LISTENS = {
 
 def settings_of(module: str, arguments: list[str]) -> Section:
     """What the module would run with; raises where an argument is not one of its settings."""
+    if hasattr(importlib.import_module(module), "__path__"):  # a package runs by its __main__
+        module = f"{module}.__main__"
     tree = ast.parse(Path(importlib.import_module(module).__file__ or "").read_text(encoding="utf-8"))
     [call] = [
         node
