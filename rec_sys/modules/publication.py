@@ -19,6 +19,7 @@ from rec_sys.modules.bundled_model import load_model
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.modules.tower_export import INPUTS, OUTPUTS, export_modules, export_towers
 from rec_sys.modules.tower_parity import (
+    Expected,
     ParityCase,
     ParityError,
     answer,
@@ -55,7 +56,7 @@ class Question:
     case: ParityCase
     inputs: Mapping[str, npt.NDArray[Any]]
     outputs: tuple[str, ...]
-    expected: list[npt.NDArray[np.float32]]
+    expected: Expected
 
 
 def publish_bundle(bundle: Bundle, export: ExportSettings, triton: TritonSettings, text_dir: Path) -> list[Published]:
@@ -185,7 +186,8 @@ def _ranker_of(bundle: Bundle, export: ExportSettings, scratch: Path) -> tuple[C
     session, questions = open_session(path.read_bytes()), []
     for case in (ParityCase(1, 1), ParityCase(300, 1)):
         inputs = {RankerTensor.FEATURES: example_rows(trees, case.batch, len(card.features))}
-        expected = [trees.predict(inputs[RankerTensor.FEATURES]).astype(np.float32)[:, None]]
+        values = trees.predict(inputs[RankerTensor.FEATURES]).astype(np.float32)[:, None]
+        expected = Expected.exactly([values])
         refuse_difference(candidate.name, case, "onnxruntime", expected, answer_by_onnxruntime(session, inputs))
         questions.append(Question(candidate.name, case, inputs, (RankerTensor.VALUE,), expected))
     return candidate, questions
@@ -219,7 +221,7 @@ def _ask_encoder(candidate: Candidate, vocabulary: int) -> list[Question]:
             TextEncoderTensor.INPUT_IDS: random.integers(0, vocabulary, mask.shape) * mask,
             TextEncoderTensor.ATTENTION_MASK: mask,
         }
-        expected = answer_by_onnxruntime(session, inputs)
+        expected = Expected.exactly(answer_by_onnxruntime(session, inputs))
         questions.append(Question(candidate.name, case, inputs, (TextEncoderTensor.VECTOR,), expected))
     return questions
 

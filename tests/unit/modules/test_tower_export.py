@@ -10,6 +10,7 @@ from torch import nn
 from rec_sys.contracts import TowerFile, TowerTensor
 from rec_sys.modules.tower_export import INPUTS, ProductTowerExport, export_modules, export_towers, number_reviews
 from rec_sys.modules.tower_parity import (
+    Expected,
     ParityCase,
     ParityError,
     answer,
@@ -69,8 +70,8 @@ def test_padding_changes_no_answer(convolution: str, file: str, length: int) -> 
     model = make_model(convolution=convolution)
     tower = export_modules(model, PRODUCT_REVIEWS)[file]
     inputs = example_inputs(INPUTS[file], ParityCase(5, READS[file]), model.settings.dim, model.text_dim)
-    vector, weights = answer(tower, inputs)
-    padded_vector, padded_weights = answer(tower, longer(inputs, length, 0.0))
+    vector, weights = answer(tower, inputs).answers
+    padded_vector, padded_weights = answer(tower, longer(inputs, length, 0.0)).answers
     np.testing.assert_allclose(padded_vector, vector, atol=1e-6)
     np.testing.assert_allclose(padded_weights[:, : READS[file]], weights, atol=1e-6)
     assert (padded_weights[:, READS[file] :] == 0).all()
@@ -82,8 +83,8 @@ def test_reviews_beyond_what_training_read_change_nothing(file: str) -> None:
     tower = export_modules(model, PRODUCT_REVIEWS)[file]
     inputs = example_inputs(INPUTS[file], ParityCase(5, READS[file]), model.settings.dim, model.text_dim)
     # Filled with ones: they are masked in, have a text, one star, and an age.
-    more = answer(tower, longer(inputs, 32, 1.0))
-    np.testing.assert_allclose(more[0], answer(tower, inputs)[0], atol=1e-6)
+    more = answer(tower, longer(inputs, 32, 1.0)).answers
+    np.testing.assert_allclose(more[0], answer(tower, inputs).answers[0], atol=1e-6)
     assert (more[1][:, READS[file] :] == 0).all()
     assert (more[1][0, : READS[file]] > 0).all()
 
@@ -92,11 +93,11 @@ def test_a_product_tower_that_learnt_without_reviews_reads_none() -> None:
     model = make_model()
     inputs = example_inputs(INPUTS[TowerFile.PRODUCT], ParityCase(3, 8), model.settings.dim, model.text_dim)
     blind = ProductTowerExport(model, reads=0).eval()
-    vector, weights = answer(blind, inputs)
+    vector, weights = answer(blind, inputs).answers
     assert not weights.any()
     without = inputs | {TowerTensor.MASK: np.zeros_like(inputs[TowerTensor.MASK])}
-    np.testing.assert_allclose(vector, answer(blind, without)[0], atol=1e-6)
-    seeing = answer(ProductTowerExport(model, PRODUCT_REVIEWS).eval(), inputs)[0]
+    np.testing.assert_allclose(vector, answer(blind, without).answers[0], atol=1e-6)
+    seeing = answer(ProductTowerExport(model, PRODUCT_REVIEWS).eval(), inputs).answers[0]
     assert np.abs(seeing - vector)[0].max() > 1e-2
 
 
@@ -127,8 +128,8 @@ def test_the_cases_ask_for_everything_that_may_be_missing() -> None:
 
 @pytest.mark.parametrize("wrong", [1e-3, -1e-3, np.nan, np.inf])
 def test_a_difference_is_refused(wrong: float) -> None:
-    expected = [np.zeros((2, 3), dtype=np.float32), np.ones((2, 2), dtype=np.float32)]
-    found = [array.copy() for array in expected]
+    expected = Expected.exactly([np.zeros((2, 3), dtype=np.float32), np.ones((2, 2), dtype=np.float32)])
+    found = [array.copy() for array in expected.answers]
     found[0][1, 2] = 5e-5
     assert refuse_difference("user_tower", ParityCase(2, 3), "Triton", expected, found) == pytest.approx(5e-5)
     found[1][0, 1] += wrong
@@ -148,6 +149,16 @@ def test_torchs_own_rounding_is_no_difference() -> None:
         def forward(self, values: torch.Tensor) -> tuple[torch.Tensor]:
             return ((values + 4_096.0) - 4_096.0,)
 
-    (found,) = answer(Cancelling(), {"values": np.array([0.0123], dtype=np.float32)})
-    assert found.dtype == np.float32
-    assert found == pytest.approx([0.0123], abs=1e-9)
+    expected = answer(Cancelling(), {"values": np.array([[0.0123], [0.25]], dtype=np.float32)})
+    (exact,), (allowed,) = expected.answers, expected.allowed
+    assert exact.dtype == np.float32
+    assert exact == pytest.approx(np.array([[0.0123], [0.25]]), abs=1e-9)
+    # The second has no digit that is lost.
+    assert allowed[0] == pytest.approx(8 * abs(0.0123 - 50 / 4_096), rel=1e-3)
+    assert allowed[1] == pytest.approx(1e-4)
+    case = ParityCase(2, 1)
+    near = exact + np.array([[4e-4], [0]])
+    assert refuse_difference("tower", case, "onnxruntime", expected, [near]) == pytest.approx(4e-4)
+    for wrong in (np.array([[2e-3], [0]]), np.array([[0], [4e-4]])):
+        with pytest.raises(ParityError):
+            refuse_difference("tower", case, "onnxruntime", expected, [exact + wrong])
