@@ -1,8 +1,8 @@
 """What a command line asks of config/, so that a wrong setting can be answered with the right name and file."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, get_args
 
@@ -46,8 +46,8 @@ class Request:
     def composed(self) -> dict[str, Any]:
         """The configuration under the files chosen on the command line, before any value is given."""
         pairs = ((text, *text.lstrip("+").partition("=")[::2]) for text in self.overrides)
-        chosen = [text.lstrip("+") for text, group, choice in pairs if choice in self.options(group)]
-        return _plain(self.compose(chosen, with_hydra=True))
+        chosen = tuple(text.lstrip("+") for text, group, choice in pairs if choice in self.options(group))
+        return _compose_choices(replace(self, overrides=chosen))
 
     @cached_property
     def choices(self) -> dict[str, str]:
@@ -142,6 +142,12 @@ class Request:
                 yield from self._primaries(entry)
 
 
+@cache
+def _compose_choices(request: Request) -> dict[str, Any]:
+    """What the choices of a command come to; for reading alone, since every request with the same ones is given it."""
+    return _plain(request.compose(request.overrides, with_hydra=True))
+
+
 def _plain(config: Any) -> dict[str, Any]:
     content = OmegaConf.to_container(config)
     return {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
@@ -163,14 +169,23 @@ def store_defaults(settings_type: type[BaseModel]) -> None:
     The command's own type is a node at the top level of config/. A group whose section has several kinds, such as
     `data`, has a node for each kind beside its files.
     """
-    store = ConfigStore.instance()
     for base in settings_type.__mro__:  # a command that builds on another one's file starts from its node too
         if issubclass(base, BaseModel) and base.model_fields:
-            store.store(name=base.__name__, node=default_tree(base))
+            _store(None, base)
     for group, field in settings_type.model_fields.items():
         kinds = list(sections_in(field.annotation))
         for kind in kinds if len(kinds) > 1 else ():
-            store.store(group=group, name=kind.__name__, node=default_tree(kind))
+            _store(group, kind)
+
+
+_stored: dict[tuple[str | None, str], type[BaseModel]] = {}  # to read the defaults of a section takes long
+
+
+def _store(group: str | None, section: type[BaseModel]) -> None:
+    place = (group, section.__name__)
+    if _stored.get(place) is not section:
+        ConfigStore.instance().store(group=group, name=section.__name__, node=default_tree(section))
+        _stored[place] = section
 
 
 def default_tree(section: type[BaseModel]) -> dict[str, Any]:

@@ -22,6 +22,8 @@ _DAYS: Final = (
 )
 _CLOCKS: Final = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 _FORMATS: Final = [day + clock for clock, day in product(_CLOCKS, _DAYS)]
+_LOOKS_WRITTEN: Final = r"^.{0,40}\d.{0,40}\d.{0,40}\d.{0,40}$"  # a day and a year have three digits or more
+_SHORTEST: Final = len("1/1/95")
 _EXAMINED: Final = 10_000  # rows; enough to meet a day above 12
 
 
@@ -51,6 +53,10 @@ def time_forms(times: pl.Series) -> list[str]:
     texts = texts.filter(texts != "").unique(maintain_order=True)
     counts = {unit: int(_is_plausible(milliseconds(texts, unit)).sum()) for unit in _UNITS}
     if 2 * max(counts.values()) < len(texts):
+        # Each of the many formats takes its time, and most columns of a wide table hold no dates.
+        written = texts.str.contains(_LOOKS_WRITTEN) & (texts.str.len_chars() >= _SHORTEST)
+        if 2 * written.sum() < len(texts):
+            return []
         counts = {form: int(_is_plausible(milliseconds(texts, form)).sum()) for form in _FORMATS}
     most = max(counts.values())
     if not len(texts) or 2 * most < len(texts):
