@@ -72,6 +72,15 @@ class ProductColumn:
     LAST_REVIEW: Final = "last_review"  # int64 or null
 
 
+class UserColumn:
+    """Columns of `users.parquet`, one row a user with reviews of whom something is known; the rest are the facts.
+
+    A fact is float32 under the name that the settings give it, null where missing.
+    """
+
+    USER_ID: Final = "user_id"  # str
+
+
 class QuarantineColumn:
     """Columns of `quarantine.parquet`, one row for every raw row that was set aside."""
 
@@ -88,6 +97,7 @@ class PreparedFile:
     PRODUCTS: Final = "products.parquet"
     QUARANTINE: Final = "quarantine.parquet"
     SUMMARY: Final = "summary.json"
+    USERS: Final = "users.parquet"  # absent where nothing is known of users beside their reviews
     TITLES: Final = "titles.csv"  # what each title was taken for, where reviews name products by title
 
 
@@ -106,6 +116,7 @@ class BundleFile:
     HISTORY_TEXT: Final = "history_text.npy"
     MEMORY: Final = "memory.safetensors"
     RANKER: Final = "ranker.safetensors"
+    USER_FACTS: Final = "user_facts.parquet"  # as PreparedFile.USERS; where a ranker reads it
     PLACING: Final = "placing.safetensors"
     CARD: Final = "MODEL_CARD.md"
 

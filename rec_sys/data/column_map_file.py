@@ -18,7 +18,8 @@ _MAPPED: Final = (
     *("events", "equal_rows"),
 )
 _NEVER_SAID: Final = {
-    *("name", "reader", "reviews_path", "metadata_path", "map_path", "columns", "product_columns"),
+    *("name", "reader", "reviews_path", "metadata_path", "users_path", "map_path"),
+    *("columns", "product_columns", "user_columns"),
 }
 
 

@@ -63,6 +63,11 @@ class PreparedDataset:
         """All products; the row number is the product index (`contracts.ProductColumn`)."""
         return pl.read_parquet(self.folder / PreparedFile.PRODUCTS)
 
+    def users(self) -> pl.DataFrame | None:
+        """What is known of users beside their reviews (`contracts.UserColumn`); None where nothing is."""
+        path = self.folder / PreparedFile.USERS
+        return pl.read_parquet(path) if path.is_file() else None
+
     def quarantine(self) -> pl.DataFrame:
         """The raw rows that were set aside (`contracts.QuarantineColumn`)."""
         return pl.read_parquet(self.folder / PreparedFile.QUARANTINE)

@@ -11,7 +11,10 @@ from rec_sys.settings import DataSettings
 
 FORMAT_VERSION: Final = 4  # raised when preparation itself changes what it writes
 # Where a file is does not shape the result; its content does.
-_PLACES: Final = {"reviews_path", "metadata_path", "path", "reviews_download", "metadata_download", "use_metadata"}
+_PLACES: Final = {
+    *("reviews_path", "metadata_path", "users_path", "path"),
+    *("reviews_download", "metadata_download", "use_metadata"),
+}
 _WORTH_REMEMBERING: Final = 1 << 20  # bytes
 _SETTLED_SECONDS: Final = 2.0  # a file changed within its clock's tick could change again unseen
 

@@ -13,7 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 
 from rec_sys.checksums import write_checksums
 from rec_sys.console import error_console, text_column
-from rec_sys.contracts import InputError, PreparedFile, ProductColumn, QuarantineColumn, ReviewColumn
+from rec_sys.contracts import InputError, PreparedFile, ProductColumn, QuarantineColumn, ReviewColumn, UserColumn
 from rec_sys.data.dataset import DatasetSummary
 from rec_sys.data.product_join import join_products
 from rec_sys.data.products import product_table
@@ -66,7 +66,9 @@ def fill_folder(
         _add(reviews, _read(iter([written.reviews(data, source.has_time)]), scratch, "written"))
     facts = source.products() if source.products else iter(())
     metadata = _read(facts if written is None else written.product_batches(facts), scratch, "products")
-    for found in (reviews, metadata):
+    known = source.users() if source.users else iter(())
+    users = _read(known if written is None else written.without_forgotten(known), scratch, "users")
+    for found in (reviews, metadata, users):
         _refuse_too_many_bad(found, data, left_quarantine)
     if not reviews.files:
         raise InputError("there is no review in the data", where=_names(source), remedy="check the file")
@@ -78,16 +80,18 @@ def fill_folder(
     )
     put = frozenset[str]() if written is None else written.products.asins()
     reviews.found |= _write_products(data, metadata, folder, source, put)
+    if source.users is not None:
+        reviews.found["users of whom more is known"] = _write_users(users, folder, source)
     if source.titles is not None:
         titles = source.titles()
         titles.write_csv(folder / PreparedFile.TITLES)
         reviews.found |= summarise(titles)
-    pl.concat([reviews.set_aside, metadata.set_aside]).write_parquet(folder / PreparedFile.QUARANTINE)
+    pl.concat([reviews.set_aside, metadata.set_aside, users.set_aside]).write_parquet(folder / PreparedFile.QUARANTINE)
     shutil.rmtree(scratch)
     if source.has_time:
         first, last = _first_and_last(folder)
         reviews.found |= {"first review": first, "last review": last}
-    summary = _summary(source, data, fingerprint, reviews, metadata, merged, folder)
+    summary = _summary(source, data, fingerprint, reviews, metadata, users, merged, folder)
     if written is not None:
         summary = summary.model_copy(update={"store_position": written.place})
     (folder / PreparedFile.SUMMARY).write_text(summary.model_dump_json(indent=2) + "\n")
@@ -101,10 +105,21 @@ def _first_and_last(folder: Path) -> tuple[str, str]:
 
 
 def _summary(
-    source: Source, data: DataSettings, fingerprint: str, reviews: _Read, metadata: _Read, merged: int, folder: Path
+    source: Source,
+    data: DataSettings,
+    fingerprint: str,
+    reviews: _Read,
+    metadata: _Read,
+    users: _Read,
+    merged: int,
+    folder: Path,
 ) -> DatasetSummary:
     reasons = Counter(reviews.set_aside[QuarantineColumn.REASON].to_list())
-    reasons += Counter(f"metadata: {reason}" for reason in metadata.set_aside[QuarantineColumn.REASON].to_list())
+    counts, labels = Counter(reviews.counts), dict(reviews.found)
+    for name, other in (("metadata", metadata), ("users", users)):
+        reasons += Counter(f"{name}: {reason}" for reason in other.set_aside[QuarantineColumn.REASON].to_list())
+        counts += Counter({f"{name}: {label}": number for label, number in other.counts.items()})
+        labels |= {f"{name}: {label}": value for label, value in other.found.items()}
     counted = pl.scan_parquet(folder / PreparedFile.REVIEWS).select(
         num_reviews=pl.len(), num_users=pl.col(ReviewColumn.USER_ID).n_unique()
     )
@@ -118,8 +133,8 @@ def _summary(
         "metadata_rows_read": metadata.num_rows,
         "metadata_rows_set_aside": metadata.set_aside.height,
         "reasons": dict(reasons.most_common()),
-        "found": reviews.found | {f"metadata: {label}": value for label, value in metadata.found.items()},
-        "counts": reviews.counts + Counter({f"metadata: {label}": n for label, n in metadata.counts.items()}),
+        "found": labels,
+        "counts": counts,
         "has_time": source.has_time,
         "has_rating": ReviewColumn.RATING in reviews.filled,
         "has_text": bool(reviews.filled & {ReviewColumn.TITLE, ReviewColumn.TEXT}),
@@ -236,6 +251,24 @@ def _write_products(
     ProductTable.validate(products, lazy=True)
     products.write_parquet(folder / PreparedFile.PRODUCTS)
     return found
+
+
+def _write_users(users: _Read, folder: Path, source: Source) -> str:
+    """Writes what is known of the users who have reviews, the first row of each, and says of how many."""
+    reviewers = pl.scan_parquet(folder / PreparedFile.REVIEWS).select(UserColumn.USER_ID).unique().collect()
+    rows = pl.concat([pl.read_parquet(file) for file in users.files]) if users.files else pl.DataFrame()
+    known = rows.join(reviewers, on=UserColumn.USER_ID, how="semi") if users.files else rows
+    if not known.height:
+        raise InputError(
+            f"none of the {rows.height:,} users of the table of users has a review",
+            where=_names(source),
+            remedy="write the ids as text, in one form, to both files; see data.user_columns.user_id",
+        )
+    further = known.height - known[UserColumn.USER_ID].n_unique()
+    users.counts.update({"rows after a user's first (left out)": further} if further else {})
+    known = known.unique(UserColumn.USER_ID, keep="first", maintain_order=True).sort(UserColumn.USER_ID)
+    known.write_parquet(folder / PreparedFile.USERS)
+    return f"{known.height:,} of {reviewers.height:,}"
 
 
 def _names(source: Source) -> str:

@@ -23,6 +23,7 @@ from rec_sys.settings.data import (
     SampleData,
     SequencesData,
     TableData,
+    UserColumnMap,
 )
 from rec_sys.settings.learning import (
     EvaluationSettings,
@@ -95,6 +96,7 @@ __all__ = [
     "TrackingSettings",
     "TrainerSettings",
     "TritonSettings",
+    "UserColumnMap",
 ]
 
 

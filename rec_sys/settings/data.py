@@ -115,6 +115,25 @@ class ProductColumnMap(Section):
     known_rating: str | None = Field(None, description="Its mean stars as others gave them; never found by itself.")
 
 
+class UserColumnMap(Section):
+    """Which column of a table of users is what."""
+
+    user_id: str = Field("user_id", description="The user.")
+    facts: dict[str, str] | None = Field(None, description="Name -> a column of numbers, or of words as below.")
+    words: dict[str, tuple[str, ...]] | None = Field(
+        None, description="Name of a fact -> its words from the least to the most, which are read as 0, 1, 2."
+    )
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> "UserColumnMap":
+        facts = self.facts or {}
+        if unknown := [name for name in self.words or {} if name not in facts]:
+            raise ValueError(f"data.user_columns.words has {unknown[0]}, which data.user_columns.facts has not")
+        if "user_id" in facts:
+            raise ValueError("a fact of data.user_columns.facts cannot be called user_id")
+        return self
+
+
 class EventSettings(Section):
     """Rows as events of several kinds, such as views, baskets and orders: how much each says of a user."""
 
@@ -147,6 +166,7 @@ class TableData(FileData):
     folder: Path | None = Field(None, description="Where the files are whose paths are relative; empty: here.")
     reviews_path: Path = Field(description="The table of reviews: CSV, JSON objects or Parquet.")
     metadata_path: Path | None = Field(None, description="The table of products, where there is one.")
+    users_path: Path | None = Field(None, description="The table of users, where there is one; a ranker reads it.")
     map_path: Path | None = Field(
         None, description="A map that rec_sys.data.inspect wrote; what is said here comes before what it says."
     )
@@ -164,6 +184,7 @@ class TableData(FileData):
     product_columns: ProductColumnMap | None = Field(
         ProductColumnMap(), description="Which column of the products is what."
     )
+    user_columns: UserColumnMap = Field(UserColumnMap(), description="Which column of the users is what.")
     timestamp_unit: Literal["auto", "s", "ms", "us", "ns", "iso"] = Field(
         "auto", description="Unit of a numeric time; iso = a date text; auto = what the first rows show."
     )
@@ -188,7 +209,7 @@ class TableData(FileData):
         " of one product the last one counts.",
     )
 
-    @field_validator("reviews_path", "metadata_path")
+    @field_validator("reviews_path", "metadata_path", "users_path")
     @classmethod
     def _stands_in_the_folder(cls, path: Path | None, info: ValidationInfo) -> Path | None:
         folder = info.data.get("folder")
@@ -198,6 +219,12 @@ class TableData(FileData):
     def _titles_have_products(self) -> "TableData":
         if self.match_titles and self.metadata_path is None:
             raise ValueError("data.match_titles needs data.metadata_path, the table of products with their titles")
+        return self
+
+    @model_validator(mode="after")
+    def _users_have_facts(self) -> "TableData":
+        if self.users_path is not None and not self.user_columns.facts:
+            raise ValueError("data.users_path needs data.user_columns.facts, the columns of the users that are read")
         return self
 
     @field_validator("separator")

@@ -14,6 +14,7 @@ from rec_sys.data.readers.amazon_reviews import read_amazon_reviews
 from rec_sys.data.readers.batches import QUARANTINE_SCHEMA, Batch, Source, as_product_facts, as_reviews
 from rec_sys.data.readers.sequences import read_sequences
 from rec_sys.data.readers.table import product_table, read_table_products, read_table_reviews, review_table
+from rec_sys.data.readers.users import read_table_users, user_table
 from rec_sys.data.titled_reviews import MatchedReviews
 from rec_sys.raw_files.content import first_bytes
 from rec_sys.raw_files.table_rows import check_columns
@@ -79,6 +80,9 @@ def _table_source(data: TableData) -> Source:
     products = None if data.metadata_path is None else _local(data.metadata_path, "data.metadata_path")
     if products is not None:
         tables.append(product_table(products, data))
+    users = None if data.users_path is None else _local(data.users_path, "data.users_path")
+    if users is not None:
+        tables.append(user_table(users, data))
     check_columns(*tables)
     if data.events.half_life_days is not None and data.columns.timestamp is None:
         raise InputError(
@@ -87,9 +91,12 @@ def _table_source(data: TableData) -> Source:
             remedy="name the column of times with data.columns.timestamp, or leave it out",
         )
     source = Source((reviews,), data.columns.timestamp is not None, partial(read_table_reviews, reviews, data))
+    if users is not None:
+        source = replace(source, files=(reviews, users), users=partial(read_table_users, users, data))
     if products is None:
         return source
-    source = replace(source, files=(reviews, products), products=partial(read_table_products, products, data))
+    files = (reviews, products, *source.files[1:])
+    source = replace(source, files=files, products=partial(read_table_products, products, data))
     return _by_title(source) if data.match_titles else source
 
 

@@ -44,7 +44,7 @@ class Batch:
     """Some rows of a raw file.
 
     Args:
-        rows: The good ones, in file order, as `REVIEW_SCHEMA` or `PRODUCT_FACTS_SCHEMA`.
+        rows: The good ones, in file order, as `REVIEW_SCHEMA`, `PRODUCT_FACTS_SCHEMA` or `contracts.UserColumn`.
         set_aside: The bad ones, as `QUARANTINE_SCHEMA`.
         num_records: Raw records that were read, good and bad; a sequence is one record of many rows.
         found: What the reader found out by itself, for the log and the summary: label -> value.
@@ -71,6 +71,7 @@ class Source:
         has_time: False where reviews come in order but without a time.
         reviews: Reads the reviews from the start.
         products: Reads what is known of the products; None where nothing is.
+        users: Reads what is known of the users, likewise.
         titles: What each title was taken for, when all reviews are read; None where reviews name products by ids.
     """
 
@@ -78,6 +79,7 @@ class Source:
     has_time: bool
     reviews: Callable[[], Iterator[Batch]]
     products: Callable[[], Iterator[Batch]] | None = None
+    users: Callable[[], Iterator[Batch]] | None = None
     titles: Callable[[], pl.DataFrame] | None = None
 
 

@@ -51,7 +51,7 @@ def read_table_reviews(path: Path, data: TableData) -> Iterator[Batch]:
     table = review_table(path, data)
     columns = table.columns
     rules: ReviewRules | None = None
-    found = _unread(table)
+    found = unread_columns(table)
     kinds: Counter[str] = Counter()
     for batch in read_table_rows(table):
         missing = [pl.lit(None, dtype=pl.String).alias(name) for name in _REVIEW_TEXTS if name not in columns]
@@ -66,7 +66,7 @@ def read_table_reviews(path: Path, data: TableData) -> Iterator[Batch]:
         kinds.update(events)
         good, bad = checked_reviews(raw, rules)
         at = raw[ROW].gather(bad["index"]).to_list()
-        bad_rows = [_bad_row(batch, row, reason) for row, reason in dict.fromkeys(zip(at, bad[REASON], strict=True))]
+        bad_rows = [bad_row(batch, row, reason) for row, reason in dict.fromkeys(zip(at, bad[REASON], strict=True))]
         set_aside, counts = quarantine(path, batch.ragged + bad_rows), batch.counts(len(bad_rows)) | events
         counts |= {label: counts.get(label, 0) + number for label, number in count_words(words).items()}
         left_out = whole.height - raw[ROW].n_unique()
@@ -129,7 +129,7 @@ def read_table_products(path: Path, data: TableData) -> Iterator[Batch]:
         raw = batch.frame.with_columns(missing).with_columns(pl.col(ProductColumn.ASIN).str.strip_chars())
         has_name = pl.col(ProductColumn.ASIN).fill_null("") != ""
         nameless = raw.with_row_index().filter(~has_name)["index"].to_list()
-        bad_rows = [_bad_row(batch, index, "product id is missing") for index in nameless]
+        bad_rows = [bad_row(batch, index, "product id is missing") for index in nameless]
         named = raw.filter(has_name)
         facts = named.with_columns(
             _parts(ProductColumn.CATEGORIES, data.category_separator, first_path),
@@ -142,7 +142,7 @@ def read_table_products(path: Path, data: TableData) -> Iterator[Batch]:
             facts.select(pl.col(name).cast(dtype) for name, dtype in PRODUCT_FACTS_SCHEMA.items()),
             quarantine(path, batch.ragged + bad_rows),
             batch.num_records,
-            found={**batch.found, **_unread(table)},
+            found={**batch.found, **unread_columns(table)},
             counts=batch.counts(len(bad_rows))
             | count_unread_prices(named[ProductColumn.PRICE], facts[ProductColumn.PRICE]),
         )
@@ -172,7 +172,7 @@ def table_form(data: TableData) -> TableFormat:
     return TableFormat(data.separator, data.quoting, data.header, data.comment, data.encoding)
 
 
-def _unread(table: Table) -> dict[str, str]:
+def unread_columns(table: Table) -> dict[str, str]:
     """The columns that no part of the map names, as `Batch.found`."""
     return note_unread([name for name in list_columns(table) if name and name not in table.columns.values()])
 
@@ -191,6 +191,7 @@ def _parts(name: str, separator: str, read_list: Callable[[str], list[str]]) -> 
     return pl.coalesce(printed, pl.when(is_list).then(of_list).otherwise(of_text)).alias(name)
 
 
-def _bad_row(batch: TableBatch, index: int, reason: str) -> BadRow:
+def bad_row(batch: TableBatch, index: int, reason: str) -> BadRow:
+    """A row of a batch's frame that is set aside."""
     values = batch.raw.row(index, named=True)
     return BadRow(batch.lines[index], reason, ", ".join(f"{name}={value}" for name, value in values.items()))

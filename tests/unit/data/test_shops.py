@@ -9,7 +9,7 @@ from rec_sys.contracts import InputError, ReviewColumn
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.data.generate import GenerateSettings
 from rec_sys.data.generate import run as generate
-from rec_sys.data.generated import kion, shop_events
+from rec_sys.data.generated import hm, kion, shop_events
 from rec_sys.data.prepare import prepare
 from rec_sys.entry import compose_settings
 from rec_sys.settings import Settings, TableData
@@ -47,6 +47,22 @@ def test_what_was_watched_of_a_film_is_its_weight_and_genres_are_a_list(tmp_path
     assert (joined[ReviewColumn.WEIGHT] - said).abs().max() < 1e-6  # type: ignore[operator]
     assert dataset.products()["categories"].list.len().max() > 1  # type: ignore[operator]
     assert not dataset.products()["categories"].list.join("").str.contains(",").any()
+
+
+def test_what_is_known_of_customers_is_numbers_and_words_in_order(tmp_path: Path) -> None:
+    dataset = prepared("hm", tmp_path)
+    found = dataset.users()
+    assert found is not None
+    raw = pl.read_csv(tmp_path / "raw" / hm.CUSTOMERS).sort("customer_id")
+    raw = raw.filter(pl.col("customer_id").is_in(dataset.reviews()["user_id"].implode()))
+    assert found["user_id"].to_list() == raw["customer_id"].to_list()
+    assert found["age"].equals(raw["age"].cast(pl.Float32), check_names=False)
+    assert found["newsletter"].equals(raw["FN"].cast(pl.Float32), check_names=False)
+    for name, words in {"club_status": "club_member_status", "news": "fashion_news_frequency"}.items():
+        pairs = dict(zip(raw[words].to_list(), found[name].to_list(), strict=True))
+        meant = {None: None, "NONE": 0, "Monthly": 1, "Regularly": 2, "LEFT CLUB": 0, "PRE-CREATE": 1, "ACTIVE": 2}
+        assert pairs == {word: meant[word] for word in pairs}
+    assert not any("cannot be read" in label for label in dataset.summary.counts)
 
 
 @pytest.mark.parametrize("schema", ["shop_events", "kion"])
