@@ -2,6 +2,9 @@
 
 Traps: article ids begin with a zero, days are the finest time, equal rows are a quantity, customers lack most of what
 could be known of them, some bought nothing yet, and an article is a colour of a product.
+
+Age goes with taste: each style that people like has a usual age, and six tenths of a customer's distance from the mean
+age are their style's. Club, news and the rest are drawn by chance and say nothing of what is bought.
 """
 
 import hashlib
@@ -23,6 +26,7 @@ _FIRST_DAY: Final = 18_344  # days since 1970: 2020-03-23
 _MOST_COLOURS: Final = 4
 _OWN_COLOUR: Final = 0.6  # share of purchases in the colour that the customer prefers
 _SEVERAL: Final = 0.09  # share of the rows that stand there again, as in the files
+_OF_STYLE: Final = 0.6  # correlation of a customer's age with their style's usual age
 _SILENT: Final = 0.05  # share of customers who have bought nothing
 _COLOURS: Final = ("Black", "White", "Light Blue", "Red")
 
@@ -69,7 +73,10 @@ def _transactions(shop: Shop, article: IntArray, article_ids: list[str], ids: li
 
 def _customers(shop: Shop, ids: list[str]) -> pl.DataFrame:
     random, number = shop.random, len(ids)
-    ages = np.clip(random.normal(36, 14, number), 16, 99).round()
+    own, usual = random.normal(size=number), np.zeros(number)
+    usual[: shop.num_users] = (shop.style - shop.style.mean()) / shop.style.std()
+    share = np.where(np.arange(number) < shop.num_users, _OF_STYLE, 0.0)  # those who bought nothing yet are of any
+    ages = np.clip(36 + 14 * (share * usual + np.sqrt(1 - share**2) * own), 16, 99).round()
     one = pl.Series(np.ones(number))
     return pl.DataFrame(
         {

@@ -28,6 +28,7 @@ class Shop:
         user: int64 `[num_purchases]`, from 0.
         product: int64 `[num_purchases]`, rows of `products`.
         stars: int64 `[num_purchases]`, 1 to 5.
+        style: int64 `[num_users]`, from 0: the style that each likes as they begin.
         moment: float64 `[num_purchases]`, from 0 to 1: where in the time that the files cover.
         random: For whatever a schema draws beside that.
     """
@@ -37,6 +38,7 @@ class Shop:
     user: IntArray
     product: IntArray
     stars: IntArray
+    style: IntArray
     moment: npt.NDArray[np.float64]
     random: np.random.Generator
 
@@ -75,4 +77,5 @@ def generate_shop(users: int, products: int, purchases: int, repeat_share: float
     times = bought.times[user, position].astype(np.float64)
     moment = (times - times[0]) / (times[-1] - times[0] + 1)
     chosen, stars = bought.products[user, position], bought.ratings[user, position]
-    return Shop(catalogue.frame, users, user, chosen, stars, moment, np.random.default_rng(seed))
+    style = population.stage_genre[:, 0]
+    return Shop(catalogue.frame, users, user, chosen, stars, style, moment, np.random.default_rng(seed))
