@@ -1,8 +1,8 @@
-"""The bundle: the one folder that training hands on. Serving reads it alone; it needs neither torch nor PyG.
+"""The bundle: the one folder that training hands on; long because all that lies in it is written and read here.
 
-It holds the weights (safetensors, never pickle), the resolved settings, the product table in index order, the product
-vectors, the exported towers, the metrics, the pictures, and a manifest with the hashes of all that and of what it was
-made from.
+Serving reads it alone; it needs neither torch nor PyG. It holds the weights (safetensors, never pickle), the resolved
+settings, the product table in index order, the product vectors, the exported towers, the metrics, the pictures, and a
+manifest with the hashes of all that and of what it was made from.
 """
 
 import hashlib
@@ -58,6 +58,7 @@ class BundleContents:
         metrics: `{"validation": {...}, "test": {...}, "baselines": {...}}`.
         ranker: What the second stage is; None where there is none.
         ranker_trees: Its trees' arrays, likewise.
+        user_facts: What it reads of users beside their reviews, see `contracts.UserColumn`; None where that is nothing.
         rating: How stars are predicted; None where nobody gave any.
         store_position: What the data holds of a store's log; None where there was none.
         towers: ONNX files to copy, by name.
@@ -83,6 +84,7 @@ class BundleContents:
     ranker: RankerCard | None = None
     rating: RatingFormula | None = None
     ranker_trees: dict[str, npt.NDArray[Any]] | None = None
+    user_facts: pl.DataFrame | None = None
     placing: dict[str, npt.NDArray[Any]] | None = None
     store_position: StorePosition | None = None
     towers: dict[str, bytes] = field(default_factory=dict)
@@ -93,16 +95,15 @@ class BundleContents:
 def write_bundle(folder: Path, contents: BundleContents) -> BundleManifest:
     """Writes a bundle; the folder appears whole or not at all."""
     with atomic_folder(folder) as building:
-        _save_tensors(contents.weights, building / BundleFile.WEIGHTS)
-        _save_tensors(contents.product_vectors, building / BundleFile.PRODUCT_VECTORS)
-        if contents.memory is not None:
-            _save_tensors(contents.memory, building / BundleFile.MEMORY)
-        if contents.ranker_trees is not None:
-            _save_tensors(contents.ranker_trees, building / BundleFile.RANKER)
-        if contents.placing is not None:
-            _save_tensors(contents.placing, building / BundleFile.PLACING)
-        contents.products.write_parquet(building / BundleFile.PRODUCTS)
-        contents.histories.write_parquet(building / BundleFile.HISTORIES)
+        always = {BundleFile.WEIGHTS: contents.weights, BundleFile.PRODUCT_VECTORS: contents.product_vectors}
+        ranking = {BundleFile.MEMORY: contents.memory, BundleFile.RANKER: contents.ranker_trees}
+        for file, tensors in (always | ranking | {BundleFile.PLACING: contents.placing}).items():
+            if tensors is not None:
+                _save_tensors(tensors, building / file)
+        tables = {BundleFile.PRODUCTS: contents.products, BundleFile.HISTORIES: contents.histories}
+        for file, table in (tables | {BundleFile.USER_FACTS: contents.user_facts}).items():
+            if table is not None:
+                table.write_parquet(building / file)
         np.save(building / BundleFile.HISTORY_TEXT, contents.history_text)
         _write_json(building / BundleFile.SETTINGS, contents.settings)
         _write_json(building / BundleFile.METRICS, contents.metrics)
@@ -203,6 +204,10 @@ class Bundle:
     def ranker_trees(self) -> dict[str, npt.NDArray[Any]]:
         """The arrays of `ranker.trees.Trees`, of a bundle whose manifest names a ranker."""
         return self._read_tensors(BundleFile.RANKER)
+
+    def user_facts(self) -> pl.DataFrame | None:
+        """See `contracts.UserColumn`; None where the ranker reads nothing of users beside their reviews."""
+        return self._read_table(BundleFile.USER_FACTS) if (self.folder / BundleFile.USER_FACTS).is_file() else None
 
     def placing(self) -> dict[str, npt.NDArray[Any]] | None:
         """Named as in `contracts.PlacingTensor`; None where the model has no memory, or is of an earlier version."""

@@ -67,14 +67,22 @@ class BundleScorer:
         served: The bundle.
         graph: The reviews, with vectors of the bundle's own text encoder.
         asins: By product index of the graph; the bundle may have them in another order, and lack some.
+        user_ids: By user index of the graph; likewise.
         visible: bool `[num_reviews]`, whether a review's text may be read.
         queries: The questions.
     """
 
     def __init__(
-        self, served: ServedBundle, graph: ReviewGraph, asins: Sequence[str], visible: BoolArray, queries: Queries
+        self,
+        served: ServedBundle,
+        graph: ReviewGraph,
+        asins: Sequence[str],
+        user_ids: Sequence[str],
+        visible: BoolArray,
+        queries: Queries,
     ) -> None:
         self._served, self._graph, self._visible, self._queries = served, graph, visible, queries
+        self._user_ids = user_ids
         self._row = np.array([served.index_of.get(asin, served.unknown_product) for asin in asins], dtype=np.int64)
         self.knows: BoolArray = self._row < served.unknown_product
         self._tower = TowerInProcess(num_threads=1)
@@ -115,6 +123,7 @@ class BundleScorer:
             sent=(),
             texts={},
             known_user=True,
+            user=served.users.place(self._user_ids[self._queries.user_index[query]]),
             seen=(),
             ignored=(),
         )

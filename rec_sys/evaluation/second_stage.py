@@ -11,7 +11,7 @@ from rec_sys.evaluation.model_scorer import ModelScorer
 from rec_sys.evaluation.ranks import NO_PRODUCT, rank_products
 from rec_sys.modules.hybrid_score import MemoryTerm
 from rec_sys.ranker.boosting import RankingTable
-from rec_sys.ranker.facts import PastReviews, ProductFacts
+from rec_sys.ranker.facts import PastReviews, ProductFacts, UserFacts
 from rec_sys.ranker.features import AskedUsers, Candidates, describe_candidates
 from rec_sys.ranker.reordering import permute_scores
 from rec_sys.ranker.trees import Trees
@@ -25,16 +25,24 @@ class FirstStage:
         memory_term: What the memory adds; None where there is none.
         visible: bool `[num_reviews]`, the reviews that may count as past; of them each question sees those before it.
         facts: Of the products.
+        people: Of the users, in the order of the data.
         limit: Candidates of a question.
     """
 
     def __init__(
-        self, towers: ModelScorer, memory_term: MemoryTerm | None, visible: BoolArray, facts: ProductFacts, limit: int
+        self,
+        towers: ModelScorer,
+        memory_term: MemoryTerm | None,
+        visible: BoolArray,
+        facts: ProductFacts,
+        people: UserFacts,
+        limit: int,
     ) -> None:
         self.towers = towers
         self.queries: Queries = towers.queries
         self.memory_term = memory_term
         self.facts = facts
+        self.people = people
         self.limit = limit
         columns = towers.builder.graph.interactions
         self._edges = np.flatnonzero(visible)
@@ -43,6 +51,7 @@ class FirstStage:
             np.asarray(columns.timestamp)[self._edges] if columns.has_time else None,
             np.asarray(columns.rating)[self._edges],
             columns.num_products,
+            people.values[columns.user_index[self._edges]],
         )
 
     def score(self, rows: npt.NDArray[np.int64]) -> FloatArray:
@@ -114,6 +123,7 @@ class FirstStage:
             timestamp=np.asarray(columns.timestamp)[edges] if columns.has_time else np.full(len(edges), -1),
             weight=np.ones(len(edges), dtype=np.float32) if weight is None else weight,
             before=np.searchsorted(self._edges, queries.bound[rows]).astype(np.int64),
+            known=self.people.values[queries.user_index[rows]],
         )
 
 

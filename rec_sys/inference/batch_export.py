@@ -170,7 +170,8 @@ async def _answer(
     backends: Backends, served: ServedBundle, user_ids: Sequence[str], limit: int, with_seen: bool = False
 ) -> pl.DataFrame:
     every = [served.users.rows(user_id) for user_id in user_ids]
-    users = [stored_reviews(rows, served) for rows in every]
+    places = map(served.users.place, user_ids)
+    users = [stored_reviews(rows, served, place) for rows, place in zip(every, places, strict=True)]
     inputs = tower_inputs(users, [{}] * len(users), served)
     (vectors, weights), _, _ = await backends.read_users(served, inputs)
     in_memory = [memory_query(user, served) for user in users]

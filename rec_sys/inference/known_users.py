@@ -9,6 +9,7 @@ import polars as pl
 
 from rec_sys import ragged
 from rec_sys.contracts import HistoryColumn
+from rec_sys.ranker.facts import UserFacts
 from rec_sys.vector_database.catalogue import FloatArray, IntArray
 
 
@@ -24,6 +25,8 @@ class KnownUsers:
         weight: float32 `[num_reviews]`, how much it says beside others.
         known: bool `[num_reviews]`, whether answers leave its product out.
         sequence: int64 `[num_reviews]`, its place in the store's log, 0 where it was never there.
+        user: int64 `[num_reviews]`, who wrote it, a row of `facts`.
+        facts: What is known of the users beside their reviews.
     """
 
     def __init__(self, histories: pl.DataFrame) -> None:
@@ -40,8 +43,10 @@ class KnownUsers:
             self.weight = histories[HistoryColumn.WEIGHT].to_numpy().astype(np.float32)
             self.known = histories[HistoryColumn.KNOWN].to_numpy()
         runs = histories.select(pl.col(HistoryColumn.USER_ID).rle()).unnest(HistoryColumn.USER_ID)
-        bounds = ragged.offsets_of(runs["len"].to_numpy()).tolist()
-        self._rows = dict(zip(runs["value"].to_list(), itertools.pairwise(bounds), strict=True))
+        bounds = ragged.offsets_of(runs["len"].to_numpy())
+        self.user: IntArray = ragged.row_of_entries(bounds)
+        self.facts = UserFacts.of_table(None, runs["value"])
+        self._rows = dict(zip(runs["value"].to_list(), itertools.pairwise(bounds.tolist()), strict=True))
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -57,9 +62,19 @@ class KnownUsers:
         start, end = self._rows.get(user_id, (0, 0))
         return np.arange(end - 1, start - 1, -1, dtype=np.int64)
 
+    def add_facts(self, table: pl.DataFrame | None) -> None:
+        """Takes in what a table with `contracts.UserColumn` says of them."""
+        self.facts = UserFacts.of_table(table, list(self._rows))
+
+    def place(self, user_id: str | None) -> int:
+        """A user's row of `facts`; the last one for an unknown user."""
+        start, end = self._rows.get(user_id, (0, 0)) if user_id is not None else (0, 0)
+        return int(self.user[start]) if end > start else len(self.facts.values) - 1
+
     def forget(self, user_id: str) -> None:
         """Knows a user no more, nor what they wrote."""
         rows = self.rows(user_id)
+        self.facts.values[self.place(user_id)] = np.nan
         self._rows.pop(user_id, None)
         if len(rows):
             self.snippet = self.snippet.set(pl.arange(0, len(self.snippet), eager=True).is_in(rows.tolist()), None)

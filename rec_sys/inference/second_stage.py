@@ -12,7 +12,7 @@ from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.served_ranker import ServedRanker
 from rec_sys.inference.user_reviews import UserReviews
 from rec_sys.ranker.facts import FloatArray, IntArray
-from rec_sys.ranker.features import FEATURES, AskedUsers, Candidates, describe_candidates
+from rec_sys.ranker.features import AskedUsers, Candidates, describe_candidates
 from rec_sys.vector_database.contract import ProductAnswer, ProductHit, ProductQuery
 from rec_sys.vector_database.searching import order_diversely
 
@@ -25,7 +25,7 @@ class RankedHits:
         hits: Those behind the candidates stand as they were found.
         score: float32 `[num_hits]`, with the ranker's part in them.
         value: float32 `[num_hits]`, the ranker's part.
-        features: float32 `[num_candidates, len(FEATURES)]`, of the first of them.
+        features: float32 `[num_candidates, num_features]`, of the first of them.
     """
 
     hits: Sequence[ProductHit]
@@ -62,7 +62,7 @@ class RankedHits:
         contributions = ranker.trees.contributions(self.features)
         strongest = np.argsort(-np.abs(contributions), axis=1, kind="stable")[:, :limit]
         found = [
-            {FEATURES[place]: float(row[place]) for place in places if row[place]}
+            {ranker.card.features[place]: float(row[place]) for place in places if row[place]}
             for row, places in zip(contributions, strongest.tolist(), strict=True)
         ]
         return found + [{} for _ in range(len(self.hits) - len(found))]
@@ -109,7 +109,7 @@ async def rank_hits(
 def describe_hits(
     ranker: ServedRanker, users: Sequence[UserReviews], found: Sequence[Sequence[ProductHit]]
 ) -> FloatArray:
-    """The features of all hits, user by user: float32 `[num_hits, len(FEATURES)]`."""
+    """The features of all hits, user by user: float32 `[num_hits, num_features]`."""
     unknown = len(ranker.facts)
     hits = [hit for some in found for hit in some]
     product = [hit.product.product_index for hit in hits]
@@ -125,7 +125,7 @@ def describe_hits(
 def describe_products(
     ranker: ServedRanker, users: Sequence[UserReviews], candidates: Candidates, before: IntArray | None = None
 ) -> FloatArray:
-    """The features of candidates, float32 `[num_candidates, len(FEATURES)]`; `Candidates.row` is a place in `users`.
+    """The features of candidates, float32 `[num_candidates, num_features]`; `Candidates.row` is a place in `users`.
 
     Each user sees so many of the past reviews as `before` says, int64 `[num_users]`; None for all.
     """
@@ -140,5 +140,6 @@ def describe_products(
         timestamp=joined("timestamp"),
         weight=weight,
         before=np.full(len(users), len(ranker.past), dtype=np.int64) if before is None else before,
+        known=ranker.people.values[[user.user for user in users]],
     )
     return describe_candidates(candidates, asked, ranker.past, ranker.facts)

@@ -87,8 +87,7 @@ class ServedBundle:
         self.users = self._read_users()
         self.ranker: ServedRanker | None = None
         if (card := bundle.manifest.ranker) is not None:
-            reviews = self.users.product, self.users.timestamp, self.users.rating
-            self.ranker = ServedRanker(bundle, card, bundle.products(), self.catalogue.text, *reviews)
+            self.ranker = ServedRanker(bundle, card, bundle.products(), self.catalogue.text, self.users)
         settings = bundle.settings()
         self.text_settings: TextSettings = bundle.text_settings()
         with bundle.reading(BundleFile.SETTINGS):
@@ -107,6 +106,8 @@ class ServedBundle:
             raise bundle.damaged(BundleFile.HISTORY_TEXT, f"vectors of {self.manifest.text_dim} numbers are expected")
         with bundle.reading(BundleFile.HISTORIES):
             users = KnownUsers(bundle.histories())
+        with bundle.reading(BundleFile.USER_FACTS):
+            users.add_facts(bundle.user_facts())
         sound = ((users.product >= 0) & (users.product < len(self.catalogue))).all()
         if not (sound and ((users.text_row >= -1) & (users.text_row < len(texts))).all()):
             raise bundle.damaged(BundleFile.HISTORIES, "a review of a product or a text that the bundle does not have")

@@ -11,8 +11,9 @@ import polars as pl
 from rec_sys.bundle import Bundle
 from rec_sys.bundle_manifest import RankerCard
 from rec_sys.contracts import BundleFile, RankerTensor
-from rec_sys.ranker.facts import FloatArray, IntArray, PastReviews, ProductFacts
-from rec_sys.ranker.features import FEATURES
+from rec_sys.inference.known_users import KnownUsers
+from rec_sys.ranker.facts import FloatArray, PastReviews, ProductFacts
+from rec_sys.ranker.features import feature_names
 from rec_sys.ranker.onnx_export import write_onnx
 from rec_sys.ranker.trees import Trees
 
@@ -27,15 +28,14 @@ class ServedRanker:
         trees: What it learned.
         facts: Of the bundle's products.
         past: All reviews that the bundle has.
+        people: Of the bundle's users.
 
     Args:
         bundle: A bundle whose manifest names a ranker.
         card: That ranker.
         products: The bundle's product table.
         text: float32 `[num_products, text_dim]`, of their texts.
-        reviewed: int64 `[num_reviews]`, the products of all reviews that the bundle has, in any order.
-        timestamp: int64 `[num_reviews]`.
-        rating: float32 `[num_reviews]`, 0 where missing.
+        users: The bundle's users, with all reviews that it has.
 
     Raises:
         InputError: The bundle is damaged, or was written by a version with other features.
@@ -47,23 +47,24 @@ class ServedRanker:
         card: RankerCard,
         products: pl.DataFrame,
         text: FloatArray,
-        reviewed: IntArray,
-        timestamp: IntArray,
-        rating: FloatArray,
+        users: KnownUsers,
     ) -> None:
         self.card = card
         with bundle.reading(BundleFile.RANKER):
             self.trees = Trees.of_tensors(bundle.ranker_trees())
-        if card.features != FEATURES or self.trees.feature.max(initial=0) >= len(FEATURES):
+        self.people = users.facts
+        known = feature_names(self.people.names)
+        if card.features != known or self.trees.feature.max(initial=0) >= len(known):
             raise bundle.damaged(BundleFile.RANKER, "its ranker reads other features than this version computes")
         self.facts = ProductFacts.of_table(products, text)
-        order = np.argsort(timestamp, kind="stable")
-        time = timestamp[order] if bundle.manifest.has_time else None
-        self.past = PastReviews(reviewed[order], time, rating[order], len(self.facts))
+        order = np.argsort(users.timestamp, kind="stable")
+        time = users.timestamp[order] if bundle.manifest.has_time else None
+        reviewer = self.people.values[users.user[order]]
+        self.past = PastReviews(users.product[order], time, users.rating[order], len(self.facts), reviewer)
         self._lock = threading.Lock()
 
     def run(self, features: FloatArray) -> FloatArray:
-        """What the trees add to the first stage's scores, float32 `[n]`; `features` is `[n, len(FEATURES)]`."""
+        """What the trees add to the first stage's scores, float32 `[n]`; `features` is `[n, len(card.features)]`."""
         with self._lock:
             session = self._session
         found: FloatArray = session.run(_OUTPUTS, {RankerTensor.FEATURES: features})[0][:, 0]

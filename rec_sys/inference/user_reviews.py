@@ -35,6 +35,7 @@ class UserReviews:
         weight: float32 `[num_reads]`, how much each says beside others.
         texts: What is to be embedded, by place in `sent`.
         known_user: Whether the bundle knows the user.
+        user: Row of `KnownUsers.facts`, the last one where nothing is known of the user.
         seen: Products to leave out, of all reviews and not only of the newest; of events, of those that are predicted.
         ignored: Reviews, or texts, that cannot be used.
     """
@@ -47,6 +48,7 @@ class UserReviews:
     sent: tuple[Review, ...]
     texts: Mapping[int, str]
     known_user: bool
+    user: int
     seen: tuple[str, ...]
     ignored: tuple[IgnoredReview, ...]
 
@@ -72,6 +74,7 @@ def read_user(
     if request.user_id is not None:
         rows = record.still_there(users.rows(request.user_id), users.sequence)
     known = bool(len(rows) or record.reviews)
+    user = users.place(None if record.forgotten else request.user_id)
     if request.user_id is not None and not known and not request.reviews and request.unknown == "refuse":
         raise UnknownUserError(
             f"there is no user {request.user_id}",
@@ -83,8 +86,8 @@ def read_user(
     others = [one.asin for one in sent.reviews if not targets or one.event is None or one.event in targets]
     seen = tuple(dict.fromkeys([*reviewed, *others]))
     if sent.reviews:
-        return _merge(sent, rows, served, known, seen)
-    return stored_reviews(rows, served, known, seen)
+        return _merge(sent, rows, served, known, user, seen)
+    return stored_reviews(rows, served, user, known, seen)
 
 
 class _Sent(NamedTuple):
@@ -111,14 +114,18 @@ class _Sent(NamedTuple):
         return cls(reviews, names, repeated)
 
 
-def stored_reviews(rows: IntArray, served: ServedBundle, known: bool = True, seen: tuple[str, ...] = ()) -> UserReviews:
+def stored_reviews(
+    rows: IntArray, served: ServedBundle, user: int, known: bool = True, seen: tuple[str, ...] = ()
+) -> UserReviews:
     """A user's newest reviews of those that the bundle has; `rows` are places in its histories, newest first."""
     users, rows = served.users, rows[: served.manifest.user_reviews]
     columns = (users.product[rows], users.rating[rows], users.timestamp[rows], users.weight[rows])
-    return UserReviews(rows, *columns, (), {}, known, seen, ())
+    return UserReviews(rows, *columns, (), {}, known, user, seen, ())
 
 
-def _merge(sent: _Sent, rows: IntArray, served: ServedBundle, known: bool, seen: tuple[str, ...]) -> UserReviews:
+def _merge(
+    sent: _Sent, rows: IntArray, served: ServedBundle, known: bool, user: int, seen: tuple[str, ...]
+) -> UserReviews:
     """The newest of what is sent and what is known; `rows` are places in the histories, newest first."""
     reviews = sent.reviews
     texts, unread = _texts_to_read(reviews, served)
@@ -151,6 +158,7 @@ def _merge(sent: _Sent, rows: IntArray, served: ServedBundle, known: bool, seen:
         sent=reviews,
         texts={place: texts[place] for place in (-1 - read[read < 0]).tolist() if place in texts},
         known_user=known,
+        user=user,
         seen=seen,
         ignored=_list_ignored(sent, usable.tolist(), unread, served),
     )

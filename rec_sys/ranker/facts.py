@@ -1,5 +1,6 @@
-"""What the ranker may look up: each product's own facts, and how often it was reviewed before any moment."""
+"""What the ranker may look up: facts of products and of users, and who reviewed what before any moment."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -9,10 +10,11 @@ import polars as pl
 from scipy import sparse
 
 from rec_sys import ragged
-from rec_sys.contracts import ProductColumn
+from rec_sys.contracts import ProductColumn, UserColumn
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
+SumArray = npt.NDArray[np.float64]
 
 _SHORTEST: Final = 1e-12  # a vector of less has no direction
 
@@ -63,6 +65,30 @@ def _one_hot(row: pl.Series, name: pl.Series, num_rows: int) -> sparse.csr_matri
     return sparse.csr_matrix((values.astype(np.float32), (place, column)), shape=shape)
 
 
+@dataclass(frozen=True, eq=False)
+class UserFacts:
+    """What is known of users beside their reviews; the last row is a user of whom nothing is.
+
+    Attributes:
+        names: What each column is.
+        values: float32 `[num_users + 1, len(names)]`, NaN where missing.
+    """
+
+    names: tuple[str, ...]
+    values: FloatArray
+
+    @classmethod
+    def of_table(cls, table: pl.DataFrame | None, user_ids: Sequence[str] | pl.Series) -> Self:
+        """Of a table with `contracts.UserColumn`, its rows put into the order of `user_ids`."""
+        if table is None:
+            return cls((), np.empty((len(user_ids) + 1, 0), dtype=np.float32))
+        ids = pl.DataFrame({UserColumn.USER_ID: user_ids}, schema={UserColumn.USER_ID: pl.String})
+        rows = ids.join(table, on=UserColumn.USER_ID, how="left", maintain_order="left").drop(UserColumn.USER_ID)
+        values = np.full((len(user_ids) + 1, rows.width), np.nan, dtype=np.float32)
+        values[:-1] = rows.select(pl.all().cast(pl.Float32).fill_null(float("nan"))).to_numpy()
+        return cls(tuple(rows.columns), values)
+
+
 class PastReviews:
     """Reviews in time order, of which any question may see the first so many: those before it.
 
@@ -71,10 +97,16 @@ class PastReviews:
         timestamp: int64 `[num_reviews]`, milliseconds, ascending; None where the data has no time.
         rating: float32 `[num_reviews]`, stars, NaN or 0 where missing.
         num_products: Size of the catalogue.
+        reviewer: float32 `[num_reviews, num_facts]`, what is known of who wrote each, NaN where missing.
     """
 
     def __init__(
-        self, product: npt.NDArray[np.integer], timestamp: IntArray | None, rating: FloatArray, num_products: int
+        self,
+        product: npt.NDArray[np.integer],
+        timestamp: IntArray | None,
+        rating: FloatArray,
+        num_products: int,
+        reviewer: FloatArray,
     ) -> None:
         self.timestamp = timestamp
         self._offsets, self._order = ragged.group_rows(product, num_products + 1)  # nobody has reviewed the last one
@@ -82,6 +114,8 @@ class PastReviews:
         self._keys = product[self._order].astype(np.int64) * self._stride + self._order
         stars = np.nan_to_num(rating[self._order].astype(np.float64))
         self._stars, self._rated = ragged_sums(stars), ragged_sums(stars > 0)
+        facts = reviewer[self._order].T
+        self._facts = [(ragged_sums(np.nan_to_num(one)), ragged_sums(~np.isnan(one))) for one in facts]
 
     def __len__(self) -> int:
         return len(self._order)
@@ -112,13 +146,21 @@ class PastReviews:
 
     def mean_rating(self, product: IntArray, count: IntArray) -> FloatArray:
         """Mean stars of each product's first `count` reviews: float32 `[n]`, NaN where none has any."""
+        return self._mean(self._stars, self._rated, product, count)
+
+    def mean_reviewer(self, product: IntArray, count: IntArray) -> FloatArray:
+        """Mean facts of who wrote each product's first `count` reviews: float32 `[n, num_facts]`, NaN where unknown."""
+        means = [self._mean(total, known, product, count) for total, known in self._facts]
+        return np.stack(means, axis=1) if means else np.empty((len(product), 0), dtype=np.float32)
+
+    def _mean(self, total: SumArray, known: SumArray, product: IntArray, count: IntArray) -> FloatArray:
         start = self._offsets[product]
-        rated = self._rated[start + count] - self._rated[start]
-        total = self._stars[start + count] - self._stars[start]
-        found: FloatArray = np.where(rated > 0, total / np.maximum(rated, 1), np.nan).astype(np.float32)
+        number = known[start + count] - known[start]
+        summed = total[start + count] - total[start]
+        found: FloatArray = np.where(number > 0, summed / np.maximum(number, 1), np.nan).astype(np.float32)
         return found
 
 
-def ragged_sums(values: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+def ragged_sums(values: npt.NDArray[np.generic]) -> SumArray:
     """Sums of the first 0, 1, ... values: float64 `[n + 1]`."""
     return np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])

@@ -1,9 +1,10 @@
 """The features of a candidate, computed by one function in training and in serving, so that the two cannot differ.
 
-All that it reads is known at the moment of the question: the first stage's score, the user's history, and of others'
-reviews those that came before. Missing is NaN, which the trees know how to take.
+All that it reads is known at the moment of the question: the first stage's score, the user's history and facts, and of
+others' reviews those that came before. Missing is NaN, which the trees know how to take.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,6 +46,11 @@ FEATURES: Final = (
 )
 
 
+def feature_names(facts: Sequence[str]) -> tuple[str, ...]:
+    """All features where so much is known of users: each fact, and how far it is from that of a product's reviewers."""
+    return (*FEATURES, *(f"user_{name}" for name in facts), *(f"{name}_from_reviewers" for name in facts))
+
+
 @dataclass(frozen=True, eq=False)
 class AskedUsers:
     """Users as the ranker reads them, one a question; their reviews stand newest first.
@@ -55,6 +61,7 @@ class AskedUsers:
         timestamp: int64 `[total]`, -1 where unknown.
         weight: float32 `[total]`, how much each review says beside others.
         before: int64 `[num_questions]`, how many of the past reviews came before the question.
+        known: float32 `[num_questions, num_facts]`, what is known of each beside their reviews, NaN where missing.
     """
 
     offsets: IntArray
@@ -62,6 +69,7 @@ class AskedUsers:
     timestamp: IntArray
     weight: FloatArray
     before: IntArray
+    known: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,14 +92,17 @@ class Candidates:
 def describe_candidates(
     candidates: Candidates, users: AskedUsers, past: PastReviews, facts: ProductFacts
 ) -> FloatArray:
-    """float32 `[num_candidates, len(FEATURES)]`."""
+    """float32 `[num_candidates, num_features]`, see `feature_names`."""
     found = {
         **_of_scores(candidates),
         **_of_past(candidates, users, past),
         **_of_match(candidates, users, facts),
         **_of_repeats(candidates, users, past),
     }
-    return np.stack([np.asarray(found[name], dtype=np.float32) for name in FEATURES], axis=1)
+    shared = np.stack([np.asarray(found[name], dtype=np.float32) for name in FEATURES], axis=1)
+    product, own = candidates.product, users.known[candidates.row]
+    usual = past.mean_reviewer(product, past.count(product, users.before[candidates.row]))
+    return np.concatenate([shared, own, np.abs(own - usual)], axis=1)
 
 
 def _of_scores(candidates: Candidates) -> dict[str, npt.NDArray[np.generic]]:

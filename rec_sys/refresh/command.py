@@ -119,6 +119,7 @@ class _Refresh:
     def _compare(self, candidate: Bundle, dataset: "PreparedDataset") -> "BundleComparison":
         """Both on the newest test questions, whose answers neither the candidate nor the served one has learned."""
         from rec_sys.contracts import ProductColumn
+        from rec_sys.data.interactions import list_user_ids
         from rec_sys.data.splits import split_reviews
         from rec_sys.evaluation.bundle_scorer import BundleScorer, compare_bundles, newest_questions
         from rec_sys.graph.build import build_graph
@@ -126,6 +127,7 @@ class _Refresh:
 
         training = self._training
         asins = dataset.products()[ProductColumn.ASIN].to_list()
+        user_ids = list_user_ids(dataset.reviews()).to_list()
         scorers, queries = [], None
         for bundle in (candidate, self._served):
             graph, _ = build_graph(
@@ -133,7 +135,7 @@ class _Refresh:
             )
             split = split_reviews(graph.interactions, training.evaluation, training.seed)
             queries = newest_questions(split.test, self._settings.questions)
-            scorers.append(BundleScorer(ServedBundle(bundle), graph, asins, split.text_visible, queries))
+            scorers.append(BundleScorer(ServedBundle(bundle), graph, asins, user_ids, split.text_visible, queries))
         assert queries is not None
         found = compare_bundles(scorers[0], scorers[1], queries)
         if found is None:

@@ -220,6 +220,7 @@ def write_results(
         rating=rating,
         ranker=ranker.card() if ranker and ranker.adopted else None,
         ranker_trees=ranker.trees.tensors() if ranker and ranker.adopted else None,
+        user_facts=dataset.users() if ranker and ranker.adopted else None,
         placing=placing,
         store_position=dataset.summary.store_position,
         user_reviews=settings.graph.user_reviews,

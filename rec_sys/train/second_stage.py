@@ -26,8 +26,8 @@ from rec_sys.evaluation.uncertainty import standard_error_of_mean
 from rec_sys.graph.review_graph import ReviewGraph
 from rec_sys.modules.hybrid_score import MemoryTerm
 from rec_sys.ranker.boosting import RankingTable, fit_trees
-from rec_sys.ranker.facts import ProductFacts
-from rec_sys.ranker.features import FEATURES
+from rec_sys.ranker.facts import ProductFacts, UserFacts
+from rec_sys.ranker.features import feature_names
 from rec_sys.ranker.trees import Trees
 from rec_sys.settings import ModelSettings, Settings
 from rec_sys.train.assembly import fit_term_again
@@ -76,6 +76,7 @@ class LearnedRanker:
     Attributes:
         trees: Learned on both earlier stages.
         settings: With which.
+        features: What they read.
         earlier: What trees of the older stage alone change on the newer one.
         validation: What these change on validation.
         fit_seconds: What learning them took, without the candidates' features.
@@ -83,6 +84,7 @@ class LearnedRanker:
 
     trees: Trees
     settings: ModelSettings
+    features: tuple[str, ...]
     earlier: StageGain
     validation: StageGain
     fit_seconds: float
@@ -95,7 +97,7 @@ class LearnedRanker:
     def card(self) -> RankerCard:
         """What the bundle's manifest says of them."""
         return RankerCard(
-            library=self.settings.ranker, candidates=self.settings.second_stage.candidates, features=FEATURES
+            library=self.settings.ranker, candidates=self.settings.second_stage.candidates, features=self.features
         )
 
     def figures(self) -> dict[str, Any]:
@@ -129,15 +131,21 @@ class RankerTrial:
     Args:
         graph: The graph.
         products: The product table, see `contracts.ProductColumn`.
+        people: What is known of the users.
         settings: Of the run.
         chosen: The memory's term and ridge strength that validation chose; None without a memory.
     """
 
     def __init__(
-        self, graph: ReviewGraph, products: pl.DataFrame, settings: Settings, chosen: tuple[MemoryTerm, float] | None
+        self,
+        graph: ReviewGraph,
+        products: pl.DataFrame,
+        people: UserFacts,
+        settings: Settings,
+        chosen: tuple[MemoryTerm, float] | None,
     ) -> None:
         self._graph, self._settings, self._chosen = graph, settings, chosen
-        self._products = products
+        self._products, self._people = products, people
 
     @cached_property
     def _facts(self) -> ProductFacts:
@@ -152,7 +160,8 @@ class RankerTrial:
         trees, seconds = self._fit(tables[0].joined(tables[1]))
         term = self._chosen[0] if self._chosen else None
         validation = measure_gain(self._first_stage(now, "validation", term), trees, settings)
-        found = LearnedRanker(trees, settings.model, earlier, validation, seconds)
+        features = feature_names(self._people.names)
+        found = LearnedRanker(trees, settings.model, features, earlier, validation, seconds)
         _LOG.info(found.describe())
         return found
 
@@ -189,7 +198,8 @@ class RankerTrial:
             term = term.as_of_each_question(self._graph.interactions)
         towers = ModelScorer(learner.model, learner.builders[name], getattr(split, name))
         visible = np.isin(split.of_review, known)
-        return FirstStage(towers, term, visible, self._facts, self._settings.model.second_stage.candidates)
+        limit = self._settings.model.second_stage.candidates
+        return FirstStage(towers, term, visible, self._facts, self._people, limit)
 
     def _fit(self, table: RankingTable) -> tuple[Trees, float]:
         began = time.perf_counter()

@@ -122,8 +122,10 @@ def _learn(
         warnings.filterwarnings("ignore", message=message)
     _LOG.info("train: loads torch, PyG, Lightning and MLflow")
     from rec_sys.data.dataset import RATING_SCALE
+    from rec_sys.data.interactions import list_user_ids
     from rec_sys.evaluation.model_scorer import ModelScorer, evaluate_daily, evaluate_model
     from rec_sys.modules.placing import placing_tensors
+    from rec_sys.ranker.facts import UserFacts
     from rec_sys.tracking import Tracker
     from rec_sys.train import results
     from rec_sys.train.calibration import choose_rating_share, scale_rating_term
@@ -158,7 +160,8 @@ def _learn(
         for model in {id(one.learner): one.learner.model for one in (learned, final)}.values():
             scale_rating_term(model, share)
         chosen = (learned.memory_term, learned.l2) if learned.memory_term else None
-        trial = RankerTrial(graph, dataset.products(), settings, chosen)
+        people = UserFacts.of_table(dataset.users(), list_user_ids(dataset.reviews()))
+        trial = RankerTrial(graph, dataset.products(), people, settings, chosen)
         ranker = trial.decide(stages, learned.learner) if stages else None
         _LOG.info("evaluate: the best weights on validation and test")
         measure = partial(evaluate_model, settings=settings.evaluation)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import polars as pl
 import pytest
 
 from rec_sys.bundle import Bundle
-from rec_sys.contracts import SplitName
+from rec_sys.contracts import BundleFile, InputError, SplitName
 from rec_sys.data.dataset import PreparedDataset
 from rec_sys.data.prepare import prepare
 from rec_sys.data.queries import Queries
@@ -27,17 +28,23 @@ from rec_sys.graph.build import build_graph
 from rec_sys.graph.review_graph import ReviewGraph
 from rec_sys.inference.backends import Backends
 from rec_sys.inference.batch_export import export_users
-from rec_sys.inference.contract import RecommendationAnswer, RecommendationRequest
+from rec_sys.inference.contract import RecommendationAnswer, RecommendationRequest, Review
+from rec_sys.inference.live_reviews import OnRecord
 from rec_sys.inference.recommender import Recommender
+from rec_sys.inference.second_stage import describe_products
 from rec_sys.inference.served_bundle import ServedBundle
+from rec_sys.inference.user_reviews import read_user, stored_reviews
 from rec_sys.modules.bundled_model import load_model
 from rec_sys.modules.publication import publish_bundle
+from rec_sys.ranker.facts import UserFacts
+from rec_sys.ranker.features import FEATURES, Candidates
 from rec_sys.settings import EdgeIndex, ExportSettings, InferenceSettings, Settings, TritonSettings
 from rec_sys.train.assembly import make_builders
 from rec_sys.train.run_folder import RunFolder
 from rec_sys.train.train import train
 from rec_sys.vector_database.catalogue import read_catalogue
 from rec_sys.vector_database.edge_index import EdgePublisher
+from tests.changed_bundles import note_anew
 from tests.triton_servers import needs_core
 from triton_utils.server import TritonServer
 
@@ -46,15 +53,28 @@ SHOP = (
     *("data=table", "data.name=shop", "data.events.column=event", "data.events.weights={view: 0.3, order: 1}"),
     *("evaluation=next_days", "evaluation.target_events=[order]", "evaluation.window_days=21", "text=none"),
     *("model.tower=none", "model.dim=16", "model.ranker=lightgbm", "tracking=none", "trainer.num_threads=1"),
+    "data.user_columns.facts={age: years}",
     *(f"model.second_stage.candidates={CANDIDATES}", "model.second_stage.rounds=40", "trainer.progress=false"),
 )
+UNNAMED = "C00005"  # is not in the table of customers
 ASKED = tuple(f"C{number:05d}" for number in (0, 3, 5, 8, 40, 100, 250))
 
 
 def run_settings(folder: Path) -> Settings:
     events, products = write_shop(folder / "shop", 0, customers=700, products=200, days=240, visits=6_000)
-    files = f"data.reviews_path={events}", f"data.metadata_path={products}", f"output_dir={folder}"
-    return compose_settings([*SHOP, *files], Settings)
+    ages = write_ages(folder / "ages.csv", pl.read_parquet(events), pl.read_csv(products))
+    files = f"data.reviews_path={events}", f"data.metadata_path={products}", f"data.users_path={ages}"
+    return compose_settings([*SHOP, *files, f"output_dir={folder}"], Settings)
+
+
+def write_ages(path: Path, events: pl.DataFrame, products: pl.DataFrame) -> Path:
+    """Ages of most customers, some empty: those who came first to dear products are older."""
+    joined = events.sort("timestamp").join(products, on="asin")
+    first = joined.group_by("user_id").agg(pl.col("price").head(2).mean().log().alias("price")).sort("user_id")
+    known = first.filter(~pl.col("user_id").is_in([UNNAMED])).with_row_index()
+    age = pl.when(pl.col("index") % 9 > 0).then((15 * pl.col("price")).round())
+    known.select("user_id", age.alias("years")).write_csv(path)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -100,11 +120,14 @@ def test_it_is_adopted_where_two_stages_show_a_gain(trained: tuple[Settings, Bun
     card = bundle.manifest.ranker
     assert card is not None
     assert (card.library, card.candidates) == ("lightgbm", CANDIDATES)
+    assert card.features == (*FEATURES, "user_age", "age_from_reviewers")
 
 
 def test_answers_stand_in_the_rankers_order_with_its_reasons(trained: tuple[Settings, Bundle]) -> None:
     settings, bundle = trained
     trees = ServedBundle(bundle).ranker.trees
+    own = trees.feature >= len(FEATURES)
+    assert own.any()  # splits by what is known of customers
     mean = trees.predict(np.zeros((1, 40), np.float32)) - trees.contributions(np.zeros((1, 40), np.float32)).sum()
     request = RecommendationRequest(user_id=ASKED[1])
     (answer,) = ask(settings, [request], InferenceSettings(num_threads=1, max_reasons=20))
@@ -115,6 +138,7 @@ def test_answers_stand_in_the_rankers_order_with_its_reasons(trained: tuple[Sett
         assert product.ranker_score == pytest.approx(mean[0] + sum(product.ranker_reasons.values()), abs=0.05)
         sizes = [abs(part) for part in product.ranker_reasons.values()]
         assert sizes == sorted(sizes, reverse=True)
+    assert {"user_age", "age_from_reviewers"} & set().union(*(one.ranker_reasons for one in answer.products))
     (plain,) = ask(settings, [request.model_copy(update={"explain": False})])
     assert listed(plain) == listed(answer)
     assert not any(product.ranker_reasons for product in plain.products)
@@ -220,11 +244,19 @@ def test_serving_ranks_as_evaluation_does(trained: tuple[Settings, Bundle]) -> N
     every: Split = replace(split, of_review=np.full(columns.num_reviews, SplitName.TRAIN, dtype=np.uint8))
     term = read_memory_term(bundle, columns)
     towers = ModelScorer(load_model(bundle), make_builders(graph, every, settings)["train"], queries)
-    first = FirstStage(towers, term, np.ones(columns.num_reviews, dtype=np.bool_), served.ranker.facts, CANDIDATES)
+    people = UserFacts.of_table(dataset.users(), users)
+    every_edge = np.ones(columns.num_reviews, dtype=np.bool_)
+    first = FirstStage(towers, term, every_edge, served.ranker.facts, people, CANDIDATES)
     rows = np.arange(len(asked))
     scores = SecondStage(first, served.ranker.trees).score(rows)
     expected = rank_products(scores, 10, *queries.masked_products(rows))
     _, candidates, features = first.propose(rows)
+    stored = [stored_reviews(served.users.rows(user), served, served.users.place(user)) for user in ASKED]
+    np.testing.assert_allclose(features, describe_products(served.ranker, stored, candidates), rtol=1e-5, atol=1e-5)
+    ages = features[:, len(FEATURES) :]
+    unknown = np.isin(candidates.row, [ASKED.index(UNNAMED)])
+    assert np.isnan(ages[unknown]).all()
+    assert np.isfinite(ages[~unknown]).any(axis=0).all()
     for row, answer in enumerate(ask(folder_settings, [RecommendationRequest(user_id=user) for user in ASKED])):
         own = candidates.row == row
         value = dict(zip(candidates.product[own].tolist(), served.ranker.run(features[own]).tolist(), strict=True))
@@ -233,6 +265,44 @@ def test_serving_ranks_as_evaluation_does(trained: tuple[Settings, Bundle]) -> N
             [value[product] for product in products], abs=1e-5
         )
         assert products == expected[row].tolist()
+
+
+def test_of_a_user_without_a_name_or_forgotten_nothing_is_known(trained: tuple[Settings, Bundle]) -> None:
+    _, bundle = trained
+    served = ServedBundle(bundle)
+    known = next(user for user in ASKED if np.isfinite(served.users.facts.values[served.users.place(user)]).all())
+    limits, sent = InferenceSettings(), (Review(asin=served.asins[0]),)
+    asked = RecommendationRequest(user_id=known)
+    users = [
+        read_user(asked, served, limits),
+        read_user(RecommendationRequest(reviews=sent), served, limits),
+        read_user(asked.model_copy(update={"reviews": sent}), served, limits, OnRecord({}, forgotten=True)),
+    ]
+    row = np.arange(3)
+    candidates = Candidates(row, row, np.zeros(3, np.float32), np.zeros(3, np.float32))
+    found = describe_products(served.ranker, users, candidates)[:, len(FEATURES) :]
+    assert np.isfinite(found[:, 0]).tolist() == [True, False, False]
+    assert np.isnan(found[1:]).all()
+    served.users.forget(known)
+    assert np.isnan(served.users.facts.values[users[0].user]).all()
+    assert served.users.place(known) == len(served.users.facts.values) - 1
+
+
+@pytest.mark.parametrize("damage", ["lost", "column", "row"])
+def test_facts_that_do_not_fit_the_ranker_are_refused(
+    damage: str, trained: tuple[Settings, Bundle], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(trained[1].folder, tmp_path / "bundle"))
+    path = folder / BundleFile.USER_FACTS
+    table = pl.read_parquet(path)
+    path.unlink()
+    if damage != "lost":
+        table = table.rename({"age": "years"}) if damage == "column" else pl.concat([table, table.head(1)])
+        table.write_parquet(path)
+    note_anew(folder)
+    with pytest.raises(InputError, match="the bundle is damaged") as refused:
+        ServedBundle(Bundle(folder))
+    assert refused.value.where in (str(path), str(folder / BundleFile.RANKER))
 
 
 def test_where_it_does_not_pay_the_bundle_says_so_and_has_none(tmp_path: Path) -> None:
@@ -247,4 +317,5 @@ def test_where_it_does_not_pay_the_bundle_says_so_and_has_none(tmp_path: Path) -
     assert not figures["adopted"]
     assert figures["validation"]["num_queries"] > 100
     assert bundle.manifest.ranker is None
+    assert bundle.user_facts() is None
     assert ServedBundle(bundle).ranker is None

@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from rec_sys.bundle import Bundle, bundle_folders
 from rec_sys.contracts import BundleFile, HistoryColumn, ProductColumn
 from rec_sys.data.dataset import PreparedDataset
+from rec_sys.data.interactions import list_user_ids
 from rec_sys.data.splits import split_reviews
 from rec_sys.entry import compose_settings
 from rec_sys.evaluation import bundle_scorer
@@ -277,6 +278,7 @@ def test_a_bundle_asked_as_a_gateway_asks_it_reaches_its_own_test_figure(outputs
     graph, _ = build_graph(dataset, settings.graph, settings.text, settings.seed, outputs)
     split = split_reviews(graph.interactions, settings.evaluation, settings.seed)
     asins = dataset.products()[ProductColumn.ASIN].to_list()
-    scorer = BundleScorer(ServedBundle(bundle), graph, asins, split.text_visible, split.test)
+    user_ids = list_user_ids(dataset.reviews()).to_list()
+    scorer = BundleScorer(ServedBundle(bundle), graph, asins, user_ids, split.text_visible, split.test)
     found = evaluate_ranking(scorer.score, split.test, len(asins), (10,))
     assert np.isclose(found.metrics[METRIC], bundle.metrics()["test"][METRIC], atol=1e-4)

@@ -20,7 +20,7 @@ import pytest
 from rec_sys.bundle import Bundle, BundleContents, hash_code, write_bundle
 from rec_sys.bundle_manifest import FORMAT_VERSION
 from rec_sys.checksums import CHECKSUMS
-from rec_sys.contracts import BundleFile, HistoryColumn, InputError, MemoryTensor, ProductColumn, TowerFile
+from rec_sys.contracts import BundleFile, HistoryColumn, InputError, MemoryTensor, ProductColumn, TowerFile, UserColumn
 from rec_sys.scoring import ScoreFormula
 from tests.changed_bundles import as_earlier_versions_wrote_it, note_anew
 from tests.text_width import TEXT_DIM
@@ -57,6 +57,7 @@ def some_contents(tmp_path: Path, **changes: Any) -> BundleContents:
         product_reviews=16,
         has_time=True,
         memory={MemoryTensor.OFFSETS: np.arange(6), MemoryTensor.WEIGHTS: np.ones(5, dtype=np.float32)},
+        user_facts=pl.DataFrame({UserColumn.USER_ID: ["u", "v"], "age": pl.Series([30, None], dtype=pl.Float32)}),
         towers={TowerFile.USER: b"user", TowerFile.PRODUCT: b"product"},
         pictures=(picture,),
     )
@@ -88,6 +89,9 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
     assert bundle.metrics() == contents.metrics
     assert bundle.products().equals(contents.products)
     assert bundle.histories().equals(contents.histories)
+    facts = bundle.user_facts()
+    assert facts is not None
+    assert facts.equals(contents.user_facts)  # type: ignore[arg-type]
     assert isinstance(bundle.history_text(), np.memmap)
     np.testing.assert_array_equal(bundle.history_text(), contents.history_text)
     assert bundle.tower(TowerFile.USER).read_bytes() == b"user"
@@ -105,10 +109,12 @@ def test_whoever_may_read_one_file_of_a_bundle_may_read_all(tmp_path: Path) -> N
 def test_a_model_without_memory_and_text_has_a_bundle_too(tmp_path: Path) -> None:
     nothing = np.zeros((0, TEXT_DIM), dtype=np.float16)
     write_bundle(
-        tmp_path / "bundle", some_contents(tmp_path, memory=None, history_text=nothing, towers={}, pictures=())
+        tmp_path / "bundle",
+        some_contents(tmp_path, memory=None, user_facts=None, history_text=nothing, towers={}, pictures=()),
     )
     bundle = Bundle(tmp_path / "bundle")
     assert bundle.memory() is None
+    assert bundle.user_facts() is None
     assert bundle.history_text().shape == (0, TEXT_DIM)
 
 
@@ -121,7 +127,7 @@ def test_a_changed_or_missing_file_is_found(tmp_path: Path) -> None:
     folder = tmp_path / "bundle"
     write_bundle(folder, contents)
     names = [name for name in every_file(folder) if name not in (BundleFile.MANIFEST, CHECKSUMS)]
-    assert len(names) == 11
+    assert len(names) == 12
     for name in names:
         sound = (folder / name).read_bytes()
         damaged = sound[:-1] + bytes([sound[-1] ^ 1])

@@ -4,7 +4,7 @@ import numpy as np
 
 from rec_sys.bundle import Bundle
 from rec_sys.contracts import MemoryTensor, SplitName
-from rec_sys.data.interactions import Interactions
+from rec_sys.data.interactions import Interactions, list_user_ids
 from rec_sys.data.queries import Queries
 from rec_sys.evaluation.model_scorer import ModelScorer
 from rec_sys.evaluation.ranking import Scorer
@@ -19,7 +19,7 @@ from rec_sys.modules.bundled_model import load_model
 from rec_sys.modules.hybrid_score import MemoryTerm
 from rec_sys.modules.memory import CoReviewMemory
 from rec_sys.modules.review_graph_model import ReviewGraphModel
-from rec_sys.ranker.facts import ProductFacts
+from rec_sys.ranker.facts import ProductFacts, UserFacts
 from rec_sys.ranker.trees import Trees
 from rec_sys.score_terms import without_terms
 
@@ -76,11 +76,13 @@ class BundledModel:
             return None
         towers = ModelScorer(self.model, self.daily if daily else self.builder, queries)
         facts = ProductFacts.of_table(self._bundle.products(), np.asarray(self.builder.graph.product_text_vectors))
+        people = UserFacts.of_table(self._bundle.user_facts(), list_user_ids(self._bundle.histories()))
         term, past = self.memory_term, self._by_day if daily else self._past
         if daily and term is not None:
             term = term.as_of_each_question(self.builder.graph.interactions)
         return SecondStage(
-            FirstStage(towers, term, past, facts, card.candidates), Trees.of_tensors(self._bundle.ranker_trees())
+            FirstStage(towers, term, past, facts, people, card.candidates),
+            Trees.of_tensors(self._bundle.ranker_trees()),
         ).score
 
 

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from rec_sys.contracts import MILLISECONDS_A_DAY, ProductColumn
-from rec_sys.ranker.facts import PastReviews, ProductFacts
-from rec_sys.ranker.features import FEATURES, AskedUsers, Candidates, describe_candidates
+from rec_sys.ranker.facts import PastReviews, ProductFacts, UserFacts
+from rec_sys.ranker.features import FEATURES, AskedUsers, Candidates, describe_candidates, feature_names
 
 DAY = MILLISECONDS_A_DAY
 NAN = float("nan")
@@ -27,13 +27,17 @@ PAST = {
     "product": np.array([0, 1, 0, 3, 1]),
     "timestamp": np.array([0, 10, 50, 98, 100]) * DAY,
     "rating": np.array([4, NAN, 2, 5, 3], dtype=np.float32),
+    "reviewer": np.array([[20, 1], [30, 0], [NAN, 1], [50, NAN], [40, 1]], dtype=np.float32),
 }
+FACTS_OF_USERS = ("age", "club")
+NAMES = feature_names(FACTS_OF_USERS)
 USERS = AskedUsers(
     offsets=np.array([0, 2, 2]),  # the second has no reviews
     product=np.array([3, 0]),
     timestamp=np.array([98, 0]) * DAY,
     weight=np.array([1, 3], dtype=np.float32),
     before=np.array([5, 2]),
+    known=np.array([[26, NAN], [33, 1]], dtype=np.float32),
 )
 CANDIDATES = Candidates(
     row=np.array([0, 0, 0, 0, 1, 1]),
@@ -45,13 +49,13 @@ CANDIDATES = Candidates(
 
 def past(**changes: np.ndarray | None) -> PastReviews:
     columns = PAST | changes
-    return PastReviews(columns["product"], columns["timestamp"], columns["rating"], NUM_PRODUCTS)
+    return PastReviews(columns["product"], columns["timestamp"], columns["rating"], NUM_PRODUCTS, columns["reviewer"])
 
 
 def described(reviews: PastReviews, users: AskedUsers = USERS) -> dict[str, np.ndarray]:
     features = describe_candidates(CANDIDATES, users, reviews, FACTS)
     assert features.dtype == np.float32
-    return dict(zip(FEATURES, features.T, strict=True))
+    return dict(zip(NAMES, features.T, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -79,6 +83,11 @@ def described(reviews: PastReviews, users: AskedUsers = USERS) -> dict[str, np.n
         ("times_reviewed", [1, 0, 0, 0, 0, 0]),
         ("weight_reviewed", [3, 0, 0, 0, 0, 0]),
         ("days_since_reviewed", [100, NAN, NAN, NAN, NAN, NAN]),
+        ("user_age", [26, 26, 26, 26, 33, 33]),
+        ("user_club", [NAN, NAN, NAN, NAN, 1, 1]),
+        # Of product 0 one reviewer's age is unknown, of product 1 two are known or one was there, of others none.
+        ("age_from_reviewers", [6, 9, NAN, NAN, 3, 13]),
+        ("club_from_reviewers", [NAN, NAN, NAN, NAN, 1, 0]),
     ],
 )
 def test_a_feature_says_what_is_known(name: str, expected: list[float]) -> None:
@@ -89,22 +98,46 @@ def test_reviews_after_the_question_move_nothing() -> None:
     users = replace(USERS, before=np.array([3, 2]))
     before = described(past(), users)
     later = described(
-        past(product=np.array([0, 1, 0, 2, 2]), rating=np.array([4, NAN, 2, 1, 1], dtype=np.float32)), users
+        past(
+            product=np.array([0, 1, 0, 2, 2]),
+            rating=np.array([4, NAN, 2, 1, 1], dtype=np.float32),
+            reviewer=np.append(PAST["reviewer"][:3], [[99, 9], [NAN, 0]], axis=0).astype(np.float32),
+        ),
+        users,
     )
-    for name in FEATURES:
+    for name in NAMES:
         np.testing.assert_array_equal(before[name], later[name], err_msg=name)
 
 
 def test_without_times_nothing_is_said_of_them() -> None:
     found = described(past(timestamp=None))
-    silent = {name for name in FEATURES if np.isnan(found[name]).all()}
-    assert silent == {name for name in FEATURES if "days" in name or name == "trend"}
+    silent = {name for name in NAMES if np.isnan(found[name]).all()}
+    assert silent == {name for name in NAMES if "days" in name or name == "trend"}
 
 
 def test_without_any_review_candidates_are_described() -> None:
     nothing = past(
-        product=np.zeros(0, dtype=np.int64), timestamp=np.zeros(0, dtype=np.int64), rating=np.zeros(0, np.float32)
+        product=np.zeros(0, dtype=np.int64),
+        timestamp=np.zeros(0, dtype=np.int64),
+        rating=np.zeros(0, np.float32),
+        reviewer=np.zeros((0, 2), np.float32),
     )
     found = described(nothing, replace(USERS, before=np.array([0, 0])))
     assert not found["review_count"].any()
     assert np.isnan(found["rating_mean"]).all()
+    assert np.isnan(found["age_from_reviewers"]).all()
+
+
+def test_where_nothing_is_known_of_users_the_features_are_those_of_before() -> None:
+    users = replace(USERS, known=np.empty((2, 0), dtype=np.float32))
+    features = describe_candidates(CANDIDATES, users, past(reviewer=np.empty((5, 0), dtype=np.float32)), FACTS)
+    np.testing.assert_array_equal(features, np.stack([described(past())[name] for name in FEATURES], axis=1))
+    assert feature_names(()) == FEATURES
+
+
+def test_facts_of_users_stand_in_their_order_and_the_last_is_nobody() -> None:
+    table = pl.DataFrame({"user_id": ["c", "a"], "age": pl.Series([30, None], dtype=pl.Float32)})
+    facts = UserFacts.of_table(table, ["a", "b", "c"])
+    assert (facts.names, facts.values.dtype) == (("age",), np.float32)
+    np.testing.assert_array_equal(facts.values, [[NAN], [NAN], [30], [NAN]])
+    assert UserFacts.of_table(None, ["a", "b"]).values.shape == (3, 0)
