@@ -92,7 +92,7 @@ class Expected:
     @classmethod
     def exactly(cls, answers: Sequence[npt.NDArray[np.float32]]) -> "Expected":
         """Answers from which nothing may be further than `TOLERANCE`."""
-        return cls(list(answers), [np.float32(TOLERANCE)[None] for _ in answers])
+        return cls(list(answers), [np.array([TOLERANCE], dtype=np.float32) for _ in answers])
 
 
 def answer(tower: nn.Module, inputs: Arrays) -> Expected:
