@@ -9,6 +9,7 @@ The link is replaced in one step, so that a reader finds the old version or the 
 one that it took over from; that is where a rollback goes.
 """
 
+import errno
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -140,6 +141,14 @@ def _target(link: Path) -> str | None:
         return Path(os.readlink(link)).name
     except FileNotFoundError:
         return None
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise IndexUnavailableError(
+            "what should be a link is none; was the index copied without its links?",
+            where=str(link),
+            remedy="copy it with them (cp -a, rsync -a), or remove this one and publish again",
+        ) from error
 
 
 def _link(link: Path, target: Path) -> None:

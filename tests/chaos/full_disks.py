@@ -57,7 +57,7 @@ def _one(place: Undisturbed, kind: str, free: int, work: Path, log: Path) -> str
     """How it ended: `refused`, or `whole` where the bytes were enough."""
     with _disk(kind, work, SIZE_MB) as disk:
         outputs = disk / "outputs"
-        shutil.copytree(place.start, outputs)
+        shutil.copytree(place.start, outputs, symlinks=True)
         with _filled(disk, free):
             ended = run_stage(place.stage, outputs)
         log.write_text(f"exit code {ended.returncode}\n{ended.stdout}\n{ended.stderr}")

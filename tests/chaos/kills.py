@@ -18,7 +18,7 @@ import psutil
 from rec_sys.bundle import find_bundle
 from rec_sys.contracts import InputError
 from tests.chaos.campaign import Campaign, run_by_hand
-from tests.chaos.stages import NUM_STAGES, Stage, run_stage, run_undisturbed, start_stage
+from tests.chaos.stages import ALL_STAGES, Stage, run_stage, run_undisturbed, start_stage
 from tests.warm_processes import WarmProcess
 
 _LOOKED_EVERY: Final = 0.005  # seconds
@@ -28,7 +28,7 @@ _SECONDS_TO_FOLLOW: Final = 20.0  # in which the processes of a killed command e
 _TIMES: Final = ("seconds", "time", "duration")  # of figures that say how long something took
 
 
-def attack(campaign: Campaign, cases: int, num_stages: int = NUM_STAGES) -> None:
+def attack(campaign: Campaign, cases: int, num_stages: int = ALL_STAGES) -> None:
     """Kills so many commands, each at a moment drawn over the work that it has undisturbed.
 
     One to five kills follow each other in one folder, so that what a killed command leaves is met by one that is killed
@@ -42,10 +42,10 @@ def attack(campaign: Campaign, cases: int, num_stages: int = NUM_STAGES) -> None
         rows = finished = 0
         while campaign.tried < cases:
             number, rows = rows % len(road), rows + 1
-            place, before = road[number], {} if number == 0 else ends[number - 1]
+            place, before = road[number], state_of(road[number].start)
             log.write_text("")
             shutil.rmtree(outputs, ignore_errors=True)
-            shutil.copytree(place.start, outputs)
+            shutil.copytree(place.start, outputs, symlinks=True)
             lost = len(campaign.lost)
             for left in reversed(range(min(campaign.random.randint(1, _MOST_IN_A_ROW), cases - campaign.tried))):
                 moment, tick = campaign.random.uniform(0, place.cpu_seconds), campaign.random.uniform(0, _TICK)

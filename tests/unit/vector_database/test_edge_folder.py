@@ -81,6 +81,18 @@ def test_the_index_may_be_moved(folder: EdgeFolder, tmp_path: Path) -> None:
     assert (moved.served(), moved.previous("2"), moved.is_whole("2")) == ("2", "1", True)
 
 
+def test_an_index_copied_without_its_links_is_named(folder: EdgeFolder, tmp_path: Path) -> None:
+    folder.switch("2", ["1"])
+    copy = EdgeFolder(shutil.copytree(folder.root, tmp_path / "copy", symlinks=False))
+    for ask in (copy.served, copy.open_served, lambda: copy.kept("2")):
+        with pytest.raises(IndexUnavailableError, match="copied without its links") as refused:
+            ask()
+        assert str(tmp_path / "copy") in refused.value.where
+    shutil.rmtree(copy.root / "current")
+    copy.drop("2")
+    assert copy.served() is None
+
+
 def test_a_switch_that_was_cut_off_is_made_good_by_the_next(folder: EdgeFolder) -> None:
     folder.switch("1", [])
     (folder.root / ".current.new").symlink_to("versions/2")
