@@ -139,4 +139,4 @@ def _articles(shop: Shop, product: IntArray, article_ids: list[str]) -> pl.DataF
     )
 
 
-SCHEMA: Final = Schema(write_files, users=2_000, products=240, purchases=24_000, repeat_share=0.25)
+SCHEMA: Final = Schema(write_files, users=4_000, products=240, purchases=48_000, repeat_share=0.25)
