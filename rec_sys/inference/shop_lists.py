@@ -77,7 +77,7 @@ class ShopLists:
             if (row := listing.row_of.get(asin)) is not None:
                 live[row] = value
         seeds = np.zeros(len(live))
-        past = _past_trends(served)[window]
+        past = _past_trends(served, self._log is not None and self._log.trained(served) is not None)[window]
         seeds[: len(past)] = past
         half_lives = min(_LONGEST, max(0.0, now - _created(served)) / MILLISECONDS_A_DAY / HALF_LIVES[window])
         return seeds * 2.0**-half_lives + live, live
@@ -122,15 +122,19 @@ def _answer(
     )
 
 
-@lru_cache(maxsize=2)  # the bundle served and the one that a rollback goes to
-def _past_trends(served: ServedBundle) -> dict[Window, _Numbers]:
-    """The trend of the bundle's products at its newest review, by window; each float64 `[num_products]`."""
+@lru_cache(maxsize=4)  # the bundle served and the one that a rollback goes to
+def _past_trends(served: ServedBundle, beside_log: bool) -> dict[Window, _Numbers]:
+    """The trend of the bundle's products at its newest review, by window; each float64 `[num_products]`.
+
+    Beside the log that it has learned from, without what that tells itself.
+    """
     users, size = served.users, len(served.asins)
+    weight = np.where(users.sequence > 0, 0, users.weight) if beside_log else users.weight
     days = np.zeros(len(users.product))
     if served.manifest.has_time and len(days):
         days = (users.timestamp.max() - users.timestamp) / MILLISECONDS_A_DAY
     return {
-        window: np.bincount(users.product, users.weight * np.exp2(-days / half_life), minlength=size).astype(np.float64)
+        window: np.bincount(users.product, weight * np.exp2(-days / half_life), minlength=size).astype(np.float64)
         for window, half_life in HALF_LIVES.items()
     }
 

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -86,6 +87,7 @@ def test_a_second_run_in_the_same_folder_is_refused(first: list[str], output_dir
         while not (tmp_path / ".lock").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(0.5)
+        held.send_signal(signal.SIGSTOP)  # however long the other one takes to start
         refused = warm_processes.run(*command, timeout=600)
     finally:
         held.kill()

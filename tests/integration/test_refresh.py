@@ -165,6 +165,9 @@ def test_what_was_written_is_trained_once_and_what_comes_meanwhile_stays_live(
         assert client.get(f"/v1/users/{known}/reviews").json()["total"] == before + 1
         listed = client.get("/v1/users/new/reviews").json()
         assert (listed["total"], {one["review_id"] for one in listed["reviews"]}) == (4, set(taken))
+        trending = client.get("/v1/products/trending", params={"window": "day", "limit": 40}).json()["products"]
+        score = {one["asin"]: one["score"] for one in trending}
+        assert score[asins[3]] == pytest.approx(1, abs=0.1)  # one review today, told by the log and by the bundle
         found = client.get("/v1/products/search", params={"q": "kettle", "limit": 100}).json()["products"]
         assert {"fresh", "later"} < {one["asin"] for one in found}
         assert asins[2] not in {one["asin"] for one in found}
