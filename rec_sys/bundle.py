@@ -275,8 +275,8 @@ def newest_bundle(output_dir: Path) -> tuple[Path, BundleManifest]:
 
 
 def bundle_folders(output_dir: Path) -> list[Path]:
-    """Where training has left bundles, be they damaged; by name."""
-    return sorted(path.parent for path in (output_dir / "bundles").glob(f"*/{BundleFile.MANIFEST}"))
+    """Where training has left bundles, be they damaged; by name. One that is still written, or was, is none."""
+    return sorted(path.parent for path in (output_dir / "bundles").glob(f"[!.]*/{BundleFile.MANIFEST}"))
 
 
 def find_by_identity(output_dir: Path, identity: str) -> Path | None:

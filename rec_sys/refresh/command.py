@@ -187,7 +187,7 @@ class _Refresh:
         for folder, _ in self._own_bundles():
             if bundle_identity(folder) not in needed:
                 shutil.rmtree(folder)
-        for path in (self._settings.output_dir / "data").glob(f"*/{PreparedFile.SUMMARY}"):
+        for path in (self._settings.output_dir / "data").glob(f"[!.]*/{PreparedFile.SUMMARY}"):
             summary = DatasetSummary.model_validate_json(path.read_text())
             if summary.store_position and summary.fingerprint not in fingerprints:
                 shutil.rmtree(path.parent)

@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from rec_sys.bundle import Bundle, BundleContents, find_bundle, write_bundle
+from rec_sys.bundle import Bundle, BundleContents, bundle_folders, find_bundle, find_by_identity, write_bundle
+from rec_sys.bundle_manifest import bundle_identity
 from rec_sys.contracts import BundleFile, InputError
 from rec_sys.scoring import ScoreFormula
 from tests.changed_bundles import note_anew
@@ -96,6 +97,14 @@ def test_a_newest_bundle_that_was_changed_is_named_and_no_older_one_stands_in(tm
     with pytest.raises(InputError, match="missing or was changed") as refused:
         find_bundle(None, tmp_path)
     assert refused.value.where == str(weights)
+
+
+def test_one_that_a_killed_training_had_nearly_written_is_none(tmp_path: Path) -> None:
+    good = write(tmp_path / "bundles" / "good", "2026-01-02T00:00:00+00:00")
+    half = write(tmp_path / "bundles" / ".newer.abc.unfinished", "2026-01-03T00:00:00+00:00")
+    assert find_bundle(None, tmp_path).folder == good
+    assert bundle_folders(tmp_path) == [good]
+    assert find_by_identity(tmp_path, bundle_identity(half)) is None
 
 
 def test_where_there_is_none_the_command_that_makes_one_is_named(tmp_path: Path) -> None:
