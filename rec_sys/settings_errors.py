@@ -64,7 +64,14 @@ def check_overrides(request: Request) -> None:
 def explain_composition(error: Exception, request: Request) -> InputError:
     """Says which argument Hydra could not place."""
     for text in request.overrides:
-        key = text.partition("=")[0].lstrip("~")
+        key, _, value = text.partition("=")
+        if isinstance(present := request.tree.get(key), dict) and value.lstrip().startswith("{"):
+            added = [name for name in OverridesParser.create().parse_override(text).value() if name not in present]
+            if added:
+                names = " and ".join(map(str, added))
+                what = f"{key} has {', '.join(present) or 'nothing yet'}, and {names} is not among it"
+                return InputError(what, where=request.place(key), remedy=f"add it with +{key}.{added[0]}=VALUE")
+        key = key.lstrip("~")
         # A plus sign may add any key, and Hydra answers for its own settings itself.
         if key.startswith(("+", "hydra")) or key in request.tree:
             continue

@@ -77,6 +77,18 @@ def test_an_unknown_key_that_resembles_none_lists_its_section_alone() -> None:
     assert "trainer." not in remedy
 
 
+def test_an_entry_that_a_map_lacks_is_said_to_be_added() -> None:
+    given = ("data=hm", "data.folder=x")
+    error = refusal(*given, "data.user_columns.facts={age: years, shoe: size}")
+    assert (
+        error.what == "data.user_columns.facts has age, club_status, news, active, newsletter, and shoe is not among it"
+    )
+    assert error.remedy == "add it with +data.user_columns.facts.shoe=VALUE"
+    settings = compose_settings([*given, "+data.user_columns.facts.shoe=size"], Settings)
+    assert settings.data.user_columns is not None
+    assert settings.data.user_columns.facts["shoe"] == "size"
+
+
 @pytest.mark.parametrize("plus", ["", "+"])
 def test_a_key_of_another_choice_says_whose_it_is(plus: str) -> None:
     error = refusal(f"{plus}data.path=file")
