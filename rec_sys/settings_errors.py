@@ -66,8 +66,8 @@ def explain_composition(error: Exception, request: Request) -> InputError:
     for text in request.overrides:
         key, _, value = text.partition("=")
         if isinstance(present := request.tree.get(key), dict) and value.lstrip().startswith("{"):
-            added = [name for name in OverridesParser.create().parse_override(text).value() if name not in present]
-            if added:
+            given = OverridesParser.create().parse_override(text).value()
+            if isinstance(given, dict) and (added := [name for name in given if name not in present]):
                 names = " and ".join(map(str, added))
                 what = f"{key} has {', '.join(present) or 'nothing yet'}, and {names} is not among it"
                 return InputError(what, where=request.place(key), remedy=f"add it with +{key}.{added[0]}=VALUE")
