@@ -11,7 +11,7 @@ from rec_sys.settings import AmazonData, ModelSettings, SampleData, Section, Seq
 
 def all_sections(base: type[Section] = Section) -> list[type[Section]]:
     found = [base, *(section for child in base.__subclasses__() for section in all_sections(child))]
-    return [section for section in found if section.__module__ == Section.__module__]
+    return [section for section in found if section.__module__.startswith("rec_sys.settings.")]
 
 
 def numeric_fields() -> dict[str, FieldInfo]:
