@@ -13,6 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
+_stored: dict[tuple[str | None, str], type[BaseModel]] = {}  # by group and name; to store a section's defaults is slow
+
 
 @dataclass(frozen=True)
 class Request:
@@ -176,9 +178,6 @@ def store_defaults(settings_type: type[BaseModel]) -> None:
         kinds = list(sections_in(field.annotation))
         for kind in kinds if len(kinds) > 1 else ():
             _store(group, kind)
-
-
-_stored: dict[tuple[str | None, str], type[BaseModel]] = {}  # to read the defaults of a section takes long
 
 
 def _store(group: str | None, section: type[BaseModel]) -> None:

@@ -93,8 +93,8 @@ class WrittenData:
         product = self.products.about(asin)
         if product.is_removed:
             return known
-        told = {name: getattr(product.said, name) for name in product.said.model_fields_set}
-        row = told if product.is_whole or known is None else known | told
+        facts = {name: getattr(product.said, name) for name in product.said.model_fields_set}
+        row = facts if product.is_whole or known is None else known | facts
         return {name: row.get(name) for name in PRODUCT_FACTS_SCHEMA} | {ProductColumn.ASIN: asin}
 
 

@@ -60,7 +60,7 @@ def _examine_store(log: ReviewLog) -> ComponentHealth:
 
 
 def _in_words(error: Exception) -> str:
-    """What a probe is told; a defect of ours is told to the log alone."""
+    """What a probe is answered; a defect of ours goes to the log alone."""
     if isinstance(error, InputError):
         return error.what
     _LOG.error("a probe failed", exc_info=error)

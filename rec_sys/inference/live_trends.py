@@ -61,5 +61,5 @@ class LiveTrends:
 
 
 def _moment(said: int | None, change: Change) -> int:
-    """When something happened; nothing happens later than it is told."""
+    """When something happened: as it says, and no later than it was written."""
     return change.written if said is None else min(said, change.written)

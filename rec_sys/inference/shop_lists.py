@@ -122,11 +122,13 @@ def _answer(
     )
 
 
-@lru_cache(maxsize=4)  # the bundle served and the one that a rollback goes to
+@lru_cache(
+    maxsize=4
+)  # the bundle served and the one before, each with the log and without
 def _past_trends(served: ServedBundle, beside_log: bool) -> dict[Window, _Numbers]:
     """The trend of the bundle's products at its newest review, by window; each float64 `[num_products]`.
 
-    Beside the log that it has learned from, without what that tells itself.
+    Without the reviews that it has learned from the log, where `live_trends` counts them from that log itself.
     """
     users, size = served.users, len(served.asins)
     weight = np.where(users.sequence > 0, 0, users.weight) if beside_log else users.weight

@@ -14,13 +14,9 @@ from typing import Any, Final
 import httpx
 
 from rec_sys.processes import overrides
-from rec_sys.settings import EdgeIndex
-from rec_sys.vector_database.catalogue import read_catalogue
-from rec_sys.vector_database.edge_index import EdgePublisher
 from tests.chaos.campaign import Campaign, run_by_hand
-from tests.chaos.served_house import PATIENCE_SECONDS, free_port
-from tests.product_indexes import quick_folder
-from tests.serving_bundles import USER_REVIEWS, write_serving_bundle
+from tests.chaos.served_house import PATIENCE_SECONDS, free_port, published_folder
+from tests.serving_bundles import USER_REVIEWS
 from tests.warm_processes import WarmProcess
 
 _WRITERS: Final = 4
@@ -101,25 +97,18 @@ class Writer:
 
 def attack(campaign: Campaign, cases: int) -> None:
     """Kills so many gateways on one store, each at a drawn moment under writes, each started on what the last left."""
-    with quick_folder() as folder:
-        bundle = write_serving_bundle(folder / "bundles" / "first")
-        index = EdgeIndex(backend="edge", folder=folder / "index", check_queries=4, progress=False)
-        EdgePublisher(index).publish(read_catalogue(bundle))
+    with published_folder() as folder:
         writers: list[Writer] = []
         acknowledged = resent = 0
-        for number in range(cases):
-            with campaign.case(f"kill {number}", folder), _gateway(folder) as (process, client):
+        for number in range(cases + 1):  # the last is not killed
+            with campaign.case(f"after {number} kills", folder), _gateway(folder) as (process, client):
                 resent += sum(len(writer.unanswered) for writer in writers)
                 for writer in writers:
                     writer.check(client)
                 acknowledged += sum(len(writer.kept) for writer in writers)
                 writers = [Writer(f"kill {number} writer {one}") for one in range(_WRITERS)]
-                _write_and_kill(process, client, writers, campaign)
-        with campaign.case("after the last kill", folder), _gateway(folder) as (_, client):
-            resent += sum(len(writer.unanswered) for writer in writers)
-            for writer in writers:
-                writer.check(client)
-            acknowledged += sum(len(writer.kept) for writer in writers)
+                if number < cases:
+                    _write_and_kill(process, client, writers, campaign)
         campaign.figures |= {"acknowledged reviews": acknowledged, "requests without an answer": resent}
 
 

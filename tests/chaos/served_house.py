@@ -187,12 +187,19 @@ class ServedHouse:
 
 
 @contextmanager
-def lone_gateway(**serving: Any) -> Iterator[tuple[str, Part]]:
-    """A gateway that computes all by itself, from an index in its own process; its address and itself."""
+def published_folder() -> Iterator[Path]:
+    """A folder of outputs with one bundle, which its index serves."""
     with quick_folder() as folder:
         bundle = write_serving_bundle(folder / "bundles" / "first")
         index = EdgeIndex(backend="edge", folder=folder / "index", check_queries=4, progress=False)
         EdgePublisher(index).publish(read_catalogue(bundle))
+        yield folder
+
+
+@contextmanager
+def lone_gateway(**serving: Any) -> Iterator[tuple[str, Part]]:
+    """A gateway that computes all by itself, from an index in its own process; its address and itself."""
+    with published_folder() as folder:
         port = free_port()
         given = {"output_dir": folder, "serving.port": port, "serving.log_level": "warning"}
         given |= {f"serving.{name}": value for name, value in serving.items()}
