@@ -122,9 +122,7 @@ def _answer(
     )
 
 
-@lru_cache(
-    maxsize=4
-)  # the bundle served and the one before, each with the log and without
+@lru_cache(maxsize=4)  # the bundle served and the one before, each with the log and without
 def _past_trends(served: ServedBundle, beside_log: bool) -> dict[Window, _Numbers]:
     """The trend of the bundle's products at its newest review, by window; each float64 `[num_products]`.
 
