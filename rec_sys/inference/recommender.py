@@ -119,9 +119,10 @@ class Recommender:
             yield
 
     async def catch_up(self) -> None:
-        """Reads what was written until now, by whomever; raises `ServingUnavailable` where the store is away."""
+        """Reads what was written until now, by whomever; raises `ServingUnavailable` where a part is away."""
         if self._log is not None:
             await self._log.catch_up()
+            await self._shelf.sync()
 
     async def warm_up(self) -> None:
         """Opens the bundle, the tower and the encoder, so that the first answer is as quick as others.
@@ -164,8 +165,7 @@ class Recommender:
         clock = StepClock()
         found = await self._find(to_query(SimilarTo(asin, by), page, page.filter.for_index()), clock, "by")
         served = await self._bundle_at_hand()
-        hints = () if found.hits else explain_empty(page, served)
-        return list_products(found, page, by, clock, served, hints)
+        return list_products(found, page, by, clock, served, () if found.hits else explain_empty(page, served))
 
     async def search(self, text: str, page: Page) -> ProductsAnswer:
         """Products whose text means what this one does, or whose titles have its words.

@@ -33,6 +33,11 @@ class UserRecords:
         self._backends, self._log, self._shelf = backends, log, shelf
         self._reading: set[asyncio.Task[None]] = set()
 
+    @property
+    def position(self) -> int:
+        """Up to where the store's log is known here."""
+        return self._log.position
+
     async def take(self, new: NewReviews, key: str | None = None) -> TakenReviews:
         """Keeps reviews: when this returns they survive any kill, and the next answer reads them.
 

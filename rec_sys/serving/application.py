@@ -19,6 +19,7 @@ from rec_sys.serving.event_routes import event_routes
 from rec_sys.serving.metrics import GatewayMetrics
 from rec_sys.serving.observation import Observation
 from rec_sys.serving.page.routes import include_page
+from rec_sys.serving.page.sessions import Sessions
 from rec_sys.serving.path_ids import EncodedSlashes
 from rec_sys.serving.problems import Problem, install_handlers
 from rec_sys.serving.product_routes import product_routes
@@ -26,6 +27,8 @@ from rec_sys.serving.recent_answers import RecentAnswers
 from rec_sys.serving.review_routes import review_routes
 from rec_sys.serving.status_routes import model_routes, status_routes
 from rec_sys.serving.token_rates import TokenRates
+from rec_sys.serving.worker_memory import ALONE, WorkerMemory
+from rec_sys.serving.written_elsewhere import WrittenElsewhere
 from rec_sys.settings import ServingSettings
 
 if TYPE_CHECKING:
@@ -37,8 +40,14 @@ _GUARDED: Final = "/v1"  # how the addresses of both routers begin
 _log = structlog.get_logger("rec_sys.serving")
 
 
-def create_application(settings: ServingSettings, recommender: "Recommender") -> FastAPI:
-    """The service over a recommender, which only its event loop uses, and which is closed when the service ends."""
+def create_application(settings: ServingSettings, recommender: "Recommender", memory: WorkerMemory = ALONE) -> FastAPI:
+    """The service over a recommender, which only its event loop uses, and which is closed when the service ends.
+
+    Args:
+        settings: The service's.
+        recommender: What answers.
+        memory: What it shares with other workers of one service.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -51,7 +60,7 @@ def create_application(settings: ServingSettings, recommender: "Recommender") ->
             await asyncio.gather(opening, return_exceptions=True)
             await recommender.close()
 
-    metrics, recent = GatewayMetrics(), RecentAnswers()
+    metrics, recent = GatewayMetrics(memory), RecentAnswers(memory)
     # Its /docs loads Swagger UI from this service; FastAPI's own asks another host for it, and is blank without one.
     application: FastAPI = FastAPIOffline(title=TITLE, description=DESCRIPTION, version=_API_VERSION, lifespan=lifespan)
     install_handlers(application)
@@ -65,8 +74,12 @@ def create_application(settings: ServingSettings, recommender: "Recommender") ->
     if recommender.events is not None:
         application.include_router(event_routes(recommender.events, metrics, recent, auth))
     application.include_router(status_routes(recommender, metrics, settings))
-    rates = TokenRates(settings.token_rate)
-    include_page(application, recommender, metrics, recent, auth, rates)
+    rates = TokenRates(settings.token_rate, auth.bearers, memory)
+    include_page(application, recommender, metrics, recent, Sessions(auth, rates, memory))
+    if memory.count > 1 and recommender.records is not None:
+        application.add_middleware(
+            WrittenElsewhere, recommender=recommender, records=recommender.records, memory=memory
+        )
     application.add_middleware(Admission, metrics=metrics, settings=settings)
     application.add_middleware(TokenFirst, auth=auth, rates=rates, guarded=_GUARDED)
     application.add_middleware(EncodedSlashes)

@@ -52,6 +52,11 @@ class BearerAuth:
         self._now = now
 
     @property
+    def bearers(self) -> tuple[str, ...]:
+        """The names of all tokens."""
+        return tuple(str(bearer.name) for bearer, _, _ in self._known)
+
+    @property
     def is_open(self) -> bool:
         """Whether everybody is let in."""
         return not self._known
@@ -73,7 +78,22 @@ class BearerAuth:
                 found = (bearer, expires)
         if found is None:
             raise _refuse("the token is not known", 'Bearer error="invalid_token"')
-        bearer, expires = found
+        return self._while_valid(*found)
+
+    def admit_named(self, name: str | None) -> Bearer:
+        """The bearer of the token of this name, who has shown it before.
+
+        Raises:
+            Refusal: 401; there is no such token, or it is expired.
+        """
+        if self.is_open:
+            return Bearer(None, _EVERYTHING)
+        for bearer, _, expires in self._known:
+            if bearer.name == name:
+                return self._while_valid(bearer, expires)
+        raise _refuse("a token is needed", "Bearer")
+
+    def _while_valid(self, bearer: Bearer, expires: datetime | None) -> Bearer:
         if expires is not None and expires <= self._now():
             raise _refuse(
                 f"the token expired at {expires.isoformat()}",

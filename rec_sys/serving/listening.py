@@ -2,6 +2,7 @@
 
 import socket
 
+from rec_sys.console import say
 from rec_sys.contracts import InputError
 from rec_sys.settings import ServingSettings
 
@@ -34,3 +35,11 @@ def address_of(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def say_listening(listener: socket.socket) -> None:
+    """Tells whoever started the service where it can be reached."""
+    url = address_of(listener)
+    say(f"gateway: {url}")
+    say(f"documentation: {url}/docs")
+    say("listening")

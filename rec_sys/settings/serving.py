@@ -190,16 +190,21 @@ class ServingSettings(Section):
 
     host: str = Field("127.0.0.1", min_length=1, description="The address to listen at; 0.0.0.0 = every one.")
     port: int = Field(8080, ge=0, le=65535, description="0 = any free one.")
+    workers: int = Field(1, ge=1, le=64, description="Processes that answer there, one for each core that is free.")
     token: SecretStr | None = Field(None, description="May all; taken from GATEWAY_TOKEN unless given.")
     tokens: tuple[AccessToken, ...] = Field((), description="More of them; without any, everybody is let in.")
     token_rate: float | None = Field(
         None, gt=0, description="Requests a second of each token, a second's worth at once; empty: as many as it likes."
     )
     max_body_bytes: int = Field(1_048_576, ge=1_000, description="Largest body of a request.")
-    max_in_progress: int = Field(256, ge=1, description="Requests at once; those beyond are told to come again.")
+    max_in_progress: int = Field(
+        256, ge=1, description="Requests of a worker at once; those beyond are told to come again."
+    )
     retry_after_seconds: int = Field(1, ge=1, description="What they are told.")
     max_connections: int = Field(
-        1_000, ge=1, description="Connections at once; one more ends the one whose client is waited for longest."
+        1_000,
+        ge=1,
+        description="Connections of a worker at once; one more ends the one whose client is waited for longest.",
     )
     receive_timeout_seconds: float = Field(10.0, gt=0, description="Time for a request's head, and for its body.")
     idle_timeout_seconds: int = Field(

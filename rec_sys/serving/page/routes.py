@@ -6,7 +6,6 @@ from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
-from rec_sys.serving.authentication import BearerAuth
 from rec_sys.serving.metrics import GatewayMetrics
 from rec_sys.serving.page.customer_routes import customer_routes
 from rec_sys.serving.page.model_routes import model_routes
@@ -15,7 +14,6 @@ from rec_sys.serving.page.rendering import FOLDER, STATIC, render
 from rec_sys.serving.page.sessions import Form, Sessions
 from rec_sys.serving.problems import Refusal
 from rec_sys.serving.recent_answers import RecentAnswers
-from rec_sys.serving.token_rates import TokenRates
 
 if TYPE_CHECKING:
     from rec_sys.inference.recommender import Recommender
@@ -26,11 +24,9 @@ def include_page(
     recommender: "Recommender",
     metrics: GatewayMetrics,
     recent: RecentAnswers,
-    auth: BearerAuth,
-    rates: TokenRates,
+    sessions: Sessions,
 ) -> None:
     """Adds the page to the service."""
-    sessions = Sessions(auth, rates)
     application.mount(STATIC, StaticFiles(directory=FOLDER / "static"))
     application.include_router(customer_routes(recommender, metrics, recent, sessions))
     application.include_router(model_routes(recommender, metrics, sessions))

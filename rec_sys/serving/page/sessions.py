@@ -2,16 +2,18 @@
 
 import hashlib
 import secrets
+import sqlite3
+import time
 from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
-from cachetools import TTLCache
 from fastapi import Depends, Request
 from starlette.responses import Response
 
 from rec_sys.serving.authentication import Bearer, BearerAuth
 from rec_sys.serving.problems import Refusal
 from rec_sys.serving.token_rates import TokenRates
+from rec_sys.serving.worker_memory import ALONE, WorkerMemory
 from rec_sys.settings import AccessScope
 
 COOKIE: Final = "rec_sys_session"
@@ -25,15 +27,18 @@ class NotSignedInError(Exception):
 
 
 class Sessions:
-    """Signed-in browsers, in this process's memory; where no token is set, everybody is let in without a cookie.
+    """Signed-in browsers, as long as the service runs; where no token is set, everybody is let in without a cookie.
 
-    Only the page looks at the cookie. The addresses of `/v1` take a token in a header alone, which no other site can
-    make a browser send.
+    Kept are a hash of the cookie's value and the token's name, of several workers in a file that they share. Only the
+    page looks at the cookie. The addresses of `/v1` take a token in a header alone, which no other site can make a
+    browser send.
     """
 
-    def __init__(self, auth: BearerAuth, rates: TokenRates) -> None:
+    def __init__(self, auth: BearerAuth, rates: TokenRates, memory: WorkerMemory = ALONE) -> None:
         self._auth, self._rates = auth, rates
-        self._tokens: TTLCache[bytes, str] = TTLCache(_MOST, _SECONDS)
+        file = ":memory:" if memory.folder is None else memory.folder / "sessions.sqlite"
+        self._kept = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+        self._kept.execute("CREATE TABLE IF NOT EXISTS sessions (digest BLOB PRIMARY KEY, bearer TEXT, ends REAL)")
 
     @property
     def is_open(self) -> bool:
@@ -46,16 +51,17 @@ class Sessions:
         Raises:
             Refusal: 401; the token is unknown or expired.
         """
-        self._auth.admit(token)
-        value = secrets.token_urlsafe(32)
-        self._tokens[_digest(value)] = token
+        bearer, value, now = self._auth.admit(token), secrets.token_urlsafe(32), time.time()
+        self._kept.execute("INSERT INTO sessions VALUES (?, ?, ?)", (_digest(value), bearer.name, now + _SECONDS))
+        newest = "SELECT digest FROM sessions WHERE ends > ? ORDER BY ends DESC LIMIT ?"
+        self._kept.execute(f"DELETE FROM sessions WHERE digest NOT IN ({newest})", (now, _MOST))
         response.set_cookie(
             *(COOKIE, value, _SECONDS), secure=request.url.scheme == "https", httponly=True, samesite="strict"
         )
 
     def sign_out(self, request: Request, response: Response) -> None:
         """Forgets a browser."""
-        self._tokens.pop(_digest(request.cookies.get(COOKIE, "")), None)
+        self._kept.execute("DELETE FROM sessions WHERE digest = ?", (_digest(request.cookies.get(COOKIE, "")),))
         response.delete_cookie(COOKIE, httponly=True, samesite="strict")
 
     def bearer(self, request: Request) -> Bearer:
@@ -65,9 +71,10 @@ class Sessions:
             NotSignedInError: Nobody has signed in, or the token is not valid any more.
             Refusal: 429; it has asked too often.
         """
-        token = self._tokens.get(_digest(request.cookies.get(COOKIE, "")))
+        asked = (_digest(request.cookies.get(COOKIE, "")), time.time())
+        found = self._kept.execute("SELECT bearer FROM sessions WHERE digest = ? AND ends > ?", asked).fetchone()
         try:
-            bearer = self._auth.admit(token)
+            bearer = self._auth.admit_named(found and found[0])
         except Refusal as refusal:
             raise NotSignedInError from refusal
         self._rates.take(bearer.name)

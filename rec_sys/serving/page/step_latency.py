@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from prometheus_client.metrics_core import Metric
+from prometheus_client.samples import Sample
 
 from rec_sys.serving.metrics import STEPS, GatewayMetrics
 
@@ -19,23 +19,26 @@ class StepLatency:
 
 def step_latencies(metrics: GatewayMetrics) -> list[StepLatency]:
     """Every step, in the order of an answer."""
-    [histogram] = metrics.steps.collect()
-    return [_latency(step, histogram) for step in STEPS]
+    samples = _samples(metrics, "gateway_step_seconds")
+    return [_latency(step, samples) for step in STEPS]
 
 
 def requests_answered(metrics: GatewayMetrics) -> dict[str, int]:
     """Requests by the first digit of their status, such as 2xx."""
     found: dict[str, int] = {}
-    for metric in metrics.requests.collect():
-        for sample in metric.samples:
-            if sample.name.endswith("_total"):
-                kind = f"{sample.labels['status'][:1]}xx"
-                found[kind] = found.get(kind, 0) + int(sample.value)
+    for sample in _samples(metrics, "gateway_requests"):
+        if sample.name.endswith("_total"):
+            kind = f"{sample.labels['status'][:1]}xx"
+            found[kind] = found.get(kind, 0) + int(sample.value)
     return dict(sorted(found.items()))
 
 
-def _latency(step: str, histogram: Metric) -> StepLatency:
-    of_step = [sample for sample in histogram.samples if sample.labels.get("step") == step]
+def _samples(metrics: GatewayMetrics, name: str) -> list[Sample]:
+    return [sample for family in metrics.registry.collect() if family.name == name for sample in family.samples]
+
+
+def _latency(step: str, samples: list[Sample]) -> StepLatency:
+    of_step = [sample for sample in samples if sample.labels.get("step") == step]
     total = {sample.name.rpartition("_")[2]: sample.value for sample in of_step if "le" not in sample.labels}
     count = int(total.get("count", 0))
     bounds = [(float(one.labels["le"]), one.value) for one in of_step if "le" in one.labels]

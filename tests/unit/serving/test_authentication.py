@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from rec_sys.serving.application import create_application
 from rec_sys.serving.authentication import BearerAuth
 from rec_sys.serving.problems import Refusal
 from rec_sys.serving.token_rates import TokenRates
+from rec_sys.serving.worker_memory import WorkerMemory
 from rec_sys.settings import ServingSettings
 from tests.scripted_recommender import ScriptedRecommender
 from tests.unit.serving.conftest import Start
@@ -145,7 +147,7 @@ def test_a_token_may_ask_so_often_and_no_more_while_others_still_may(start: Star
 @pytest.mark.parametrize(("a_second", "at_once"), [(3.0, 3), (0.5, 1)])
 def test_a_rate_is_kept_over_time(a_second: float, at_once: int) -> None:
     now = 100.0
-    rates = TokenRates(a_second, lambda: now)
+    rates = TokenRates(a_second, ["shop"], clock=lambda: now)
 
     def take(times: int) -> None:
         for _ in range(times):
@@ -159,6 +161,16 @@ def test_a_rate_is_kept_over_time(a_second: float, at_once: int) -> None:
     take(1)
     now += 1_000
     take(at_once)
+
+
+def test_workers_count_together(tmp_path: Path) -> None:
+    first, second = (TokenRates(2, ["till", "shop"], WorkerMemory(tmp_path, at, 2), lambda: 100.0) for at in (0, 1))
+    for rates in (first, second):
+        rates.take("shop")
+    for rates in (first, second):
+        with pytest.raises(Refusal, match="requests a second"):
+            rates.take("shop")
+        rates.take("till")
 
 
 def test_without_a_rate_or_a_token_nobody_is_counted() -> None:

@@ -61,7 +61,7 @@ def serve() -> Iterator[Serve]:
         def serve_with(**given: Any) -> Service:
             settings = ServingSettings.model_validate({"port": 0, "stop_timeout_seconds": 1} | given)
             listener = stack.enter_context(listen(settings))
-            server = GatewayServer(create_application(settings, ScriptedRecommender()), settings, listener)
+            server = GatewayServer(create_application(settings, ScriptedRecommender()), settings, lambda: None)
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
             thread.start()
             stack.callback(thread.join)

@@ -1,11 +1,14 @@
 """What becomes of answers, counted by what spoke for their products."""
 
+from pathlib import Path
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from rec_sys.inference.contract import ProductsAnswer
 from rec_sys.serving.recent_answers import ANSWERED_BY, SOURCES, UNKNOWN, RecentAnswers
+from rec_sys.serving.worker_memory import WorkerMemory
 from tests.scripted_recommender import PRODUCT, TIMES, VERSIONS
 
 
@@ -72,11 +75,23 @@ def test_what_is_no_event_is_refused(client: TestClient, event: dict[str, str], 
 
 
 def test_only_the_newest_answers_are_kept() -> None:
-    recent = RecentAnswers(products_kept=4)
+    recent = RecentAnswers(kept=2)
     answer = ProductsAnswer(products=(PRODUCT,), versions=VERSIONS, times=TIMES)
     for request_id in ("a", "b", "c"):
         recent.keep(request_id, answer, "similar")
     assert [recent.of(request_id, "p2") for request_id in ("a", "b", "c")] == [
         (UNKNOWN, UNKNOWN),
         *[("graph", "similar")] * 2,
+    ]
+    recent.keep("c", answer.model_copy(update={"products": ()}), "search")
+    assert recent.of("c", "p2") == (UNKNOWN, "search")  # an id that is used again names the last answer
+
+
+def test_an_answer_of_one_worker_is_known_to_the_others_and_to_who_comes_after_it(tmp_path: Path) -> None:
+    answer = ProductsAnswer(products=(PRODUCT,), versions=VERSIONS, times=TIMES)
+    RecentAnswers(WorkerMemory(tmp_path, 1, 2)).keep("a", answer, "search")
+    RecentAnswers(WorkerMemory(tmp_path, 1, 2)).keep("b", answer, "similar")
+    recent = RecentAnswers(WorkerMemory(tmp_path, 0, 2))
+    assert [recent.of(request_id, "p2") for request_id in ("a", "b", "c")] == [
+        *(("graph", "search"), ("graph", "similar"), (UNKNOWN, UNKNOWN))
     ]
