@@ -142,6 +142,12 @@ def show_log() -> None:
         logging.getLogger(name).setLevel(logging.INFO)
 
 
+def show_errors_alone() -> None:
+    """Leaves out what another process of the same command tells its user as well."""
+    for name in _OWN_LOGS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
 def compose_settings(
     overrides: Iterable[str], settings_type: type[SettingsType], config_name: str = "config"
 ) -> SettingsType:

@@ -98,13 +98,15 @@ class TrainerSettings(Section):
     trial_reviews: int = Field(
         60_000, ge=1, description="model.tower=auto: predicted reviews after which towers must add to the memory."
     )
-    batch_size: int = Field(256, ge=1, description="Reviews predicted a step.")
+    batch_size: int = Field(256, ge=1, description="Reviews predicted a step, by all processes together.")
     learning_rate: float = Field(2e-3, gt=0, le=1, description="Of AdamW.")
     weight_decay: float = Field(0.01, ge=0, description="Of AdamW.")
     num_candidates: int = Field(0, ge=0, description="Products drawn beside the batch's targets, with logQ; 0 = all.")
     gradient_clip: float = Field(1.0, gt=0, description="Longest gradient of a step.")
     accelerator: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where training runs.")
-    devices: int | Literal["auto"] = Field("auto", description="How many of them.")
+    devices: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto", description="How many of them; under torchrun, as many as it has started."
+    )
     strategy: str = Field("auto", description="Lightning's strategy for several devices.")
     # YAML and the command line read a bare 32 as a number.
     precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(str)] = Field(

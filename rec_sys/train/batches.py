@@ -5,6 +5,9 @@ has read a review of the window or of its future. Where products have no reviews
 holds users drawn at random instead, each with all their reviews but for the two whom its ends cut: every place of a
 sequence is a target, and what its places share is read once. Those users' transitions are hidden from the product
 vectors.
+
+Several processes share each window: every one predicts a run of its reviews, of the same products drawn and under the
+same bound, and weighs its losses such that the mean over the processes is the loss of one that predicts them all.
 """
 
 from collections.abc import Iterator
@@ -22,7 +25,7 @@ from rec_sys.graph.blocks import ProductBlock, UserBlock
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """Some reviews to predict.
+    """Some reviews to predict: this process's part of a window.
 
     Attributes:
         users: Their authors' histories.
@@ -34,6 +37,8 @@ class TrainingBatch:
         stars: float32 `[batch]`, NaN where missing.
         product_offset: float32 `[batch]`, the rating offset of the target without the predicted review.
         hide_ids: bool `[num_candidates]`, products to be seen as if never trained on.
+        share: How much the mean over these reviews counts, 1 on average over the processes.
+        rated_share: The same of the rated ones.
     """
 
     users: UserBlock
@@ -45,6 +50,8 @@ class TrainingBatch:
     stars: Tensor
     product_offset: Tensor
     hide_ids: Tensor
+    share: float = 1.0
+    rated_share: float = 1.0
 
 
 class TrainingBatches(IterableDataset[TrainingBatch]):
@@ -53,7 +60,7 @@ class TrainingBatches(IterableDataset[TrainingBatch]):
     Args:
         builder: Reads train edges only.
         edges: int64 `[num_targets]`, the train edges to predict, in time order.
-        batch_size: Targets a batch.
+        batch_size: Targets a window, of all processes together.
         num_candidates: Products drawn for the softmax beside the targets; 0 = every product.
         id_dropout: Share of candidates whose learned vector is hidden.
         seed: Seeds the order and the draws, together with the epoch.
@@ -97,12 +104,11 @@ class TrainingBatches(IterableDataset[TrainingBatch]):
         self._log_sampled: FloatArray = np.log(np.maximum(1 - no_target * (1 - drawn), 1e-9)).astype(np.float32)
 
     def __len__(self) -> int:
-        _number, processes = self.shard
-        return max(1, len(self.edges) // (self.batch_size * processes))
+        return max(1, len(self.edges) // self.batch_size)
 
     def __iter__(self) -> Iterator[TrainingBatch]:
         random = np.random.default_rng(self.seed)
-        for window in self._windows(random)[self.shard[0] :: self.shard[1]]:
+        for window in self._windows(random):
             yield self._build(window, random)
 
     def _windows(self, random: np.random.Generator) -> list[IntArray]:
@@ -113,25 +119,26 @@ class TrainingBatches(IterableDataset[TrainingBatch]):
         else:
             # A new phase every epoch, so that no two reviews are always or never in one window.
             edges = np.roll(self.edges, -int(random.integers(len(self.edges))))
-        # As many for every process: one with a window less would leave the others waiting.
-        windows = np.array_split(edges, len(self) * self.shard[1])
+        windows = np.array_split(edges, len(self))
         return [windows[place] for place in random.permutation(len(windows))]
 
     def _build(self, window: IntArray, random: np.random.Generator) -> TrainingBatch:
-        builder = self.builder
+        builder, (number, processes) = self.builder, self.shard
         columns = builder.graph.interactions
-        target = columns.product_index[window].astype(np.int64)
         bodies = columns.body_index[window]
-        candidates = self._draw_candidates(target, random)
+        candidates = self._draw_candidates(columns.product_index[window].astype(np.int64), random)
         backwards = random.random() < self.reversal
-        bounds = window if backwards else columns.unit_start[window]
+        part = np.array_split(window, processes)[number]
+        target, asked = columns.product_index[part].astype(np.int64), columns.body_index[part]
+        bounds = part if backwards else columns.unit_start[part]
         users = builder.build_users(
-            columns.user_index[window], bounds, np.where(bodies < 0, -2, bodies), backwards=backwards
+            columns.user_index[part], bounds, np.where(asked < 0, -2, asked), backwards=backwards
         )
         history = users.products.index[users.product_of_edge].numpy()
         place = np.minimum(np.searchsorted(candidates, history), len(candidates) - 1)
         present = (candidates[place] == history) & self.mask_history & users.known.numpy()
-        rating = np.asarray(columns.rating[window])
+        rating = np.asarray(columns.rating[part])
+        rated = processes * int((~np.isnan(rating)).sum())
         sampled = self._log_sampled[candidates] if self.num_candidates else np.zeros(len(candidates), np.float32)
         return TrainingBatch(
             users=users,
@@ -146,8 +153,10 @@ class TrainingBatches(IterableDataset[TrainingBatch]):
             masked_column=torch.from_numpy(place[present]),
             log_sampled=torch.from_numpy(sampled),
             stars=torch.from_numpy(rating),
-            product_offset=torch.from_numpy(builder.offsets.of_products_without(columns.product_index[window], rating)),
+            product_offset=torch.from_numpy(builder.offsets.of_products_without(columns.product_index[part], rating)),
             hide_ids=torch.from_numpy(random.random(len(candidates)) < self.id_dropout),
+            share=processes * len(part) / len(window),
+            rated_share=rated / max(int((~np.isnan(columns.rating[window])).sum()), 1),
         )
 
     def _draw_candidates(self, target: IntArray, random: np.random.Generator) -> IntArray:

@@ -1,6 +1,7 @@
 """Hands the model to Lightning and takes the best one back."""
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -9,10 +10,12 @@ import pytorch_lightning as lightning
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
 
+from rec_sys.contracts import InputError
 from rec_sys.settings import TrainerSettings
 from rec_sys.tracking import Tracker
 from rec_sys.train.checkpoints import CheckpointFiles, read_checkpoint
 from rec_sys.train.lightning_module import WATCHED, ReviewGraphLearner
+from rec_sys.train.process_group import from_first, uses_cuda
 from rec_sys.train.run_folder import is_first_process
 
 _LOG: Final = logging.getLogger(__name__)
@@ -28,7 +31,7 @@ class EpochReport(Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Runs after the epoch's validation."""
-        if not isinstance(pl_module, ReviewGraphLearner) or not trainer.is_global_zero or pl_module.add_nothing:
+        if not isinstance(pl_module, ReviewGraphLearner) or pl_module.add_nothing:
             return
         epoch = trainer.current_epoch
         if not pl_module.history:
@@ -55,7 +58,7 @@ class TowerTrial(Callback):
         """Measures once; a step is known after a resume too."""
         if trainer.global_step != self.at_step or not isinstance(pl_module, ReviewGraphLearner):
             return
-        pl_module.trial = pl_module.measure_gain(_TRIAL_QUESTIONS)
+        pl_module.trial = from_first(lambda: pl_module.measure_gain(_TRIAL_QUESTIONS))
         trainer.should_stop = pl_module.add_nothing
         what = "add nothing clear" if pl_module.add_nothing else "are trained on"
         _LOG.info(f"towers: after {self.at_step:,} steps they {what} (ndcg_at_10_masked: {pl_module.trial})")
@@ -154,19 +157,40 @@ def _has_stopped(checkpoint: Path) -> bool:
 
 
 def choose_devices(settings: TrainerSettings) -> dict[str, Any]:
-    """Lightning's accelerator, devices, strategy and precision."""
-    cuda = settings.accelerator == "cuda" or (settings.accelerator == "auto" and torch.cuda.is_available())
-    devices = settings.devices
-    if devices == "auto":
+    """Lightning's accelerator, devices, machines, strategy and precision.
+
+    Raises:
+        InputError: torchrun has started another number of processes, or there are more of them than reviews a step.
+    """
+    cuda = uses_cuda(settings)
+    devices, num_nodes = settings.devices, 1
+    if torch.distributed.is_torchelastic_launched():
+        started = int(os.environ["LOCAL_WORLD_SIZE"])
+        if devices not in ("auto", started):
+            raise InputError(
+                f"torchrun has started {started} processes on this machine",
+                where=f"setting trainer.devices={devices}",
+                remedy=f"leave it out, or start them with --nproc-per-node={devices}",
+            )
+        devices, num_nodes = started, int(os.environ["WORLD_SIZE"]) // started
+    elif devices == "auto":
         devices = torch.cuda.device_count() if cuda else 1
+    processes = devices * num_nodes
+    if processes > settings.batch_size:
+        raise InputError(
+            f"{processes} processes share the {settings.batch_size} reviews of a step, which leaves some without any",
+            where="setting trainer.batch_size",
+            remedy=f"raise it to {processes} or more, or train on fewer devices",
+        )
     strategy = settings.strategy
-    if strategy == "auto" and devices > 1:
+    if strategy == "auto" and processes > 1:
         # Parts of the towers rest where a batch has no text or no history.
         strategy = "ddp_find_unused_parameters_true"
     precision = {"auto": "32-true", "32": "32-true", "bf16": "bf16-mixed"}
     return {
         "accelerator": "cuda" if cuda else "cpu",
         "devices": devices,
+        "num_nodes": num_nodes,
         "strategy": strategy,
         "precision": precision[settings.precision],
     }

@@ -18,6 +18,7 @@ from rec_sys.train.assembly import add_terms, fit_term_again, fit_terms, make_bu
 from rec_sys.train.fitting import fit
 from rec_sys.train.fused_validation import FusedValidation, TowerGain
 from rec_sys.train.lightning_module import ReviewGraphLearner, best_epoch
+from rec_sys.train.process_group import from_first
 from rec_sys.train.run_folder import is_first_process
 
 _LOG: Final = logging.getLogger(__name__)
@@ -48,7 +49,8 @@ def learn(graph: ReviewGraph, split: Split, settings: Settings, checkpoints: Pat
     """Learns the train split; epoch, memory, its weight and `model.tower=auto` are chosen on validation."""
     learner = _fresh(graph, split, settings)
     known = learner.builders["validation"]
-    terms = fit_terms(known, split, settings)
+    # The first process measures for all; whether towers are worth having, each may have to find out for itself.
+    terms = fit_terms(known, split, settings) if is_first_process() or settings.model.tower == "auto" else {}
     if terms:
         weights, batch = settings.model.co_review.weights, settings.evaluation.query_batch
         learner.fused = FusedValidation(split.validation, terms, weights, batch)
@@ -57,7 +59,7 @@ def learn(graph: ReviewGraph, split: Split, settings: Settings, checkpoints: Pat
     is_first = fit(learner, checkpoints, tracker)
     gain = None
     if settings.model.tower == "auto":
-        gain = learner.trial if learner.add_nothing else learner.measure_gain()
+        gain = learner.trial if learner.add_nothing else from_first(learner.measure_gain)
         if learner.add_nothing or gain is None or gain.fused <= gain.memory:
             return _memory_alone(learner, settings, gain)
     chosen = tune_co_review(learner.model, known, split, settings, terms) if is_first else None

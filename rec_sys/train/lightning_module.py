@@ -20,6 +20,7 @@ from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.settings import EvaluationSettings, TrainerSettings
 from rec_sys.train.batches import TrainingBatch, TrainingBatches
 from rec_sys.train.fused_validation import FusedValidation, TowerGain
+from rec_sys.train.process_group import from_first, mean_over_processes
 
 WATCHED = "ndcg_at_10_masked"
 MEMORY_WEIGHT = "memory_weight"  # of an epoch, in the history
@@ -32,7 +33,7 @@ class ReviewGraphLearner(lightning.LightningModule):
 
     Attributes:
         history: The epochs' figures.
-        fused: Measures the towers beside the memory; None where there is none.
+        fused: Measures the towers beside the memory; None where there is none, or where another process measures.
         trial: What `TowerTrial` found; None before.
     """
 
@@ -91,8 +92,8 @@ class ReviewGraphLearner(lightning.LightningModule):
         return move_to(batch, device) if isinstance(batch, TrainingBatch) else batch
 
     def on_train_epoch_start(self) -> None:
-        """Seeds dropout by the epoch: a resumed run draws what an undisturbed one would have drawn."""
-        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
+        """Seeds dropout by epoch and process: a resumed run draws what an undisturbed one would have drawn."""
+        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch + 500_009 * self.global_rank)
         self._losses.clear()
         self._epoch_began = time.perf_counter()
 
@@ -106,12 +107,13 @@ class ReviewGraphLearner(lightning.LightningModule):
         loss = torch.zeros((), device=users.device)
         if settings.ranking_weight > 0:
             with profiler.profile("softmax"):
-                loss = loss + settings.ranking_weight * self._ranking_loss(users, products, batch)
+                loss = loss + settings.ranking_weight * batch.share * self._ranking_loss(users, products, batch)
         if settings.rating_weight > 0 and self._has_rating:
             predicted = model.rate(users, products[batch.target_column], batch.users.user_offset, batch.product_offset)
-            loss = loss + settings.rating_weight * rating_loss(predicted, batch.stars, settings.rating_error)
+            error = rating_loss(predicted, batch.stars, settings.rating_error)
+            loss = loss + settings.rating_weight * batch.rated_share * error
         self._losses.append(loss.detach())
-        self._num_predicted += len(batch.stars)
+        self._num_predicted += len(batch.stars) * self.trainer.world_size
         return loss
 
     def _ranking_loss(self, users: Tensor, products: Tensor, batch: TrainingBatch) -> Tensor:
@@ -151,29 +153,33 @@ class ReviewGraphLearner(lightning.LightningModule):
 
     def validation_step(self, batch: int, batch_index: int) -> None:
         """Measures the validation split and keeps the epoch's figures for the tracker and the pictures."""
-        if self.add_nothing and self.fused is not None:
-            self.log(WATCHED, self.fused.memory_figure, batch_size=1)
+        if self.trial is not None and self.add_nothing:
+            self.log(WATCHED, self.trial.memory, prog_bar=True, batch_size=1)  # said as it is in other epochs
             return
-        measured = self._measure_fused()
-        term = measured[0] if measured else None
-        result = evaluate_model(self.model, self.builders["validation"], self.split.validation, self.evaluation, term)
-        self.model.train()
-        self.log(WATCHED, result.metrics[WATCHED], prog_bar=True, batch_size=1)
-        self.log("validation_loss", result.metrics["loss"], batch_size=1)
+        metrics, memory_weight = from_first(self._validate)
+        self.log(WATCHED, metrics[WATCHED], prog_bar=True, batch_size=1)
+        self.log("validation_loss", metrics["loss"], batch_size=1)
         if not self.trainer.sanity_checking:
             self.history.append(
                 {
                     "epoch": float(self.current_epoch),
                     "train_loss": self.mean_train_loss(),
                     "seconds": time.perf_counter() - self._epoch_began,
-                    **({MEMORY_WEIGHT: term.formula.memory_weight} if term else {}),
-                    **{f"validation_{key}": value for key, value in result.metrics.items()},
+                    **memory_weight,
+                    **{f"validation_{key}": value for key, value in metrics.items()},
                 }
             )
 
+    def _validate(self) -> tuple[dict[str, float], dict[str, float]]:
+        measured = self._measure_fused()
+        term = measured[0] if measured else None
+        result = evaluate_model(self.model, self.builders["validation"], self.split.validation, self.evaluation, term)
+        self.model.train()
+        return dict(result.metrics), {MEMORY_WEIGHT: term.formula.memory_weight} if term else {}
+
     def mean_train_loss(self) -> float:
-        """Over the steps of the current epoch."""
-        return float(torch.stack(self._losses).mean()) if self._losses else math.nan
+        """Over the steps of the current epoch and all processes, which ask for it together."""
+        return mean_over_processes(float(torch.stack(self._losses).mean()) if self._losses else math.nan)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The history goes on after a resume."""

@@ -19,7 +19,7 @@ _INCIDENTAL: dict[str, bool | set[str]] = {
     "output_dir": True,
     "run_dir": True,
     "tracking": True,
-    "trainer": {"progress", "num_threads"},
+    "trainer": {"progress", "num_threads", "devices", "strategy"},  # any number of processes goes on with it
 }
 
 
@@ -36,7 +36,7 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the folder for this process (and the workers that it starts for other devices).
+        """Holds the folder for this process (and the others of the same training).
 
         Raises:
             InputError: Another run is at work there.
@@ -66,5 +66,6 @@ class RunFolder:
 
 
 def is_first_process() -> bool:
-    """False in the worker processes that Lightning starts for further devices."""
-    return int(os.environ.get("LOCAL_RANK", "0")) == 0
+    """False in the other processes of one training: torchrun's on every machine, Lightning's for further devices."""
+    number = "RANK" if "TORCHELASTIC_RUN_ID" in os.environ else "LOCAL_RANK"
+    return int(os.environ.get(number, "0")) == 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rec_sys.console import print_table, say
 from rec_sys.contracts import InputError, ProductVector
-from rec_sys.entry import run_entry
+from rec_sys.entry import run_entry, show_errors_alone
 from rec_sys.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,14 +32,17 @@ LIBRARY_NOISE = (
     r".*does not have many workers.*",
     r".*IterableDataset.*__len__.*",
     r".*Checkpoint directory .* exists and is not empty.*",
+    r".*recommended to use `self\.log\(.*sync_dist=True.*",  # the figures are the first process's
     r".*barrier\(\): using the device under current context.*",
 )
 
 
 def run(settings: Settings) -> None:
     """Trains, measures and writes the bundle; the last line printed is its path."""
-    from rec_sys.train.run_folder import RunFolder
+    from rec_sys.train.run_folder import RunFolder, is_first_process
 
+    if not is_first_process():
+        show_errors_alone()  # the first says what all do
     folder = RunFolder(settings)
     with folder.locked():
         bundle = train(settings, folder)
@@ -131,19 +134,28 @@ def _learn(
     from rec_sys.train.calibration import choose_rating_share, scale_rating_term
     from rec_sys.train.fitting import limit_threads
     from rec_sys.train.learning import learn, learn_again
+    from rec_sys.train.process_group import join_processes, losing_a_process
     from rec_sys.train.rating_answer import fit_rating
     from rec_sys.train.run_folder import is_first_process
     from rec_sys.train.second_stage import RankerTrial, list_stages
 
     limit_threads(settings.trainer)
-    folder.sweep(f"{dataset.summary.fingerprint} {text_encoder}")
+    data_identity = f"{dataset.summary.fingerprint} {text_encoder}"
+    if is_first_process():
+        folder.sweep(data_identity)
+    with losing_a_process():
+        join_processes(settings.trainer, folder.path, data_identity)
+    if settings.model.tower == "none" and not is_first_process():
+        return None  # nothing is learnt by steps
     # The worker processes of a multi-device run keep no book of their own.
     tracking = settings.tracking.model_copy(update={"enabled": settings.tracking.enabled and is_first_process()})
-    with Tracker(tracking, settings.output_dir, folder.name) as tracker:
+    with losing_a_process(), Tracker(tracking, settings.output_dir, folder.name) as tracker:
         tracker.log_settings(settings.model_dump(mode="json"))
 
         learned = final = learn(graph, split, settings, folder.checkpoints, tracker)
         settings = learned.settings
+        if settings.model.tower == "none" and not learned.is_first:
+            return None
         known = learned.learner.builders["validation"]
         stages = [
             learn_again(learned, stage, folder.checkpoints / f"stage{place}", tracker).learner

@@ -162,7 +162,7 @@ def test_towers_are_trained_only_while_they_add_to_the_memory(
 
     error = 0.0 if gains else 1.0  # nothing is clear beside an error of 1
     monkeypatch.setattr(fused_validation, "standard_error_of_mean", lambda _: error)
-    asked = "model.tower=auto", "trainer.trial_reviews=256", "trainer.max_epochs=4", "trainer.learning_rate=0.02"
+    asked = "model.tower=auto", "trainer.trial_reviews=384", "trainer.max_epochs=4", "trainer.learning_rate=0.02"
     run = train_here(caplog, tmp_path, *table, *asked, "evaluation.refit=true", "model.co_review.weights=[0,5,40]")
     found, tower = run.metrics["towers"], run.bundle.settings()["model"]["tower"]
     assert (found["trained"], tower) == ((True, "attention") if gains else (False, "none"))
@@ -174,7 +174,7 @@ def test_towers_are_trained_only_while_they_add_to_the_memory(
         assert len(run.epochs) >= 4
         assert found["fused"] > found["memory"]
     else:
-        assert run.epochs == []  # the trial ended within the first one
+        assert len(run.epochs) == 1  # the trial ended within the second one
         alone = train_here(caplog, tmp_path, *table, "model.tower=none", "evaluation.refit=true")
         assert run.metrics["test"] == pytest.approx(alone.metrics["test"])
         assert run.metrics["validation"]["ndcg_at_10_masked"] == pytest.approx(found["memory"])

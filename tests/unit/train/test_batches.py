@@ -57,6 +57,7 @@ def assert_equal_batches(left: list[TrainingBatch], right: list[TrainingBatch]) 
 def test_an_epoch_predicts_every_train_review_once_over_all_processes(
     seed: int, epoch: int, batch_size: int, processes: int, reads: bool
 ) -> None:
+    batch_size = max(batch_size, processes)
     builder, edges = train_builder(seed, reads)
     shards = [
         epoch_of(builder, edges, seed=seed, epoch=epoch, batch_size=batch_size, shard=(number, processes))
@@ -67,6 +68,16 @@ def test_an_epoch_predicts_every_train_review_once_over_all_processes(
     assert {len(of_one) for of_one in batches} == {len(shards[0])}
     predicted = Counter(edge for of_one in batches for batch in of_one for edge in edges_of(batch, builder))
     assert predicted == Counter(edges.tolist())
+    # One process alone reads the same windows, with the same products under the same bound, in the same order.
+    alone = epoch_of(builder, edges, seed=seed, epoch=epoch, batch_size=batch_size)
+    for whole, *parts in zip(alone, *batches, strict=True):
+        assert edges_of(whole, builder) == [edge for part in parts for edge in edges_of(part, builder)]
+        for part in parts:
+            torch.testing.assert_close(tensors(part.products), tensors(whole.products), rtol=0, atol=0)
+            assert torch.equal(part.hide_ids, whole.hide_ids)
+        assert sum(part.share for part in parts) == pytest.approx(processes)
+        if any((~whole.stars.isnan()).tolist()):
+            assert sum(part.rated_share for part in parts) == pytest.approx(processes)
 
 
 @pytest.mark.parametrize("reads", [True, False])

@@ -139,7 +139,6 @@ CHANGES: dict[str, Any] = {
     "seed": 1,
     "trainer__learning_rate": 0.1,
     "trainer__max_epochs": 3,
-    "trainer__devices": 2,
     "model__convolution": "gat",
     "model__dim": 64,
     "graph__tie_break": "file",
@@ -152,6 +151,7 @@ INCIDENTAL: dict[str, Any] = {
     "run_dir": "elsewhere",
     "trainer__progress": False,
     "trainer__num_threads": 1,
+    "trainer__devices": 2,
     "tracking__enabled": False,
     "tracking__experiment": "other",
 }
