@@ -22,11 +22,18 @@ from rec_sys.inference.event_messages import NewEvent, NewEvents
 from rec_sys.inference.health_messages import ComponentHealth, Health, ModelCard
 from rec_sys.inference.insight import MappedProduct, NamedProduct
 from rec_sys.inference.live_trends import Window
-from rec_sys.inference.product_messages import ChangedFacts, ProductFacts, TakenProduct
+from rec_sys.inference.product_messages import (
+    ChangedFacts,
+    ListedProduct,
+    ListedProducts,
+    ProductFacts,
+    TakenProduct,
+)
 from rec_sys.inference.review_messages import (
     Forgotten,
     ListedReview,
     ListedReviews,
+    NewestReview,
     NewReviews,
     TakenReview,
     TakenReviews,
@@ -52,6 +59,10 @@ class ScriptedRecords:
         shown = {name: getattr(review, name) for name in ("asin", "title", "text", "rating", "timestamp")}
         listed = ListedReview(review_id="r1", source="written", **shown)
         return ListedReviews(user_id=user_id, total=1, reviews=(listed,)[offset : offset + limit])
+
+    async def newest(self, limit: int, before: int | None = None) -> tuple[NewestReview, ...]:
+        listed = (await self.page(KNOWN_USER, 1, 0)).reviews[0]
+        return (NewestReview(**dict(listed), user_id=KNOWN_USER, sequence=1),)
 
     async def remove(self, user_id: str, review_id: str) -> bool:
         return (user_id, review_id) == (KNOWN_USER, "r1")
@@ -82,16 +93,32 @@ class ScriptedEvents:
 
 
 class ScriptedProducts:
-    """Takes what is said of any product."""
+    """Takes what is said of any product, and knows one.
+
+    Attributes:
+        said: What was taken, by asin.
+    """
+
+    def __init__(self) -> None:
+        self.said: dict[str, ProductFacts | None] = {}
+
+    async def page(self, words: str, limit: int, offset: int) -> ListedProducts:
+        return ListedProducts(total=1, products=(await self.about(KNOWN_PRODUCT),))
+
+    async def about(self, asin: str) -> ListedProduct:
+        if asin != KNOWN_PRODUCT:
+            raise UnknownProductError(f"there is no product {asin}", where="asin", remedy="check the asin")
+        return ListedProduct(asin=asin, title="Guitar", brand="Maker", price=9.9, review_count=3, written=False)
 
     async def put(self, asin: str, facts: ProductFacts) -> TakenProduct:
+        self.said[asin] = facts
         return TakenProduct(asin=asin, sequence=1, trained=asin == KNOWN_PRODUCT, searchable=True)
 
     async def change(self, asin: str, facts: ChangedFacts) -> TakenProduct:
         return await self.put(asin, facts)
 
     async def remove(self, asin: str) -> None:
-        pass
+        self.said[asin] = None
 
 
 class ScriptedInsight:

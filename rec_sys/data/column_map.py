@@ -86,6 +86,25 @@ def complete_map(data: TableData) -> TableData:
     return data.model_copy(update=changes)
 
 
+def complete_product_map(data: TableData) -> TableData:
+    """The same for a table of products alone, whose id is found by its name.
+
+    Raises:
+        InputError: The file cannot be read, or no column is known to be the product.
+    """
+    assert data.metadata_path is not None
+    assert data.product_columns is not None
+    table = product_table(data.metadata_path, data)
+    refuse_headerless(table)
+    check_columns(table)
+    given = data.product_columns.model_dump()
+    if AUTO not in given.values():
+        return data
+    head = read_head(data, data.metadata_path, "data.product_columns", given)
+    found = _find_product_columns(head, given, pl.Series([], dtype=pl.String))
+    return data.model_copy(update={"product_columns": data.product_columns.model_copy(update=found)})
+
+
 def read_head(data: TableData, path: Path, setting: str, given: dict[str, str | None]) -> TableHead:
     """Reads the first rows; the columns that the settings name help to find how a CSV is written."""
     named = {name: column for name, column in given.items() if column not in (None, AUTO)}

@@ -41,7 +41,7 @@ def run(settings: InspectSettings) -> None:
     data = settings.data
     if not isinstance(data, TableData):
         raise InputError("only tables are looked at", where="setting data", remedy="leave it out, or write data=table")
-    choice = _json_choice(data.reviews_path)
+    choice = json_choice(data.reviews_path)
     arguments = _look_at_table(data, settings.output_dir) if choice is None else _look_at_json(data, choice)
     say(command_to_copy(" ".join([_TRAIN.format(choice or "table"), *arguments])))
 
@@ -102,7 +102,7 @@ def _file_arguments(data: TableData) -> list[str]:
     return [argument(f"data.{name}", path_to_copy(file)) for name, file in files.items() if file is not None]
 
 
-def _json_choice(path: Path) -> str | None:
+def json_choice(path: Path) -> str | None:
     """The data= setting for a file of JSON objects in a known schema."""
     from rec_sys.data.readers.amazon_reviews import data_choice
     from rec_sys.raw_files.content import PARQUET, first_bytes, open_raw

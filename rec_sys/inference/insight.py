@@ -125,6 +125,14 @@ class Insight:
         rows = zip(asins, titles, places[chosen].tolist(), kinds, strict=True)
         return tuple(MappedProduct(asin, title, x, y, tuple(of_it)) for asin, title, (x, y), of_it in rows)
 
+    async def rating_scale(self) -> tuple[float, float]:
+        """The lowest and the highest rating of the data.
+
+        Raises:
+            ServingUnavailable: There is no bundle.
+        """
+        return (await self._backends.served()).rating_scale
+
     async def figures(self) -> dict[str, dict[str, float]]:
         """What the bundle's training measured on its test split, by model: its own first, then the baselines.
 

@@ -30,6 +30,21 @@ class ChangedFacts(ProductFacts):
         return self
 
 
+class ListedProduct(ProductFacts):
+    """A product as it is now: what the model's data says of it, and what was said of it since."""
+
+    asin: str
+    review_count: int = Field(description="Reviews of the model's data; of a product that came later, those written.")
+    written: bool = Field(description="Whether something was said of it here.")
+
+
+class ListedProducts(Closed):
+    """A page of the products that are there."""
+
+    total: int = Field(description="Of all pages.")
+    products: tuple[ListedProduct, ...]
+
+
 class TakenProduct(Closed):
     """A product whose facts are safe."""
 

@@ -19,7 +19,7 @@ from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.settings import StoreSettings
 from rec_sys.store.database import StoreUnavailable
 from rec_sys.store.live_products import LiveProducts
-from rec_sys.store.messages import Receipt, WrittenBatch, WrittenProduct
+from rec_sys.store.messages import Change, Receipt, WrittenBatch, WrittenProduct
 from rec_sys.store.store import Store
 from rec_sys.store.tables import ChangeKind
 
@@ -112,9 +112,14 @@ class ReviewLog:
         """The written reviews of products, each with its user; products without any are left out."""
         return {} if self._live is None else self._live.of_products(asins)
 
-    async def write_product(self, kind: ChangeKind, product: WrittenProduct) -> int:
-        """See `Store.write_product`."""
-        return await self._changed(lambda store: store.write_product(kind, product))
+    async def newest_reviews(self, limit: int, before: int | None) -> list[Change]:
+        """See `Store.newest_reviews`."""
+        store = await self._opened()
+        return await self._ask(lambda: store.newest_reviews(limit, before))
+
+    async def write_products(self, said: Sequence[tuple[ChangeKind, WrittenProduct]]) -> int:
+        """See `Store.write_products`."""
+        return await self._changed(lambda store: store.write_products(said))
 
     async def remove_review(self, user_id: str, review_id: str) -> bool:
         """See `Store.remove_review`."""

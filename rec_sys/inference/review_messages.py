@@ -51,6 +51,13 @@ class ListedReview(Closed):
     source: Literal["written", "trained"] = Field(description="From the store, or from the model's data.")
 
 
+class NewestReview(ListedReview):
+    """A review among the newest of all users."""
+
+    user_id: str
+    sequence: int = Field(description="Where it stands in the log.")
+
+
 class ListedReviews(Closed):
     """A page of a user's reviews, the latest first: those written, then those of the model's data."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -15,13 +16,15 @@ from rec_sys.inference.review_messages import (
     Forgotten,
     ListedReview,
     ListedReviews,
+    NewestReview,
+    NewReview,
     NewReviews,
     TakenReview,
     TakenReviews,
 )
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.user_reviews import join_text
-from rec_sys.store.messages import WrittenBatch, WrittenReview
+from rec_sys.store.messages import Receipt, WrittenBatch, WrittenReview
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -50,17 +53,24 @@ class UserRecords:
             KeyReusedError: Another request was sent with this key.
             ServingUnavailable: The store is away, or there is no bundle whose rules they could be held to.
         """
-        served = await self._backends.served()
-        reviews = checked(new.reviews, self._backends.settings, served.rating_scale)
-        batch = WrittenBatch(tuple(WrittenReview(**dict(review)) for review in reviews), key)
-        receipts = await self._log.write(batch)
-        self._read_ahead(reviews, served)
-        if self._log.products.changed:
-            with suppress(InputError):  # what is said of products is laid over the index later
-                await self._shelf.sync()
+        reviews, receipts = await self._take(new.reviews, key)
+        self._read_ahead(reviews, await self._backends.served())
         return TakenReviews(
             reviews=tuple(TakenReview(review_id=one.subject, sequence=one.sequence) for one in receipts)
         )
+
+    @property
+    def longest_text(self) -> int:
+        """Characters of headline and body together that are taken."""
+        return self._backends.settings.max_text_characters
+
+    async def take_all(self, reviews: Sequence[NewReview]) -> int:
+        """Keeps reviews as `take` does, and reads none of their texts ahead: many more may follow.
+
+        Returns:
+            How many were not known yet.
+        """
+        return sum(receipt.is_new for receipt in (await self._take(reviews, None))[1])
 
     async def page(self, user_id: str, limit: int, offset: int) -> ListedReviews:
         """A page of a user's reviews.
@@ -86,6 +96,25 @@ class UserRecords:
         page += [_trained(served, int(row)) for row in rows[first : first + limit - len(page)]]
         return ListedReviews(user_id=user_id, total=total, reviews=tuple(page))
 
+    async def newest(self, limit: int, before: int | None = None) -> tuple[NewestReview, ...]:
+        """The reviews of all users that were written last, of those before a place in the log; the newest first.
+
+        Raises:
+            ServingUnavailable: The store is away.
+        """
+        changes = await self._log.newest_reviews(limit, before)
+        return tuple(
+            NewestReview(
+                **_shown(Review.model_construct(**one.review.model_dump(exclude={"user_id"}))),
+                review_id=one.subject,
+                source="written",
+                user_id=one.user_id,
+                sequence=one.sequence,
+            )
+            for one in changes
+            if one.review is not None and one.user_id is not None
+        )
+
     async def remove(self, user_id: str, review_id: str) -> bool:
         """Removes a written review; returns whether there was one."""
         return await self._log.remove_review(user_id, review_id)
@@ -107,6 +136,16 @@ class UserRecords:
         for text in filter(None, map(join_text, ((record.trained or {}) | record.reviews).values())):
             self._backends.text_vectors.forget(text, served.manifest.text_encoder)
         return Forgotten(written=written, trained=trained)
+
+    async def _take(self, new: Sequence[NewReview], key: str | None) -> tuple[tuple[NewReview, ...], list[Receipt]]:
+        served = await self._backends.served()
+        reviews = checked(new, self._backends.settings, served.rating_scale)
+        batch = WrittenBatch(tuple(WrittenReview(**dict(review)) for review in reviews), key)
+        receipts = await self._log.write(batch)
+        if self._log.products.changed:
+            with suppress(InputError):  # what is said of products is laid over the index later
+                await self._shelf.sync()
+        return reviews, receipts
 
     def _read_ahead(self, reviews: tuple[Review, ...], served: ServedBundle) -> None:
         """Embeds new texts while nobody waits for them."""

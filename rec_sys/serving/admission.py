@@ -21,12 +21,19 @@ _CLOSE: Final = {"Connection": "close"}  # what may still come is not read
 
 
 class Admission:
-    """Reads bodies, which clients may send as slowly as they like, before their requests take a place."""
+    """Reads bodies, which clients may send as slowly as they like, before their requests take a place.
 
-    def __init__(self, application: ASGIApp, metrics: GatewayMetrics, settings: ServingSettings) -> None:
+    Args:
+        application: What the requests lead to.
+        metrics: Where those are counted that are turned away.
+        settings: How much is taken.
+        streamed: The address whose route reads its bodies itself, which may be larger, once it knows who sends them.
+    """
+
+    def __init__(self, application: ASGIApp, metrics: GatewayMetrics, settings: ServingSettings, streamed: str) -> None:
         self._application = application
         self._metrics = metrics
-        self._settings = settings
+        self._settings, self._streamed = settings, streamed
         self._under_way = 0
         self._held_bytes = 0
 
@@ -37,7 +44,7 @@ class Admission:
             return
         body = bytearray()
         try:
-            if scope["method"] not in _WITHOUT_BODY:
+            if scope["method"] not in _WITHOUT_BODY and scope["path"] != self._streamed:
                 if not await self._read_in_time(scope, receive, body):
                     return
                 receive = _after(body, receive)

@@ -18,8 +18,10 @@ from rec_sys.serving.documentation import DESCRIPTION, TITLE
 from rec_sys.serving.event_routes import event_routes
 from rec_sys.serving.metrics import GatewayMetrics
 from rec_sys.serving.observation import Observation
+from rec_sys.serving.page.imports import Imports
 from rec_sys.serving.page.routes import include_page
 from rec_sys.serving.page.sessions import Sessions
+from rec_sys.serving.page.uploads import UPLOADS
 from rec_sys.serving.path_ids import EncodedSlashes
 from rec_sys.serving.problems import Problem, install_handlers
 from rec_sys.serving.product_routes import product_routes
@@ -57,6 +59,7 @@ def create_application(settings: ServingSettings, recommender: "Recommender", me
                 yield
         finally:
             opening.cancel()
+            await imports.close()
             await asyncio.gather(opening, return_exceptions=True)
             await recommender.close()
 
@@ -75,12 +78,13 @@ def create_application(settings: ServingSettings, recommender: "Recommender", me
         application.include_router(event_routes(recommender.events, metrics, recent, auth))
     application.include_router(status_routes(recommender, metrics, settings))
     rates = TokenRates(settings.token_rate, auth.bearers, memory)
-    include_page(application, recommender, metrics, recent, Sessions(auth, rates, memory))
+    sessions, imports = Sessions(auth, rates, memory), Imports(recommender, memory)
+    include_page(application, recommender, metrics, recent, sessions, imports, settings)
     if memory.count > 1 and recommender.records is not None:
         application.add_middleware(
             WrittenElsewhere, recommender=recommender, records=recommender.records, memory=memory
         )
-    application.add_middleware(Admission, metrics=metrics, settings=settings)
+    application.add_middleware(Admission, metrics=metrics, settings=settings, streamed=UPLOADS)
     application.add_middleware(TokenFirst, auth=auth, rates=rates, guarded=_GUARDED)
     application.add_middleware(EncodedSlashes)
     application.add_middleware(Observation, metrics=metrics)  # the last added is the outermost

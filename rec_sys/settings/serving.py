@@ -197,6 +197,7 @@ class ServingSettings(Section):
         None, gt=0, description="Requests a second of each token, a second's worth at once; empty: as many as it likes."
     )
     max_body_bytes: int = Field(1_048_576, ge=1_000, description="Largest body of a request.")
+    max_upload_bytes: int = Field(33_554_432, ge=1_000, description="Largest file that the page takes.")
     max_in_progress: int = Field(
         256, ge=1, description="Requests of a worker at once; those beyond are told to come again."
     )

@@ -123,6 +123,15 @@ class Store:
         with explained(self.shown), self._engine.connect() as connection:
             return [_change(row) for row in connection.execute(asked)]
 
+    def newest_reviews(self, limit: int, before: int | None = None) -> list[Change]:
+        """The reviews that were taken last, of those before a position; the newest first."""
+        asked = select(CHANGES).where(CHANGES.c.kind == ChangeKind.REVIEW)
+        if before is not None:
+            asked = asked.where(CHANGES.c.sequence < before)
+        with explained(self.shown), self._engine.connect() as connection:
+            rows = connection.execute(asked.order_by(CHANGES.c.sequence.desc()).limit(limit))
+            return [_change(row) for row in rows]
+
     def remove_review(self, user_id: str, review_id: str) -> bool:
         """Removes a review of a user; returns whether there was one."""
         this = (CHANGES.c.subject == review_id, CHANGES.c.user_id == user_id, CHANGES.c.kind == ChangeKind.REVIEW)
@@ -153,24 +162,18 @@ class Store:
         self._sweep_out()
         return removed
 
-    def write_product(self, kind: ChangeKind, product: WrittenProduct) -> int:
-        """Takes what is said of a product; returns its sequence number.
+    def write_products(self, said: Sequence[tuple[ChangeKind, WrittenProduct]]) -> int:
+        """Takes what is said of products, all of it in one transaction; returns the last sequence number.
 
         Args:
-            kind: `PRODUCT` and `PRODUCT_REMOVED` stand for all that was said of it before, whose rows go.
-            product: Of a change the fields that are set, of a removal the asin.
+            said: `PRODUCT` and `PRODUCT_REMOVED` stand for all that was said of a product before, whose rows go; of a
+                change the fields that are set count, of a removal the asin.
         """
-        content = product.model_dump_json(exclude_unset=True)
-        row = {"kind": kind, "subject": product.subject, "user_id": None, "content": content}
         with explained(self.shown), self._writer.begin() as connection:
-            last, written = _take_turn(connection) + 1, _now()
-            if kind is not ChangeKind.PRODUCT_CHANGED:
-                said = (CHANGES.c.subject == product.subject, CHANGES.c.kind.in_(_OF_PRODUCTS))
-                if kind is ChangeKind.PRODUCT:  # a product is as old as the first that was said of it
-                    first = select(func.min(CHANGES.c.written)).where(*said, CHANGES.c.kind == ChangeKind.PRODUCT)
-                    written = connection.execute(first).scalar_one() or written
-                connection.execute(delete(CHANGES).where(*said))
-            connection.execute(insert(CHANGES), [{"sequence": last, "written": written, **row}])
+            last = _take_turn(connection)
+            for kind, product in said:
+                last += 1
+                _say(connection, kind, product, last)
             _end_turn(connection, last)
         return last
 
@@ -234,6 +237,19 @@ def _answered(connection: Connection, keys: list[str], now: int) -> dict[str | N
 def _receipt(kept: dict[str, Any]) -> Receipt:
     """A receipt as it was kept; a version before the events called the subject review_id."""
     return Receipt(subject=kept.get("subject") or kept["review_id"], sequence=kept["sequence"])
+
+
+def _say(connection: Connection, kind: ChangeKind, product: WrittenProduct, sequence: int) -> None:
+    written = _now()
+    if kind is not ChangeKind.PRODUCT_CHANGED:
+        said = (CHANGES.c.subject == product.subject, CHANGES.c.kind.in_(_OF_PRODUCTS))
+        if kind is ChangeKind.PRODUCT:  # a product is as old as the first that was said of it
+            first = select(func.min(CHANGES.c.written)).where(*said, CHANGES.c.kind == ChangeKind.PRODUCT)
+            written = connection.execute(first).scalar_one() or written
+        connection.execute(delete(CHANGES).where(*said))
+    content = product.model_dump_json(exclude_unset=True)
+    row = {"kind": kind, "subject": product.subject, "user_id": None, "content": content}
+    connection.execute(insert(CHANGES), [{"sequence": sequence, "written": written, **row}])
 
 
 def _remember(connection: Connection, batch: WrittenBatch, receipts: list[Receipt], now: int) -> None:

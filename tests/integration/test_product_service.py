@@ -44,6 +44,33 @@ def recommended(client: TestClient, user_id: str = "user 3", **params: Any) -> l
     return [product["asin"] for product in found]
 
 
+LIST = "sku,name,maker,price,category\nbanjo/6,Tenor Banjo,Hol,\u20ac 12.50,Folk|Banjos\np3,,,9.99,\n,Nothing,,1,\n"
+
+
+def take_list(client: TestClient, content: str) -> str:
+    """Brings a list of products in by the page; what the page says then."""
+    files = {"file": ("list.csv", content.encode())}
+    address = client.post("/shop/import", data={"kind": "products"}, files=files).url
+    wait_until(lambda: "Take it in" in client.get(address).text)
+    client.post(address, data={"do": "take"})
+    wait_until(lambda: "The next answers know them" in client.get(address).text)
+    return client.get(address).text
+
+
+def test_a_list_of_products_adds_what_is_new_and_changes_only_what_it_says(client: TestClient) -> None:
+    [before] = products(client, "/v1/products/trending", only="p3")
+    assert "2 products taken, 2 of them new" in (said := take_list(client, LIST))
+    assert "product id is missing" in said
+    [after] = products(client, "/v1/products/trending", only="p3")
+    assert {name for name in before if name != "score" and before[name] != after[name]} == {"price"}
+    assert after["price"] == pytest.approx(9.99)
+    assert search(client, "a banjo")[0] == "banjo/6"
+    assert "2 products taken, 0 of them new" in take_list(client, LIST)
+    assert client.delete("/v1/products/banjo%2F6").status_code == 204
+    assert "1 product taken, 1 of them new" in take_list(client, "sku,price\nbanjo/6,5\n")
+    assert client.delete("/v1/products/banjo%2F6").status_code == 204
+
+
 def test_a_product_that_nobody_has_reviewed_is_found_and_recommended_at_once(client: TestClient) -> None:
     before = recommended(client)
     taken = put(client, "banjo/5", **BANJO)

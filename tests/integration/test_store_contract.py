@@ -81,6 +81,8 @@ def test_what_was_written_is_in_the_log_in_its_order(store: Store) -> None:
     assert (first.review.title, first.review.text, first.review.rating) == ("Good", "Loud & cléar \U0001f3b8", 4.0)
     assert sequences(store.changes_since(1)) == [2]
     assert sequences(store.changes_since(0, limit=1)) == [1]
+    assert sequences(store.newest_reviews(5)) == [2, 1]
+    assert sequences(store.newest_reviews(1, before=2)) == [1]
 
 
 def test_a_review_sent_again_keeps_its_place(store: Store) -> None:
@@ -134,19 +136,19 @@ def test_what_is_said_of_a_product_stands_for_what_was_said_before(store: Store)
     banjo = WrittenProduct(asin="banjo/" * 80, title="Banjo", price=10.0)
     cheaper = WrittenProduct(asin=banjo.asin, price=8.5)
     assert [
-        store.write_product(ChangeKind.PRODUCT, banjo),
-        store.write_product(ChangeKind.PRODUCT_CHANGED, cheaper),
+        store.write_products([(ChangeKind.PRODUCT, banjo)]),
+        store.write_products([(ChangeKind.PRODUCT_CHANGED, cheaper)]),
     ] == [1, 2]
     first, second = store.changes_since(0)
     assert (first.kind, first.product, first.user_id, first.review) == (ChangeKind.PRODUCT, banjo, None, None)
     assert second.product is not None
     assert second.product.model_dump(exclude_unset=True) == {"asin": banjo.asin, "price": 8.5}
     other = WrittenProduct(asin="other")
-    assert store.write_product(ChangeKind.PRODUCT, other) == 3
+    assert store.write_products([(ChangeKind.PRODUCT, other)]) == 3
     # What is put again, or taken away, needs no word of what was before.
-    assert store.write_product(ChangeKind.PRODUCT, cheaper) == 4
+    assert store.write_products([(ChangeKind.PRODUCT, cheaper)]) == 4
     assert [(change.sequence, change.product) for change in store.changes_since(0)] == [(3, other), (4, cheaper)]
-    assert store.write_product(ChangeKind.PRODUCT_REMOVED, WrittenProduct(asin=banjo.asin)) == 5
+    assert store.write_products([(ChangeKind.PRODUCT_REMOVED, WrittenProduct(asin=banjo.asin))]) == 5
     assert [change.kind for change in store.changes_since(3)] == [ChangeKind.PRODUCT_REMOVED]
 
 

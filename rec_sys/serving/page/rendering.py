@@ -1,5 +1,6 @@
 """Turns templates into answers: everything is escaped, and nothing but this service's own files may be loaded."""
 
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -7,6 +8,8 @@ from typing import Any, Final
 from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
+
+from rec_sys.serving.authentication import Bearer
 
 FOLDER: Final = Path(__file__).parent
 STATIC: Final = "/page-files"
@@ -24,23 +27,38 @@ HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 @cache
 def templates() -> Environment:
     """The templates, read once."""
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(FOLDER / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["day"] = _day
+    return environment
+
+
+def _day(milliseconds: int) -> str:
+    """The day of a time since 1970 UTC."""
+    return (_EPOCH + timedelta(milliseconds=milliseconds)).date().isoformat()
 
 
 def render(
     request: Request, template: str, status: int = 200, headers: dict[str, str] | None = None, **content: Any
 ) -> HTMLResponse:
     """The answer that shows a template; who asks and what is found wrong need not be given."""
-    known = {"bearer": getattr(request.state, "page_bearer", None), "fault": None, "files": STATIC, "here": ""}
+    bearer: Bearer | None = getattr(request.state, "page_bearer", None)
+    known = {
+        "bearer": bearer,
+        "may": frozenset[str]() if bearer is None else bearer.scopes,
+        "views": request.app.state.views,
+        **{"fault": None, "files": STATIC, "here": ""},
+    }
     text = templates().get_template(template).render(known | content)
     return HTMLResponse(text, status, HEADERS | (headers or {}))

@@ -1,6 +1,6 @@
 """The page put together: its views, its sign-in, its files."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import Response
@@ -8,15 +8,24 @@ from starlette.staticfiles import StaticFiles
 
 from rec_sys.serving.metrics import GatewayMetrics
 from rec_sys.serving.page.customer_routes import customer_routes
+from rec_sys.serving.page.import_routes import import_routes
+from rec_sys.serving.page.imports import Imports
 from rec_sys.serving.page.model_routes import model_routes
 from rec_sys.serving.page.page_route import SIGN_IN, PageRoute, problem_of, redirect
 from rec_sys.serving.page.rendering import FOLDER, STATIC, render
 from rec_sys.serving.page.sessions import Form, Sessions
+from rec_sys.serving.page.shop_routes import SHOP, shop_routes
 from rec_sys.serving.problems import Refusal
 from rec_sys.serving.recent_answers import RecentAnswers
+from rec_sys.settings import ServingSettings
 
 if TYPE_CHECKING:
     from rec_sys.inference.recommender import Recommender
+
+_VIEWS: Final[tuple[tuple[str, str], ...]] = (
+    *(("/", "Be a customer"), ("/compare", "Compare models"), ("/understand", "Understand"), ("/map", "Product map")),
+    *((SHOP, "Run the shop"), ("/models", "Models and health")),
+)
 
 
 def include_page(
@@ -25,11 +34,19 @@ def include_page(
     metrics: GatewayMetrics,
     recent: RecentAnswers,
     sessions: Sessions,
+    imports: Imports,
+    settings: ServingSettings,
 ) -> None:
     """Adds the page to the service."""
+    has_store = recommender.records is not None
+    # Where each view is found, as the page's head lists them; running the shop takes a store.
+    application.state.views = [view for view in _VIEWS if has_store or view[0] != SHOP]
     application.mount(STATIC, StaticFiles(directory=FOLDER / "static"))
     application.include_router(customer_routes(recommender, metrics, recent, sessions))
     application.include_router(model_routes(recommender, metrics, sessions))
+    if has_store:
+        application.include_router(shop_routes(recommender, sessions))
+        application.include_router(import_routes(imports, sessions, settings))
     application.include_router(_sign_in_routes(sessions))
 
 

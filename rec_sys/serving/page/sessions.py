@@ -113,17 +113,26 @@ async def read_form(request: Request) -> list[tuple[str, str]]:
     Raises:
         Refusal: 403; another site has made the browser send it.
     """
+    refuse_other_sites(request)
+    try:
+        text = (await request.body()).decode()
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=20_000)
+    except ValueError as error:
+        raise Refusal(422, "the form cannot be read", where="body", remedy="send it from this page") from error
+
+
+def refuse_other_sites(request: Request) -> None:
+    """Refuses a form that another site has made the browser send.
+
+    Raises:
+        Refusal: 403.
+    """
     given = request.headers
     site, origin = given.get("sec-fetch-site"), given.get("origin")
     if (site is not None and site not in _OWN) or (
         origin is not None and urlsplit(origin).netloc != given.get("host", "")
     ):
         raise Refusal(403, "another site sent this form", where="header Origin", remedy="send it from this page")
-    try:
-        text = (await request.body()).decode()
-        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=20_000)
-    except ValueError as error:
-        raise Refusal(422, "the form cannot be read", where="body", remedy="send it from this page") from error
 
 
 Form = Annotated[list[tuple[str, str]], Depends(read_form)]

@@ -2,6 +2,7 @@
 // Without it every button does the same by loading the page again.
 
 const TYPING_PAUSE_MS = 120;
+const POLL_MS = 1000;
 
 /** Asks for a page; leads to the sign-in where the session is over, and throws what cannot be shown. */
 async function load(address, options = {}) {
@@ -64,6 +65,24 @@ async function suggest(words) {
     if (error.name !== "AbortError") complain(error);
   }
 }
+
+/** Looks again at a page whose part changes by itself, until it does not. */
+async function poll() {
+  if (!document.querySelector("[data-poll]")) return;
+  try {
+    const { page } = await load(location.href);
+    const [shown, fresh] = [document, page].map((one) => one.querySelector("[data-progress]"));
+    // While it goes on, the buttons stay, and with them the focus.
+    if (shown && fresh && page.querySelector("[data-poll]")) shown.replaceChildren(...fresh.childNodes);
+    else replaceParts(page);
+    document.querySelector("[data-complaint]")?.remove();
+  } catch (error) {
+    complain(error);
+  }
+  setTimeout(poll, POLL_MS);
+}
+
+setTimeout(poll, POLL_MS);
 
 document.addEventListener("submit", (event) => {
   if (!event.target.matches("form[data-live]")) return;

@@ -1,0 +1,67 @@
+"""A file that a shop offers while the service runs: what is asked of the process that reads it, and what it answers.
+
+The service stands below the room that reads files, so that both speak by a folder: `REQUEST` goes in, `ANSWER` comes
+out, and beside it the rows, as Parquet in `ROWS`.
+"""
+
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+REQUEST, ANSWER, ROWS = "request.json", "answer.json", "rows"
+PROGRESS: Final = "records: "  # how a line of its output begins that says how far it is
+EXAMPLES: Final = 3
+MOST_RECORDS: Final = 1_000_000
+
+Kind = Literal["reviews", "products"]
+# What a shop's store takes of each kind; the other columns of a file are for training.
+ROLES: Final[dict[Kind, tuple[str, ...]]] = {
+    "reviews": ("user_id", "asin", "rating", "timestamp", "title", "text"),
+    "products": ("asin", "title", "brand", "categories", "price", "description"),
+}
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileRequest(_Message):
+    """What is asked."""
+
+    path: Path
+    kind: Kind
+    columns: dict[str, str | None] = Field({}, description="Role -> column, null for none; the others are found.")
+    rating_scale: tuple[float, float] | None = Field(None, description="Lowest and highest rating; null: found.")
+    time_form: str | None = Field(None, description="s, ms, us, ns, iso, or as %d/%m/%Y; null: found.")
+    whole: bool = Field(False, description="Read it to its end and write its rows; else only its first rows.")
+
+
+class FileColumn(_Message):
+    """A column of the file, with the first values that differ."""
+
+    name: str
+    values: tuple[str, ...]
+
+
+class Fault(_Message):
+    """Why the file cannot be read so: what an `InputError` says."""
+
+    what: str
+    where: str
+    remedy: str
+
+
+class FileAnswer(_Message):
+    """What the file holds."""
+
+    fault: Fault | None = None
+    data_choice: str | None = Field(None, description="The known schema that it follows; it then needs no map.")
+    columns: tuple[FileColumn, ...] = ()
+    roles: dict[str, str | None] = Field({}, description="Role -> column, as it is read.")
+    rating_scale: tuple[float, float] | None = None
+    found: dict[str, str] = Field({}, description="What the reader found out: label -> value.")
+    num_records: int = 0
+    num_rows: int = 0
+    set_aside: dict[str, int] = Field({}, description="Reason -> records.")
+    examples: tuple[dict[str, str], ...] = Field((), description="The first rows, as they are taken: role -> value.")

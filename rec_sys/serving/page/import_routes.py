@@ -1,0 +1,81 @@
+"""The views by which a file of reviews or products comes into the store."""
+
+from typing import Any, Final, get_args
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from rec_sys.offered_file import ROLES, FileRequest, Kind
+from rec_sys.serving.page.imports import Import, Imports
+from rec_sys.serving.page.page_route import PageRoute, redirect
+from rec_sys.serving.page.rendering import render
+from rec_sys.serving.page.sessions import Form, Sessions, refuse_other_sites
+from rec_sys.serving.page.uploads import UPLOADS, read_upload
+from rec_sys.serving.problems import Refusal
+from rec_sys.settings import ServingSettings
+
+_LONGEST_FORM: Final = 40  # characters of the form of the times
+
+
+def import_routes(imports: Imports, sessions: Sessions, settings: ServingSettings) -> APIRouter:
+    """The routes of these views; all for who may write alone."""
+    router = APIRouter(
+        prefix=UPLOADS, route_class=PageRoute, include_in_schema=False, dependencies=[sessions.needing("write")]
+    )
+
+    @router.get("")
+    async def ask(request: Request) -> Response:
+        return _shown(request, "import", held=imports.held(), most=settings.max_upload_bytes)
+
+    @router.post("")
+    async def offer(request: Request) -> Response:
+        refuse_other_sites(request)
+        upload = await read_upload(request, settings.max_upload_bytes, settings.receive_timeout_seconds)
+        kind: Kind = "products" if upload.fields.get("kind") == "products" else "reviews"
+        return redirect(_address(imports.offer(kind, upload.name, upload.content)))
+
+    @router.get("/{import_id}")
+    async def show(request: Request, import_id: str) -> Response:
+        one = imports.get(import_id)
+        return _shown(request, "import_file", file=one, roles=ROLES[one.kind], address=_address(one))
+
+    @router.post("/{import_id}")
+    async def press(import_id: str, fields: Form) -> Response:
+        one, given = imports.get(import_id), dict(fields)
+        if given.get("do") == "discard":
+            imports.discard(one)
+            return redirect(UPLOADS)
+        if given.get("do") == "take":
+            imports.take(one)
+        else:
+            imports.look(one, _corrected(one, given))
+        return redirect(_address(one))
+
+    return router
+
+
+def _corrected(one: Import, given: dict[str, str]) -> FileRequest:
+    """What is asked once somebody has said which column is what; a role that is left empty has none."""
+    changes: dict[str, Any] = {}
+    if columns := {role: given[role] or None for role in ROLES[one.kind] if role in given}:
+        needed = ("user_id", "asin") if one.kind == "reviews" else ("asin",)
+        changes["columns"] = {role: column for role, column in columns.items() if column or role not in needed}
+    changes["time_form"] = given.get("time_form", "").strip()[:_LONGEST_FORM] or None
+    low, high = given.get("lowest", "").strip(), given.get("highest", "").strip()
+    if low or high:
+        try:
+            changes["rating_scale"] = (float(low.replace(",", ".")), float(high.replace(",", ".")))
+        except ValueError as error:
+            remedy = "give two numbers, or leave both empty"
+            raise Refusal(422, "the ratings’ scale is no two numbers", where="Ratings", remedy=remedy) from error
+    else:
+        changes["rating_scale"] = None
+    return one.request.model_copy(update=changes)
+
+
+def _address(one: Import) -> str:
+    return f"{UPLOADS}/{one.id}"
+
+
+def _shown(request: Request, view: str, **content: Any) -> Response:
+    return render(request, f"shop/{view}.html", here="/shop", view="import", kinds=get_args(Kind), **content)

@@ -1,0 +1,62 @@
+"""The form of a product: what was typed, and what of it is another than before."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from rec_sys.inference.product_messages import ChangedFacts, ListedProduct, ProductFacts
+from rec_sys.serving.page.customer_form import as_message
+
+_TYPED: Final = ("asin", "title", "brand", "categories", "price", "description")
+_FACTS: Final = tuple(ProductFacts.model_fields)
+
+
+@dataclass(frozen=True)
+class ProductForm:
+    """Each field is what was typed; `categories` has one a line."""
+
+    asin: str = ""
+    title: str = ""
+    brand: str = ""
+    categories: str = ""
+    price: str = ""
+    description: str = ""
+    in_stock: bool = True
+
+    @classmethod
+    def read(cls, fields: Sequence[tuple[str, str]]) -> Self:
+        """From what a browser sends; a box that is not ticked is not sent."""
+        given = dict(fields)
+        asin, title, brand, categories, price, description = (given.get(name, "").strip() for name in _TYPED)
+        return cls(asin, title, brand, categories, price, description, "in_stock" in given)
+
+    @classmethod
+    def of(cls, product: ListedProduct) -> Self:
+        """Filled with what is known of a product."""
+        price = "" if product.price is None else f"{product.price:.12g}"
+        texts = (product.title or "", product.brand or "", "\n".join(product.categories), price)
+        return cls(product.asin, *texts, product.description or "", product.in_stock)
+
+    def facts(self) -> ProductFacts:
+        """All of it.
+
+        Raises:
+            RequestError: Something in it cannot be meant.
+        """
+        return as_message(ProductFacts, **self._typed())
+
+    def changes(self, known: ListedProduct) -> ChangedFacts | None:
+        """What is another than what is known; None where nothing is. Raises as `facts`."""
+        facts = self.facts()
+        before, typed = self.of(known), self._typed()
+        changed = [name for name in _FACTS if getattr(before, name) != getattr(self, name)]
+        changed = [name for name in changed if getattr(facts, name) != getattr(known, name)]
+        return as_message(ChangedFacts, **{name: typed[name] for name in changed}) if changed else None
+
+    def _typed(self) -> dict[str, Any]:
+        lines = [line.strip() for line in self.categories.splitlines()]
+        return {
+            **{name: getattr(self, name) or None for name in ("title", "brand", "price", "description")},
+            "categories": tuple(line for line in lines if line),
+            "in_stock": self.in_stock,
+        }

@@ -1,0 +1,120 @@
+"""Running the shop at the page: what each form says to the recommender, and what a token that may not write sees."""
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.scripted_recommender import KNOWN_PRODUCT, KNOWN_USER, ScriptedRecommender
+from tests.unit.serving.conftest import Start
+from tests.unit.serving.page.test_sessions import TOKENS, sign_in
+
+NEW = {"is_new": "yes", "asin": " p9 ", "title": "Banjo", "categories": "Folk\r\n\r\nBanjos", "price": "329.5"}
+# Everything that writes, and the views that lead to it.
+FORMS = {
+    "/shop/product": NEW,
+    "/shop/stock": {"asin": KNOWN_PRODUCT, "in_stock": "no"},
+    "/shop/product/delete": {"asin": KNOWN_PRODUCT},
+    "/shop/reviews/delete": {"user_id": KNOWN_USER, "review_id": "r1"},
+    "/shop/forget": {"user_id": KNOWN_USER},
+}
+LEADING = ["/shop/product", f"/shop/product?asin={KNOWN_PRODUCT}", f"/shop/product/delete?asin={KNOWN_PRODUCT}"]
+LEADING += ["/shop/reviews/delete?user_id=u1&review_id=r1", f"/shop/forget?user_id={KNOWN_USER}"]
+VIEWS = ["/shop", "/shop/reviews", "/shop/trending"]
+
+
+@pytest.fixture
+def shop(start: Start) -> TestClient:
+    client = start(tokens=TOKENS)
+    client.follow_redirects = False
+    sign_in(client, "write-secret")
+    return client
+
+
+def test_a_read_token_sees_no_button_and_can_press_none(shop: TestClient, recommender: ScriptedRecommender) -> None:
+    written = {view: shop.get(view).text for view in VIEWS}
+    assert all(f'action="{form}"' in written["/shop"] for form in ["/shop/stock"])
+    assert "/shop/product/delete?" in written["/shop"]
+    assert "/shop/forget?" in written["/shop/reviews"]
+    sign_in(shop, "read-secret")
+    for view in VIEWS:
+        shown = shop.get(view)
+        assert shown.status_code == 200
+        assert not [form for form in FORMS if form in shown.text]
+        assert 'method="post"' not in shown.text.replace('method="post" action="/sign-out"', "")
+    for address in LEADING:
+        assert shop.get(address).status_code == 403
+    for address, fields in FORMS.items():
+        refused = shop.post(address, data=fields)
+        assert refused.status_code == 403
+        assert "the token of reader may not write" in refused.text
+    assert recommender.products.said == {}
+
+
+@pytest.mark.parametrize("address", [*VIEWS, *LEADING])
+def test_without_a_token_there_is_only_the_sign_in(address: str, start: Start) -> None:
+    client = start(tokens=TOKENS)
+    client.follow_redirects = False
+    assert client.get(address).headers["Location"] == "/sign-in"
+    assert {client.post(form, data=fields).headers["Location"] for form, fields in FORMS.items()} == {"/sign-in"}
+
+
+def test_every_question_has_a_button_that_does_it_and_a_way_back(shop: TestClient) -> None:
+    for address in LEADING[2:]:
+        shown = shop.get(address).text
+        assert f'action="{address.partition("?")[0]}"' in shown
+        assert "Cancel</a>" in shown
+    done = {form: shop.post(form, data=fields).headers["Location"] for form, fields in FORMS.items()}
+    assert list(done.values()) == [
+        "/shop?said=added&find=p9",
+        "/shop?said=changed",
+        "/shop?said=deleted",
+        "/shop/reviews?said=removed",
+        "/shop/reviews?said=forgotten",
+    ]
+
+
+def test_a_products_form_says_what_is_another_and_nothing_else(
+    shop: TestClient, recommender: ScriptedRecommender
+) -> None:
+    said = recommender.products.said
+    shop.post("/shop/product", data=NEW)
+    added = said.pop("p9")
+    assert added is not None
+    assert (added.title, added.categories, added.price) == ("Banjo", ("Folk", "Banjos"), 329.5)
+    assert added.in_stock is False  # the box is not ticked
+    edited = {"is_new": "no", "asin": KNOWN_PRODUCT, "title": "Guitar", "brand": "", "price": "9.90", "in_stock": "yes"}
+    assert shop.post("/shop/product", data=edited).headers["Location"].startswith("/shop?said=changed")
+    changed = said.pop(KNOWN_PRODUCT)
+    assert changed is not None
+    assert changed.model_dump(exclude_unset=True) == {"brand": None}
+    same = shop.post("/shop/product", data=edited | {"brand": "Maker"})
+    assert "said=same" in same.headers["Location"]
+    assert said == {}
+
+
+@pytest.mark.parametrize(
+    ("typed", "words", "status"),
+    [
+        ({"asin": " "}, "the product has no id", 422),
+        ({"asin": KNOWN_PRODUCT}, "there is a product p1 already", 409),
+        ({"price": "dear"}, "price takes a number", 422),
+        ({"asin": "x" * 600}, "an id has 512 characters at most", 422),
+    ],
+)
+def test_a_fault_stands_above_the_form_with_what_was_typed(
+    typed: dict[str, str], words: str, status: int, shop: TestClient
+) -> None:
+    shown = shop.post("/shop/product", data=NEW | typed)
+    assert (shown.status_code, words in shown.text) == (status, True)
+    assert 'value="Banjo"' in shown.text
+
+
+def test_nobody_puts_words_into_the_page(shop: TestClient) -> None:
+    assert "data-said" not in shop.get("/shop?said=call+0800").text
+    assert "data-said" in shop.get("/shop?said=deleted").text
+
+
+def test_a_gateway_without_a_store_runs_no_shop(start: Start, recommender: ScriptedRecommender) -> None:
+    recommender.records = recommender.products = None  # type: ignore[assignment]
+    client = start()
+    assert 'href="/shop"' not in client.get("/").text
+    assert client.get("/shop").status_code == 404
