@@ -138,29 +138,21 @@ def roll_back(publisher: "IndexPublisher", settings: PublicationSettings) -> "In
 
 def say_bundles(publisher: "IndexPublisher", output_dir: Path) -> None:
     """A line for every bundle, the newest first."""
-    from rec_sys.bundle import Bundle, bundle_folders
-    from rec_sys.bundle_manifest import bundle_identity
+    from rec_sys.live_bundles import list_bundles
 
-    status = publisher.status()
-    state = {publisher.describe(name).bundle: f"kept as {name}" for name in reversed(status.kept)}
-    if status.served is not None:
-        state[status.served.bundle] = f"live as {status.served.name}"
-    found = []
-    for folder in bundle_folders(output_dir):
-        identity = bundle_identity(folder)
-        try:
-            bundle = Bundle(folder)
-            figure = bundle.metrics()["test"].get("ndcg_at_10_masked")
-            about = f"{bundle.manifest.data_name}, {bundle.manifest.created}"
-            about += "" if figure is None else f", test NDCG@10 {figure:.4f}"
-            found.append((bundle.manifest.created, f"{folder.name}: {about}; {state.pop(identity, 'not published')}"))
-        except InputError as error:
-            found.append(("", f"{folder.name}: {error.what}; {state.pop(identity, 'not published')}"))
-    for _, line in sorted(found, reverse=True):
-        say(line)
-    for identity, where in state.items():
-        say(f"bundle {identity}, which is not in {output_dir / 'bundles'}; {where}")
-    say(f"live: {'nothing' if status.served is None else f'bundle {status.served.bundle}'}")
+    live = "nothing"
+    for one in list_bundles(publisher, output_dir):
+        state = one.state if one.version is None else f"{one.state} as {one.version}"
+        if one.state == "live":
+            live = f"bundle {one.identity}"
+        if one.folder is None:
+            say(f"bundle {one.identity}, which is not in {output_dir / 'bundles'}; {state}")
+            continue
+        figure = one.figures.get("ndcg_at_10_masked")
+        about = one.fault or f"{one.data_name}, {one.created}"
+        about += "" if figure is None else f", test NDCG@10 {figure:.4f}"
+        say(f"{one.name}: {about}; {state}")
+    say(f"live: {live}")
 
 
 def _find(settings: PublishSettings) -> "Bundle":
@@ -176,22 +168,10 @@ def _find(settings: PublishSettings) -> "Bundle":
 
 
 def register(version: "IndexVersion", publisher: "IndexPublisher", settings: PublicationSettings) -> None:
-    """Names what is live, and what was before it, in MLflow; where that fails, what is live is live all the same."""
-    if not settings.tracking.enabled:
-        return
-    from rec_sys.bundle import find_by_identity
-    from rec_sys.registry import name_versions
+    """See `name_in_mlflow`."""
+    from rec_sys.live_bundles import name_in_mlflow
 
-    def with_folder(version: "IndexVersion") -> tuple[str, Path | None]:
-        return version.bundle, find_by_identity(settings.output_dir, version.bundle)
-
-    kept = publisher.status().kept
-    previous = with_folder(publisher.describe(kept[0])) if kept else None
-    wanted = {"live": with_folder(version), "previous": previous}
-    try:
-        name_versions(settings.tracking, settings.output_dir, settings.registered_model, wanted)
-    except InputError as error:
-        _LOG.warning(f"MLflow does not know it: {error.what}: {error.where}")
+    name_in_mlflow(version, publisher, settings.tracking, settings.output_dir, settings.registered_model)
 
 
 def _wait_for_triton(identity: str, settings: PublicationSettings) -> None:

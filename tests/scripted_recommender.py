@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
+from rec_sys.contracts import InputError
 from rec_sys.inference.contract import (
     IgnoredReview,
     Page,
@@ -38,7 +40,10 @@ from rec_sys.inference.review_messages import (
     TakenReview,
     TakenReviews,
 )
+from rec_sys.live_bundles import ListedBundle
+from rec_sys.refresh_history import RefreshOutcome
 from rec_sys.store.messages import Receipt
+from rec_sys.vector_database.contract import IndexVersion
 
 VERSIONS = Versions(bundle="b0", index="v1", towers="triton/3", text_encoder="none")
 TIMES = StepTimes(text=1.0, tower=2.0, index=0.5, rest=0.25, total=3.75)
@@ -121,6 +126,40 @@ class ScriptedProducts:
         self.said[asin] = None
 
 
+class ScriptedPublications:
+    """Has two bundles, one of which is live, and a picture.
+
+    Attributes:
+        went_back: To these versions.
+        failure: Raised where the bundles are asked for.
+    """
+
+    def __init__(self) -> None:
+        self.went_back: list[str] = []
+        self.failure: InputError | None = None
+
+    async def bundles(self) -> list[ListedBundle]:
+        if self.failure is not None:
+            raise self.failure
+        figures = {"ndcg_at_10": 0.25}
+        live = ListedBundle("b1", Path("b1"), "live", "v2", "sample", "2026-01-02T03:04:05+00:00", figures)
+        return [live, ListedBundle("b0", None, "kept", "v1")]
+
+    async def refreshes(self) -> tuple[RefreshOutcome, ...]:
+        gate: dict[str, Any] = {"candidate_ndcg": 0.31, "served_ndcg": 0.3, "error": 0.01, "num_questions": 1_000}
+        return (RefreshOutcome(at="2026-01-02T03:04:05+00:00", outcome="published", served="b0", **gate),)
+
+    async def pictures(self) -> dict[str, Path]:
+        return {"curves.png": Path(__file__).parents[1] / ".readme" / "learning_curves.png"}
+
+    async def reports(self) -> dict[str, Path]:
+        return {"sample-x": Path(__file__)}
+
+    async def roll_back(self, version: str, tracking: object) -> IndexVersion | None:
+        self.went_back.append(version)
+        return None
+
+
 class ScriptedInsight:
     """Knows what the recommender knows."""
 
@@ -159,6 +198,7 @@ class ScriptedRecommender:
         self.products = ScriptedProducts()
         self.events = ScriptedEvents()
         self.insight = ScriptedInsight()
+        self.publications = ScriptedPublications()
         self.lists = self
         self.failure: BaseException | None = None
         self.asked: list[object] = []

@@ -31,6 +31,7 @@ from rec_sys.inference.inspection import describe_models, examine
 from rec_sys.inference.live_reviews import NOTHING_ON_RECORD, OnRecord
 from rec_sys.inference.product_records import ProductRecords
 from rec_sys.inference.product_shelf import ProductShelf
+from rec_sys.inference.publications import Publications
 from rec_sys.inference.review_log import ReviewLog
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.shop_lists import ShopLists
@@ -63,11 +64,11 @@ class Recommender:
         store: Where what users write is kept; None where nothing is taken.
 
     Attributes:
-        records: What users write; None without a store.
-        products: What is said of products; None without a store.
-        events: What becomes of answers; None without a store.
+        records, products, events: What users write, what is said of products, and what becomes of answers; None
+            without a store.
         insight: What else is asked of the bundle served.
         lists: What is trending, and what is new.
+        publications: The bundles behind what is served.
     """
 
     def __init__(
@@ -82,15 +83,19 @@ class Recommender:
         self._backends = Backends(index, inference, output_dir, bundle)
         self._log = None if store is None else ReviewLog(store, output_dir, inference.retry_after_seconds)
         self.insight = Insight(self._backends, self._log)
+        self.publications = Publications(self._backends, output_dir)
         self.lists = ShopLists(self._backends, self._log)
         self.records: UserRecords | None = None
         self.products: ProductRecords | None = None
         self.events: EventRecords | None = None
         if store is not None and self._log is not None:
             self._shelf = ProductShelf(self._backends, self._log, store.poll_seconds)
-            self.records = UserRecords(self._backends, self._log, self._shelf)
-            self.products = ProductRecords(self._backends, self._log, self._shelf)
-            self.events = EventRecords(self._log)
+            parts = (self._backends, self._log, self._shelf)
+            self.records, self.products, self.events = (
+                UserRecords(*parts),
+                ProductRecords(*parts),
+                EventRecords(self._log),
+            )
 
         async def answer(users: Sequence[PreparedUser]) -> Sequence[RecommendationAnswer | Exception]:
             return await answer_users(self._backends, users)
@@ -214,11 +219,7 @@ class Recommender:
         return unmet_parts(wanted, await self._bundle_at_hand())
 
     async def table_settings(self) -> TableData | None:
-        """How the table was read that the model was trained on; None where it was no table.
-
-        Raises:
-            InputError: There is no bundle.
-        """
+        """How the table was read that the model learned; None where it was none; `InputError` without a bundle."""
         return (await self._bundle_at_hand()).table_settings
 
     async def health(self) -> Health:
@@ -233,9 +234,8 @@ class Recommender:
         """Asks a question that every part takes part in; raises what goes wrong with it."""
 
         async def ask(served: ServedBundle) -> RecommendationAnswer:
-            text = None
-            if served.text_settings.source == "encoder":
-                text = "a"
+            text = "a" if served.text_settings.source == "encoder" else None
+            if text is not None:
                 self._backends.text_vectors.forget(text, served.manifest.text_encoder)
             reviews = tuple(Review.model_construct(asin=asin, text=text) for asin in served.asins[:1])
             return await self._ask(RecommendationRequest(reviews=reviews, limit=1), served, StepClock())

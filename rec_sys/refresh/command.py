@@ -5,7 +5,7 @@ import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import ValidationError
 
@@ -16,6 +16,7 @@ from rec_sys.contracts import InputError, PreparedFile
 from rec_sys.files import atomic_file
 from rec_sys.publish import publish, register, roll_back
 from rec_sys.refresh.settings import RefreshSettings
+from rec_sys.refresh_history import RefreshOutcome, note_refresh
 from rec_sys.settings import Settings
 
 if TYPE_CHECKING:
@@ -63,24 +64,27 @@ class _Refresh:
         with folder.locked():
             if (passed := self._passed()) is not None:
                 _LOG.info("a candidate that has passed was not published yet")
-                self._publish(passed)
+                self._publish(passed, None)
                 return True
             dataset = self._prepare()
             fingerprint = dataset.summary.fingerprint
             if fingerprint == self._served.manifest.data_fingerprint:
+                self._note("nothing new")
                 say(f"nothing was written since it was trained; live: bundle {self._served.identity}")
                 return True
             if self._was_live(fingerprint):
+                self._note("nothing new")
                 say(f"nothing was written since the rollback; live: bundle {self._served.identity}")
                 return True
             candidate = self._find_candidate(fingerprint) or self._train()
             comparison = self._compare(candidate, dataset)
             say(comparison)
             if comparison.is_worse:
+                self._note("worse", candidate, comparison)
                 say(f"worse, and not published: {candidate.folder}")
                 say(f"live: bundle {self._served.identity}")
             else:
-                self._publish(candidate)
+                self._publish(candidate, comparison)
             self._sweep({fingerprint, self._served.manifest.data_fingerprint})
             return not comparison.is_worse
 
@@ -146,7 +150,22 @@ class _Refresh:
             )
         return found
 
-    def _publish(self, candidate: Bundle) -> None:
+    def _note(
+        self,
+        outcome: Literal["published", "worse", "nothing new"],
+        candidate: Bundle | None = None,
+        comparison: "BundleComparison | None" = None,
+    ) -> None:
+        """For whoever looks later."""
+        figures: dict[str, Any] = {}
+        if comparison is not None:
+            figures = {"candidate_ndcg": comparison.candidate, "served_ndcg": comparison.served}
+            figures |= {"error": comparison.error, "num_questions": comparison.num_questions}
+        identity = None if candidate is None else candidate.identity
+        noted = RefreshOutcome(outcome=outcome, served=self._served.identity, candidate=identity, **figures)
+        note_refresh(self._settings.output_dir, noted)
+
+    def _publish(self, candidate: Bundle, comparison: "BundleComparison | None") -> None:
         bundles = self._settings.output_dir / "bundles"
         with atomic_file(self._home / _ACCEPTED) as unfinished:
             unfinished.write_text(candidate.identity)
@@ -155,6 +174,7 @@ class _Refresh:
         version = publish(candidate, self._publisher, self._settings)
         register(version, self._publisher, self._settings)
         (self._home / _ACCEPTED).unlink()
+        self._note("published", candidate, comparison)
         say(f"live: bundle {version.bundle}, index version {version.name}")
 
     def _passed(self) -> Bundle | None:

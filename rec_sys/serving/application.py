@@ -31,7 +31,7 @@ from rec_sys.serving.status_routes import model_routes, status_routes
 from rec_sys.serving.token_rates import TokenRates
 from rec_sys.serving.worker_memory import ALONE, WorkerMemory
 from rec_sys.serving.written_elsewhere import WrittenElsewhere
-from rec_sys.settings import ServingSettings
+from rec_sys.settings import ServingSettings, TrackingSettings
 
 if TYPE_CHECKING:
     from rec_sys.inference.recommender import Recommender
@@ -42,13 +42,19 @@ _GUARDED: Final = "/v1"  # how the addresses of both routers begin
 _log = structlog.get_logger("rec_sys.serving")
 
 
-def create_application(settings: ServingSettings, recommender: "Recommender", memory: WorkerMemory = ALONE) -> FastAPI:
+def create_application(
+    settings: ServingSettings,
+    recommender: "Recommender",
+    memory: WorkerMemory = ALONE,
+    tracking: TrackingSettings | None = None,
+) -> FastAPI:
     """The service over a recommender, which only its event loop uses, and which is closed when the service ends.
 
     Args:
         settings: The service's.
         recommender: What answers.
         memory: What it shares with other workers of one service.
+        tracking: Which MLflow is told of a rollback, and linked to; None for none.
     """
 
     @asynccontextmanager
@@ -79,7 +85,7 @@ def create_application(settings: ServingSettings, recommender: "Recommender", me
     application.include_router(status_routes(recommender, metrics, settings))
     rates = TokenRates(settings.token_rate, auth.bearers, memory)
     sessions, imports = Sessions(auth, rates, memory), Imports(recommender, memory)
-    include_page(application, recommender, metrics, recent, sessions, imports, settings)
+    include_page(application, recommender, metrics, recent, sessions, imports, settings, tracking)
     if memory.count > 1 and recommender.records is not None:
         application.add_middleware(
             WrittenElsewhere, recommender=recommender, records=recommender.records, memory=memory

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from rec_sys.entry import run_entry
-from rec_sys.settings import CommandSettings, IndexSettings, InferenceSettings, ServingSettings, StoreSettings
+from rec_sys.settings import (
+    CommandSettings,
+    IndexSettings,
+    InferenceSettings,
+    ServingSettings,
+    StoreSettings,
+    TrackingSettings,
+)
 
 if TYPE_CHECKING:
     from rec_sys.serving.worker_memory import WorkerMemory
@@ -24,6 +31,7 @@ class GatewaySettings(CommandSettings):
     inference: InferenceSettings
     store: StoreSettings
     serving: ServingSettings
+    tracking: TrackingSettings
 
 
 def run(settings: GatewaySettings) -> None:
@@ -69,7 +77,7 @@ def _answer(
 
     store = settings.store if settings.store.enabled else None
     recommender = Recommender(settings.index, settings.inference, settings.output_dir, settings.bundle, store)
-    application = create_application(settings.serving, recommender, memory or ALONE)
+    application = create_application(settings.serving, recommender, memory or ALONE, settings.tracking)
     GatewayServer(application, settings.serving, listening).run(sockets=[listener])
 
 

@@ -31,14 +31,19 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def url(browser: Browser, tmp_path_factory: pytest.TempPathFactory, text_cache_dir: Path) -> Iterator[str]:
+def shop(tmp_path_factory: pytest.TempPathFactory, text_cache_dir: Path) -> Shop:
     output_dir = tmp_path_factory.mktemp("page")
     share_text_models(output_dir, text_cache_dir)
     titles = [f"Guitar {number} {ATTACKS[number % len(ATTACKS)]}" for number in range(PRODUCTS)]
     shop = Shop(output_dir, write_serving_bundle(output_dir / "bundles" / "one", words=titles, **reads_texts()))
     shop.publish(shop.bundle)
+    return shop
+
+
+@pytest.fixture(scope="module")
+def url(browser: Browser, shop: Shop) -> Iterator[str]:
     settings = shop.settings()
-    recommender = Recommender(settings.index, settings.inference, output_dir, None, settings.store)
+    recommender = Recommender(settings.index, settings.inference, shop.output_dir, None, settings.store)
     with listening(create_application(settings.serving, recommender)) as address:
         wait_until(lambda: httpx.get(f"{address}/health/ready").status_code == 200)
         yield address
@@ -272,6 +277,22 @@ def test_a_file_is_looked_at_corrected_and_taken_in_once(visitor: Visitor) -> No
     expect(page.get_by_role("status")).to_contain_text("2 reviews taken, 1 of them new", timeout=60_000)
     page.get_by_role("button", name="Done with it").click()
     expect(page.get_by_text("Files held now")).to_have_count(1)  # the one before
+
+
+def test_a_rollback_by_a_button_is_served_from_the_next_question_on(visitor: Visitor, shop: Shop) -> None:
+    drums = [f"Drum {number}" for number in range(PRODUCTS)]
+    shop.publish(write_serving_bundle(shop.output_dir / "bundles" / "two", seed=1, words=drums, **reads_texts()))
+    page = visitor.page
+    visitor.go("/?user_id=user+1")
+    assert products(page)[0].startswith("Drum")
+    page.get_by_role("link", name="Models and health").click()
+    rows = page.get_by_role("group", name="Table: bundles").get_by_role("row")
+    expect(rows.filter(has_text="two")).to_contain_text("live")
+    page.get_by_role("link", name="Go back to one").click()
+    page.get_by_role("button", name="Go back to it").click()
+    expect(rows.filter(has_text="one")).to_contain_text("live")
+    visitor.go("/?user_id=user+1")
+    assert products(page)[0].startswith("Guitar")
 
 
 VIEWS = ["/", "/?user_id=user+1&find=guitar", "/?user_id=" + "x" * 600]

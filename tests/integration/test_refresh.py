@@ -28,6 +28,7 @@ from rec_sys.publish import run as publish
 from rec_sys.refresh import command as refresh
 from rec_sys.refresh.command import KEPT, run
 from rec_sys.refresh.settings import RefreshSettings
+from rec_sys.refresh_history import refreshes
 from rec_sys.settings import Settings, StoreSettings
 from rec_sys.store.messages import WrittenBatch, WrittenReview
 from rec_sys.store.store import Store
@@ -243,6 +244,10 @@ def test_a_worse_candidate_is_not_published(
     run(refresh_settings(outputs))
     assert live(outputs).identity == before
     assert capsys.readouterr().out.splitlines()[-1] == f"nothing was written since the rollback; live: bundle {before}"
+    noted = refreshes(outputs)[:4]
+    assert [one.outcome for one in noted] == ["nothing new", "published", "worse", "worse"]
+    assert (noted[1].candidate_ndcg, noted[1].served_ndcg, noted[1].num_questions) == (0.2, 0.24, 60)
+    assert {one.served for one in noted} == {before}
 
 
 def test_what_no_rollback_needs_goes_with_those_who_are_in_it(outputs: Path, quick: list[Path]) -> None:

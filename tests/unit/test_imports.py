@@ -22,12 +22,21 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("contracts", "score_terms"),
     ("settings", "files", "console", "scoring", "predicted_rating", "unit_vectors", "processes", "bound_process"),
     ("progress", "frame_ids", "locks", "ready_command", "checksums", "product_kinds"),
-    ("settings_request", "offered_file", "raw_files", "bundle_manifest", "tracking_address", "newcomers"),
+    (
+        "settings_request",
+        "offered_file",
+        "refresh_history",
+        "raw_files",
+        "bundle_manifest",
+        "tracking_address",
+        "newcomers",
+    ),
     ("settings_errors", "frames"),
     ("settings_help",),
     ("entry", "bundle", "tracking", "store"),
     ("data", "ranker", "registry", "text", "triton_utils"),
     ("graph", "vector_database"),
+    ("live_bundles",),
     ("modules", "inference"),
     ("evaluation", "serving", "call_arguments", "python_settings"),
     ("baselines", "publish"),
@@ -42,7 +51,7 @@ TRAINING_ROOMS = {"data", "graph", "modules", "evaluation", "baselines", "train"
 SERVING_ROOMS = {"contracts", "ragged", "settings", "scoring", "bundle", "bundle_manifest", "vector_database", "store"}
 SERVING_ROOMS |= {"inference", "serving", "triton_utils", "progress", "raw_files", "ready_command", "value_words"}
 SERVING_ROOMS |= {"checksums", "panics", "ranker", "newcomers", "product_kinds", "score_terms", "predicted_rating"}
-SERVING_ROOMS |= {"unit_vectors", "offered_file"}
+SERVING_ROOMS |= {"unit_vectors", "offered_file", "refresh_history", "live_bundles"}
 HEAVY = {"torch", "torch_geometric", "pytorch_lightning", "lightning"}
 TRACKING = "rec_sys.tracking"
 

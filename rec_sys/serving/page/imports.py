@@ -7,26 +7,21 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, Literal
 
 import polars as pl
 import structlog
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from rec_sys.contracts import InputError, ProductColumn, ReviewColumn
-from rec_sys.inference.contract import Id, ServingUnavailable
-from rec_sys.inference.product_messages import ProductFacts
-from rec_sys.inference.review_messages import MOST_REVIEWS, NewReview
+from rec_sys.contracts import InputError
+from rec_sys.inference.contract import ServingUnavailable
 from rec_sys.offered_file import ANSWER, PROGRESS, REQUEST, ROWS, Fault, FileAnswer, FileRequest, Kind
 from rec_sys.processes import ChildProcess, module_command
-from rec_sys.raw_files.rating_scales import on_scale
+from rec_sys.serving.page.import_rows import AT_ONCE, RowWriter, slices
 from rec_sys.serving.problems import Refusal
 from rec_sys.serving.worker_memory import ALONE, WorkerMemory
-from rec_sys.store.messages import WrittenProduct
-from rec_sys.value_words import fault_in_words
 
 if TYPE_CHECKING:
     from rec_sys.inference.recommender import Recommender
@@ -40,10 +35,7 @@ _SILENT_SECONDS: Final = 60  # without a word of the process that is at one
 _LOOK_SECONDS: Final = 0.5
 _STATE: Final = "state.json"
 _ID: Final = re.compile("[0-9a-f]{16}")
-_PRODUCTS_AT_ONCE: Final = 64  # each batch is placed before the next, so that other writers wait for no more than that
 _TRIES: Final = 10  # where the store is away
-_DECIMALS: Final = 4  # of float32's seven digits
-Message = TypeVar("Message", bound=BaseModel)
 
 _log = structlog.get_logger("rec_sys.serving")
 
@@ -98,7 +90,7 @@ class Imports:
     """
 
     def __init__(self, recommender: "Recommender", memory: WorkerMemory = ALONE) -> None:
-        self._recommender = recommender
+        self._writer = RowWriter(recommender)
         self._own = None if memory.folder else tempfile.TemporaryDirectory(prefix="rec_sys-imports-")
         self._home = Path(self._own.name) if self._own else Path(str(memory.folder)) / "imports"
         self._home.mkdir(exist_ok=True)
@@ -252,8 +244,7 @@ class Imports:
             one.stage = "looked"
             return
         one.rows = one.answer.num_rows
-        at_once = MOST_REVIEWS if one.kind == "reviews" else _PRODUCTS_AT_ONCE
-        for rows in _slices(self._home / one.id / ROWS, at_once):
+        for rows in slices(self._home / one.id / ROWS, AT_ONCE[one.kind]):
             one.news += await self._write(one, rows)
             one.taken += rows.height
             self._save(one)
@@ -264,7 +255,7 @@ class Imports:
         for left in reversed(range(_TRIES)):
             refused = Counter[str]()
             try:
-                news = await (self._write_reviews if one.kind == "reviews" else self._write_products)(rows, refused)
+                news = await self._writer.write(one.kind, rows, refused)
             except ServingUnavailable as away:
                 if not left:
                     raise
@@ -274,45 +265,3 @@ class Imports:
                 one.refused = dict(Counter(one.refused) + refused)
                 return news
         raise AssertionError
-
-    async def _write_reviews(self, rows: pl.DataFrame, refused: Counter[str]) -> int:
-        records = self._recommender.records
-        assert records is not None
-        scale = await self._recommender.insight.rating_scale()
-        length = pl.sum_horizontal(pl.col(ReviewColumn.TITLE, ReviewColumn.TEXT).str.len_chars().fill_null(0))
-        short = rows.filter(length <= records.longest_text)
-        if left_out := rows.height - short.height:
-            refused[f"a text of more than {records.longest_text:,} characters"] += left_out
-        stars = short[ReviewColumn.RATING].cast(pl.Float64).round(_DECIMALS)
-        rated = short.with_columns(on_scale(stars, scale).alias(ReviewColumn.RATING))
-        reviews = list(_messages(NewReview, rated.to_dicts(), refused))
-        return await records.take_all(reviews) if reviews else 0
-
-    async def _write_products(self, rows: pl.DataFrame, refused: Counter[str]) -> int:
-        products = self._recommender.products
-        assert products is not None
-        priced = rows.with_columns(pl.col(ProductColumn.PRICE).cast(pl.Float64).round(_DECIMALS))
-        given = [{name: value for name, value in row.items() if value not in (None, [])} for row in priced.to_dicts()]
-        said = [WrittenProduct(**one.model_dump(exclude_unset=True)) for one in _messages(_ListedFacts, given, refused)]
-        return await products.take_all(said) if said else 0
-
-
-class _ListedFacts(ProductFacts):
-    """What a row of a file says of a product."""
-
-    asin: Id
-
-
-def _slices(folder: Path, at_once: int) -> Iterator[pl.DataFrame]:
-    for path in sorted(folder.glob("*.parquet")):
-        yield from pl.read_parquet(path).iter_slices(at_once)
-
-
-def _messages(kind: type[Message], rows: list[dict[str, Any]], refused: Counter[str]) -> Iterator[Message]:
-    """Rows as the store's messages; those that are none are counted by what is wrong."""
-    for row in rows:
-        try:
-            yield kind(**row)
-        except ValidationError as error:
-            fault = error.errors()[0]
-            refused[fault_in_words(fault, str(fault["loc"][0]))] += 1

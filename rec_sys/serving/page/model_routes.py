@@ -15,9 +15,11 @@ from rec_sys.serving.metrics import GatewayMetrics
 from rec_sys.serving.page.customer_form import as_message
 from rec_sys.serving.page.neighbour_drawing import draw
 from rec_sys.serving.page.page_route import PageRoute, problem_of
+from rec_sys.serving.page.publication_routes import published
 from rec_sys.serving.page.rendering import render
 from rec_sys.serving.page.sessions import Sessions
 from rec_sys.serving.page.step_latency import requests_answered, step_latencies
+from rec_sys.settings import TrackingSettings
 
 if TYPE_CHECKING:
     from rec_sys.inference.recommender import Recommender
@@ -35,7 +37,9 @@ _WORDS: Final = {
 }
 
 
-def model_routes(recommender: "Recommender", metrics: GatewayMetrics, sessions: Sessions) -> APIRouter:
+def model_routes(
+    recommender: "Recommender", metrics: GatewayMetrics, sessions: Sessions, tracking: TrackingSettings | None
+) -> APIRouter:
     """The routes of these views."""
     router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[sessions.needing("read")])
     view = _ModelView(recommender)
@@ -75,6 +79,7 @@ def model_routes(recommender: "Recommender", metrics: GatewayMetrics, sessions: 
             shown=[name for name in _FIGURES if any(name in of_one for of_one in figures.values())],
             steps=step_latencies(metrics),
             requests=requests_answered(metrics),
+            **await published(request, recommender, tracking),
         )
 
     return router

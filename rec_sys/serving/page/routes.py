@@ -12,19 +12,20 @@ from rec_sys.serving.page.import_routes import import_routes
 from rec_sys.serving.page.imports import Imports
 from rec_sys.serving.page.model_routes import model_routes
 from rec_sys.serving.page.page_route import SIGN_IN, PageRoute, problem_of, redirect
+from rec_sys.serving.page.publication_routes import MODELS, publication_routes
 from rec_sys.serving.page.rendering import FOLDER, STATIC, render
 from rec_sys.serving.page.sessions import Form, Sessions
 from rec_sys.serving.page.shop_routes import SHOP, shop_routes
 from rec_sys.serving.problems import Refusal
 from rec_sys.serving.recent_answers import RecentAnswers
-from rec_sys.settings import ServingSettings
+from rec_sys.settings import ServingSettings, TrackingSettings
 
 if TYPE_CHECKING:
     from rec_sys.inference.recommender import Recommender
 
 _VIEWS: Final[tuple[tuple[str, str], ...]] = (
     *(("/", "Be a customer"), ("/compare", "Compare models"), ("/understand", "Understand"), ("/map", "Product map")),
-    *((SHOP, "Run the shop"), ("/models", "Models and health")),
+    *((SHOP, "Run the shop"), (MODELS, "Models and health")),
 )
 
 
@@ -36,6 +37,7 @@ def include_page(
     sessions: Sessions,
     imports: Imports,
     settings: ServingSettings,
+    tracking: TrackingSettings | None,
 ) -> None:
     """Adds the page to the service."""
     has_store = recommender.records is not None
@@ -43,7 +45,8 @@ def include_page(
     application.state.views = [view for view in _VIEWS if has_store or view[0] != SHOP]
     application.mount(STATIC, StaticFiles(directory=FOLDER / "static"))
     application.include_router(customer_routes(recommender, metrics, recent, sessions))
-    application.include_router(model_routes(recommender, metrics, sessions))
+    application.include_router(model_routes(recommender, metrics, sessions, tracking))
+    application.include_router(publication_routes(recommender, sessions, tracking))
     if has_store:
         application.include_router(shop_routes(recommender, sessions))
         application.include_router(import_routes(imports, sessions, settings))

@@ -1,0 +1,89 @@
+"""Rows of an offered file as the store's messages: what it does not take is counted by what is wrong."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import polars as pl
+from pydantic import BaseModel, ValidationError
+
+from rec_sys.contracts import ProductColumn, ReviewColumn
+from rec_sys.inference.contract import Id
+from rec_sys.inference.product_messages import ProductFacts
+from rec_sys.inference.review_messages import MOST_REVIEWS, NewReview
+from rec_sys.offered_file import Kind
+from rec_sys.raw_files.rating_scales import on_scale
+from rec_sys.store.messages import WrittenProduct
+from rec_sys.value_words import fault_in_words
+
+if TYPE_CHECKING:
+    from rec_sys.inference.recommender import Recommender
+
+# Products are placed before the next ones, so that other writers wait for no more than these.
+AT_ONCE: Final[dict[Kind, int]] = {"reviews": MOST_REVIEWS, "products": 64}
+_DECIMALS: Final = 4  # of float32's seven digits
+Message = TypeVar("Message", bound=BaseModel)
+
+
+class RowWriter:
+    """Puts rows into the store; one written again changes nothing."""
+
+    def __init__(self, recommender: "Recommender") -> None:
+        self._recommender = recommender
+
+    async def write(self, kind: Kind, rows: pl.DataFrame, refused: Counter[str]) -> int:
+        """Writes up to `AT_ONCE` rows; returns of how many something was new.
+
+        Args:
+            kind: What they are.
+            rows: With the columns of `offered_file.ROLES`.
+            refused: Counts those that the store does not take, by what is wrong.
+
+        Raises:
+            ServingUnavailable: The store is away.
+        """
+        return await (self._reviews if kind == "reviews" else self._products)(rows, refused)
+
+    async def _reviews(self, rows: pl.DataFrame, refused: Counter[str]) -> int:
+        records = self._recommender.records
+        assert records is not None
+        scale = await self._recommender.insight.rating_scale()
+        length = pl.sum_horizontal(pl.col(ReviewColumn.TITLE, ReviewColumn.TEXT).str.len_chars().fill_null(0))
+        short = rows.filter(length <= records.longest_text)
+        if left_out := rows.height - short.height:
+            refused[f"a text of more than {records.longest_text:,} characters"] += left_out
+        stars = short[ReviewColumn.RATING].cast(pl.Float64).round(_DECIMALS)
+        rated = short.with_columns(on_scale(stars, scale).alias(ReviewColumn.RATING))
+        reviews = list(_messages(NewReview, rated.to_dicts(), refused))
+        return await records.take_all(reviews) if reviews else 0
+
+    async def _products(self, rows: pl.DataFrame, refused: Counter[str]) -> int:
+        products = self._recommender.products
+        assert products is not None
+        priced = rows.with_columns(pl.col(ProductColumn.PRICE).cast(pl.Float64).round(_DECIMALS))
+        given = [{name: value for name, value in row.items() if value not in (None, [])} for row in priced.to_dicts()]
+        said = [WrittenProduct(**one.model_dump(exclude_unset=True)) for one in _messages(_ListedFacts, given, refused)]
+        return await products.take_all(said) if said else 0
+
+
+class _ListedFacts(ProductFacts):
+    """What a row of a file says of a product."""
+
+    asin: Id
+
+
+def slices(folder: Path, at_once: int) -> Iterator[pl.DataFrame]:
+    """The rows that the reading process has left, in their order."""
+    for path in sorted(folder.glob("*.parquet")):
+        yield from pl.read_parquet(path).iter_slices(at_once)
+
+
+def _messages(kind: type[Message], rows: list[dict[str, Any]], refused: Counter[str]) -> Iterator[Message]:
+    """Rows as the store's messages; those that are none are counted by what is wrong."""
+    for row in rows:
+        try:
+            yield kind(**row)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            refused[fault_in_words(fault, str(fault["loc"][0]))] += 1
