@@ -19,6 +19,7 @@ from rec_sys.serving.event_routes import event_routes
 from rec_sys.serving.metrics import GatewayMetrics
 from rec_sys.serving.observation import Observation
 from rec_sys.serving.page.imports import Imports
+from rec_sys.serving.page.problem_pages import ProblemPages
 from rec_sys.serving.page.routes import include_page
 from rec_sys.serving.page.sessions import Sessions
 from rec_sys.serving.page.uploads import UPLOADS
@@ -93,7 +94,8 @@ def create_application(
     application.add_middleware(Admission, metrics=metrics, settings=settings, streamed=UPLOADS)
     application.add_middleware(TokenFirst, auth=auth, rates=rates, guarded=_GUARDED)
     application.add_middleware(EncodedSlashes)
-    application.add_middleware(Observation, metrics=metrics)  # the last added is the outermost
+    application.add_middleware(Observation, metrics=metrics)
+    application.add_middleware(ProblemPages)  # the last added is the outermost
     application.openapi = lambda: _describe(application)  # type: ignore[method-assign] # as FastAPI tells to
     return application
 

@@ -14,6 +14,8 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from rec_sys.serving.admission import DISCARDING_SECONDS
+from rec_sys.serving.page.problem_pages import HTML, problem_page
+from rec_sys.serving.page.rendering import HEADERS
 from rec_sys.serving.problems import PROBLEM_TYPE, Problem
 from rec_sys.settings import ServingSettings
 
@@ -179,8 +181,13 @@ class LimitedConnection(H11Protocol):
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             request_id = uuid.uuid4().hex
             problem = Problem(status=status, error=error, where="the connection", remedy=remedy, request_id=request_id)
-            content = problem.model_dump_json().encode()
-            headers = {"Content-Type": PROBLEM_TYPE, "X-Request-ID": request_id, "Connection": "close"}
+            # All that is known of who asks is what was read of the head.
+            is_browser = HTML.encode() in bytes(self.conn.trailing_data[0])
+            content = problem_page(problem) if is_browser else problem.model_dump_json().encode()
+            headers = (
+                HEADERS | {"Content-Type": f"{HTML}; charset=utf-8"} if is_browser else {"Content-Type": PROBLEM_TYPE}
+            )
+            headers |= {"X-Request-ID": request_id, "Connection": "close"}
             headers |= {"Content-Length": str(len(content))} | ({"Retry-After": "1"} if status == 503 else {})
             reason = HTTPStatus(status).phrase.encode()
             for event in (

@@ -1,5 +1,6 @@
 """Turns templates into answers: everything is escaped, and nothing but this service's own files may be loaded."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -54,11 +55,12 @@ def render(
 ) -> HTMLResponse:
     """The answer that shows a template; who asks and what is found wrong need not be given."""
     bearer: Bearer | None = getattr(request.state, "page_bearer", None)
-    known = {
-        "bearer": bearer,
-        "may": frozenset[str]() if bearer is None else bearer.scopes,
-        "views": request.app.state.views,
-        **{"fault": None, "files": STATIC, "here": ""},
-    }
-    text = templates().get_template(template).render(known | content)
+    text = written(template, request.app.state.views, bearer, **content)
     return HTMLResponse(text, status, HEADERS | (headers or {}))
+
+
+def written(template: str, views: Sequence[tuple[str, str]] = (), bearer: Bearer | None = None, **content: Any) -> str:
+    """A template's text, for whoever has no request at hand."""
+    may = frozenset[str]() if bearer is None else bearer.scopes
+    known = {"bearer": bearer, "may": may, "views": views, "fault": None, "files": STATIC, "here": ""}
+    return templates().get_template(template).render(known | content)

@@ -191,6 +191,15 @@ def test_what_is_no_request_is_refused_in_words(sent: bytes, status: int, serve:
         assert problem_in(read_all(client))["status"] == status
 
 
+def test_a_browser_whose_head_is_too_long_reads_a_page(serve: Serve) -> None:
+    asked = b"Host: gateway\r\nAccept: text/html\r\nCookie: " + b"x" * 100_000
+    with serve().connect(b"GET / HTTP/1.1\r\n" + asked) as client:
+        head, _, page = read_all(client).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 431")
+    assert b"Content-Type: text/html" in head
+    assert b"data-fault" in page
+
+
 def test_the_limit_of_connections_follows_the_open_files_that_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[tuple[int, int]] = []
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: given.append(limits))

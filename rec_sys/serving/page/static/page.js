@@ -1,7 +1,6 @@
 // Makes the page quicker than its forms: products that appear while one types, answers without a new page.
 // Without it every button does the same by loading the page again.
 
-const TYPING_PAUSE_MS = 120;
 const POLL_MS = 1000;
 
 /** Asks for a page; leads to the sign-in where the session is over, and throws what cannot be shown. */
@@ -16,7 +15,12 @@ async function load(address, options = {}) {
     const said = JSON.parse(text);
     throw new Error(`${said.error}. ${said.remedy}`);
   }
-  return { page: new DOMParser().parseFromString(text, "text/html"), address: response.url, redirected: response.redirected };
+  const page = new DOMParser().parseFromString(text, "text/html");
+  if (!response.ok && !page.querySelector("[data-part]")) {
+    const said = [...page.querySelectorAll("[data-fault] p")].slice(0, 2).map((one) => one.textContent);
+    throw new Error(said.join(". ") || `The service answered ${response.status}.`);
+  }
+  return { page, address: response.url, redirected: response.redirected };
 }
 
 /** Shows a fault above the answer, as text. */
@@ -53,16 +57,26 @@ async function send(form, submitter) {
   }
 }
 
-let typing, asked;
+let isAsking = false, wanted = null;
 
+/** Shows what is found for the words, asked at once; while an answer is awaited only the latest words are kept. */
 async function suggest(words) {
-  asked?.abort();
-  asked = new AbortController();
+  wanted = words;
+  if (isAsking) return;
+  isAsking = true;
   try {
-    const { page } = await load(`/suggestions?${new URLSearchParams({ find: words })}`, { signal: asked.signal });
-    document.getElementById("suggestions")?.replaceChildren(...page.body.childNodes);
+    while (wanted !== null) {
+      const find = wanted;
+      wanted = null;
+      const { page } = await load(`/suggestions?${new URLSearchParams({ find })}`);
+      document.getElementById("suggestions")?.replaceChildren(...page.body.childNodes);
+      document.querySelector("[data-complaint]")?.remove();
+    }
   } catch (error) {
-    if (error.name !== "AbortError") complain(error);
+    wanted = null;
+    complain(error);
+  } finally {
+    isAsking = false;
   }
 }
 
@@ -91,7 +105,5 @@ document.addEventListener("submit", (event) => {
 });
 
 document.addEventListener("input", (event) => {
-  if (event.target.id !== "find") return;
-  clearTimeout(typing);
-  typing = setTimeout(() => suggest(event.target.value), TYPING_PAUSE_MS);
+  if (event.target.id === "find" && document.getElementById("suggestions")) suggest(event.target.value);
 });
