@@ -1,5 +1,6 @@
 """Rows of an offered file as the store's messages: what it does not take is counted by what is wrong."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from rec_sys.contracts import ProductColumn, ReviewColumn
 from rec_sys.inference.contract import Id
 from rec_sys.inference.product_messages import ProductFacts
-from rec_sys.inference.review_messages import MOST_REVIEWS, NewReview
+from rec_sys.inference.review_messages import NewReview
 from rec_sys.offered_file import Kind
 from rec_sys.raw_files.rating_scales import on_scale
 from rec_sys.store.messages import WrittenProduct
@@ -20,8 +21,8 @@ from rec_sys.value_words import fault_in_words
 if TYPE_CHECKING:
     from rec_sys.inference.recommender import Recommender
 
-# Products are placed before the next ones, so that other writers wait for no more than these.
-AT_ONCE: Final[dict[Kind, int]] = {"reviews": MOST_REVIEWS, "products": 64}
+# So few that other questions are answered between; products are placed before the next ones.
+AT_ONCE: Final[dict[Kind, int]] = {"reviews": 250, "products": 64}
 _DECIMALS: Final = 4  # of float32's seven digits
 Message = TypeVar("Message", bound=BaseModel)
 
@@ -55,7 +56,7 @@ class RowWriter:
             refused[f"a text of more than {records.longest_text:,} characters"] += left_out
         stars = short[ReviewColumn.RATING].cast(pl.Float64).round(_DECIMALS)
         rated = short.with_columns(on_scale(stars, scale).alias(ReviewColumn.RATING))
-        reviews = list(_messages(NewReview, rated.to_dicts(), refused))
+        reviews = await asyncio.to_thread(lambda: list(_messages(NewReview, rated.to_dicts(), refused)))
         return await records.take_all(reviews) if reviews else 0
 
     async def _products(self, rows: pl.DataFrame, refused: Counter[str]) -> int:
