@@ -31,7 +31,7 @@ def checked(
 
 def _tidied(reviews: Sequence[AnyReview]) -> tuple[AnyReview, ...]:
     """The reviews with their headlines and texts as training cleans them, all that need it at once."""
-    untidy = [at for at, one in enumerate(reviews) if _UNTIDY.search(one.title or "") or _UNTIDY.search(one.text or "")]
+    untidy = [at for at, one in enumerate(reviews) if _is_untidy(one.title) or _is_untidy(one.text)]
     if not untidy:
         return tuple(reviews)
     texts = [text for at in untidy for text in (reviews[at].title, reviews[at].text)]
@@ -40,6 +40,10 @@ def _tidied(reviews: Sequence[AnyReview]) -> tuple[AnyReview, ...]:
     for at in untidy:
         found[at] = found[at].model_copy(update={"title": next(clean), "text": next(clean)})
     return tuple(found)
+
+
+def _is_untidy(text: str | None) -> bool:
+    return text is not None and _UNTIDY.search(text) is not None
 
 
 def _check_sizes(reviews: Sequence[Review], limits: InferenceSettings) -> None:
