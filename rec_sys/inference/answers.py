@@ -126,7 +126,7 @@ def recommend_hits(
             hit, place = divmod(chosen, parts.shape[1])
             if place not in described:
                 described[place] = describe_review(contributions, served, place)
-            reasons[hit].append(Reason.model_construct(**described[place], memory=float(parts[hit, place])))
+            reasons[hit].append(Reason(**described[place], memory=float(parts[hit, place])))
     sources: list[Source] = ["memory" if one else "graph" for one in by_memory.tolist()]
     return tuple(
         _recommendation(
@@ -157,7 +157,7 @@ def list_products(
 ) -> ProductsAnswer:
     """An answer to a question about a product or a text."""
     version = found.version
-    return ProductsAnswer.model_construct(
+    return ProductsAnswer(
         products=listed(
             found.hits,
             page,
@@ -167,9 +167,7 @@ def list_products(
         hints=hints,
         fallback=None if fallback is None else "in_process",
         fallback_reason=fallback,
-        versions=Versions.model_construct(
-            bundle=version.bundle, index=version.name, towers="none", text_encoder=version.text_encoder
-        ),
+        versions=Versions(bundle=version.bundle, index=version.name, towers="none", text_encoder=version.text_encoder),
         times=clock.times(),
     )
 
@@ -205,9 +203,16 @@ def _recommendation(
     rules: tuple[str, ...] = (),
     rating: float | None = None,
 ) -> Recommendation:
-    return Recommendation.model_construct(
-        **vars(hit.product),
+    product = hit.product
+    return Recommendation(
         rank=rank,
+        asin=product.asin,
+        title=product.title,
+        brand=product.brand,
+        categories=product.categories,
+        price=product.price,
+        rating_mean=product.rating_mean,
+        review_count=product.review_count,
         score=hit.score + boost,
         memory_score=hit.memory_score,
         ranker_score=ranker_score,

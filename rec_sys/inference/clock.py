@@ -21,7 +21,7 @@ class StepClock:
         """The steps up to now, in milliseconds."""
         total = time.perf_counter() - self._began
         every: dict[str, Any] = {**self.seconds, "rest": total - sum(self.seconds.values()), "total": total}
-        return StepTimes.model_construct(**{step: round(1e3 * seconds, 3) for step, seconds in every.items()})
+        return StepTimes(**{step: round(1e3 * seconds, 3) for step, seconds in every.items()})
 
 
 @contextmanager

@@ -289,7 +289,7 @@ class Recommender:
         wanted = request.filter.for_index(() if with_seen else reviews.seen)
         products = popular_products(served, request, wanted, predicted_stars(served, reviews))
         made = Versions(bundle=served.identity, index=None, towers="none", text_encoder=served.manifest.text_encoder)
-        return RecommendationAnswer.model_construct(
+        return RecommendationAnswer(
             **about_user(request, reviews, served),
             products=products,
             hints=() if products else explain_empty(request, served, seen_left_out=not with_seen),

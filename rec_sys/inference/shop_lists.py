@@ -112,12 +112,10 @@ def _answer(
     rows = rows[page.offset : page.offset + page.limit]
     hits = listing.hits(rows, score)
     products = listed(hits, page, [source[row] for row in rows.tolist()], predicted_stars(served))
-    return ProductsAnswer.model_construct(
+    return ProductsAnswer(
         products=products,
         hints=() if products else explain_empty(page, served),
-        versions=Versions.model_construct(
-            bundle=served.identity, index=None, towers="none", text_encoder=served.manifest.text_encoder
-        ),
+        versions=Versions(bundle=served.identity, index=None, towers="none", text_encoder=served.manifest.text_encoder),
         times=clock.times(),
     )
 

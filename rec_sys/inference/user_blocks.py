@@ -197,13 +197,13 @@ def _put_together(
     else:
         page = None if ranked is None else ranked.page(request, served)
         products = recommend_hits(found.hits, request, served, explaining, page, stars=stars)
-    return RecommendationAnswer.model_construct(
+    return RecommendationAnswer(
         **about_user(request, user.reviews, served),
         products=products,
         hints=() if products else explain_empty(request, served, seen_left_out=not user.with_seen),
         fallback=None if runs.fallback is None else "in_process",
         fallback_reason=runs.fallback,
-        versions=Versions.model_construct(
+        versions=Versions(
             bundle=served.identity,
             index=None if found is None else found.version.name,
             towers=runs.towers,

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING, Annotated, Final
 
-from fastapi import APIRouter, Body, Query, Request
+from fastapi import APIRouter, Body, Request
 from starlette.responses import Response
 
 from rec_sys.inference.contract import ProductsAnswer, RecommendationAnswer, RecommendationRequest
 from rec_sys.serving.documentation import REVIEWS, errors
 from rec_sys.serving.metrics import GatewayMetrics
 from rec_sys.serving.path_ids import PathId
-from rec_sys.serving.questions import ListQuestion, SearchQuestion, SimilarQuestion, UserQuestion
+from rec_sys.serving.questions import ListQuestion, SearchQuestion, SimilarQuestion, UserQuestion, asked, described
 from rec_sys.serving.recent_answers import AnsweredBy, RecentAnswers
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def product_routes(recommender: "Recommender", metrics: GatewayMetrics, recent: 
 
     @router.get(
         "/users/{user_id}/recommendations",
+        openapi_extra=described(UserQuestion),
         response_model=RecommendationAnswer,
         responses=errors(401, 403, 404, 422, 429, 500, 503),
         summary="Recommendations for a known user",
@@ -54,13 +55,14 @@ def product_routes(recommender: "Recommender", metrics: GatewayMetrics, recent: 
     async def recommend_known(
         request: Request,
         user_id: PathId,
-        question: Annotated[UserQuestion, Query()],
+        question: Annotated[UserQuestion, asked(UserQuestion)],
     ) -> Response:
         """From the reviews that the service's data has of this user."""
         return finish(request, await recommender.recommend(question.request(user_id)))
 
     @router.get(
         "/products/{asin}/similar",
+        openapi_extra=described(SimilarQuestion),
         response_model=ProductsAnswer,
         responses=errors(401, 403, 404, 422, 429, 500, 503),
         summary="Products like another",
@@ -68,18 +70,19 @@ def product_routes(recommender: "Recommender", metrics: GatewayMetrics, recent: 
     async def similar(
         request: Request,
         asin: PathId,
-        question: Annotated[SimilarQuestion, Query()],
+        question: Annotated[SimilarQuestion, asked(SimilarQuestion)],
     ) -> Response:
         """The product itself is not among them; scores are cosines."""
         return finish(request, await recommender.similar(asin, question.page(), by=question.by), "similar")
 
     @router.get(
         "/products/trending",
+        openapi_extra=described(ListQuestion),
         response_model=ProductsAnswer,
         responses=errors(401, 403, 422, 429, 500, 503),
         summary="What is trending",
     )
-    async def trending(request: Request, question: Annotated[ListQuestion, Query()]) -> Response:
+    async def trending(request: Request, question: Annotated[ListQuestion, asked(ListQuestion)]) -> Response:
         """By clicks, orders and reviews, each counting half after the window's time. What nothing has happened to since
         the model was trained has the source `popular`: its past speaks for it.
         """
@@ -87,21 +90,23 @@ def product_routes(recommender: "Recommender", metrics: GatewayMetrics, recent: 
 
     @router.get(
         "/products/new",
+        openapi_extra=described(ListQuestion),
         response_model=ProductsAnswer,
         responses=errors(401, 403, 422, 429, 500, 503),
         summary="What is new",
     )
-    async def new(request: Request, question: Annotated[ListQuestion, Query()]) -> Response:
+    async def new(request: Request, question: Annotated[ListQuestion, asked(ListQuestion)]) -> Response:
         """What came last, and of that what is wanted first."""
         return finish(request, await recommender.lists.new(question.page(), question.window), "new")
 
     @router.get(
         "/products/search",
+        openapi_extra=described(SearchQuestion),
         response_model=ProductsAnswer,
         responses=errors(401, 403, 404, 422, 429, 500, 503),
         summary="Products whose text means the like, or has the words",
     )
-    async def search(request: Request, question: Annotated[SearchQuestion, Query()]) -> Response:
+    async def search(request: Request, question: Annotated[SearchQuestion, asked(SearchQuestion)]) -> Response:
         """By meaning and by the words of title and brand, such as a model number; scores are reciprocal ranks."""
         return finish(request, await recommender.search(question.q, question.page()), "search")
 
