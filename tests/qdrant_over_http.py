@@ -25,6 +25,7 @@ class Request:
     path: str
     size: int  # bytes of the body
     api_key: str | None
+    body: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -57,7 +58,7 @@ def qdrant_over_http(port: int = 0) -> Iterator[Wire]:
             size = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(size)) if size else {}
             path = self.path.partition("?")[0]
-            request = Request(self.command, path, size, self.headers.get("api-key"))
+            request = Request(self.command, path, size, self.headers.get("api-key"), body)
             wire.requests.append(request)
             status = wire.refuse(request)
             result: Any = None

@@ -116,6 +116,11 @@ class ServerIndex(IndexCommon):
     collection: str = Field(
         "products", pattern=r"^[A-Za-z0-9_.-]+$", description="The alias that is served; versions are named after it."
     )
+    shards: int = Field(1, ge=1, le=1_000, description="Parts of a version, spread over the nodes of a cluster.")
+    replicas: int = Field(1, ge=1, le=100, description="Nodes that hold each part; 2 survive the loss of one.")
+    write_consistency: int = Field(
+        1, ge=1, le=100, description="Replicas that must have taken a write before it counts as written."
+    )
     timeout: int = Field(10, ge=1, description="Seconds to wait for an answer.")
     upload_attempts: int = Field(6, ge=1, le=100, description="Tries of a batch, ever longer apart, before giving up.")
     build_timeout: float = Field(3600.0, gt=0, description="Seconds the server may take to index what was uploaded.")
@@ -126,6 +131,15 @@ class ServerIndex(IndexCommon):
         if not url.get_secret_value().startswith(("http://", "https://")):
             raise ValueError("index.url takes an address that begins with http:// or https://")
         return url
+
+    @model_validator(mode="after")
+    def _replicas_can_agree(self) -> "ServerIndex":
+        if self.write_consistency > self.replicas:
+            raise ValueError(
+                f"index.write_consistency={self.write_consistency} asks for more replicas than the"
+                f" {self.replicas} of index.replicas"
+            )
+        return self
 
 
 IndexSettings = Annotated[EdgeIndex | ServerIndex, Field(discriminator="backend")]

@@ -132,6 +132,9 @@ class ServerPublisher(IndexPublisher):
                 name: models.SparseVectorParams() for name in (IndexVector.MEMORY, IndexVector.WORDS)
             },
             hnsw_config=graph,
+            shard_number=self._settings.shards,
+            replication_factor=self._settings.replicas,
+            write_consistency_factor=self._settings.write_consistency,
             metadata=version.model_dump(),
         )
 

@@ -65,6 +65,16 @@ def test_what_goes_over_the_wire_comes_back_as_the_models_ranking(wire: Wire, ca
     assert {request.api_key for request in wire.requests} == {"secret"}
 
 
+def test_shards_replicas_and_the_consistency_of_writes_reach_the_server(wire: Wire, catalogue: Catalogue) -> None:
+    settings = settings_of(wire.url, shards=6, replicas=3, write_consistency=2)
+    open_publisher(settings).publish(catalogue)
+    [made] = [one.body for one in wire.requests if one.method == "PUT" and one.path.count("/") == 2]
+    names = ("shard_number", "replication_factor", "write_consistency_factor")
+    assert [made[name] for name in names] == [6, 3, 2]
+    with pytest.raises(ValueError, match=r"index\.write_consistency=2 asks for more replicas than the 1"):
+        settings_of(wire.url, write_consistency=2)
+
+
 def test_an_overloaded_server_is_tried_again(
     wire: Wire, catalogue: Catalogue, caplog: pytest.LogCaptureFixture
 ) -> None:
