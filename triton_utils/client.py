@@ -29,7 +29,7 @@ class TritonClient:
     """A connection to one server, for one event loop.
 
     Args:
-        url: `host:port` of the server's gRPC protocol.
+        url: `host:port` of the server's gRPC protocol; of several that serve the same models, with commas between.
         deadline_seconds: Longest time for a request, all tries together.
         attempts: Tries of a request that finds the server unavailable.
         backoff_seconds: Longest pause before the second try; it doubles with each.

@@ -1,6 +1,7 @@
 """One gRPC connection to a Triton server: deadlines, another try where the server was away, errors in plain words."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
@@ -18,6 +19,8 @@ _CHANNEL: Final = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    # Every address that the name has is asked in turn, but for those that cannot be reached, until they can again.
+    ("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'),
 )
 _HEALTH_SECONDS: Final = 1.0
 _LEAST_SECONDS: Final = 0.001
@@ -59,7 +62,7 @@ class TritonConnection:
         """Whether a question about health is answered, and with yes."""
         try:
             return bool(await call(self._connected(), _HEALTH_SECONDS))
-        except InferenceServerException:
+        except (InferenceServerException, TritonUnavailable):
             return False
 
     async def ask(self, call: Call[Result], subject: str, deadline_seconds: float) -> Result:
@@ -101,7 +104,7 @@ class TritonConnection:
     def _connected(self) -> Any:
         # Not before the first call: the connection belongs to the event loop that runs then.
         if self._client is None:
-            self._client = InferenceServerClient(self.url, channel_args=list(_CHANNEL))
+            self._client = InferenceServerClient(_target_of(self.url), channel_args=list(_CHANNEL))
         return self._client
 
     def _translate(self, error: InferenceServerException, subject: str, deadline_seconds: float) -> Exception:
@@ -118,6 +121,22 @@ class TritonConnection:
                 remedy="ask for a model, version and tensors that it serves",
             )
         return TritonError(f"Triton at {self.url} failed for {subject}: {status}: {message}")
+
+
+def _target_of(url: str) -> str:
+    """As gRPC calls it; where there are several, it takes numbers alone."""
+    if "," not in url:
+        return url
+    found: list[str] = []
+    for host, port in (address.rsplit(":", 1) for address in url.split(",")):
+        try:
+            numbers = {info[4][0] for info in socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)}
+        except OSError:  # the others may be there
+            continue
+        found += [f"{number}:{port}" for number in sorted(map(str, numbers))]
+    if not found:
+        raise TritonUnavailable(f"no address of Triton's has a number that can be looked up: {url}")
+    return f"ipv4:{','.join(found)}"
 
 
 def _may_be_back(error: BaseException) -> bool:

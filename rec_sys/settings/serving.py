@@ -164,7 +164,11 @@ class InferenceSettings(Section):
     runtime: Literal["in_process", "triton"] = Field(
         "in_process", description="Where the user tower and the text encoder run."
     )
-    triton_url: str = Field("127.0.0.1:8001", pattern=r"^[^/@]+:\d+$", description="host:port of Triton's gRPC.")
+    triton_url: str = Field(
+        "127.0.0.1:8001",
+        pattern=r"^[^/@,]+:\d+(,[^/@,]+:\d+)*$",
+        description="host:port of Triton's gRPC; a list of several that take turns.",
+    )
     deadline_seconds: float = Field(5.0, gt=0, description="Longest time for a request to Triton, all tries together.")
     attempts: int = Field(3, ge=1, le=20, description="Tries of a request that finds Triton unavailable.")
     fallback: Literal["none", "in_process", "popular"] = Field(
@@ -183,6 +187,11 @@ class InferenceSettings(Section):
     max_reasons: int = Field(3, ge=0, le=100, description="Reviews named with a recommendation.")
     cached_texts: int = Field(50_000, ge=0, description="Text vectors kept, the latest used; 1.5 kB each.")
     num_threads: int = Field(1, ge=0, description="Of the user tower in this process; 0 = every core.")
+
+    @field_validator("triton_url", mode="before")
+    @classmethod
+    def _several_are_one_text(cls, url: object) -> object:
+        return ",".join(map(str, url)) if isinstance(url, list | tuple) else url
 
 
 AccessScope = Literal["read", "write", "admin"]

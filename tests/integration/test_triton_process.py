@@ -1,14 +1,16 @@
 """Triton's process: it starts, stops with us, dies and comes back, and says why where it cannot."""
 
 import asyncio
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +222,50 @@ def test_a_client_lives_through_the_death_of_its_server(models: Path) -> None:
                 return await client.infer("sums", inputs)
 
     np.testing.assert_allclose(asyncio.run(ask())["total"], expected_sums(inputs)["total"], atol=1e-5)
+
+
+def test_of_three_servers_one_may_die_and_come_back_without_a_failed_answer(models: Path) -> None:
+    inputs = some_entries(1, 8)
+    ports = [choose_ports(settings(models)) for _ in range(3)]
+    named = [settings(models, grpc_port=own.grpc, http_port=own.http, metrics_port=own.metrics) for own in ports]
+
+    async def asked_of(server: TritonServer) -> int:
+        with urllib.request.urlopen(f"{server.endpoints.http}/v2/models/sums/stats", timeout=20) as response:
+            return int(json.load(response)["model_stats"][-1]["inference_count"])
+
+    async def ask() -> int:
+        url = ",".join(f"localhost:{own.grpc}" for own in ports)
+        answers, over = 0, asyncio.Event()
+        with ExitStack() as stack:
+            servers = [stack.enter_context(TritonServer(one)) for one in named]
+            async with TritonClient(url, deadline_seconds=10) as client:
+
+                async def ask_on() -> None:
+                    nonlocal answers
+                    while not over.is_set():
+                        found = await client.infer("sums", inputs)
+                        np.testing.assert_allclose(found["total"], expected_sums(inputs)["total"], atol=1e-5)
+                        answers += 1
+
+                asking = [asyncio.create_task(ask_on()) for _ in range(4)]
+                await asyncio.sleep(0.3)
+                assert min([await asked_of(server) for server in servers]) > 0
+                assert servers[1].process_id is not None
+                os.kill(servers[1].process_id, signal.SIGKILL)
+                await asyncio.sleep(0.3)
+                await asyncio.to_thread(servers[1].stop)
+                await asyncio.to_thread(servers[1].start)
+                before = await asked_of(servers[1])
+                for _ in range(200):
+                    await asyncio.sleep(0.05)
+                    if await asked_of(servers[1]) > before:
+                        break
+                over.set()
+                await asyncio.gather(*asking)
+                assert await asked_of(servers[1]) > before
+        return answers
+
+    assert asyncio.run(ask()) > 20
 
 
 def test_a_model_that_cannot_be_loaded_is_named(models: Path, tmp_path: Path) -> None:
