@@ -1,4 +1,4 @@
-"""A shop's month: the base is trained and published, every review is asked for and written, the figures are drawn."""
+"""A shop's months: a base is trained and published, every review is asked for and written, the figures are drawn."""
 
 import asyncio
 import logging
@@ -48,10 +48,15 @@ def run(settings: SimulatedMonthSettings) -> None:
     """Plays the month through; the last line printed is the folder of the table and the picture."""
     folder = settings.output_dir.absolute() / "simulated_month"
     with locked_folder(folder, "another month is played through in this folder", "wait for it to end"):
-        for name in ("shop", "base"):
-            shutil.rmtree(folder / name, ignore_errors=True)
+        month, months = settings.simulated_month, []
         with asyncio.Runner() as runner:
-            asked = _Month(settings, folder, runner).play()
+            for number in range(month.months):
+                for name in ("shop", "base"):
+                    shutil.rmtree(folder / name, ignore_errors=True)
+                start_days = month.start_days + number * month.days
+                _LOG.info(f"month {number + 1} of {month.months}: from day {start_days:,} on")
+                months.append(_Month(settings, start_days, folder, runner).play().with_columns(month=number + 1))
+        asked = pl.concat(months)
         asked.write_csv(folder / "questions.csv")
         with atomic_file(folder / "simulated_month.md") as unfinished:
             unfinished.write_text(markdown(asked))
@@ -63,13 +68,13 @@ def run(settings: SimulatedMonthSettings) -> None:
 class _Month:
     """The shop, its data cut in two, and its recommenders, which live in one event loop."""
 
-    def __init__(self, settings: SimulatedMonthSettings, folder: Path, runner: asyncio.Runner) -> None:
+    def __init__(self, settings: SimulatedMonthSettings, start_days: int, folder: Path, runner: asyncio.Runner) -> None:
         self._month, self._shop, self._ask = settings.simulated_month, folder / "shop", runner.run
         dataset = prepare(with_columns_found(settings.data), settings.output_dir)
         if not dataset.summary.has_time:
             raise InputError("the data has no times", where="data", remedy="choose data whose reviews have a time")
         day = pl.col(ReviewColumn.TIMESTAMP) // MILLISECONDS_A_DAY
-        reviews = dataset.reviews().with_columns(day=day - day.min() - self._month.start_days)
+        reviews = dataset.reviews().with_columns(day=day - day.min() - start_days)
         before = reviews.filter(pl.col("day") < 0)
         self._coming = reviews.filter(pl.col("day").is_between(0, self._month.days - 1))
         if before.is_empty() or self._coming.is_empty():
