@@ -77,10 +77,10 @@ def _scaled(data: SampleData) -> SampleData:
 def _table_source(data: TableData) -> Source:
     reviews = _local(data.reviews_path, "data.reviews_path")
     tables = [review_table(reviews, data)]
-    products = None if data.metadata_path is None else _local(data.metadata_path, "data.metadata_path")
+    products = _local_if_set(data.metadata_path, "data.metadata_path")
     if products is not None:
         tables.append(product_table(products, data))
-    users = None if data.users_path is None else _local(data.users_path, "data.users_path")
+    users = _local_if_set(data.users_path, "data.users_path")
     if users is not None:
         tables.append(user_table(users, data))
     check_columns(*tables)
@@ -129,3 +129,12 @@ def _local(path: Path | None, setting: str) -> Path:
         raise InputError(f"{setting} has no value", where=f"setting {setting}", remedy=f"add {setting}=<file>")
     first_bytes(path)
     return path
+
+
+def _local_if_set(path: Path | None, setting: str) -> Path | None:
+    """A file that nothing depends on; where it is not there, the message says how to do without it."""
+    try:
+        return None if path is None else _local(path, setting)
+    except InputError as error:
+        remedy = f"{error.remedy}, or do without it: {setting}=null"
+        raise InputError(error.what, where=error.where, remedy=remedy) from error

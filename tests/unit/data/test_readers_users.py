@@ -95,6 +95,12 @@ def test_a_column_that_is_not_there_is_named_by_its_setting(tmp_path: Path) -> N
     assert "data.user_columns.facts.age=year" in refused.value.remedy
 
 
+def test_a_file_that_is_not_there_and_need_not_be_can_be_left_out(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist") as refused:
+        prepare(settings_of(tmp_path, users_path="away.csv"), tmp_path)
+    assert refused.value.remedy.endswith("or do without it: data.users_path=null")
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
