@@ -21,6 +21,7 @@ from rec_sys.settings import EvaluationSettings, TrainerSettings
 from rec_sys.train.batches import TrainingBatch, TrainingBatches
 from rec_sys.train.fused_validation import FusedValidation, TowerGain
 from rec_sys.train.process_group import from_first, mean_over_processes
+from rec_sys.train.table_optimizer import RowWiseAdamW, clip_gradients
 
 WATCHED = "ndcg_at_10_masked"
 MEMORY_WEIGHT = "memory_weight"  # of an epoch, in the history
@@ -192,8 +193,13 @@ class ReviewGraphLearner(lightning.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW with a short warm-up and cosine decay over all epochs."""
         settings = self.settings
-        optimizer = torch.optim.AdamW(
-            (weight for weight in self.parameters() if weight.requires_grad),
+        tables = self._read_by_rows()
+        dense = [
+            weight for weight in self.parameters() if weight.requires_grad and all(weight is not t for t in tables)
+        ]
+        optimizer = RowWiseAdamW(
+            dense,
+            tables,
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
             # One pass over the product tables instead of a dozen; in mixed precision Lightning cannot clip for it.
@@ -207,6 +213,29 @@ class ReviewGraphLearner(lightning.LightningModule):
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _read_by_rows(self) -> list[Tensor]:
+        """The product tables, made to have gradients of rows, where a batch reads but a sample of them.
+
+        Several processes exchange whole gradients: not every backend can add up sparse ones.
+        """
+        tower, drawn = self.model.product_tower, self.settings.num_candidates
+        if not 0 < drawn < tower.num_products or self.trainer.world_size > 1 or not self.model.settings.product_ids:
+            return []
+        tables = (tower.input_id, tower.output_id)
+        for table in tables:
+            table.sparse = True
+        return [table.weight for table in tables]
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """By the length of all gradients together, some of them sparse."""
+        if gradient_clip_val is not None:
+            clip_gradients(self.parameters(), gradient_clip_val)
 
 
 def best_epoch(history: list[dict[str, float]]) -> int:
