@@ -48,14 +48,14 @@ def run(settings: SimulatedMonthSettings) -> None:
     """Plays the month through; the last line printed is the folder of the table and the picture."""
     folder = settings.output_dir.absolute() / "simulated_month"
     with locked_folder(folder, "another month is played through in this folder", "wait for it to end"):
+        for old in folder.glob("month-*"):
+            shutil.rmtree(old)
         month, months = settings.simulated_month, []
         with asyncio.Runner() as runner:
             for number in range(month.months):
-                for name in ("shop", "base"):
-                    shutil.rmtree(folder / name, ignore_errors=True)
-                start_days = month.start_days + number * month.days
+                start_days, place = month.start_days + number * month.days, folder / f"month-{number + 1}"
                 _LOG.info(f"month {number + 1} of {month.months}: from day {start_days:,} on")
-                months.append(_Month(settings, start_days, folder, runner).play().with_columns(month=number + 1))
+                months.append(_Month(settings, start_days, place, runner).play().with_columns(month=number + 1))
         asked = pl.concat(months)
         asked.write_csv(folder / "questions.csv")
         with atomic_file(folder / "simulated_month.md") as unfinished:
