@@ -45,7 +45,7 @@ def atomic_file(path: Path, bytes_needed: int | None = None) -> Iterator[Path]:
     """
     with explain_disk_errors(path.parent, may_not_write=True):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path.parent)
+        sweep_unfinished(path.parent)
         sibling, handle = _locked_sibling(path, _new_file)
     try:
         with explain_disk_errors(path.parent, bytes_needed=bytes_needed):
@@ -78,7 +78,7 @@ def atomic_folder(path: Path, bytes_needed: int | None = None, beside: Path | No
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() and _aside(beside).exists():
             _aside(beside).replace(path)
-        _sweep(beside.parent)
+        sweep_unfinished(beside.parent)
         sibling, handle = _locked_sibling(beside, tempfile.mkdtemp)
     try:
         with explain_disk_errors(path.parent, bytes_needed=bytes_needed):
@@ -228,7 +228,7 @@ def _locked_sibling(path: Path, make: Callable[[str, str, Path], str]) -> tuple[
             os.close(handle)  # swept before it was locked
 
 
-def _sweep(folder: Path) -> None:
+def sweep_unfinished(folder: Path) -> None:
     """Removes what killed writers left, whatever they wrote; a living one holds a lock on its sibling."""
     for sibling in folder.glob(f".*{_SUFFIX}"):
         with suppress(FileNotFoundError, PermissionError):  # gone, or another user's

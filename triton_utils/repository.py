@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rec_sys.contracts import InputError
-from rec_sys.files import atomic_folder, sha256_of, writable_folder
+from rec_sys.files import atomic_folder, sha256_of, sweep_unfinished, writable_folder
 from rec_sys.locks import hold_lock
 from triton_utils.model_config import (
     CONFIG_FILE,
@@ -89,6 +89,8 @@ class ModelRepository:
         """
         signature = read_signature(candidate.onnx)
         with self._locked():
+            # One that was killed after its model had taken its place has left the old one, and this may replace nothing.
+            sweep_unfinished(self.folder.absolute().parent)
             old = self._read_config(candidate.name)
             versions = self._versions(candidate.name)
             config = make_config(candidate.name, signature, candidate.options, {})

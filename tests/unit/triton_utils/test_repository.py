@@ -53,6 +53,17 @@ def test_the_same_model_is_not_published_again(repository: ModelRepository, tmp_
     assert (repository.folder / "sums").stat().st_ino == before
 
 
+def test_what_a_killed_publisher_had_replaced_goes_though_nothing_is_new(
+    repository: ModelRepository, tmp_path: Path
+) -> None:
+    source = write_sums(tmp_path / "sums.onnx")
+    repository.publish(candidate(source))
+    left = tmp_path / ".models.sums.killed.unfinished"  # the old folder, when the new one has taken its place
+    (left / "1").mkdir(parents=True)
+    assert not repository.publish(candidate(source)).is_new
+    assert not left.exists()
+
+
 def test_other_settings_change_the_configuration_and_not_the_version(
     repository: ModelRepository, tmp_path: Path
 ) -> None:
