@@ -89,7 +89,7 @@ class ModelRepository:
         """
         signature = read_signature(candidate.onnx)
         with self._locked():
-            # One that was killed after its model had taken its place has left the old one, and this may replace nothing.
+            # One killed after its model had taken its place has left the old one, and this may replace nothing.
             sweep_unfinished(self.folder.absolute().parent)
             old = self._read_config(candidate.name)
             versions = self._versions(candidate.name)
