@@ -37,7 +37,7 @@ class RowWiseAdamW(Optimizer):
             part.param_groups = [next(groups) for _ in part.param_groups]
             part.state = self.state
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override] # Lightning gives a closure
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Steps both."""
         loss = None if closure is None else torch.enable_grad()(closure)()
         for part in self._parts:
