@@ -5,6 +5,7 @@ import multiprocessing
 import multiprocessing.connection
 import multiprocessing.process
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -105,8 +106,8 @@ def _work(answer: Callable[[WorkerMemory], None], memory: WorkerMemory) -> None:
     """What a worker's process does."""
     parent = multiprocessing.parent_process()
     assert parent is not None
-    # A parent that was killed has told nobody.
-    threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    # A parent that was killed has told nobody, and cleared nothing away.
+    threading.Thread(target=_end_with, args=(parent.sentinel, memory.folder), daemon=True).start()
     try:
         answer(memory)
     except InputError as error:
@@ -114,8 +115,10 @@ def _work(answer: Callable[[WorkerMemory], None], memory: WorkerMemory) -> None:
         sys.exit(2)
 
 
-def _end_with(sentinel: int) -> None:
+def _end_with(sentinel: int, folder: Path | None) -> None:
     multiprocessing.connection.wait([sentinel])
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)  # what is mapped stays as long as it is used
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import psutil
@@ -143,18 +144,20 @@ def answer(memory):
 
 with GatewayWorkers(ServingSettings(workers=2), answer) as workers:
     workers.wait_until_they_listen()
-    print("listening", flush=True)
+    print(workers._folder.name, flush=True)
     workers.keep_them_alive()
 """
 
 
 def test_workers_end_with_a_service_that_is_killed() -> None:
     with WarmProcess("-c", PROGRAM, "sleeps") as process:
-        assert process.stdout.readline() == "listening\n"
+        folder = Path(process.stdout.readline().strip())
+        assert folder.is_dir()
         workers = [child.pid for child in psutil.Process(process.pid).children()]
         assert len(workers) == 2
         process.kill()
         assert until(lambda: not any(map(is_running, workers)), 20)
+        assert not folder.exists()
 
 
 def test_a_worker_that_cannot_start_ends_the_service_in_words() -> None:
