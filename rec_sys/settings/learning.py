@@ -98,7 +98,7 @@ class TrainerSettings(Section):
     trial_reviews: int = Field(
         60_000, ge=1, description="model.tower=auto: predicted reviews after which towers must add to the memory."
     )
-    batch_size: int = Field(256, ge=1, description="Reviews predicted a step, by all processes together.")
+    batch_size: int = Field(256, ge=1, description="Reviews predicted a step. Several processes share them.")
     learning_rate: float = Field(2e-3, gt=0, le=1, description="Of AdamW.")
     weight_decay: float = Field(0.01, ge=0, description="Of AdamW.")
     num_candidates: int = Field(0, ge=0, description="Products drawn beside the batch's targets, with logQ; 0 = all.")
