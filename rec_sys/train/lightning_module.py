@@ -20,7 +20,7 @@ from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.settings import EvaluationSettings, TrainerSettings
 from rec_sys.train.batches import TrainingBatch, TrainingBatches
 from rec_sys.train.fused_validation import FusedValidation, TowerGain
-from rec_sys.train.process_group import from_first, mean_over_processes
+from rec_sys.train.process_group import from_first, mean_over_processes, num_processes
 from rec_sys.train.table_optimizer import RowWiseAdamW, clip_gradients
 
 WATCHED = "ndcg_at_10_masked"
@@ -114,7 +114,7 @@ class ReviewGraphLearner(lightning.LightningModule):
             error = rating_loss(predicted, batch.stars, settings.rating_error)
             loss = loss + settings.rating_weight * batch.rated_share * error
         self._losses.append(loss.detach())
-        self._num_predicted += len(batch.stars) * self.trainer.world_size
+        self._num_predicted += len(batch.stars) * num_processes()
         return loss
 
     def _ranking_loss(self, users: Tensor, products: Tensor, batch: TrainingBatch) -> Tensor:

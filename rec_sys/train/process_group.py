@@ -32,6 +32,11 @@ def uses_cuda(settings: TrainerSettings) -> bool:
     return settings.accelerator == "cuda" or (settings.accelerator == "auto" and torch.cuda.is_available())
 
 
+def num_processes() -> int:
+    """How many train together."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
 def from_first(compute: Callable[[], Value]) -> Value:
     """What the first process computes, in every process; where there is one alone, it computes."""
     if not distributed.is_initialized():
