@@ -260,13 +260,25 @@ def test_a_file_is_looked_at_corrected_and_taken_in_once(visitor: Visitor) -> No
     visitor.look_for_barriers()
     for role, column in {"Customer": "wer", "Product’s id": "was", "Rating": "wieviel", "Time": "am"}.items():
         page.get_by_label(role, exact=True).select_option(column)
+    for lowest, said in {
+        "none": "the ratings’ scale is no two numbers",
+        "10": "the lowest rating is not below",
+    }.items():
+        page.get_by_label("Lowest rating").fill(lowest)
+        page.get_by_label("Highest rating").fill("10")
+        page.get_by_role("button", name="Look again").click()
+        expect(page.get_by_role("alert").first).to_contain_text(said)
+        expect(page.get_by_label("Lowest rating")).to_have_value(lowest)
+        expect(page.get_by_label("Customer", exact=True)).to_have_value("wer")
+    assert [fault for fault in visitor.faults if "422" not in fault] == []  # the browser itself notes those
+    visitor.faults.clear()
     page.get_by_label("Lowest rating").fill("0")
-    page.get_by_label("Highest rating").fill("10")
     page.get_by_role("button", name="Look again").click()
     expect(page.locator("#file-part")).to_contain_text("3 reviews can be read, 1 would be set aside", timeout=60_000)
     rows = page.get_by_role("group", name="Table: the first rows").get_by_role("row").all_inner_texts()
     assert rows[1].split("\t")[:4] == ["anna", "p1", "4.2", "2026-04-03"]
     assert len(rows) == 4
+    expect(page.locator("[data-warning]")).to_contain_text("Ratings from 0 to 10 become 1 to 5 stars.")
     visitor.look_for_barriers()
     page.get_by_role("button", name="Take it in").click()
     expect(page.get_by_role("status")).to_contain_text("3 reviews taken, 3 of them new", timeout=60_000)

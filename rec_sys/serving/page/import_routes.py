@@ -1,5 +1,6 @@
 """The views by which a file of reviews or products comes into the store."""
 
+import math
 from typing import Any, Final, get_args
 
 from fastapi import APIRouter, Request
@@ -7,7 +8,7 @@ from starlette.responses import Response
 
 from rec_sys.offered_file import ROLES, FileRequest, Kind
 from rec_sys.serving.page.imports import Import, Imports
-from rec_sys.serving.page.page_route import PageRoute, redirect
+from rec_sys.serving.page.page_route import PageRoute, problem_of, redirect
 from rec_sys.serving.page.rendering import render
 from rec_sys.serving.page.sessions import Form, Sessions, refuse_other_sites
 from rec_sys.serving.page.uploads import UPLOADS, read_upload
@@ -40,7 +41,7 @@ def import_routes(imports: Imports, sessions: Sessions, settings: ServingSetting
         return _shown(request, "import_file", file=one, roles=ROLES[one.kind], address=_address(one))
 
     @router.post("/{import_id}")
-    async def press(import_id: str, fields: Form) -> Response:
+    async def press(request: Request, import_id: str, fields: Form) -> Response:
         one, given = imports.get(import_id), dict(fields)
         if given.get("do") == "discard":
             imports.discard(one)
@@ -48,7 +49,13 @@ def import_routes(imports: Imports, sessions: Sessions, settings: ServingSetting
         if given.get("do") == "take":
             imports.take(one)
         else:
-            imports.look(one, _corrected(one, given))
+            try:
+                corrected = _corrected(one, given)
+            except Refusal as refusal:  # what was typed stays, so that it can be mended
+                fault = await problem_of(request, refusal)
+                content = {"file": one, "roles": ROLES[one.kind], "address": _address(one), "typed": given}
+                return _shown(request, "import_file", fault.status, fault=fault, **content)
+            imports.look(one, corrected)
         return redirect(_address(one))
 
     return router
@@ -63,11 +70,14 @@ def _corrected(one: Import, given: dict[str, str]) -> FileRequest:
     changes["time_form"] = given.get("time_form", "").strip()[:_LONGEST_FORM] or None
     low, high = given.get("lowest", "").strip(), given.get("highest", "").strip()
     if low or high:
+        remedy = "give two numbers, the lower first, or leave both empty"
         try:
-            changes["rating_scale"] = (float(low.replace(",", ".")), float(high.replace(",", ".")))
+            lowest, highest = float(low.replace(",", ".")), float(high.replace(",", "."))
         except ValueError as error:
-            remedy = "give two numbers, or leave both empty"
             raise Refusal(422, "the ratings’ scale is no two numbers", where="Ratings", remedy=remedy) from error
+        if not -math.inf < lowest < highest < math.inf:
+            raise Refusal(422, "the lowest rating is not below the highest", where="Ratings", remedy=remedy)
+        changes["rating_scale"] = (lowest, highest)
     else:
         changes["rating_scale"] = None
     return one.request.model_copy(update=changes)
@@ -77,5 +87,6 @@ def _address(one: Import) -> str:
     return f"{UPLOADS}/{one.id}"
 
 
-def _shown(request: Request, view: str, **content: Any) -> Response:
-    return render(request, f"shop/{view}.html", here="/shop", view="import", kinds=get_args(Kind), **content)
+def _shown(request: Request, view: str, status: int = 200, **content: Any) -> Response:
+    given = {"fault": None, "typed": None, "here": "/shop", "view": "import", "kinds": get_args(Kind)} | content
+    return render(request, f"shop/{view}.html", status, **given)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SHOP: Final = "/shop"
 _LISTED: Final = 25
 _MOST_SKIPPED: Final = 1_000_000
+_LAST_SEQUENCE: Final = 2**63 - 1  # of a log, as databases number
 # What was done, as the next page says it; an address names one of them, so that nobody puts words into the page.
 _SAID: Final = {
     "added": "The product is taken: the next answer knows it.",
@@ -128,7 +129,9 @@ def _review_routes(router: APIRouter, recommender: "Recommender", records: UserR
     may_write, place = [sessions.needing("write")], f"{SHOP}/reviews"
 
     @router.get("/reviews")
-    async def newest(request: Request, before: int | None = None, said: str = "") -> Response:
+    async def newest(
+        request: Request, before: Annotated[int | None, Query(ge=0, le=_LAST_SEQUENCE)] = None, said: str = ""
+    ) -> Response:
         found = await records.newest(_LISTED + 1, before)
         titles = await recommender.insight.titles({one.asin for one in found})
         older = found[_LISTED - 1].sequence if len(found) > _LISTED else None

@@ -108,6 +108,12 @@ def test_a_fault_stands_above_the_form_with_what_was_typed(
     assert 'value="Banjo"' in shown.text
 
 
+def test_a_place_beyond_every_log_is_refused_in_words(shop: TestClient) -> None:
+    sign_in(shop, "read-secret")
+    for place in (-1, 2**63, 10**30):
+        assert shop.get("/shop/reviews", params={"before": place}).status_code == 422
+
+
 def test_nobody_puts_words_into_the_page(shop: TestClient) -> None:
     assert "data-said" not in shop.get("/shop?said=call+0800").text
     assert "data-said" in shop.get("/shop?said=deleted").text
