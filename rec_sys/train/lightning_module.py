@@ -215,16 +215,13 @@ class ReviewGraphLearner(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _read_by_rows(self) -> list[Tensor]:
-        """The product tables, made to have gradients of rows, where a batch reads but a sample of them.
-
-        Several processes exchange whole gradients: not every backend can add up sparse ones.
-        """
+        """The product tables, where a batch reads but a sample of them."""
         tower, drawn = self.model.product_tower, self.settings.num_candidates
-        if not 0 < drawn < tower.num_products or self.trainer.world_size > 1 or not self.model.settings.product_ids:
+        if not 0 < drawn < tower.num_products or not self.model.settings.product_ids:
             return []
         tables = (tower.input_id, tower.output_id)
         for table in tables:
-            table.sparse = True
+            table.sparse = self.trainer.world_size == 1  # not every backend can add up sparse gradients
         return [table.weight for table in tables]
 
     def configure_gradient_clipping(

@@ -16,7 +16,8 @@ class RowWiseAdamW(Optimizer):
 
     Args:
         dense: Weights with dense gradients.
-        tables: Float `[rows, dim]` each, whose gradients are sparse.
+        tables: Float `[rows, dim]` each. Where a gradient is not sparse, as several processes add it up, its rows of
+            zeros are those that no batch has read.
         lr: The learning rate of both.
         weight_decay: Of the dense weights.
         fused: AdamW's.
@@ -25,8 +26,10 @@ class RowWiseAdamW(Optimizer):
     def __init__(
         self, dense: Iterable[Tensor], tables: Iterable[Tensor], *, lr: float, weight_decay: float, fused: bool
     ) -> None:
+        self._tables = list(tables)
         self._parts: list[Optimizer] = [AdamW(dense, lr=lr, weight_decay=weight_decay, fused=fused)]
-        self._parts += [SparseAdam([table], lr=lr) for table in tables]
+        if self._tables:
+            self._parts.append(SparseAdam(self._tables, lr=lr))
         super().__init__([group for part in self._parts for group in part.param_groups], {})
         self._share()
 
@@ -40,6 +43,9 @@ class RowWiseAdamW(Optimizer):
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Steps both."""
         loss = None if closure is None else torch.enable_grad()(closure)()
+        for table in self._tables:
+            if table.grad is not None and not table.grad.is_sparse:
+                table.grad = table.grad.to_sparse(1)
         for part in self._parts:
             part.step()
         return loss

@@ -55,6 +55,14 @@ def test_a_row_that_no_batch_reads_stays_and_the_others_learn() -> None:
     assert not changed[ROWS - 10 :].any()
 
 
+def test_rows_of_a_whole_gradient_are_stepped_as_those_of_a_sparse_one() -> None:
+    sparse, whole = make(sparse=True), make(sparse=False)
+    for model in (sparse, whole):
+        train(model, optimizer_of(model, sparse=True), range(20))
+    for one, other in zip(sparse.parameters(), whole.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_sparse_gradients_are_clipped_with_the_dense_ones_as_if_all_were_dense() -> None:
     found = []
     for sparse in (True, False):
