@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -14,6 +14,8 @@ from rec_sys.vector_database.contract import IndexVersion
 from rec_sys.vector_database.publication import IndexPublisher
 
 REGISTERED_MODEL: Final = "rec_sys"  # as MLflow calls it unless the settings say otherwise
+
+State = Literal["live", "kept", "not published"]
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ class ListedBundle:
 
     identity: str
     folder: Path | None
-    state: Literal["live", "kept", "not published"]
+    state: State
     version: str | None = None
     data_name: str = ""
     created: str = ""
@@ -55,20 +57,23 @@ def list_bundles(publisher: IndexPublisher, output_dir: Path) -> list[ListedBund
         InputError: The index cannot be reached.
     """
     status = publisher.status()
-    published = {publisher.describe(name).bundle: ("kept", name) for name in reversed(status.kept)}
+    published: dict[str, tuple[State, str | None]] = {
+        publisher.describe(name).bundle: ("kept", name) for name in reversed(status.kept)
+    }
     if status.served is not None:
         published[status.served.bundle] = ("live", status.served.name)
+    nowhere: tuple[State, None] = ("not published", None)
     found = []
     for folder in bundle_folders(output_dir):
         identity = bundle_identity(folder)
-        state, version = published.pop(identity, ("not published", None))
+        state, version = published.pop(identity, nowhere)
+        listed = partial(ListedBundle, identity, folder, state, version)
         try:
-            known = dict(zip(("data_name", "created", "figures"), _about(folder, identity), strict=True))
+            found.append(listed(*_about(folder, identity)))
         except InputError as error:
-            known = {"fault": error.what}
-        found.append(ListedBundle(identity, folder, state, version, **known))  # type: ignore[arg-type]
+            found.append(listed(fault=error.what))
     found.sort(key=lambda one: (one.created, one.name), reverse=True)
-    gone = [ListedBundle(identity, None, *state) for identity, state in published.items()]  # type: ignore[arg-type]
+    gone = [ListedBundle(identity, None, state, version) for identity, (state, version) in published.items()]
     return [*found, *gone]
 
 

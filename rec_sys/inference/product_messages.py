@@ -1,4 +1,4 @@
-"""What is said of products and what is told of it; the service speaks the same words over HTTP."""
+"""What is said of products, and what is answered to it; the service sends the same messages over HTTP."""
 
 from typing import Annotated
 

@@ -62,7 +62,7 @@ class Publications:
         return {one.parent.name: one for one in found if one.parent.name.startswith(f"{data_name}-")}
 
     async def roll_back(self, version: str, tracking: TrackingSettings | None) -> IndexVersion:
-        """Serves an earlier version from the next question on; MLflow is told where it is used.
+        """Serves an earlier version from the next question on; MLflow's aliases follow where it is used.
 
         Raises:
             RequestError: It is not kept, or what it takes is not where this service reads.

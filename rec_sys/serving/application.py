@@ -55,7 +55,7 @@ def create_application(
         settings: The service's.
         recommender: What answers.
         memory: What it shares with other workers of one service.
-        tracking: Which MLflow is told of a rollback, and linked to; None for none.
+        tracking: The MLflow whose aliases follow a rollback, and that is linked to; None for none.
     """
 
     @asynccontextmanager

@@ -47,8 +47,8 @@ class GatewayMetrics:
             ProcessCollector(registry=self.registry)
         else:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(memory.folder)
-            values.ValueClass = values.MultiProcessValue(lambda: memory.number)  # type: ignore[no-untyped-call]
-            collect = MultiProcessCollector(None, str(memory.folder)).collect  # type: ignore[no-untyped-call]
+            values.ValueClass = values.MultiProcessValue(lambda: memory.number)
+            collect = MultiProcessCollector(None, str(memory.folder)).collect
             self.registry.register(_WorkerProcesses(memory))
         PlatformCollector(registry=self.registry)
         self.registry.register(_Counted(collect))

@@ -90,7 +90,7 @@ class GatewayWorkers:
                     continue
                 _LOG.warning("worker %d has ended (%s), and another takes its place", number, _how_it_ended(process))
                 self._processes[number] = 0
-                mark_process_dead(number, self._folder.name)  # type: ignore[no-untyped-call]
+                mark_process_dead(number, self._folder.name)
                 self._running[number], self._began[number] = self._start(self._memory[number]), time.monotonic()
 
     def _memory_of(self, number: int) -> WorkerMemory:
