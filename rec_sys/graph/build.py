@@ -12,15 +12,20 @@ from rec_sys.data.dataset import PreparedDataset, embedded_review_text
 from rec_sys.data.interactions import Interactions, SmallIntArray, build_interactions
 from rec_sys.graph.given_text import identify_given, with_given_text
 from rec_sys.graph.review_graph import ReviewGraph, assemble_graph, load_graph, name_graph, save_graph
-from rec_sys.settings import GraphSettings, TextSettings
+from rec_sys.settings import EngineSettings, GraphSettings, TextSettings
 
 _LOG: Final = logging.getLogger(__name__)
 
 
 def build_graph(
-    dataset: PreparedDataset, settings: GraphSettings, text: TextSettings, seed: int, output_dir: Path
+    dataset: PreparedDataset,
+    settings: GraphSettings,
+    text: TextSettings,
+    seed: int,
+    output_dir: Path,
+    engine: EngineSettings | None = None,
 ) -> tuple[ReviewGraph, str]:
-    """The graph of a data set, built once and opened from disk afterwards.
+    """The graph of a data set, built once and opened from disk afterwards; texts are embedded by the engine.
 
     Returns:
         The graph and the id of the text encoder behind its vectors.
@@ -34,7 +39,7 @@ def build_graph(
     graph = _load_whole(folder) if folder.exists() else None
     if graph is None:
         interactions = build_interactions(dataset, settings.tie_break, seed)
-        save_graph(_with_text(interactions, dataset, text, output_dir / "text"), folder)
+        save_graph(_with_text(interactions, dataset, text, output_dir / "text", engine), folder)
         graph = load_graph(folder)
     elif text.source == "encoder":
         count = len(graph.text_vectors)
@@ -63,23 +68,33 @@ def identify_vectors(text: TextSettings) -> str:
     return identify_given(text) if text.source == "given" else "none"
 
 
-def _with_text(interactions: Interactions, dataset: PreparedDataset, text: TextSettings, store: Path) -> ReviewGraph:
+def _with_text(
+    interactions: Interactions,
+    dataset: PreparedDataset,
+    text: TextSettings,
+    store: Path,
+    engine: EngineSettings | None,
+) -> ReviewGraph:
     if text.source == "none":
         return assemble_graph(interactions)
     if text.source == "given":
         return with_given_text(interactions, dataset, text)
-    return _with_encoded_text(interactions, dataset, text, store)
+    return _with_encoded_text(interactions, dataset, text, store, engine)
 
 
 def _with_encoded_text(
-    interactions: Interactions, dataset: PreparedDataset, text: TextSettings, store: Path
+    interactions: Interactions,
+    dataset: PreparedDataset,
+    text: TextSettings,
+    store: Path,
+    engine: EngineSettings | None,
 ) -> ReviewGraph:
     from rec_sys.text.embedding import embed_texts
 
     review_text = dataset.reviews().select(text=embedded_review_text())["text"]
     product_text = dataset.products()[ProductColumn.TEXT]
     texts = list_texts(dataset)
-    embedded = embed_texts(texts, text, store)
+    embedded = embed_texts(texts, text, store, engine=engine)
     total = embedded.num_embedded + embedded.num_reused
     _LOG.info(f"text: embedded {embedded.num_embedded:,} of {total:,} texts ({embedded.num_reused:,} reused)")
     review_row = _rows_of(review_text, texts)[interactions.review_row]

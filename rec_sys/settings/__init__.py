@@ -25,6 +25,7 @@ from rec_sys.settings.data import (
     TableData,
     UserColumnMap,
 )
+from rec_sys.settings.engine import EngineSettings
 from rec_sys.settings.learning import (
     EvaluationSettings,
     GraphSettings,
@@ -67,6 +68,7 @@ __all__ = [
     "DataCommon",
     "DataSettings",
     "EdgeIndex",
+    "EngineSettings",
     "EvaluationSettings",
     "EventSettings",
     "ExportSettings",
@@ -116,3 +118,4 @@ class Settings(CommandSettings):
     trainer: TrainerSettings
     evaluation: EvaluationSettings
     tracking: TrackingSettings
+    engine: EngineSettings = Field(EngineSettings(), description="What long work runs on.")

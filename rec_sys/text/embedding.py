@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from rec_sys.progress import WorkProgress
-from rec_sys.settings import TextSettings
+from rec_sys.settings import EngineSettings, TextSettings
 from rec_sys.text.encoder import Positions, TextEncoder, cut_batches
 from rec_sys.text.opening import open_encoder
 from rec_sys.text.store import LOCK_PAUSE_SECONDS, NULL_KEY, Keys, Vectors, VectorStore, make_keys
@@ -42,7 +42,11 @@ class EmbeddedTexts:
 
 
 def embed_texts(
-    texts: pl.Series | Sequence[str | None], settings: TextSettings, cache_dir: Path, out: Path | None = None
+    texts: pl.Series | Sequence[str | None],
+    settings: TextSettings,
+    cache_dir: Path,
+    out: Path | None = None,
+    engine: EngineSettings | None = None,
 ) -> EmbeddedTexts:
     """Looks up the vectors of texts and embeds those that are missing.
 
@@ -54,6 +58,7 @@ def embed_texts(
         settings: The text settings.
         cache_dir: The exported model goes to `models`, the vectors to `vectors` below it.
         out: An .npy file to write the vectors to, for more of them than fit in memory.
+        engine: Who embeds; None: this process.
 
     Raises:
         InputError: Weights, device or folder cannot be used, or the disk is full.
@@ -67,7 +72,11 @@ def embed_texts(
     missing = first[~store.lookup(distinct).found]
     num_embedded = 0
     if len(missing):
-        num_embedded = _embed_missing(series.gather(missing), keys[missing], encoder, store)
+        own, own_keys = series.gather(missing), keys[missing]
+        if engine is not None and engine.kind == "ray":
+            num_embedded = _embed_on_cluster(own, own_keys, encoder, store, settings, cache_dir, engine)
+        else:
+            num_embedded = _embed_missing(own, own_keys, encoder, store)
     vectors = store.read(keys) if out is None else store.read_into(keys, out)
     return EmbeddedTexts(vectors, num_embedded, len(distinct) - num_embedded)
 
@@ -83,9 +92,7 @@ def _as_series(texts: pl.Series | Sequence[str | None]) -> pl.Series:
 def _embed_missing(texts: pl.Series, keys: Keys, encoder: TextEncoder, store: VectorStore) -> int:
     """Embeds distinct texts, claim by claim; returns how many of them this process embedded."""
     encoder.prepare()
-    lengths = np.concatenate([encoder.count(block) for block in _blocks(texts)])
-    # Longest first and equal lengths by key: an order that the set of missing texts alone decides.
-    waiting = np.lexsort((keys, -lengths))
+    lengths, waiting = _in_order(texts, keys, encoder)
     num_embedded, claim_tokens = 0, _FIRST_CLAIM_TOKENS
     began = time.monotonic()
     with WorkProgress("text: embedding", "texts", len(texts), int(lengths.sum())) as progress:
@@ -104,9 +111,57 @@ def _embed_missing(texts: pl.Series, keys: Keys, encoder: TextEncoder, store: Ve
             took = time.monotonic() - claim_began
             claim_tokens = max(_FIRST_CLAIM_TOKENS, int(num_tokens * _SECONDS_A_CLAIM / max(took, 1e-3)))
             time.sleep(LOCK_PAUSE_SECONDS)
-    seconds = time.monotonic() - began
-    _LOG.info(f"text: {num_embedded:,} texts in {seconds:,.1f} s, {num_embedded / seconds:,.0f} a second")
+    _say_speed(num_embedded, time.monotonic() - began)
     return num_embedded
+
+
+def _in_order(texts: pl.Series, keys: Keys, encoder: TextEncoder) -> tuple[npt.NDArray[np.int32], Positions]:
+    """Each text's tokens, and the places longest first, equal lengths by key: the set of texts alone decides it."""
+    lengths = np.concatenate([encoder.count(block) for block in _blocks(texts)])
+    return lengths, np.lexsort((keys, -lengths))
+
+
+def _say_speed(num_texts: int, seconds: float) -> None:
+    _LOG.info(f"text: {num_texts:,} texts in {seconds:,.1f} s, {num_texts / seconds:,.0f} a second")
+
+
+def _embed_on_cluster(
+    texts: pl.Series,
+    keys: Keys,
+    encoder: TextEncoder,
+    store: VectorStore,
+    settings: TextSettings,
+    cache_dir: Path,
+    engine: EngineSettings,
+) -> int:
+    """The same by the actors of a cluster; what comes back is published every few seconds, as one process does."""
+    from rec_sys.text.ray_embedding import embed_on_ray
+
+    lengths, order = _in_order(texts, keys, encoder)
+    batches = list(cut_batches(lengths, order, encoder.token_budget))
+    began = published = time.monotonic()
+    num_embedded, held = 0, list[tuple[Positions, Vectors]]()
+    with WorkProgress("text: embedding", "texts", len(texts), int(lengths.sum())) as progress:
+        for positions, vectors in embed_on_ray(texts, lengths, batches, settings, cache_dir, engine):
+            held.append((positions, vectors))
+            progress.advance(len(positions), int(lengths[positions].sum()))
+            if time.monotonic() - published > _SECONDS_A_CLAIM:
+                num_embedded += _publish(held, keys, store)
+                held, published = [], time.monotonic()
+        num_embedded += _publish(held, keys, store)
+    _say_speed(num_embedded, time.monotonic() - began)
+    return num_embedded
+
+
+def _publish(held: list[tuple[Positions, Vectors]], keys: Keys, store: VectorStore) -> int:
+    """Publishes vectors by their places in `keys`, but for those that others have published meanwhile."""
+    if not held:
+        return 0
+    positions, vectors = (np.concatenate(parts) for parts in zip(*held, strict=True))
+    with store.writing():
+        new = ~store.lookup(keys[positions]).found
+        store.append(keys[positions[new]], vectors[new])
+    return int(new.sum())
 
 
 def _embed_claim(

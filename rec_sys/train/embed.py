@@ -1,6 +1,7 @@
 """Texts as vectors and the review graph over them, before anything is trained: `uv run -m rec_sys.train.embed`.
 
-Training does the same by itself and reuses what is stored; alone it is a step of a pipeline.
+Training does the same by itself and reuses what is stored; alone it is a step of a pipeline. `engine=ray` embeds on a
+cluster.
 """
 
 from rec_sys.console import say
@@ -16,7 +17,7 @@ def run(settings: Settings) -> None:
 
     dataset = prepare(settings.data, settings.output_dir)
     text = fit_text(settings, dataset)
-    graph, vectors = build_graph(dataset, settings.graph, text, settings.seed, settings.output_dir)
+    graph, vectors = build_graph(dataset, settings.graph, text, settings.seed, settings.output_dir, settings.engine)
     say(f"reviews with text: {int((graph.text_row >= 0).sum()):,} of {len(graph.text_row):,}")
     products = graph.product_text_vectors
     say(f"products with text: {int(products.any(axis=1).sum()):,} of {len(products):,}")

@@ -19,6 +19,7 @@ _INCIDENTAL: dict[str, bool | set[str]] = {
     "output_dir": True,
     "run_dir": True,
     "tracking": True,
+    "engine": True,
     "trainer": {"progress", "num_threads", "devices", "strategy"},  # any number of processes goes on with it
 }
 

@@ -75,7 +75,9 @@ def train(settings: Settings, folder: "RunFolder", written: "WrittenData | None"
     from rec_sys.train.fitted_text import fit_text
 
     settings = settings.model_copy(update={"text": fit_text(settings, dataset)})
-    graph, text_encoder = build_graph(dataset, settings.graph, settings.text, settings.seed, settings.output_dir)
+    graph, text_encoder = build_graph(
+        dataset, settings.graph, settings.text, settings.seed, settings.output_dir, settings.engine
+    )
     split = split_reviews(graph.interactions, settings.evaluation, settings.seed)
     _LOG.info(
         f"split: {settings.evaluation.protocol}, {len(split.train_edges):,} train reviews,"

@@ -33,7 +33,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ),
     ("settings_errors", "frames"),
     ("settings_help",),
-    ("entry", "bundle", "tracking", "store"),
+    ("entry", "bundle", "tracking", "store", "ray_cluster"),
     ("data", "ranker", "registry", "text", "triton_utils"),
     ("graph", "vector_database"),
     ("live_bundles",),

@@ -1,0 +1,17 @@
+"""What long work runs on: this process, or a cluster."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from rec_sys.settings.base import Section
+
+
+class EngineSettings(Section):
+    """Where texts are embedded."""
+
+    kind: Literal["local", "ray"] = Field("local", description="ray: by actors of a Ray cluster (group ray).")
+    address: str = Field("auto", description="Of Ray's head, HOST:PORT; auto: the cluster of this machine.")
+    actors: int | None = Field(
+        None, ge=1, description="Processes at work; empty: one a GPU with text.device=cuda, else all CPUs but one."
+    )
