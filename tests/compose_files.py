@@ -60,6 +60,10 @@ class Mount(Closed):
     read_only: bool
 
 
+class Network(Closed):
+    aliases: list[str]
+
+
 class Service(Closed):
     image: str
     build: Build | None = None
@@ -69,7 +73,8 @@ class Service(Closed):
     environment: dict[str, str] = {}
     volumes: list[str] = []
     ports: list[str] = []
-    profiles: list[Literal["gpu", "monitoring", "refresh"]] = []
+    profiles: list[Literal["cluster", "gpu", "monitoring", "refresh"]] = []
+    networks: dict[Literal["default"], Network] = {}
     depends_on: dict[str, Dependency] = {}
     healthcheck: HealthCheck | None = None
     shm_size: str | None = None
@@ -86,6 +91,11 @@ class Service(Closed):
         """`--name=value` of the command."""
         given = (part[2:].partition("=") for part in self.command if part.startswith("--"))
         return {name: value for name, _, value in given}
+
+    @property
+    def aliases(self) -> set[str]:
+        """Names beside the service's own under which others find it."""
+        return {alias for network in self.networks.values() for alias in network.aliases}
 
     @property
     def published(self) -> set[int]:

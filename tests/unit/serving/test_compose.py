@@ -26,15 +26,25 @@ from triton_utils.ports import Ports
 from triton_utils.server import TritonServer
 
 ADDRESS = re.compile(r"(?<![\w.-])([a-z][a-z-]*|127\.0\.0\.1):(\d{2,5})(?!\d)")
+TRITONS = ("triton", "triton-1", "triton-2", "triton-gpu")
 DASHBOARD = json.loads((CONTAINER / "grafana" / "dashboards" / "rec_sys.json").read_text(encoding="utf-8"))
 PROMETHEUS = yaml.safe_load((CONTAINER / "prometheus.yml").read_text(encoding="utf-8"))
 # What each service listens at inside its container; for the others' images, their makers' defaults.
 LISTENS = {
     "qdrant": {6333},
+    "qdrant-1": {6333, 6335},
+    "qdrant-2": {6333, 6335},
+    "qdrant-cluster": {6333},
+    "postgres": {5432},
     "mlflow": {5000},
     "triton": {8000, 8001, 8002},
+    "triton-1": {8000, 8001, 8002},
+    "triton-2": {8000, 8001, 8002},
     "triton-gpu": {8000, 8001, 8002},
     "gateway": {8080},
+    "gateway-1": {8080},
+    "gateway-2": {8080},
+    "proxy": {8080},
     "prometheus": {9090},
     "grafana": {3000},
 }
@@ -105,6 +115,47 @@ def test_the_parts_meet_at_the_same_places() -> None:
     assert (export.export.device, export_gpu.export.device) == ("cpu", "gpu")
 
 
+def test_of_each_part_of_the_cluster_one_may_be_lost() -> None:
+    services = compose().services
+    first, second = (settings_in(name, "rec_sys.serving.gateway") for name in ("gateway-1", "gateway-2"))
+    publish = settings_in("prepare-cluster", "rec_sys.vector_database.create_vectorbase")
+    export = settings_in("prepare-cluster", "rec_sys.modules.model_export")
+    nodes = {name for name, service in services.items() if "qdrant-cluster" in service.aliases}
+
+    assert first == second
+    assert services["gateway-1"] == services["gateway-2"]
+    assert services["triton-1"] == services["triton-2"]
+    assert first.inference.triton_url == "triton-1:8001,triton-2:8001"
+    assert first.inference.runtime == "triton"
+    assert isinstance(first.index, ServerIndex)
+    assert isinstance(publish.index, ServerIndex)
+    assert first.index.url == publish.index.url
+    assert first.index.url.get_secret_value() == "http://qdrant-cluster:6333"
+    assert (publish.index.replicas, publish.index.write_consistency) == (len(nodes), len(nodes))
+    assert publish.index.shards >= len(nodes)
+    assert first.output_dir == publish.output_dir == export.output_dir
+    assert services["triton-1"].options["model-repository"] == str(export.triton.model_repository)
+    # A gateway writes to no disk, so that either may answer anybody.
+    assert all(mount.read_only for mount in services["gateway-1"].mounts)
+    # Nodes keep their data apart, and the second finds the first.
+    assert len({services[name].mounts[0].source for name in nodes}) == len(nodes) == 2
+    assert services["qdrant-2"].command[1:3] == ["--bootstrap", services["qdrant-1"].command[2]]
+    # Only the single road starts without a profile.
+    cluster = {name for name, service in services.items() if service.profiles == ["cluster"]}
+    assert cluster == {"prepare-cluster", "postgres", "proxy", *nodes, "triton-1", "triton-2", "gateway-1", "gateway-2"}
+
+
+def test_the_proxy_asks_both_gateways_and_is_more_impatient_than_they() -> None:
+    proxied = (CONTAINER / "Caddyfile").read_text(encoding="utf-8")
+    gateway = settings_in("gateway-1", "rec_sys.serving.gateway")
+    port = gateway.serving.port
+    assert re.findall(r"^\tto (.*)$", proxied, re.MULTILINE) == [f"gateway-1:{port} gateway-2:{port}"]
+    [kept] = re.findall(r"keepalive (\d+)s", proxied)
+    # A connection that the gateway ends first is an answer that is lost.
+    assert int(kept) < gateway.serving.idle_timeout_seconds
+    assert compose().services["proxy"].published == {int(*re.findall(r"^:(\d+) {", proxied, re.MULTILINE))}
+
+
 def test_what_is_written_lies_on_volumes_that_the_readers_share() -> None:
     services = compose().services
     used = {mount.source for service in services.values() for mount in service.mounts if mount.source[0] != "."}
@@ -140,6 +191,7 @@ def test_every_address_is_a_service_at_a_port_where_it_listens() -> None:
                 own = host in ("localhost", "127.0.0.1")
                 assert int(port) in LISTENS[name if own else host], f"{name}: {host}:{port}"
                 found.add(host)
+        assert service.aliases <= set(LISTENS)
         # Ports that nobody listens at must not be published.
         assert service.published <= LISTENS.get(name, set()), name
     assert {"qdrant", "mlflow", "triton"} <= found
@@ -152,7 +204,7 @@ def test_our_own_ports_are_those_of_the_settings() -> None:
     assert LISTENS["gateway"] == {gateway.serving.port} == services["gateway"].published
     assert f"EXPOSE {gateway.serving.port}\n" in dockerfile
     assert services["mlflow"].options["port"] == "5000"
-    for name in ("triton", "triton-gpu"):
+    for name in TRITONS:
         options = services[name].options
         assert {int(options[f"{protocol}-port"]) for protocol in ("http", "grpc", "metrics")} == LISTENS[name]
 
@@ -165,7 +217,7 @@ def test_triton_is_started_as_on_a_machine_without_containers() -> None:
         for argument in TritonServer(settings)._arguments(Path("/models"), Path("/backends"), ports)
     )
     local = {"backend-directory", "backend-config", "http-address", "grpc-address", "metrics-address"}
-    for name in ("triton", "triton-gpu"):
+    for name in TRITONS:
         service = compose().services[name]
         assert service.command[0] == "tritonserver"
         assert service.options.keys() == here.keys() - local
@@ -178,12 +230,13 @@ def test_triton_is_started_as_on_a_machine_without_containers() -> None:
 
 def test_every_image_of_others_is_pinned() -> None:
     images = {service.image for service in compose().services.values() if service.build is None}
-    assert len(images) == 4
+    assert len(images) == 6
     assert all(re.search(r":v?\d+\.\d+", image) for image in images)
 
 
 def test_the_qdrant_server_is_of_the_clients_minor_version() -> None:
-    pinned = compose().services["qdrant"].image.partition(":v")[2]
+    [image] = {compose().services[name].image for name in ("qdrant", "qdrant-1", "qdrant-2")}
+    pinned = image.partition(":v")[2]
     assert pinned.split(".")[:2] == version("qdrant-client").split(".")[:2]
 
 
@@ -199,7 +252,15 @@ def test_both_sides_of_a_secret_take_it_from_the_same_variable() -> None:
     key = services["qdrant"].environment["QDRANT__SERVICE__API_KEY"]
     assert VARIABLE.fullmatch(key)
     assert len(fill_in(key)) >= 8  # an empty key would leave the server open
-    assert services["gateway"].environment["QDRANT_API_KEY"] == services["prepare"].environment["QDRANT_API_KEY"] == key
+    for name in ("qdrant-1", "qdrant-2"):
+        assert services[name].environment["QDRANT__SERVICE__API_KEY"] == key
+    for name in ("gateway", "gateway-1", "gateway-2", "prepare", "prepare-cluster"):
+        assert services[name].environment["QDRANT_API_KEY"] == key
+    database = services["postgres"].environment
+    at = f"{database['POSTGRES_USER']}:{database['POSTGRES_PASSWORD']}@postgres:5432/{database['POSTGRES_DB']}"
+    assert len(fill_in(database["POSTGRES_PASSWORD"])) >= 8
+    for name in ("gateway-1", "gateway-2"):
+        assert services[name].environment["STORE_URL"] == f"postgresql://{at}"
 
 
 def test_it_starts_without_any_variable_and_opens_nothing_to_other_machines() -> None:
@@ -210,6 +271,9 @@ def test_it_starts_without_any_variable_and_opens_nothing_to_other_machines() ->
         "GATEWAY_TOKEN",
         "GATEWAY_ADDRESS",
         "GATEWAY_PORT",
+        "GATEWAY_WORKERS",
+        "CLUSTER_PORT",
+        "POSTGRES_PASSWORD",
         "GRAFANA_PASSWORD",
         "STORE_URL",
     }
@@ -234,6 +298,9 @@ def test_services_wait_for_what_can_be_waited_for() -> None:
         return before.union(*(all_before(other) for other in before))
 
     assert all_before("gateway") == {"triton", "qdrant", "prepare", "mlflow"}
+    # `docker compose --profile cluster up proxy` starts the cluster alone.
+    cluster = {name for name, service in services.items() if service.profiles == ["cluster"]}
+    assert all_before("proxy") == cluster - {"proxy"} | {"mlflow"}
     assert all(service.healthcheck for service in services.values() if service.restart)
 
 
@@ -264,7 +331,7 @@ def test_the_image_does_not_run_as_root_and_owns_what_it_writes() -> None:
 
 def test_what_is_mounted_exists() -> None:
     mounted = [mount for service in compose().services.values() for mount in service.mounts if mount.source[0] == "."]
-    assert len(mounted) == 4
+    assert len(mounted) == 5
     assert all((REPOSITORY / mount.source).exists() and mount.read_only for mount in mounted)
 
 
@@ -274,10 +341,10 @@ def test_prometheus_asks_services_where_they_tell() -> None:
         targets |= {target for static in job.get("static_configs", []) for target in static["targets"]}
         targets |= {f"{name}:{found['port']}" for found in job.get("dns_sd_configs", []) for name in found["names"]}
         assert job.get("metrics_path", "/metrics") == "/metrics"
+    gateways = {name for name, service in compose().own.items() if "rec_sys.serving.gateway" in service.command}
     assert targets == {
-        f"gateway:{settings_in('gateway', 'rec_sys.serving.gateway').serving.port}",
-        f"triton:{compose().services['triton'].options['metrics-port']}",
-        f"triton-gpu:{compose().services['triton-gpu'].options['metrics-port']}",
+        *(f"{name}:{settings_in(name, 'rec_sys.serving.gateway').serving.port}" for name in gateways),
+        *(f"{name}:{compose().services[name].options['metrics-port']}" for name in TRITONS),
     }
 
 
@@ -352,7 +419,7 @@ def test_the_check_of_qdrants_health_tells_ready_from_not_ready(status: int, cod
 
 
 @pytest.mark.skipif(shutil.which("docker-compose") is None, reason="the command docker-compose is not installed")
-@pytest.mark.parametrize("profiles", [(), ("gpu", "monitoring")])
+@pytest.mark.parametrize("profiles", [("cluster",), ("gpu", "monitoring")])
 def test_docker_compose_accepts_the_file(profiles: tuple[str, ...], tmp_path: Path) -> None:
     given = [part for profile in profiles for part in ("--profile", profile)]
     done = subprocess.run(
