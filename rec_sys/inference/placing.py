@@ -13,6 +13,7 @@ import onnxruntime
 
 from rec_sys.contracts import MILLISECONDS_A_DAY, BundleFile, InputError, TowerFile, TowerTensor
 from rec_sys.inference.served_bundle import ServedBundle
+from rec_sys.inference.user_reviews import stored_reviews, tower_inputs
 from rec_sys.newcomers import KnownProducts, Newcomer, place_column, weigh_beside
 from rec_sys.product_kinds import ProductKinds
 from rec_sys.settings import MemorySettings, ModelSettings
@@ -85,6 +86,9 @@ def place_product(
 ) -> NewProduct:
     """A product as the index takes it: its vector from the product tower, its column of the co-review memory.
 
+    Of a product that has neither reviews nor a text that can be read, a tower would answer anything, or nothing at all.
+    Its vector is the opposite of a user's without reviews, so that it stands behind all others for whoever is unknown.
+
     Args:
         served: The bundle that the index was made from.
         details: What is known of it; categories, brand and price may place it.
@@ -94,7 +98,8 @@ def place_product(
     Raises:
         InputError: The bundle has no product tower.
     """
-    vector = _read_by_tower(served, text, reviews)
+    is_read = bool(reviews) or (text is not None and bool(text.any()))
+    vector = _read_by_tower(served, text, reviews) if is_read else -_stranger(served)
     words = served.catalogue.words.weigh(title_of(details.title, details.brand))
     ground = placing_ground(served)
     if ground.known is None:
@@ -162,6 +167,15 @@ def _read_by_tower(served: ServedBundle, text: FloatArray | None, reviews: Seque
         if served.manifest.has_time and latest is not None and review.timestamp is not None:
             inputs[TowerTensor.AGE][0, place] = (latest - review.timestamp) / MILLISECONDS_A_DAY
     vector: FloatArray = _product_tower(served).run([TowerTensor.PRODUCT_VECTOR], inputs)[0][0]
+    return vector
+
+
+@lru_cache(maxsize=2)
+def _stranger(served: ServedBundle) -> FloatArray:
+    """The vector of a user without reviews, float32 `[dim]`."""
+    nobody = stored_reviews(np.empty(0, dtype=np.int64), served, user=0)
+    tower = onnxruntime.InferenceSession(str(served.user_tower()), providers=["CPUExecutionProvider"])
+    vector: FloatArray = tower.run([TowerTensor.USER_VECTOR], tower_inputs([nobody], [{}], served))[0][0]
     return vector
 
 

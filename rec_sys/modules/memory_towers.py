@@ -65,8 +65,10 @@ def set_memory_towers(
     products.input_id.weight[:-1, :-1] = torch.from_numpy(inputs)
     products.input_id.weight[:-1, -1] = products.input_text.missing[-1] = _FAINT
     has_text = (product_text != 0).any(dim=1).float()
-    products.output_text.missing.copy_(targets.mean(dim=0))
-    products.output_text.linear.weight.copy_(_read_text(products.output_text, product_text, has_text, targets).T)
+    # What a text says leads to a place, and to no popularity: nobody has come to a new product yet.
+    places = targets * (torch.arange(model.settings.dim) < model.settings.dim - 1)
+    products.output_text.missing.copy_(places.mean(dim=0))
+    products.output_text.linear.weight.copy_(_read_text(products.output_text, product_text, has_text, places).T)
     products.output_id.weight[:-1] = targets - products.output_text(product_text, has_text)
 
 

@@ -227,3 +227,14 @@ def test_popularity_answers_without_what_is_gone(shop: Shop, url: str) -> None:
         assert now[0] == best[2]
         asked = {"limit": 1, "filter": {"out_of_stock": True}}
         assert client.post("/v1/recommendations", json=asked).json()["products"][0]["asin"] == best[1]
+
+
+def test_a_product_of_which_nothing_is_known_stands_last_for_somebody_of_whom_nothing_is(client: TestClient) -> None:
+    put(client, "nothing-said")
+    put(client, "a-price", price=9.5)
+    asked = {"limit": 100}
+    found = [p["asin"] for p in client.post("/v1/recommendations", json=asked).json()["products"]]
+    assert set(found[-2:]) == {"nothing-said", "a-price"}
+    elsewhere = asked | {"reviews": [{"asin": "elsewhere", "rating": 5}]}
+    again = [p["asin"] for p in client.post("/v1/recommendations", json=elsewhere).json()["products"]]
+    assert again == found

@@ -91,6 +91,19 @@ def test_a_product_without_a_vector_stands_where_its_text_does() -> None:
     assert np.mean(likeness.argmax(axis=1) == np.arange(NUM_PRODUCTS)) > 0.6
 
 
+def test_somebody_unknown_gets_no_new_product_before_one_that_has_reviews() -> None:
+    texts = torch.from_numpy(np.random.default_rng(1).normal(size=(NUM_PRODUCTS, TEXT_DIM))).float()
+    model = model_of(memory_of_rank(5), texts)
+    block, shares = some_users()
+    stranger = model.encode_users(block)[np.flatnonzero(~shares.any(axis=1))[0]]
+    others = torch.from_numpy(np.random.default_rng(2).normal(size=(40, TEXT_DIM))).float()
+    for has_text in (0.0, 1.0):
+        new = model.product_tower.to_ranking(model.product_tower.output_text(others, torch.full((40,), has_text)))
+        # Of those reviewed the least has three reviews; the first has none.
+        assert float((new @ stranger).abs().max()) < 1e-6
+    assert np.partition(cosines(model, block, texts)[np.flatnonzero(~shares.any(axis=1))[0]], 1)[1] > 1e-3
+
+
 def test_the_towers_never_overrule_the_memory() -> None:
     model = model_of(memory_of_rank(5))
     assert 1 / model.temperature < 1e-6
