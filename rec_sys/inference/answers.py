@@ -252,7 +252,7 @@ def describe_review(contributions: ReviewContributions, served: ServedBundle, pl
         snippet = None if text is None else text[:SNIPPET_LENGTH]
     return {
         "asin": asin,
-        "title": served.title(product),
+        "title": served.title_of(asin),
         "snippet": snippet,
         "rating": rating or None,
         "timestamp": timestamp if timestamp >= 0 and (origin < 0 or served.manifest.has_time) else None,

@@ -66,8 +66,7 @@ class Insight:
             ServingUnavailable: There is no bundle.
         """
         served = await self._backends.served()
-        places = {asin: served.index_of.get(asin, len(served.asins)) for asin in asins}
-        return {asin: served.title(place) or asin for asin, place in places.items()}
+        return {asin: served.title_of(asin) or asin for asin in asins}
 
     async def products_called(self, words: str, limit: int) -> tuple[NamedProduct, ...]:
         """Products whose titles have all these words, or beginnings of them, the most popular first.
@@ -78,15 +77,13 @@ class Insight:
         served, parts = await self._backends.served(), words.lower().split()
         if not parts:
             return ()
-        title = pl.col(PayloadField.TITLE).str.to_lowercase()
+        listing, title = served.listing, pl.col(PayloadField.TITLE).str.to_lowercase()
         fits = pl.all_horizontal([title.str.contains(part, literal=True) for part in parts]).fill_null(False)
-        is_fit = served.catalogue.details.select(fits).to_series().to_numpy()
-        order = served.by_popularity[is_fit[served.by_popularity]]
-        left = (served.asins[place] for place in order.tolist())
-        named = (asin for asin in left if asin not in served.removed)
-        return tuple(
-            NamedProduct(asin, served.title(served.index_of[asin]) or asin) for asin in itertools.islice(named, limit)
-        )
+        is_fit = listing.details.select(fits).to_series().to_numpy()
+        order = listing.by_popularity[is_fit[listing.by_popularity]]
+        found = listing.details[PayloadField.ASIN][order]
+        named = (asin for asin in found if asin not in served.removed)
+        return tuple(NamedProduct(asin, served.title_of(asin) or asin) for asin in itertools.islice(named, limit))
 
     async def attention(self, user_id: str) -> tuple[Reason, ...]:
         """What the user tower reads of a user, the newest first, and how much it heeds each; `memory` is the weight
@@ -121,7 +118,7 @@ class Insight:
         chosen = [one for one in served.by_popularity[:limit].tolist() if served.asins[one] not in served.removed]
         kinds = [one or () for one in details[PayloadField.CATEGORIES][chosen].to_list()]
         asins = [served.asins[one] for one in chosen]
-        titles = [served.title(one) or asin for one, asin in zip(chosen, asins, strict=True)]
+        titles = [served.title_of(asin) or asin for asin in asins]
         rows = zip(asins, titles, places[chosen].tolist(), kinds, strict=True)
         return tuple(MappedProduct(asin, title, x, y, tuple(of_it)) for asin, title, (x, y), of_it in rows)
 

@@ -166,9 +166,12 @@ class ServedBundle:
     def _titles(self) -> list[str | None]:
         return self.catalogue.details[ProductColumn.TITLE].to_list()
 
-    def title(self, product: int) -> str | None:
-        """A product's title; null where it has none or is unknown."""
-        return self._titles[product] if product < len(self._titles) else None
+    def title_of(self, asin: str) -> str | None:
+        """A product's title as it is now; null where it has none or is unknown."""
+        if (said := self.written.get(asin)) is not None:
+            return said.title
+        row = self.index_of.get(asin)
+        return None if row is None else self._titles[row]
 
     def damaged_tower(self, what: str) -> InputError:
         """The error that names the user tower."""

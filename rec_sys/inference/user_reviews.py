@@ -173,15 +173,15 @@ def _without_sent(rows: IntArray, sent: set[tuple[int, int | None]], served: Ser
 
 def _list_ignored(sent: _Sent, usable: list[bool], unread: str, served: ServedBundle) -> tuple[IgnoredReview, ...]:
     """Reviews that cannot be used, and texts that this model does not read."""
-    why = "the product is not in the catalogue"
-    if served.reads_unknown:
-        why = f"{why}, and {unread or 'there is no text to go by'}"
+    nothing = f", and {unread or 'there is no text to go by'}" if served.reads_unknown else ""
     ignored = []
     for place, (review, name, used) in enumerate(zip(sent.reviews, sent.names, usable, strict=True)):
         if place in sent.repeated:
             ignored.append(IgnoredReview(field=name, asin=review.asin, reason=sent.repeated[place]))
         elif not used:
-            ignored.append(IgnoredReview(field=name, asin=review.asin, reason=why))
+            is_new = review.asin in served.written
+            what = "the product came after this model" if is_new else "the product is not in the catalogue"
+            ignored.append(IgnoredReview(field=name, asin=review.asin, reason=f"{what}{nothing}"))
         elif unread and join_text(review) is not None:
             ignored.append(IgnoredReview(field=f"{name}.text", asin=review.asin, reason=unread))
     return tuple(ignored)
@@ -193,6 +193,13 @@ def join_text(review: Review) -> str | None:
     if title and text and title[-1] not in ".!?":
         return f"{title}. {text}"
     return f"{title} {text}".strip() or None
+
+
+def _said_of(asin: str, served: ServedBundle) -> str | None:
+    """What is said of a product that came after the model: a review of it without words is read by these."""
+    if asin in served.index_of or (product := served.written.get(asin)) is None:
+        return None
+    return ". ".join(filter(None, (product.title, product.brand, ", ".join(product.categories)))) or None
 
 
 def tower_inputs(
@@ -285,7 +292,8 @@ def _texts_to_read(reviews: tuple[Review, ...], served: ServedBundle) -> tuple[d
         return {}, "this model reads no text"
     if source == "given":
         return {}, "the texts of this model were embedded elsewhere"
-    return {place: text for place, review in enumerate(reviews) if (text := join_text(review)) is not None}, ""
+    texts = ((place, join_text(review) or _said_of(review.asin, served)) for place, review in enumerate(reviews))
+    return {place: text for place, text in texts if text is not None}, ""
 
 
 def _filled(values: Sequence[float | None], missing: float) -> FloatArray:
