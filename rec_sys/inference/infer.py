@@ -17,7 +17,7 @@ from rec_sys.console import print_table, say
 from rec_sys.contracts import InputError
 from rec_sys.entry import run_entry
 from rec_sys.files import atomic_file, writable_folder
-from rec_sys.settings import CommandSettings, IndexSettings, InferenceSettings
+from rec_sys.settings import CommandSettings, EngineSettings, IndexSettings, InferenceSettings
 from rec_sys.shown_text import escape_controls
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class InferSettings(CommandSettings):
     )
     index: IndexSettings
     inference: InferenceSettings
+    engine: EngineSettings = Field(EngineSettings(), description="What answers many users: users=... and export=....")
 
 
 def run(settings: InferSettings) -> None:
@@ -68,6 +69,12 @@ def run(settings: InferSettings) -> None:
     if settings.export is not None:
         asyncio.run(_export_submission(settings, settings.export))
         return
+    if settings.engine.kind != "local" and (settings.users is None or settings.liked is not None):
+        raise InputError(
+            "a cluster answers many users, and a single one is asked for",
+            where=f"setting engine={settings.engine.kind}",
+            remedy="give users=FILE or export=NAME, or leave engine out",
+        )
     if settings.output is not None:
         writable_folder(settings.output if settings.users is not None else settings.output.absolute().parent, "output")
     if settings.liked is not None:
@@ -151,7 +158,7 @@ async def _export(settings: InferSettings, users: Path) -> None:
     folder = settings.output or settings.output_dir / "recommendations" / users.stem
     backends = Backends(settings.index, settings.inference, settings.output_dir, settings.bundle)
     try:
-        result = await export_users(backends, users, folder, settings.limit)
+        result = await export_users(backends, users, folder, settings.limit, settings.engine)
     finally:
         await backends.close()
     if result.unknown:
@@ -174,7 +181,7 @@ async def _export_submission(settings: InferSettings, name: str) -> None:
     writable_folder(path.absolute().parent, "output")
     backends = Backends(settings.index, settings.inference, settings.output_dir, settings.bundle)
     try:
-        result = await export_submission(backends, form, path, settings.users, settings.truth)
+        result = await export_submission(backends, form, path, settings.users, settings.truth, settings.engine)
     finally:
         await backends.close()
     if result.measured:

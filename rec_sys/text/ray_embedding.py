@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,17 +11,16 @@ import polars as pl
 from rec_sys.ray_cluster import connected, work_through
 from rec_sys.settings import EngineSettings, TextSettings
 from rec_sys.text.encoder import Positions
-
-if TYPE_CHECKING:
-    import pyarrow
+from rec_sys.text.store import Vectors
 
 _TOKENS_A_BLOCK: Final = 65_536  # seconds of one core; what the death of an actor costs
 
-Embedded = tuple[Positions, npt.NDArray[np.float16]]
+Batches = list[tuple[Positions, list[str]]]
+Embedded = tuple[Positions, Vectors]
 
 
 class EncodingActor:
-    """An encoder that stays open: a table of batches of texts in, a table of their vectors out.
+    """An encoder that stays open: batches of texts in, their vectors out.
 
     Args:
         settings: The text settings.
@@ -34,17 +33,14 @@ class EncodingActor:
         self.encoder = open_encoder(settings, cache_dir)
         self.encoder.prepare()
 
-    def __call__(self, block: "pyarrow.Table") -> "pyarrow.Table":
-        """Columns batch, position, text -> position, vector (the bytes of float16 [dim])."""
-        import pyarrow
-
-        texts, batch = block["text"].to_pylist(), block["batch"].to_numpy()
-        batches = np.split(np.arange(len(texts)), np.flatnonzero(np.diff(batch)) + 1)
-        vectors = np.empty((len(texts), self.encoder.dim), dtype=np.float16)
-        for positions, found in self.encoder.encode_batches(texts, batches):
-            vectors[positions] = found
-        rows = pyarrow.array([row.tobytes() for row in vectors], pyarrow.binary())
-        return pyarrow.table({"position": block["position"], "vector": rows})
+    def __call__(self, block: Batches) -> Embedded:
+        """Positions and texts of each batch -> positions of all and their vectors, float16 [n, dim]."""
+        positions = np.concatenate([positions for positions, _ in block])
+        local = np.split(np.arange(len(positions)), np.cumsum([len(positions) for positions, _ in block[:-1]]))
+        vectors = np.empty((len(positions), self.encoder.dim), dtype=np.float16)
+        for places, found in self.encoder.encode_batches([text for _, texts in block for text in texts], local):
+            vectors[places] = found
+        return positions, vectors
 
 
 def embed_on_ray(
@@ -72,29 +68,18 @@ def embed_on_ray(
     own = settings.model_copy(update={"num_threads": 1, "device": "cuda" if on_gpus else "cpu"})
     with connected(engine, on_gpus) as actors:
         blocks = _blocks(texts, lengths, batches)
-        for done in work_through(blocks, EncodingActor, (own, cache_dir.absolute()), actors, on_gpus):
-            vectors = np.frombuffer(b"".join(done["vector"].to_pylist()), dtype=np.float16)
-            yield done["position"].to_numpy(), vectors.reshape(len(done), -1)
+        for _, embedded in work_through(blocks, EncodingActor, (own, cache_dir.absolute()), actors, on_gpus):
+            yield embedded
 
 
-def _blocks(
-    texts: pl.Series, lengths: npt.NDArray[np.int32], batches: Sequence[Positions]
-) -> "Iterator[pyarrow.Table]":
-    """Batches in tables of bounded length."""
-    import pyarrow
-
-    start, tokens = 0, 0
-    for number, batch in enumerate(batches, 1):
+def _blocks(texts: pl.Series, lengths: npt.NDArray[np.int32], batches: Sequence[Positions]) -> Iterator[Batches]:
+    """Batches together until they have so many tokens."""
+    block, tokens = Batches(), 0
+    for batch in batches:
+        block.append((batch, texts.gather(batch).to_list()))
         tokens += int(lengths[batch].sum())
-        if tokens < _TOKENS_A_BLOCK and number < len(batches):
-            continue
-        chosen = batches[start:number]
-        positions = np.concatenate(chosen)
-        yield pyarrow.table(
-            {
-                "batch": np.repeat(np.arange(len(chosen)), [len(one) for one in chosen]),
-                "position": positions,
-                "text": pyarrow.array(texts.gather(positions).to_list(), pyarrow.large_string()),
-            }
-        )
-        start, tokens = number, 0
+        if tokens >= _TOKENS_A_BLOCK:
+            yield block
+            block, tokens = [], 0
+    if block:
+        yield block

@@ -4,19 +4,27 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from rec_sys.contracts import InputError
+from rec_sys.inference import batch_export, ray_answers
+from rec_sys.inference.infer import InferSettings, run
 from rec_sys.ray_cluster import count_actors
-from rec_sys.settings import EngineSettings, TextSettings
+from rec_sys.settings import EdgeIndex, EngineSettings, IndexSettings, InferenceSettings, TextSettings
 from rec_sys.text import ray_embedding
 from rec_sys.text.embedding import embed_texts
 from rec_sys.text.opening import open_encoder
+from rec_sys.vector_database.catalogue import read_catalogue
+from rec_sys.vector_database.edge_index import EdgePublisher
 from tests.integration.test_text_embedding import _reviews
+from tests.product_indexes import quick_folder
+from tests.serving_bundles import write_serving_bundle
 
 # int8 shows in its second decimal which batch a text was in.
 SETTINGS = TextSettings(precision="int8", device="cpu", num_threads=1, token_budget=512)
@@ -38,24 +46,50 @@ def address() -> Iterator[str]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-class DyingActor(ray_embedding.EncodingActor):
-    """Notes what it embeds; the first to be given its second block is killed."""
+class Dying:
+    """An actor that notes what it is given; the first to be given its second block is killed."""
 
-    def __init__(self, settings: TextSettings, cache_dir: Path) -> None:
-        super().__init__(settings, cache_dir)
-        self.folder, self.given = cache_dir.parent, 0
+    notes: Path
+    given = 0
 
-    def __call__(self, block):  # type: ignore[no-untyped-def]
+    def note(self, names: Iterable[object]) -> None:
         self.given += 1
         if self.given == 2:
             try:
-                (self.folder / "killed").touch(exist_ok=False)
+                (self.notes / "killed").touch(exist_ok=False)
             except FileExistsError:
                 pass
             else:
                 os.kill(os.getpid(), 9)
-        with (self.folder / "embedded").open("a") as file:
-            file.writelines(f"{position}\n" for position in block["position"].to_pylist())
+        with (self.notes / "given").open("a") as file:
+            file.writelines(f"{name}\n" for name in names)
+
+
+def given_once(notes: Path) -> list[str]:
+    """What the actors were given, sorted; that one of them was killed, and gave up nothing that was done."""
+    assert (notes / "killed").exists()
+    given = Counter((notes / "given").read_text().split("\n")[:-1])
+    assert set(given.values()) == {1}
+    return sorted(given)
+
+
+class DyingEncoder(ray_embedding.EncodingActor, Dying):
+    def __init__(self, settings: TextSettings, cache_dir: Path) -> None:
+        super().__init__(settings, cache_dir)
+        self.notes = cache_dir.parent
+
+    def __call__(self, block: ray_embedding.Batches) -> ray_embedding.Embedded:
+        self.note(position for positions, _ in block for position in positions)
+        return super().__call__(block)
+
+
+class DyingAnswerer(ray_answers.AnsweringActor, Dying):
+    def __init__(self, index: IndexSettings, inference: InferenceSettings, folder: Path, *rest: Any) -> None:
+        super().__init__(index, inference, folder, *rest)
+        self.notes = folder.parent
+
+    def __call__(self, block: Sequence[str]) -> pl.DataFrame:
+        self.note(block)
         return super().__call__(block)
 
 
@@ -73,15 +107,12 @@ def test_actors_one_of_them_killed_embed_each_text_once_and_as_one_process_does(
     texts = _reviews(120)
     local = embed_texts(texts, SETTINGS, tmp_path / "here")
     monkeypatch.setattr(ray_embedding, "_TOKENS_A_BLOCK", 600)
-    monkeypatch.setattr(ray_embedding, "EncodingActor", DyingActor)
+    monkeypatch.setattr(ray_embedding, "EncodingActor", DyingEncoder)
     capfd.readouterr()
     engine = EngineSettings(kind="ray", address=address)
     remote = embed_texts(texts, SETTINGS, tmp_path / "there", engine=engine)
     assert (remote.num_embedded, remote.num_reused) == (120, 0)
-    assert (tmp_path / "killed").exists()
-    embedded = Counter((tmp_path / "embedded").read_text().split())
-    assert len(embedded) == 120
-    assert set(embedded.values()) == {1}
+    assert len(given_once(tmp_path)) == 120
     np.testing.assert_array_equal(remote.vectors, local.vectors)
     assert capfd.readouterr().out == ""
     # What stands in the store asks for no cluster.
@@ -93,6 +124,40 @@ def test_actors_one_of_them_killed_embed_each_text_once_and_as_one_process_does(
     assert "set engine.actors=2" in refused.value.remedy
     with pytest.raises(InputError, match="no Ray cluster answers"):
         embed_texts(["new"], SETTINGS, tmp_path / "there", engine=nobody)
+
+
+def test_actors_one_of_them_killed_answer_every_user_once_and_as_one_process_does(
+    address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(batch_export, "PART_USERS", 16)
+    monkeypatch.setattr(batch_export, "_BLOCK_USERS", 6)
+    monkeypatch.setattr(ray_answers, "AnsweringActor", DyingAnswerer)
+    with quick_folder() as folder:
+        bundle = write_serving_bundle(folder / "bundles" / "first")
+        index = EdgeIndex(backend="edge", folder=folder / "index", progress=False)
+        EdgePublisher(index).publish(read_catalogue(bundle))
+        users = [f"user {number}" for number in range(40)]
+        pl.DataFrame({"user_id": [*users, "stranger", *users[:3]]}).write_csv(folder / "users.csv")
+        settings = {"output_dir": folder, "index": index, "inference": {}, "users": folder / "users.csv"}
+        run(InferSettings.model_validate(settings | {"output": folder / "here"}))
+        engine = {"kind": "ray", "address": address}
+        there = InferSettings.model_validate(settings | {"output": folder / "there", "engine": engine})
+        run(there)
+        assert given_once(folder / "bundles") == sorted(users)
+        written = {
+            name: {path.name: path.read_bytes() for path in (folder / name).glob("*.parquet")}
+            for name in ("here", "there")
+        }
+        assert len(written["here"]) == 4
+        assert written["there"] == written["here"]
+        # What is there already is asked of nobody, and what is missing of the cluster.
+        run(there.model_copy(update={"engine": EngineSettings(kind="ray", address="127.0.0.1:1")}))
+        assert "0 of them now" in capsys.readouterr().out
+        (folder / "there" / "part-00001.parquet").unlink()
+        with pytest.raises(InputError, match="5 actors do not fit the Ray cluster"):
+            run(there.model_copy(update={"engine": EngineSettings(kind="ray", address=address, actors=5)}))
+        with pytest.raises(InputError, match="a single one is asked for"):
+            run(there.model_copy(update={"users": None, "user_id": "user 1"}))
 
 
 def test_as_many_actors_as_are_free_less_the_one_that_reads() -> None:

@@ -16,6 +16,7 @@ from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.submissions.checking import check_submission
 from rec_sys.inference.submissions.contract import Lists, SubmissionFormat
 from rec_sys.raw_files.table_rows import read_columns
+from rec_sys.settings import EngineSettings
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,12 @@ class SubmissionResult:
 
 
 async def export_submission(
-    backends: Backends, form: SubmissionFormat, path: Path, users: Path | None, truth: Path | None
+    backends: Backends,
+    form: SubmissionFormat,
+    path: Path,
+    users: Path | None,
+    truth: Path | None,
+    engine: EngineSettings | None = None,
 ) -> SubmissionResult:
     """Writes a file of a format; it appears whole, after its check.
 
@@ -45,9 +51,10 @@ async def export_submission(
         path: The file. What it measures stands beside it, as `<name>.metrics.json`.
         users: A table of the users to ask for; None for whom the format chooses.
         truth: A raw file of what happened next, to measure by; None for nothing.
+        engine: Who answers; None: this process.
 
     Raises:
-        InputError: A file cannot be read, or what was written is not what the format says.
+        InputError: A file cannot be read, the cluster cannot be used, or what was written is not what the format says.
         ServingUnavailable: A component is away.
     """
     if truth is not None and form.measure is None:
@@ -57,7 +64,7 @@ async def export_submission(
     asked = _asked(form, served) if users is None else _listed(users, form.user_column)
     known = [user for user in asked if user in served.users]
     answered: dict[str, list[str]] = {}
-    for table in [table async for table in answer_users(backends, served, known, form.products, form.with_seen)]:
+    async for table in answer_users(backends, served, known, form.products, form.with_seen, engine):
         answered |= dict(table.group_by("user_id", maintain_order=True).agg(pl.col("asin")).rows())
     popular = [served.asins[product] for product in served.by_popularity[: 2 * form.products].tolist()]
     popular = popular if form.popular is None else [*form.popular(served), *popular]
