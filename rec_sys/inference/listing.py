@@ -12,7 +12,7 @@ from rec_sys.contracts import PayloadField
 from rec_sys.vector_database.catalogue import FloatArray, IntArray
 from rec_sys.vector_database.contract import ProductDetails, ProductFilter, ProductHit
 from rec_sys.vector_database.exact import matching
-from rec_sys.vector_database.searching import details_of
+from rec_sys.vector_database.search_request import details_of
 
 
 @dataclass(frozen=True, eq=False)

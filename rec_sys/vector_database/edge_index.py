@@ -16,6 +16,7 @@ from rec_sys.vector_database.edge_version import (
     EMPTY_VERSION_BYTES,
     EdgeVersion,
     UnreadableVersionError,
+    copied_bytes,
     copy_version,
     note_files,
     read_version,
@@ -65,8 +66,9 @@ class EdgeProductIndex(ProductIndex):
             points = upserted_points(served, products)
             old = served.version.name
             version = served.version.model_copy(update={"name": next_revision(old)})
-            require_space(self._folder.root, EMPTY_VERSION_BYTES, "index.folder")
-            with atomic_folder(self._folder.path(version.name), bytes_needed=EMPTY_VERSION_BYTES) as building:
+            needed = copied_bytes(self._folder.path(old))
+            require_space(self._folder.root, needed, "index.folder")
+            with atomic_folder(self._folder.path(version.name), bytes_needed=needed) as building:
                 copy_version(self._folder.path(old), building)
                 write_version(building, version)
                 revision = EdgeVersion.open(building)

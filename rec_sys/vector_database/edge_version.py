@@ -9,7 +9,9 @@ import hashlib
 import json
 import logging
 import shutil
+import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -49,13 +51,13 @@ from rec_sys.panics import panics_as_errors
 from rec_sys.settings import IndexCommon
 from rec_sys.vector_database.catalogue import INDEXED_FIELDS, NO_GRAPH, NO_LINKS_BY_PAYLOAD, IndexPoint
 from rec_sys.vector_database.contract import IndexVersion
-from rec_sys.vector_database.search_request import DiversityRequest, SearchRequest, StoredPoint
+from rec_sys.vector_database.search_request import DiversityRequest, SearchRequest, StoredPoint, details_of
 
 VERSION_FILE: Final = "version.json"  # written last and removed first: a folder with it is whole
-# What Edge's files for no product take on a tmpfs, where it touches every page that it maps (80 MB measured for 30 and
-# for 300 products; less than 1 MB on ext4, but Edge itself wants 25 MB free). A page that is missing there ends the
-# process by SIGBUS without a word, so the room is looked for before.
-EMPTY_VERSION_BYTES: Final = 100_000_000
+# What Edge's files for no product take on a tmpfs, where it touches every page that it maps (115 MB measured for 30 and
+# for 300 products, 118 for 3,000; less than 1 MB on ext4, but Edge itself wants 25 MB free). A page that is missing
+# there ends the process by SIGBUS without a word, so the room is looked for before.
+EMPTY_VERSION_BYTES: Final = 120_000_000
 _SHARD: Final = "shard"
 _REWRITTEN: Final = ("edge_config.json", "segment.json")  # when a version is opened, with their fields in any order
 _KINDS: Final = {"keyword": PayloadSchemaType.Keyword, "float": PayloadSchemaType.Float}
@@ -64,6 +66,8 @@ _SMALLEST_INDEXED: Final = 1  # kB: everything published moves into one segment 
 # with one thread they took half the time of several, and a fifth in the worst case (10,000 products).
 _SEARCH_THREADS: Final = 1
 _FULL_SCAN: Final = 10_000  # kB: where a filter leaves less than this, HNSW is not asked
+_FEW: Final = 32  # points to leave out are dropped from what is found, where they are no more: Edge filters four times
+_MOST_KEPT: Final = 1_024  # points of a version that is read: most answers are of the same; 30 kB each where known best
 # Scores of the first and the second prefetch; a product without any memory is only in the first.
 _SUM: Final = Formula(
     Expression.Sum([Expression.Variable("$score[0]"), Expression.Variable("$score[1]")]), defaults={"$score[1]": 0.0}
@@ -81,6 +85,8 @@ class EdgeVersion:
 
     def __init__(self, version: IndexVersion, shard: EdgeShard) -> None:
         self.version, self._shard = version, shard
+        self._kept: dict[UUID, StoredPoint] | None = None  # read before; None where points may change
+        self._keeping = threading.Lock()
 
     @classmethod
     def create(cls, folder: Path, version: IndexVersion, settings: IndexCommon) -> "EdgeVersion":
@@ -117,18 +123,22 @@ class EdgeVersion:
         try:
             check_folder(folder, "the version", "publish again", _digest)
             with panics_as_errors():  # what a truncated file makes of Edge
-                return cls(read_version(folder), EdgeShard.load(str(folder / _SHARD)))
+                opened = cls(read_version(folder), EdgeShard.load(str(folder / _SHARD)))
         except InputError as error:
             raise UnreadableVersionError(f"{error.what}: {error.where}") from error
         except Exception as error:  # Edge raises nothing more specific
             raise UnreadableVersionError(str(error)) from error
+        opened._kept = {}
+        return opened
 
     def write(self, points: Sequence[IndexPoint]) -> None:
         """Adds points or replaces them."""
+        self._kept = None
         self._shard.update(UpdateOperation.upsert_points([_edge_point(point) for point in points]))
 
     def delete(self, points: Sequence[UUID]) -> None:
         """Takes points away; those that are not there do no harm."""
+        self._kept = None
         self._shard.update(UpdateOperation.delete_points(list(points)))
 
     def build(self) -> None:
@@ -143,7 +153,42 @@ class EdgeVersion:
     def query(self, requests: Sequence[SearchRequest]) -> list[list[StoredPoint]]:
         """Runs searches; the memory comes back with requests that use it."""
         # One by one: Edge's batch takes as long, and nothing else in the process moves before all of it is done.
-        return [[_stored(point) for point in self._shard.query(_search_query(request))] for request in requests]
+        return [self._search(request) for request in requests]
+
+    def _search(self, request: SearchRequest) -> list[StoredPoint]:
+        kept, dropped = self._kept, request.excluded if len(request.excluded) <= _FEW else frozenset()
+        if kept is None or request.with_vector:
+            return [_stored(point) for point in self._shard.query(_search_query(request, with_points=True))]
+        more, end = len(dropped), request.offset + request.limit
+        wider = request
+        if dropped:
+            wider = replace(
+                request, excluded=frozenset(), offset=0, limit=end + more, candidates=request.candidates + more
+            )
+        found: list[tuple[Any, float]] = [
+            (point.id, point.score) for point in self._shard.query(_search_query(wider, with_points=False))
+        ]
+        if dropped:
+            found = [(point, score) for point, score in found if point not in dropped][request.offset : end]
+        points = self._points(kept, [point for point, _ in found])
+        with_memory = request.memory is not None
+        return [
+            StoredPoint(point, score, points[point].product, {}, points[point].memory if with_memory else {})
+            for point, score in found
+        ]
+
+    def _points(self, kept: dict[UUID, StoredPoint], wanted: Sequence[UUID]) -> dict[UUID, StoredPoint]:
+        """Points with their memory, those read before from what was kept of them."""
+        points = {point: known for point in wanted if (known := kept.get(point)) is not None}
+        if len(points) < len(wanted):
+            missing = [point for point in wanted if point not in points]
+            read = {point.id: point for point in self.retrieve(missing, (IndexVector.MEMORY,))}
+            points |= read
+            with self._keeping:
+                kept |= read
+                for oldest in list(kept)[: max(0, len(kept) - _MOST_KEPT)]:
+                    del kept[oldest]
+        return points
 
     def diversify(self, request: DiversityRequest) -> list[UUID]:
         """Runs a request; the points in their new order."""
@@ -184,6 +229,11 @@ def copy_version(source: Path, target: Path) -> None:
     shutil.copytree(source / _SHARD, target / _SHARD)
 
 
+def copied_bytes(folder: Path) -> int:
+    """What a copy of a version takes at most, products to be written to it aside."""
+    return EMPTY_VERSION_BYTES + sum(path.stat().st_size for path in (folder / _SHARD).rglob("*") if path.is_file())
+
+
 def drop_version(folder: Path) -> None:
     """Removes a version, or what a killed process left of one; what may not be removed is named and stays."""
     try:
@@ -193,8 +243,9 @@ def drop_version(folder: Path) -> None:
         _LOG.warning(f"a version may not be removed ({error.strerror}); change its owner or its permissions: {folder}")
 
 
-def _search_query(request: SearchRequest) -> QueryRequest:
-    """A search in the engine's own words."""
+def _search_query(request: SearchRequest, with_points: bool) -> QueryRequest:
+    """A search in the engine's own words; without the points themselves it brings their scores alone."""
+    vectors = (request.vectors or False) if with_points else False
     allowed, search = _filter(request), SearchParams(exact=request.search_width is None, hnsw_ef=request.search_width)
     by_vector = Query.Nearest(request.vector, request.name)
     by_words = None if request.words is None else Query.Nearest(SparseVector(*request.words), IndexVector.WORDS)
@@ -205,8 +256,8 @@ def _search_query(request: SearchRequest) -> QueryRequest:
             query=by_words or by_vector,
             filter=allowed,
             params=None if by_words else search,
-            with_payload=True,
-            with_vector=request.vectors or False,
+            with_payload=with_points,
+            with_vector=vectors,
         )
     by_memory = Query.Nearest(SparseVector(*request.memory), IndexVector.MEMORY)
     candidates = [
@@ -223,8 +274,8 @@ def _search_query(request: SearchRequest) -> QueryRequest:
             Prefetch(limit=both, query=by_vector, prefetches=candidates, params=SearchParams(exact=True)),
             Prefetch(limit=both, query=by_memory, prefetches=candidates),
         ],
-        with_payload=True,
-        with_vector=request.vectors,
+        with_payload=with_points,
+        with_vector=vectors,
     )
 
 
@@ -276,4 +327,4 @@ def _stored(point: Any) -> StoredPoint:
     vectors = point.vector or {}
     sparse = vectors.pop(IndexVector.MEMORY, None)
     memory = {} if sparse is None else dict(zip(sparse.indices, sparse.values, strict=True))
-    return StoredPoint(point.id, getattr(point, "score", 0.0), point.payload or {}, vectors, memory)
+    return StoredPoint(point.id, getattr(point, "score", 0.0), details_of(point.payload or {}), vectors, memory)

@@ -19,8 +19,14 @@ from rec_sys.settings import IndexCommon
 from rec_sys.vector_database.catalogue import IndexPoint, point_id
 from rec_sys.vector_database.contract import IndexVersion, Layer, ProductDetails
 from rec_sys.vector_database.edge_version import EMPTY_VERSION_BYTES, EdgeVersion
-from rec_sys.vector_database.search_request import DiversityRequest, SearchRequest, StoredPoint, VersionReader
-from rec_sys.vector_database.searching import details_of, order_diversely
+from rec_sys.vector_database.search_request import (
+    DiversityRequest,
+    SearchRequest,
+    StoredPoint,
+    VersionReader,
+    details_of,
+)
+from rec_sys.vector_database.searching import order_diversely
 
 _SETTINGS: Final = IndexCommon()
 

@@ -1,12 +1,14 @@
 """What a backend has to do: run search requests on one version of the index. Everything else is the same for both."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, fields
+from typing import Any, Final, Protocol
 from uuid import UUID
 
-from rec_sys.contracts import IndexVector
-from rec_sys.vector_database.contract import IndexVersion, ProductFilter
+from rec_sys.contracts import IndexVector, PayloadField
+from rec_sys.vector_database.contract import IndexVersion, ProductDetails, ProductFilter
+
+_DETAILS: Final = [field.name for field in fields(ProductDetails)]
 
 
 class VersionGoneError(Exception):
@@ -76,15 +78,21 @@ class StoredPoint:
 
     Attributes:
         score: As the search counts it; 0 where nothing was searched.
-        payload: See `contracts.PayloadField`.
+        product: What is known of it.
         memory: The memory's weights by dimension.
     """
 
     id: UUID
     score: float
-    payload: Mapping[str, Any]
+    product: ProductDetails
     vectors: Mapping[str, list[float]]
     memory: Mapping[int, float]
+
+
+def details_of(payload: Mapping[str, Any]) -> ProductDetails:
+    """A payload in the contract's words."""
+    known = {name: payload[name] for name in _DETAILS if payload.get(name) is not None}
+    return ProductDetails(**known | {PayloadField.CATEGORIES: tuple(known.get(PayloadField.CATEGORIES, ()))})
 
 
 class VersionReader(Protocol):

@@ -1,13 +1,13 @@
 """From a question to an answer, the same way for both backends: each only runs requests on one version."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Final, assert_never
+from dataclasses import dataclass, field, replace
+from typing import Final, assert_never
 from uuid import UUID
 
 import numpy as np
 
-from rec_sys.contracts import IndexVector, InputError, PayloadField
+from rec_sys.contracts import IndexVector, InputError
 from rec_sys.settings import IndexCommon
 from rec_sys.unit_vectors import unit_vectors
 from rec_sys.vector_database.catalogue import FloatArray, IndexPoint, point_id
@@ -15,7 +15,6 @@ from rec_sys.vector_database.contract import (
     IndexVersion,
     NewProduct,
     ProductAnswer,
-    ProductDetails,
     ProductHit,
     ProductQuery,
     SimilarTo,
@@ -31,7 +30,6 @@ from rec_sys.vector_database.words import AskedWords, title_of
 
 _BY_GRAPH: Final = "compare by graph"
 _SMALLEST_LENGTH: Final = 1e-6  # of what examples leave of a vector; where they cancel out it is next to nothing
-_DETAILS: Final = [field.name for field in fields(ProductDetails)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +107,7 @@ def answer(reader: VersionReader, queries: Sequence[ProductQuery], settings: Ind
 def upserted_points(reader: VersionReader, products: Sequence[NewProduct]) -> list[IndexPoint]:
     """Points of products that are upserted into a version; raises as `ProductIndex.upsert`."""
     replaced = reader.retrieve([point_id(product.details.asin) for product in products])
-    return new_points(products, reader.version, {point.id: details_of(point.payload) for point in replaced})
+    return new_points(products, reader.version, {point.id: point.product for point in replaced})
 
 
 def check_query(query: ProductQuery) -> None:
@@ -139,12 +137,6 @@ def check_query(query: ProductQuery) -> None:
             "offset, limit",
             "raise the diversity's candidates for all pages alike, or ask without diversity",
         )
-
-
-def details_of(payload: Mapping[str, Any]) -> ProductDetails:
-    """A payload in the contract's words."""
-    known = {name: payload[name] for name in _DETAILS if payload.get(name) is not None}
-    return ProductDetails(**known | {PayloadField.CATEGORIES: tuple(known.get(PayloadField.CATEGORIES, ()))})
 
 
 def order_diversely(relevance: FloatArray, vectors: FloatArray, strength: float, limit: int) -> list[int]:
@@ -214,7 +206,7 @@ def _vector_of(asin: str, name: str, version: IndexVersion, sought: Mapping[UUID
 
 
 def _title_in(point: StoredPoint) -> str:
-    return title_of(point.payload.get(PayloadField.TITLE), point.payload.get(PayloadField.BRAND))
+    return title_of(point.product.title, point.product.brand)
 
 
 def _unit(vector: FloatArray) -> FloatArray:
@@ -286,4 +278,4 @@ def _hit(point: StoredPoint, question: _Question) -> ProductHit:
     if question.memory is not None and known:
         memory = zip(*question.memory, strict=True)
         parts = {product: value * known[product] for product, value in memory if product in known}
-    return ProductHit(details_of(point.payload), point.score, sum(parts.values()), parts, drawn)
+    return ProductHit(point.product, point.score, sum(parts.values()), parts, drawn)

@@ -15,7 +15,13 @@ from rec_sys.contracts import IndexVector, InputError, PayloadField
 from rec_sys.settings import ServerIndex
 from rec_sys.vector_database.catalogue import IndexPoint
 from rec_sys.vector_database.contract import IndexUnavailableError, IndexVersion
-from rec_sys.vector_database.search_request import DiversityRequest, SearchRequest, StoredPoint, VersionGoneError
+from rec_sys.vector_database.search_request import (
+    DiversityRequest,
+    SearchRequest,
+    StoredPoint,
+    VersionGoneError,
+    details_of,
+)
 
 _SEPARATOR: Final = "--"
 _NOT_FOUND: Final = 404
@@ -61,11 +67,12 @@ class ServerVersion:
 
     def query(self, requests: Sequence[SearchRequest]) -> list[list[StoredPoint]]:
         """Runs searches; the memory comes back with requests that use it."""
-        return self._run([_search_query(request) for request in requests])
+        found = self._run([_search_query(request) for request in requests])
+        return [[_stored(point) for point in points] for points in found]
 
     def diversify(self, request: DiversityRequest) -> list[UUID]:
         """Runs a request; the points in their new order."""
-        return [point.id for point in self._run([_diversity_query(request)])[0]]
+        return [UUID(str(point.id)) for point in self._run([_diversity_query(request)])[0]]
 
     def retrieve(self, points: Sequence[UUID], vectors: Sequence[str] = ()) -> list[StoredPoint]:
         """Reads points, with the dense vectors named; unknown ones are left out."""
@@ -81,10 +88,10 @@ class ServerVersion:
         with explained(self._settings):
             return self._client.count(self._collection, exact=True).count
 
-    def _run(self, requests: list[models.QueryRequest]) -> list[list[StoredPoint]]:
+    def _run(self, requests: list[models.QueryRequest]) -> list[list[models.ScoredPoint]]:
         with explained(self._settings):
             found = self._client.query_batch_points(self._collection, requests=requests)
-        return [[_stored(point) for point in response.points] for response in found]
+        return [response.points for response in found]
 
 
 def read_aliases(client: QdrantClient, settings: ServerIndex) -> dict[str, str]:
@@ -263,4 +270,4 @@ def _stored(point: models.ScoredPoint | models.Record) -> StoredPoint:
     sparse = vectors.pop(IndexVector.MEMORY, None)
     memory = {} if sparse is None else dict(zip(sparse.indices, sparse.values, strict=True))
     score = point.score if isinstance(point, models.ScoredPoint) else 0.0
-    return StoredPoint(UUID(str(point.id)), score, point.payload or {}, vectors, memory)
+    return StoredPoint(UUID(str(point.id)), score, details_of(point.payload or {}), vectors, memory)

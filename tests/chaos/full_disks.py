@@ -26,7 +26,7 @@ def can_mount() -> bool:
     """Whether this process may mount what it needs."""
     with TemporaryDirectory() as scratch:
         try:
-            with _disk("ext4", Path(scratch), 8):
+            with mounted("ext4", Path(scratch), 8):
                 return True
         except (OSError, subprocess.CalledProcessError):
             return False
@@ -55,7 +55,7 @@ def attack(campaign: Campaign, cases: int, num_stages: int = NUM_STAGES) -> None
 
 def _one(place: Undisturbed, kind: str, free: int, work: Path, log: Path) -> str:
     """How it ended: `refused`, or `whole` where the bytes were enough."""
-    with _disk(kind, work, SIZE_MB) as disk:
+    with mounted(kind, work, SIZE_MB) as disk:
         outputs = disk / "outputs"
         shutil.copytree(place.start, outputs, symlinks=True)
         with _filled(disk, free):
@@ -73,7 +73,7 @@ def _one(place: Undisturbed, kind: str, free: int, work: Path, log: Path) -> str
 
 
 @contextmanager
-def _disk(kind: str, work: Path, megabytes: int) -> Iterator[Path]:
+def mounted(kind: str, work: Path, megabytes: int) -> Iterator[Path]:
     """A file system of its own; ext4 in a sparse file, tmpfs in memory."""
     place, image = work / "disk", work / "image"
     place.mkdir(exist_ok=True)

@@ -1,12 +1,14 @@
 """The campaign of full disks, small; and what it would not let pass."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.chaos import full_disks
 from tests.chaos.campaign import Campaign
-from tests.chaos.full_disks import attack, can_mount
+from tests.chaos.full_disks import attack, can_mount, mounted
 from tests.chaos.stages import Stage, Undisturbed
 
 needs_mounts = pytest.mark.skipif(not can_mount(), reason="this process may not mount a file system of its own")
@@ -30,3 +32,12 @@ def test_a_command_without_a_word_of_the_disk_is_a_loss(tmp_path: Path, monkeypa
     attack(campaign, cases=2)
     assert len(campaign.lost) == 2
     assert all("no word of the disk" in lost for lost in campaign.lost)
+
+
+@needs_mounts
+def test_edge_takes_no_more_of_a_tmpfs_than_was_looked_for(tmp_path: Path) -> None:
+    with mounted("tmpfs", tmp_path, 1_024) as disk:
+        command = [sys.executable, "-m", "tests.chaos.tmpfs_index", str(disk), str(tmp_path / "bundle"), "300"]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 0, ended.stderr  # -7: a page was missing
+    assert len(ended.stdout.splitlines()) == 2

@@ -121,6 +121,6 @@ def test_a_version_that_would_not_fit_is_refused_before_edge_maps_a_file(
     catalogue = make_catalogue(tmp_path / "bundle", 30)
     settings = EdgeIndex.model_validate({"backend": "edge", "folder": tmp_path / "index", "progress": False})
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=90_000_000))
-    with pytest.raises(InputError, match=r"the disk is full(.|\n)*about 100,\d{3},\d{3} bytes"):
+    with pytest.raises(InputError, match=r"the disk is full(.|\n)*about 120,\d{3},\d{3} bytes"):
         EdgePublisher(settings).publish(catalogue)
     assert not list(EdgeFolder(settings.folder).versions.iterdir())

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rec_sys.contracts import IndexVector, InputError, PayloadField
+from rec_sys.contracts import IndexVector, InputError
 from rec_sys.settings import EdgeIndex
 from rec_sys.vector_database.catalogue import point_id
 from rec_sys.vector_database.contract import (
     Diversity,
     IndexVersion,
+    ProductDetails,
     ProductFilter,
     ProductQuery,
     SimilarTo,
@@ -51,14 +52,14 @@ class Recorder:
 
     def query(self, requests: Sequence[SearchRequest]) -> list[list[StoredPoint]]:
         self.requests += requests
-        return [[StoredPoint(point_id("a"), 1.5, {PayloadField.ASIN: "a"}, GRAPH, {3: 2.0, 4: 9.0})] for _ in requests]
+        return [[StoredPoint(point_id("a"), 1.5, ProductDetails("a"), GRAPH, {3: 2.0, 4: 9.0})] for _ in requests]
 
     def diversify(self, request: DiversityRequest) -> list[UUID]:
         self.diverse.append(request)
         return [*request.points]
 
     def retrieve(self, points: Sequence[UUID], vectors: Sequence[str] = ()) -> list[StoredPoint]:
-        known = StoredPoint(point_id("a"), 0.0, {PayloadField.ASIN: "a"}, GRAPH, {})
+        known = StoredPoint(point_id("a"), 0.0, ProductDetails("a"), GRAPH, {})
         return [known] if known.id in points else []
 
     def count(self) -> int:
