@@ -24,34 +24,20 @@ from qdrant_edge import (
     EdgeShard,
     EdgeSparseVectorParams,
     EdgeVectorParams,
-    Expression,
-    FieldCondition,
-    Filter,
-    Formula,
-    HasIdCondition,
     HnswIndexConfig,
-    MatchAny,
-    MatchValue,
-    Mmr,
     PayloadSchemaType,
-    Point,
-    Prefetch,
-    Query,
-    QueryRequest,
-    RangeFloat,
-    SearchParams,
-    SparseVector,
     UpdateOperation,
 )
 
 from rec_sys.checksums import check_folder, hash_files, write_checksums
-from rec_sys.contracts import IndexVector, InputError, PayloadField
+from rec_sys.contracts import IndexVector, InputError
 from rec_sys.files import sha256_of
 from rec_sys.panics import panics_as_errors
 from rec_sys.settings import IndexCommon
 from rec_sys.vector_database.catalogue import INDEXED_FIELDS, NO_GRAPH, NO_LINKS_BY_PAYLOAD, IndexPoint
 from rec_sys.vector_database.contract import IndexVersion
-from rec_sys.vector_database.search_request import DiversityRequest, SearchRequest, StoredPoint, details_of
+from rec_sys.vector_database.edge_queries import diversity_query, edge_point, search_query, stored
+from rec_sys.vector_database.search_request import DiversityRequest, SearchRequest, StoredPoint
 
 VERSION_FILE: Final = "version.json"  # written last and removed first: a folder with it is whole
 # What Edge's files for no product take on a tmpfs, where it touches every page that it maps (115 MB measured for 30 and
@@ -68,11 +54,6 @@ _SEARCH_THREADS: Final = 1
 _FULL_SCAN: Final = 10_000  # kB: where a filter leaves less than this, HNSW is not asked
 _FEW: Final = 32  # points to leave out are dropped from what is found, where they are no more: Edge filters four times
 _MOST_KEPT: Final = 1_024  # points of a version that is read: most answers are of the same; 30 kB each where known best
-# Scores of the first and the second prefetch; a product without any memory is only in the first.
-_SUM: Final = Formula(
-    Expression.Sum([Expression.Variable("$score[0]"), Expression.Variable("$score[1]")]), defaults={"$score[1]": 0.0}
-)
-
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -134,7 +115,7 @@ class EdgeVersion:
     def write(self, points: Sequence[IndexPoint]) -> None:
         """Adds points or replaces them."""
         self._kept = None
-        self._shard.update(UpdateOperation.upsert_points([_edge_point(point) for point in points]))
+        self._shard.update(UpdateOperation.upsert_points([edge_point(point) for point in points]))
 
     def delete(self, points: Sequence[UUID]) -> None:
         """Takes points away; those that are not there do no harm."""
@@ -158,7 +139,7 @@ class EdgeVersion:
     def _search(self, request: SearchRequest) -> list[StoredPoint]:
         kept, dropped = self._kept, request.excluded if len(request.excluded) <= _FEW else frozenset()
         if kept is None or request.with_vector:
-            return [_stored(point) for point in self._shard.query(_search_query(request, with_points=True))]
+            return [stored(point) for point in self._shard.query(search_query(request, with_points=True))]
         more, end = len(dropped), request.offset + request.limit
         wider = request
         if dropped:
@@ -166,7 +147,7 @@ class EdgeVersion:
                 request, excluded=frozenset(), offset=0, limit=end + more, candidates=request.candidates + more
             )
         found: list[tuple[Any, float]] = [
-            (point.id, point.score) for point in self._shard.query(_search_query(wider, with_points=False))
+            (point.id, point.score) for point in self._shard.query(search_query(wider, with_points=False))
         ]
         if dropped:
             found = [(point, score) for point, score in found if point not in dropped][request.offset : end]
@@ -192,11 +173,11 @@ class EdgeVersion:
 
     def diversify(self, request: DiversityRequest) -> list[UUID]:
         """Runs a request; the points in their new order."""
-        return [UUID(str(point.id)) for point in self._shard.query(_diversity_query(request))]
+        return [UUID(str(point.id)) for point in self._shard.query(diversity_query(request))]
 
     def retrieve(self, points: Sequence[UUID], vectors: Sequence[str] = ()) -> list[StoredPoint]:
         """Reads points, with the dense vectors named; unknown ones are left out."""
-        return [_stored(record) for record in self._shard.retrieve(list(points), True, list(vectors) or False)]
+        return [stored(record) for record in self._shard.retrieve(list(points), True, list(vectors) or False)]
 
     def count(self) -> int:
         """Points held."""
@@ -241,90 +222,3 @@ def drop_version(folder: Path) -> None:
         shutil.rmtree(folder)
     except PermissionError as error:
         _LOG.warning(f"a version may not be removed ({error.strerror}); change its owner or its permissions: {folder}")
-
-
-def _search_query(request: SearchRequest, with_points: bool) -> QueryRequest:
-    """A search in the engine's own words; without the points themselves it brings their scores alone."""
-    vectors = (request.vectors or False) if with_points else False
-    allowed, search = _filter(request), SearchParams(exact=request.search_width is None, hnsw_ef=request.search_width)
-    by_vector = Query.Nearest(request.vector, request.name)
-    by_words = None if request.words is None else Query.Nearest(SparseVector(*request.words), IndexVector.WORDS)
-    if request.memory is None or by_words is not None:
-        return QueryRequest(
-            limit=request.limit,
-            offset=request.offset,
-            query=by_words or by_vector,
-            filter=allowed,
-            params=None if by_words else search,
-            with_payload=with_points,
-            with_vector=vectors,
-        )
-    by_memory = Query.Nearest(SparseVector(*request.memory), IndexVector.MEMORY)
-    candidates = [
-        Prefetch(limit=request.candidates, query=by_vector, filter=allowed, params=search),
-        Prefetch(limit=request.candidates, query=by_memory, filter=allowed),
-    ]
-    both = 2 * request.candidates
-    return QueryRequest(
-        limit=request.limit,
-        offset=request.offset,
-        query=_SUM,
-        prefetches=[
-            # A graph would look for the best of them and miss some; exact, each is scored.
-            Prefetch(limit=both, query=by_vector, prefetches=candidates, params=SearchParams(exact=True)),
-            Prefetch(limit=both, query=by_memory, prefetches=candidates),
-        ],
-        with_payload=with_points,
-        with_vector=vectors,
-    )
-
-
-def _diversity_query(request: DiversityRequest) -> QueryRequest:
-    """A choice of diverse products in the engine's own words; only the order of what comes back means anything."""
-    marginal = Mmr(
-        request.vector, lambda_=1 - request.strength, candidates_limit=len(request.points), using=request.name
-    )
-    return QueryRequest(
-        limit=request.limit,
-        query=marginal,
-        filter=Filter(must=[HasIdCondition(set(request.points))]),
-        params=SearchParams(exact=True),
-    )
-
-
-def _filter(request: SearchRequest) -> Filter | None:
-    limits = request.filter
-    must: list[Any] = [FieldCondition(PayloadField.CATEGORIES, MatchValue(name)) for name in limits.categories_all]
-    one_of = {
-        PayloadField.CATEGORIES: limits.categories_any,
-        PayloadField.BRAND: limits.brands,
-        PayloadField.ASIN: limits.only,
-    }
-    for field, values in one_of.items():
-        if values:
-            must.append(FieldCondition(field, MatchAny(list(values))))
-    if limits.min_price is not None or limits.max_price is not None:
-        must.append(FieldCondition(PayloadField.PRICE, range=RangeFloat(gte=limits.min_price, lte=limits.max_price)))
-    if limits.min_rating is not None:
-        must.append(FieldCondition(PayloadField.RATING_MEAN, range=RangeFloat(gte=limits.min_rating)))
-    must_not: list[Any] = [HasIdCondition(set(request.excluded))] if request.excluded else []
-    return Filter(must=must or None, must_not=must_not or None) if must or must_not else None
-
-
-def _edge_point(point: IndexPoint) -> Point:
-    vectors: dict[str, Any] = {IndexVector.GRAPH: point.vector}
-    if point.text is not None:
-        vectors[IndexVector.TEXT] = point.text
-    if point.memory is not None:
-        vectors[IndexVector.MEMORY] = SparseVector(*point.memory)
-    if point.words is not None:
-        vectors[IndexVector.WORDS] = SparseVector(*point.words)
-    return Point(point.id, vectors, point.payload)
-
-
-def _stored(point: Any) -> StoredPoint:
-    """A scored point or a record, which share all but the score."""
-    vectors = point.vector or {}
-    sparse = vectors.pop(IndexVector.MEMORY, None)
-    memory = {} if sparse is None else dict(zip(sparse.indices, sparse.values, strict=True))
-    return StoredPoint(point.id, getattr(point, "score", 0.0), details_of(point.payload or {}), vectors, memory)
