@@ -110,7 +110,11 @@ def test_without_a_script_the_same_buttons_do_the_same(browser: Browser, url: st
         page.get_by_role("button", name="Not interested").first.click()
         expect(page.get_by_role("status")).to_contain_text("1 not wanted")
         assert first not in products(page)
-        visitor.go("/")
+        page.fill("#new_text", "Half a sentence")
+        page.fill("#user_id", "")
+        page.get_by_role("button", name="Show").click()
+        expect(page.locator("#you")).to_have_text("A visitor")
+        expect(page.locator("#new_text")).to_have_value("Half a sentence")
         page.fill("#find", "guitar 7")
         page.get_by_role("button", name="Find").click()
         page.locator("[name=new_asin]").first.check()
@@ -119,6 +123,37 @@ def test_without_a_script_the_same_buttons_do_the_same(browser: Browser, url: st
         page.get_by_role("button", name="Add the review").click()
         expect(page.get_by_role("status")).to_contain_text("From 1 review")
         expect(page.get_by_role("list", name="Reviews")).to_contain_text(ATTACKS[3])
+
+
+def test_what_a_visitor_has_written_is_there_after_back_and_half_a_review_goes_along(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.go("/")
+    for words in ("Warm and quiet.", "Half a sent"):
+        with page.expect_response("**/suggestions?find=guitar+4"):
+            page.locator("#find").press_sequentially("guitar 4")
+        page.get_by_label("Guitar 4", exact=False).nth(len(words) % 2).check()
+        page.get_by_label("4", exact=True).check()
+        page.fill("#new_text", words)
+        if words.endswith("."):
+            page.get_by_role("button", name="Add the review").click()
+            expect(page.get_by_role("status")).to_contain_text("From 1 review")
+    page.get_by_role("link", name="Similar").first.click()
+    page.wait_for_url("**/product?*")
+    page.go_back(wait_until="networkidle")
+    expect(page.get_by_role("status")).to_contain_text("From 1 review")
+    expect(page.get_by_role("list", name="Reviews")).to_contain_text("Warm and quiet.")
+    expect(page.locator("#new_text")).to_have_value("Half a sent")
+    page.reload(wait_until="networkidle")
+    expect(page.get_by_role("list", name="Reviews")).to_contain_text("Warm and quiet.")
+    page.fill("#user_id", "user 1")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("#you")).to_have_text("Customer user 1")
+    expect(page.locator("#new_text")).to_have_value("Half a sent")
+    expect(page.get_by_label("4", exact=True)).to_be_checked()
+    expect(page.locator("[name=new_asin]:checked")).to_have_count(1)
+    expect(page.get_by_role("list", name="Reviews")).not_to_contain_text("Warm and quiet.")
+    page.go_back(wait_until="networkidle")
+    expect(page.get_by_role("list", name="Reviews")).to_contain_text("Warm and quiet.")
 
 
 @pytest.mark.parametrize("attack", [ATTACKS[2], ATTACKS[7]])

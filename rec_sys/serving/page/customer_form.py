@@ -13,7 +13,7 @@ from rec_sys.value_words import fault_in_words
 Message = TypeVar("Message", bound=BaseModel)
 
 SHOWN: Final = 10  # products of a page
-ADD, REMOVE, TAKE_BACK, SKIP = "add", "remove:", "take-back:", "skip:"
+ADD, REMOVE, TAKE_BACK, SKIP, SHOW = "add", "remove:", "take-back:", "skip:", "show"
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class CustomerForm:
         new: The review that is being written.
         find: What is typed to find its product.
         skipped: Products that are not wanted.
+        wanted: Whose view is asked for next, where that is asked for.
         action: The button pressed, and what it belongs to.
     """
 
@@ -47,6 +48,7 @@ class CustomerForm:
     new: WrittenReview = field(default_factory=WrittenReview)
     find: str = ""
     skipped: tuple[str, ...] = ()
+    wanted: str = ""
     action: str = ""
 
     @classmethod
@@ -63,7 +65,7 @@ class CustomerForm:
         new = WrittenReview(last("new_asin"), last("new_stars"), last("new_text"))
         form = cls(
             *(last("user_id").strip(), tuple(WrittenReview(*one) for one in written), new, last("find").strip()),
-            *(tuple(dict.fromkeys(every("skip"))), last("do")),
+            *(tuple(dict.fromkeys(every("skip"))), last("customer").strip(), last("do")),
         )
         if form.action.startswith(SKIP):
             return replace(form, skipped=(*form.skipped, form.action.removeprefix(SKIP)))
@@ -95,6 +97,12 @@ class CustomerForm:
     def address(self) -> str:
         """Where a known user goes on, once a review is kept."""
         return "/?" + urlencode([("user_id", self.user_id), *(("skip", asin) for asin in self.skipped)])
+
+    def address_of_wanted(self) -> str:
+        """Where somebody else's view is, with the review that is being written."""
+        half = zip(("new_asin", "new_stars", "new_text"), (self.new.asin, self.new.stars, self.new.text), strict=True)
+        fields = [("user_id", self.wanted), ("find", self.find), *half]
+        return "/?" + urlencode([(name, value) for name, value in fields if value])
 
 
 def as_message(kind: type[Message], **fields: Any) -> Message:

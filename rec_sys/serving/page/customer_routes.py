@@ -13,7 +13,7 @@ from rec_sys.inference.insight import NamedProduct
 from rec_sys.inference.review_messages import ListedReviews, NewReview, NewReviews
 from rec_sys.serving.authentication import Bearer
 from rec_sys.serving.metrics import GatewayMetrics
-from rec_sys.serving.page.customer_form import ADD, TAKE_BACK, CustomerForm, as_message
+from rec_sys.serving.page.customer_form import ADD, SHOW, TAKE_BACK, CustomerForm, as_message
 from rec_sys.serving.page.page_route import PageRoute, problem_of, redirect
 from rec_sys.serving.page.rendering import render
 from rec_sys.serving.page.score_bars import score_bars
@@ -83,6 +83,8 @@ class _CustomerView:
     async def press(self, request: Request, form: CustomerForm) -> Response:
         """Does what the button says, then shows the view."""
         try:
+            if form.action == SHOW and form.wanted != form.user_id:
+                return redirect(form.address_of_wanted())
             if form.action.startswith(TAKE_BACK):
                 return await self._take_back(request, form)
             if form.action != ADD:

@@ -2,6 +2,7 @@
 // Without it every button does the same by loading the page again.
 
 const POLL_MS = 1000;
+const KEEP_MS = 300;
 
 /** Asks for a page; leads to the sign-in where the session is over, and throws what cannot be shown. */
 async function load(address, options = {}) {
@@ -42,19 +43,39 @@ function replaceParts(page) {
   return true;
 }
 
-async function send(form, submitter) {
-  const body = new URLSearchParams(new FormData(form, submitter));
+async function send(address, fields) {
   document.body.setAttribute("aria-busy", "true");
   try {
-    const { page, address, redirected } = await load(form.action, { method: "POST", body });
+    const options = { method: "POST", body: new URLSearchParams(fields) };
+    const { page, address: shown, redirected } = await load(address, options);
     document.querySelector("[data-complaint]")?.remove();
     if (!replaceParts(page)) complain(new Error(page.querySelector("[data-fault]")?.textContent ?? "Nothing came back."));
-    if (redirected) history.replaceState(null, "", address);
+    if (redirected) history.replaceState(null, "", shown);
+    keep();
   } catch (error) {
     complain(error);
   } finally {
     document.body.removeAttribute("aria-busy");
   }
+}
+
+const live = () => document.querySelector("form[data-live]");
+
+/** Keeps what is written in the tab's own history, so that Back and Reload show it again. */
+function keep() {
+  const form = live();
+  if (!form) return;
+  const fields = [...new FormData(form)].filter(([name]) => name !== "customer");
+  const isAny = fields.some(([name, value]) => value && name !== "user_id");
+  if (isAny || history.state) history.replaceState(isAny ? { fields } : null, "");
+}
+
+let keeping;
+
+/** The same a little later: browsers take few such notes a second. */
+function keepSoon() {
+  clearTimeout(keeping);
+  keeping = setTimeout(keep, KEEP_MS);
 }
 
 let isAsking = false, wanted = null;
@@ -69,7 +90,9 @@ async function suggest(words) {
       const find = wanted;
       wanted = null;
       const { page } = await load(`/suggestions?${new URLSearchParams({ find })}`);
+      const chosen = live()?.elements.new_asin?.value;
       document.getElementById("suggestions")?.replaceChildren(...page.body.childNodes);
+      for (const one of document.querySelectorAll("#suggestions input")) one.checked ||= one.value === chosen;
       document.querySelector("[data-complaint]")?.remove();
     }
   } catch (error) {
@@ -99,11 +122,23 @@ async function poll() {
 setTimeout(poll, POLL_MS);
 
 document.addEventListener("submit", (event) => {
-  if (!event.target.matches("form[data-live]")) return;
+  const form = event.target;
+  keep();
+  if (!form.matches("form[data-live]")) return;
+  const fields = new FormData(form, event.submitter);
+  // Somebody else's view is a page of its own, from which Back leads here.
+  if (fields.get("do") === "show" && fields.get("customer").trim() !== fields.get("user_id")) return;
   event.preventDefault();
-  send(event.target, event.submitter);
+  send(form.action, fields);
 });
 
+document.addEventListener("click", (event) => {
+  if (event.target.closest("a[href]")) keep();
+});
+
+if (history.state?.fields && live()) send(live().action, history.state.fields);
+
 document.addEventListener("input", (event) => {
+  if (event.target.form === live()) keepSoon();
   if (event.target.id === "find" && document.getElementById("suggestions")) suggest(event.target.value);
 });
