@@ -1,7 +1,7 @@
 """A file that a shop offers while the service runs: what is asked of the process that reads it, and what it answers.
 
 The service stands below the room that reads files, so that both speak by a folder: `REQUEST` goes in, `ANSWER` comes
-out, and beside it the rows, as Parquet in `ROWS`.
+out, and beside it the rows, as Parquet in `ROWS`: all, or the first ones, so that they can be held to the store's rules.
 """
 
 from pathlib import Path
@@ -34,7 +34,8 @@ class FileRequest(_Message):
     columns: dict[str, str | None] = Field({}, description="Role -> column, null for none; the others are found.")
     rating_scale: tuple[float, float] | None = Field(None, description="Lowest and highest rating; null: found.")
     time_form: str | None = Field(None, description="s, ms, us, ns, iso, or as %d/%m/%Y; null: found.")
-    whole: bool = Field(False, description="Read it to its end and write its rows; else only its first rows.")
+    encoding: str = Field("auto", description="What it is written in; auto: UTF-8, or what its byte order mark says.")
+    whole: bool = Field(False, description="Read it to its end; else only its first rows.")
 
 
 class FileColumn(_Message):
@@ -60,8 +61,10 @@ class FileAnswer(_Message):
     columns: tuple[FileColumn, ...] = ()
     roles: dict[str, str | None] = Field({}, description="Role -> column, as it is read.")
     rating_scale: tuple[float, float] | None = None
+    encoding: str | None = Field(None, description="What it is written in, or likely to be where it is not as was said.")
     found: dict[str, str] = Field({}, description="What the reader found out: label -> value.")
     num_records: int = 0
     num_rows: int = 0
     set_aside: dict[str, int] = Field({}, description="Reason -> records.")
+    left_empty: dict[str, int] = Field({}, description="Values of records that are taken without them: what -> how many.")
     examples: tuple[dict[str, str], ...] = Field((), description="The first rows, as they are taken: role -> value.")

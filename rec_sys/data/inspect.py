@@ -41,7 +41,7 @@ def run(settings: InspectSettings) -> None:
     data = settings.data
     if not isinstance(data, TableData):
         raise InputError("only tables are looked at", where="setting data", remedy="leave it out, or write data=table")
-    choice = json_choice(data.reviews_path)
+    choice = json_choice(data.reviews_path, data.encoding)
     arguments = _look_at_table(data, settings.output_dir) if choice is None else _look_at_json(data, choice)
     say(command_to_copy(" ".join([_TRAIN.format(choice or "table"), *arguments])))
 
@@ -102,8 +102,8 @@ def _file_arguments(data: TableData) -> list[str]:
     return [argument(f"data.{name}", path_to_copy(file)) for name, file in files.items() if file is not None]
 
 
-def json_choice(path: Path) -> str | None:
-    """The data= setting for a file of JSON objects in a known schema."""
+def json_choice(path: Path, encoding: str) -> str | None:
+    """The data= setting for a file of JSON objects in a known schema; `encoding` as `open_raw` takes it."""
     from rec_sys.data.readers.amazon_reviews import data_choice
     from rec_sys.raw_files.content import PARQUET, first_bytes, open_raw
     from rec_sys.raw_files.json_objects import field_names
@@ -111,10 +111,10 @@ def json_choice(path: Path) -> str | None:
 
     if first_bytes(path).startswith(PARQUET):
         return None
-    with open_raw(path) as stream:
+    with open_raw(path, encoding) as stream:
         if not stream.peek(64).lstrip().startswith((b"{", b"[")):
             return None
-    return data_choice(set(field_names(next(read_records(path)).records[0].raw)))
+    return data_choice(set(field_names(next(read_records(path, encoding)).records[0].raw)))
 
 
 def _map_table(head: "TableHead", columns: dict[str, str | None]) -> Table:

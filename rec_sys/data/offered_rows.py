@@ -36,6 +36,9 @@ from rec_sys.offered_file import (
     FileColumn,
     FileRequest,
 )
+from rec_sys.raw_files.content import PARQUET, encoding_of, first_bytes
+from rec_sys.raw_files.encodings import likely_encoding
+from rec_sys.raw_files.plain_text import UNREAD_PRICES
 from rec_sys.settings import TableData
 from rec_sys.value_words import fault_in_words
 
@@ -51,29 +54,37 @@ def answer(folder: Path) -> None:
         found = _read(request, folder / ROWS)
     except InputError as error:
         fault = Fault(what=error.what, where=error.where.replace(f"{folder}/", ""), remedy=error.remedy)
-        found = FileAnswer(fault=fault, columns=_columns(request, None))
+        likely = _likely_encoding(request)
+        columns = _columns(request.model_copy(update={"encoding": likely or request.encoding}), None)
+        found = FileAnswer(fault=fault, columns=columns, encoding=likely)
     with atomic_file(folder / ANSWER) as unfinished:
         unfinished.write_text(found.model_dump_json())
 
 
 def _read(request: FileRequest, rows: Path) -> FileAnswer:
-    choice = json_choice(request.path) if request.kind == "reviews" else None
-    data = None if choice else _completed(request)
+    said = _settings(request)
+    choice = json_choice(request.path, said.encoding) if request.kind == "reviews" else None
+    data = None if choice else (complete_map if request.kind == "reviews" else complete_product_map)(said)
     roles = {}
     if data is not None:
         columns = data.columns if request.kind == "reviews" else data.product_columns
         roles = {} if columns is None else {role: getattr(columns, role) for role in ROLES[request.kind]}
-    records, taken, reasons, examples = 0, 0, Counter[str](), list[dict[str, str]]()
+    records, taken, reasons, empty, examples = 0, 0, Counter[str](), Counter[str](), list[dict[str, str]]()
     found: dict[str, str] = {}
+    likely: str | None = None
+    for path in rows.iterdir():  # of an earlier look
+        path.unlink()
     for place, batch in enumerate(_batches(request, choice, data)):
         good = _as_taken(batch.rows, request, has_time=choice != _SEQUENCES)
         records, taken = records + batch.num_records, taken + good.height
         reasons.update(batch.set_aside[QuarantineColumn.REASON].to_list())
+        empty.update({what: batch.counts[what] for what in (UNREAD_PRICES,) if what in batch.counts})
+        likely = likely or batch.remedies.get("data.encoding")
         found = found or {name: str(value) for name, value in batch.found.items()}
         examples += _examples(good.head(EXAMPLES - len(examples)))
+        good.write_parquet(rows / f"{place:06}.parquet")
         if not request.whole:
             break
-        good.write_parquet(rows / f"{place:06}.parquet")
         say(f"{PROGRESS}{records}")
         if records > MOST_RECORDS:
             raise InputError(
@@ -86,10 +97,12 @@ def _read(request: FileRequest, rows: Path) -> FileAnswer:
         columns=() if data is None else _columns(request, data),
         roles=roles,
         rating_scale=data.rating_scale if data is not None and roles.get(ReviewColumn.RATING) else None,
+        encoding=_encoding(request, likely),
         found=found,
         num_records=records,
         num_rows=taken,
         set_aside=dict(reasons.most_common()),
+        left_empty=dict(empty),
         examples=tuple(examples),
     )
 
@@ -97,6 +110,7 @@ def _read(request: FileRequest, rows: Path) -> FileAnswer:
 def _settings(request: FileRequest) -> TableData:
     """The table as far as it is said."""
     given: dict[str, Any] = {"name": "offered", "reader": "table", "reviews_path": request.path}
+    given["encoding"] = request.encoding
     if request.kind == "reviews":
         given["columns"] = request.columns
     else:
@@ -113,18 +127,30 @@ def _settings(request: FileRequest) -> TableData:
         raise InputError(fault_in_words(fault, name), where=name, remedy="change it") from error
 
 
-def _completed(request: FileRequest) -> TableData:
-    complete = complete_map if request.kind == "reviews" else complete_product_map
-    return complete(_settings(request))
+def _likely_encoding(request: FileRequest) -> str | None:
+    """Of a file that cannot be read: as it is said, or likely where that is not UTF-8; None where it is no text."""
+    if request.encoding != "auto":
+        return request.encoding
+    try:
+        return likely_encoding(request.path) or request.encoding
+    except InputError:
+        return None
+
+
+def _encoding(request: FileRequest, likely: str | None) -> str | None:
+    """What the file is written in; a likely one where some of its lines are not that; None where it is no text."""
+    if first_bytes(request.path).startswith(PARQUET):
+        return None
+    return likely or encoding_of(request.path, request.encoding)
 
 
 def _batches(request: FileRequest, choice: str | None, data: TableData | None) -> Iterator[Batch]:
     if data is not None:
         return (read_table_reviews if request.kind == "reviews" else read_table_products)(request.path, data)
     if choice == _SEQUENCES:
-        return read_sequences(request.path)
+        return read_sequences(request.path, request.encoding)
     edition: Any = str(choice).replace("instruments", "amazon")
-    return read_amazon_reviews(request.path, edition)
+    return read_amazon_reviews(request.path, edition, request.encoding)
 
 
 def _as_taken(rows: pl.DataFrame, request: FileRequest, *, has_time: bool) -> pl.DataFrame:

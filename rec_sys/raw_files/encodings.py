@@ -17,6 +17,7 @@ _USUAL: Final = (
 _EQUAL: Final = 0.1  # of charset-normalizer's measure of mess, which is 0 to 1
 _TELLING_LINES: Final = 200
 _SHOWN: Final = 60  # characters
+_BEGINNING: Final = 4096  # bytes
 
 
 def not_utf8(path: Path) -> InputError:
@@ -34,8 +35,25 @@ def not_utf8(path: Path) -> InputError:
 
 
 def likely_encoding(path: Path) -> str | None:
-    """The likeliest encoding of a file that is not UTF-8."""
-    return propose_encoding(b"\n".join(_undecodable_lines(path)[0]))
+    """The likeliest encoding of a file that is not UTF-8; None of one that is, or where none fits."""
+    if (unmarked := unmarked_utf16(path)) is not None:
+        return unmarked
+    lines = _undecodable_lines(path)[0]
+    return propose_encoding(b"\n".join(lines)) if lines else None
+
+
+def unmarked_utf16(path: Path) -> str | None:
+    """utf-16-le or utf-16-be where a file without a byte order mark begins as one of them; None where it does not.
+
+    In either, Latin letters, digits and separators have their NULs on one side alone; what has them on both is no text.
+    """
+    with open_raw(path) as stream:
+        start = stream.peek(_BEGINNING)[:_BEGINNING]
+    start = start[: len(start) // 2 * 2]
+    for name, nulls, others in (("utf-16-le", start[1::2], start[::2]), ("utf-16-be", start[::2], start[1::2])):
+        if 0 not in others and nulls.count(0) > len(nulls) // 2:
+            return name
+    return None
 
 
 def propose_encoding(text: bytes) -> str | None:

@@ -8,6 +8,7 @@ from typing import Final
 import polars as pl
 from price_parser import Price
 
+UNREAD_PRICES: Final = "prices that cannot be read"  # of `Batch.counts`
 _HIDDEN: Final = r"(?is)<!--.*?-->|<(script|style)\b.*?</(script|style)\s*>"
 _VIDEO: Final = r"\[\[VIDEOID:[^\]]*\]\]"
 _PRODUCT_LINK: Final = r"\[\[ASIN:\w+\s*([^\]]*)\]\]"
@@ -57,7 +58,7 @@ def prices(texts: pl.Series) -> pl.Series:
 def count_unread_prices(texts: pl.Series, read: pl.Series) -> dict[str, int]:
     """How many texts say something and are no price above 0, as `Batch.counts`."""
     unread = int((read.is_null() & (texts.str.strip_chars() != "")).sum())
-    return {"prices that cannot be read": unread} if unread else {}
+    return {UNREAD_PRICES: unread} if unread else {}
 
 
 def _possible_prices(texts: pl.Series) -> list[str | None]:

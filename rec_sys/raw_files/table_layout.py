@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from rec_sys.contracts import InputError
 from rec_sys.raw_files.content import LONGEST_LINE, encoding_of, open_raw
-from rec_sys.raw_files.encodings import not_utf8
+from rec_sys.raw_files.encodings import not_utf8, unmarked_utf16
 
 Quoting = Literal["auto", "none", "standard"]
 
@@ -142,7 +142,10 @@ def _read_head(path: Path, form: TableFormat) -> list[str]:
             raise not_utf8(path) from error
     first = next((line for line in head if line.strip()), "")
     if "\x00" in first and first.count("\x00") >= len(first) // 3:
-        remedy = "add data.encoding=utf-16-le, or utf-16-be"
+        if (unmarked := unmarked_utf16(path)) is None:
+            remedy = "save it as CSV or Parquet with the tool that wrote it"
+            raise InputError("this is no text: its first line is full of NULs", where=f"{path}, line 1", remedy=remedy)
+        remedy = f"add data.encoding={unmarked}"
         raise InputError("this is UTF-16 without its byte order mark", where=f"{path}, line 1", remedy=remedy)
     if first.lstrip().startswith(("{", "[")):
         remedy = "give one object a line, or one array of objects"

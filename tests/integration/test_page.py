@@ -309,7 +309,7 @@ def test_a_file_is_looked_at_corrected_and_taken_in_once(visitor: Visitor) -> No
     visitor.faults.clear()
     page.get_by_label("Lowest rating").fill("0")
     page.get_by_role("button", name="Look again").click()
-    expect(page.locator("#file-part")).to_contain_text("3 reviews can be read, 1 would be set aside", timeout=60_000)
+    expect(page.locator("#file-part")).to_contain_text("3 reviews can be taken, 1 would be set aside", timeout=60_000)
     rows = page.get_by_role("group", name="Table: the first rows").get_by_role("row").all_inner_texts()
     assert rows[1].split("\t")[:4] == ["anna", "p1", "4.2", "2026-04-03"]
     assert len(rows) == 4

@@ -57,6 +57,28 @@ def take_list(client: TestClient, content: str) -> str:
     return client.get(address).text
 
 
+def test_a_look_at_a_file_says_what_taking_it_in_would_set_aside(client: TestClient) -> None:
+    lines = ("sku,name,price", "lang/1,Flügelhorn,-3", f"lang/2,{500 * 'Flügel '},4", "lang/3,Cello,5")
+    files = {"file": ("Käufe 1.csv", "\n".join(lines).encode("cp1252"))}
+    address = client.post("/shop/import", data={"kind": "products"}, files=files).url
+    wait_until(lambda: "the file is not UTF-8" in client.get(address).text)
+    page = client.get(address).text
+    assert "Käufe 1.csv, line 2" in page
+    assert "file-" not in page.partition("</section>")[0].partition('id="file"')[2].replace('id="file-part"', "")
+    assert 'name="encoding" autocomplete="off" value="cp1252"' in page
+    client.post(address, data={"do": "look", "encoding": "cp1252"})
+    wait_until(lambda: "Take it in" in client.get(address).text)
+    for stage, aside in (("can be taken", "would be set aside"), ("taken", "set aside")):
+        page = client.get(address).text
+        assert f"3 records: 2 products {stage}, 1 {aside}." in page
+        assert "title takes a text of length at most 2,000" in page
+        assert "1 prices that cannot be read" in page
+        client.post(address, data={"do": "take"})
+        wait_until(lambda: "The next answers know them" in client.get(address).text)
+    assert client.get("/shop", params={"find": "lang/"}).text.count("<q") == 1
+    assert "Flügelhorn" in client.get("/shop", params={"find": "lang/"}).text
+
+
 def test_a_list_of_products_adds_what_is_new_and_changes_only_what_it_says(client: TestClient) -> None:
     [before] = products(client, "/v1/products/trending", only="p3")
     assert "2 products taken, 2 of them new" in (said := take_list(client, LIST))

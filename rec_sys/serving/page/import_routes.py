@@ -15,7 +15,7 @@ from rec_sys.serving.page.uploads import UPLOADS, read_upload
 from rec_sys.serving.problems import Refusal
 from rec_sys.settings import ServingSettings
 
-_LONGEST_FORM: Final = 40  # characters of the form of the times
+_LONGEST_FORM: Final = 40  # characters of the form of the times, and of the encoding
 
 
 def import_routes(imports: Imports, sessions: Sessions, settings: ServingSettings) -> APIRouter:
@@ -67,6 +67,7 @@ def _corrected(one: Import, given: dict[str, str]) -> FileRequest:
     if columns := {role: given[role] or None for role in ROLES[one.kind] if role in given}:
         needed = ("user_id", "asin") if one.kind == "reviews" else ("asin",)
         changes["columns"] = {role: column for role, column in columns.items() if column or role not in needed}
+    changes["encoding"] = given.get("encoding", "").strip()[:_LONGEST_FORM] or "auto"
     changes["time_form"] = given.get("time_form", "").strip()[:_LONGEST_FORM] or None
     low, high = given.get("lowest", "").strip(), given.get("highest", "").strip()
     if low or high:

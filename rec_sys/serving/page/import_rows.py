@@ -33,6 +33,17 @@ class RowWriter:
     def __init__(self, recommender: "Recommender") -> None:
         self._recommender = recommender
 
+    async def check(self, kind: Kind, folder: Path) -> Counter[str]:
+        """How many of the rows in a folder the store would not take, by what is wrong.
+
+        Raises:
+            ServingUnavailable: There is no bundle, whose rules they are held to.
+        """
+        refused = Counter[str]()
+        for rows in slices(folder, AT_ONCE[kind]):
+            await (self._new_reviews if kind == "reviews" else self._said)(rows, refused)
+        return refused
+
     async def write(self, kind: Kind, rows: pl.DataFrame, refused: Counter[str]) -> int:
         """Writes up to `AT_ONCE` rows; returns of how many something was new.
 
@@ -44,9 +55,15 @@ class RowWriter:
         Raises:
             ServingUnavailable: The store is away.
         """
-        return await (self._reviews if kind == "reviews" else self._products)(rows, refused)
+        if kind == "reviews":
+            records, reviews = self._recommender.records, await self._new_reviews(rows, refused)
+            assert records is not None
+            return await records.take_all(reviews) if reviews else 0
+        products, said = self._recommender.products, await self._said(rows, refused)
+        assert products is not None
+        return await products.take_all(said) if said else 0
 
-    async def _reviews(self, rows: pl.DataFrame, refused: Counter[str]) -> int:
+    async def _new_reviews(self, rows: pl.DataFrame, refused: Counter[str]) -> list[NewReview]:
         records = self._recommender.records
         assert records is not None
         scale = await self._recommender.insight.rating_scale()
@@ -56,16 +73,13 @@ class RowWriter:
             refused[f"a text of more than {records.longest_text:,} characters"] += left_out
         stars = short[ReviewColumn.RATING].cast(pl.Float64).round(_DECIMALS)
         rated = short.with_columns(on_scale(stars, scale).alias(ReviewColumn.RATING))
-        reviews = await asyncio.to_thread(lambda: list(_messages(NewReview, rated.to_dicts(), refused)))
-        return await records.take_all(reviews) if reviews else 0
+        return await asyncio.to_thread(lambda: list(_messages(NewReview, rated.to_dicts(), refused)))
 
-    async def _products(self, rows: pl.DataFrame, refused: Counter[str]) -> int:
-        products = self._recommender.products
-        assert products is not None
+    async def _said(self, rows: pl.DataFrame, refused: Counter[str]) -> list[WrittenProduct]:
         priced = rows.with_columns(pl.col(ProductColumn.PRICE).cast(pl.Float64).round(_DECIMALS))
         given = [{name: value for name, value in row.items() if value not in (None, [])} for row in priced.to_dicts()]
-        said = [WrittenProduct(**one.model_dump(exclude_unset=True)) for one in _messages(_ListedFacts, given, refused)]
-        return await products.take_all(said) if said else 0
+        facts = await asyncio.to_thread(lambda: list(_messages(_ListedFacts, given, refused)))
+        return [WrittenProduct(**one.model_dump(exclude_unset=True)) for one in facts]
 
 
 class _ListedFacts(ProductFacts):

@@ -56,7 +56,7 @@ class Import(BaseModel):
         rows: To be taken, once that is known.
         taken: Of these, those that are safe.
         news: Of those, what was not known before.
-        refused: Reason -> rows that the store does not take.
+        refused: Reason -> rows that the store does not take; while somebody looks, those of the first rows.
         fault: Why it failed.
     """
 
@@ -190,7 +190,9 @@ class Imports:
     async def _go(self, one: Import) -> None:
         try:
             if one.stage == "waiting":
-                one.answer = await self._read(one)
+                one.answer, one.refused = await self._read(one), {}
+                if one.answer.fault is None:
+                    one.refused = dict(await self._writer.check(one.kind, self._home / one.id / ROWS))
                 one.stage = "looked"
             else:
                 await self._take_in(one)
@@ -229,7 +231,7 @@ class Imports:
                 if child.is_alive():
                     await asyncio.shield(asyncio.to_thread(child.stop, 1.0))
         if (folder / ANSWER).is_file():
-            return FileAnswer.model_validate_json((folder / ANSWER).read_text())
+            return _by_its_name(FileAnswer.model_validate_json((folder / ANSWER).read_text()), one)
         _log.warning("a file could not be read", file=one.name, how=child.how_it_ended(), said="\n".join(said)[-2000:])
         raise InputError(
             f"reading it failed ({child.how_it_ended()})",
@@ -243,7 +245,7 @@ class Imports:
         if one.answer.fault is not None:
             one.stage = "looked"
             return
-        one.rows = one.answer.num_rows
+        one.rows, one.refused = one.answer.num_rows, {}
         for rows in slices(self._home / one.id / ROWS, AT_ONCE[one.kind]):
             one.news += await self._write(one, rows)
             one.taken += rows.height
@@ -265,3 +267,12 @@ class Imports:
                 one.refused = dict(Counter(one.refused) + refused)
                 return news
         raise AssertionError
+
+
+def _by_its_name(answer: FileAnswer, one: Import) -> FileAnswer:
+    """What was found, of a file that is called as its sender calls it."""
+    if answer.fault is None:
+        return answer
+    words = answer.fault.model_dump()
+    said = {name: text.replace(one.request.path.name, one.name) for name, text in words.items()}
+    return answer.model_copy(update={"fault": Fault(**said)})

@@ -67,10 +67,12 @@ def _taken_apart(body: bytes, boundary: bytes) -> Upload:
         name, filename = said.get_param("name", header="content-disposition"), said.get_filename()
         if filename is None:
             fields[str(name)] = content.decode(errors="replace")
-        elif content:
+        elif filename:
             file = (filename, content)
     if file is None:
         raise _unreadable("no file is chosen")
+    if not file[1]:
+        raise _unreadable(f"the file {file[0]} is empty")
     return Upload(fields, *file)
 
 

@@ -57,6 +57,7 @@ def test_only_who_may_write_sends_files(shop: TestClient) -> None:
     [
         (413, "the file is larger than 2,000 bytes", {"files": {"file": ("r.csv", b"x" * 3_000)}}),
         (422, "no file is chosen", {"files": {"other": ("", b"")}}),
+        (422, "the file Käufe.csv is empty", {"files": {"file": ("Käufe.csv", b"")}}),
         (422, "this is no form with a file", {"data": {"kind": "reviews"}}),
     ],
 )
