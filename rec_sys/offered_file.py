@@ -1,7 +1,7 @@
 """A file that a shop offers while the service runs: what is asked of the process that reads it, and what it answers.
 
 The service stands below the room that reads files, so that both speak by a folder: `REQUEST` goes in, `ANSWER` comes
-out, and beside it the rows, as Parquet in `ROWS`: all, or the first ones, so that they can be held to the store's rules.
+out, and beside it the rows, as Parquet in `ROWS`: all, or the first ones, which are held to the store's rules, too.
 """
 
 from pathlib import Path
@@ -61,10 +61,10 @@ class FileAnswer(_Message):
     columns: tuple[FileColumn, ...] = ()
     roles: dict[str, str | None] = Field({}, description="Role -> column, as it is read.")
     rating_scale: tuple[float, float] | None = None
-    encoding: str | None = Field(None, description="What it is written in, or likely to be where it is not as was said.")
+    encoding: str | None = Field(None, description="What it is written in, or likely is where that is not so.")
     found: dict[str, str] = Field({}, description="What the reader found out: label -> value.")
     num_records: int = 0
     num_rows: int = 0
     set_aside: dict[str, int] = Field({}, description="Reason -> records.")
-    left_empty: dict[str, int] = Field({}, description="Values of records that are taken without them: what -> how many.")
+    left_empty: dict[str, int] = Field({}, description="Values that are left out: what -> how many.")
     examples: tuple[dict[str, str], ...] = Field((), description="The first rows, as they are taken: role -> value.")

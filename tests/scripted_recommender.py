@@ -69,6 +69,9 @@ class ScriptedRecords:
         listed = (await self.page(KNOWN_USER, 1, 0)).reviews[0]
         return (NewestReview(**dict(listed), user_id=KNOWN_USER, sequence=1),)
 
+    async def has(self, user_id: str, review_id: str) -> bool:
+        return (user_id, review_id) == (KNOWN_USER, "r1")
+
     async def remove(self, user_id: str, review_id: str) -> bool:
         return (user_id, review_id) == (KNOWN_USER, "r1")
 

@@ -1,6 +1,6 @@
 """What is asked of the recommender and what it answers; the service speaks the same words over HTTP."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 from pydantic.functional_validators import AfterValidator, BeforeValidator
@@ -16,6 +16,9 @@ Fallback = Literal["in_process", "popular"]
 Runtime = Literal["in_process", "triton"]
 Component = Literal["triton", "index", "bundle", "store"]
 
+REVIEWS_COUNTED: Final = (
+    "Reviews that the model has of it: its training data's, or of a product that came later those written since."
+)
 # Blanks around an id may be sent, as training takes them off.
 Id = Annotated[str, Field(min_length=1, max_length=2 * LONGEST_ID, coerce_numbers_to_str=True), AfterValidator(tidy_id)]
 
@@ -209,8 +212,8 @@ class Recommendation(Closed):
     brand: str | None
     categories: tuple[str, ...]
     price: float | None
-    rating_mean: float | None
-    review_count: int
+    rating_mean: float | None = Field(description="Of the reviews that `review_count` counts.")
+    review_count: int = Field(description=REVIEWS_COUNTED)
     score: float = Field(
         description="The model's score for a user; of a search reciprocal ranks; a cosine, or a count, otherwise."
     )

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from rec_sys.inference.contract import Closed
+from rec_sys.inference.contract import REVIEWS_COUNTED, Closed
 
 _Category = Annotated[str, Field(min_length=1, max_length=500)]
 
@@ -34,7 +34,7 @@ class ListedProduct(ProductFacts):
     """A product as it is now: what the model's data says of it, and what was said of it since."""
 
     asin: str
-    review_count: int = Field(description="Reviews of the model's data; of a product that came later, those written.")
+    review_count: int = Field(description=REVIEWS_COUNTED)
     written: bool = Field(description="Whether something was said of it here.")
 
 

@@ -115,6 +115,11 @@ class UserRecords:
             if one.review is not None and one.user_id is not None
         )
 
+    async def has(self, user_id: str, review_id: str) -> bool:
+        """Whether a review is in the store; raises as `page`, but for users of whom nothing is known."""
+        record = self._log.about(user_id, await self._backends.served())
+        return review_id in record.reviews or review_id in (record.trained or {})
+
     async def remove(self, user_id: str, review_id: str) -> bool:
         """Removes a written review; returns whether there was one."""
         return await self._log.remove_review(user_id, review_id)

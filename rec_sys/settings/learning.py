@@ -167,4 +167,5 @@ class TrackingSettings(Section):
     enabled: bool = Field(True, description="Record runs.")
     experiment: str = Field("rec_sys", description="The experiment's name in MLflow.")
     uri: Address | None = Field(None, description="MLflow's server; empty: a SQLite file in output_dir.")
+    page_uri: Address | None = Field(None, description="Its address as browsers find it, for the page; empty: uri.")
     system_metrics: bool = Field(True, description="Record CPU, memory and GPU too.")

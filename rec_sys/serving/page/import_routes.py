@@ -1,12 +1,12 @@
 """The views by which a file of reviews or products comes into the store."""
 
 import math
-from typing import Any, Final, get_args
+from typing import Annotated, Any, Final, get_args
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from rec_sys.offered_file import ROLES, FileRequest, Kind
+from rec_sys.offered_file import MOST_RECORDS, ROLES, FileRequest, Kind
 from rec_sys.serving.page.imports import Import, Imports
 from rec_sys.serving.page.page_route import PageRoute, problem_of, redirect
 from rec_sys.serving.page.rendering import render
@@ -15,6 +15,7 @@ from rec_sys.serving.page.uploads import UPLOADS, read_upload
 from rec_sys.serving.problems import Refusal
 from rec_sys.settings import ServingSettings
 
+_STOPPED: Final = "Stopped: {:,} rows or a few more were safe by then, and stay. Sent again, the file adds the others."
 _LONGEST_FORM: Final = 40  # characters of the form of the times, and of the encoding
 
 
@@ -25,8 +26,9 @@ def import_routes(imports: Imports, sessions: Sessions, settings: ServingSetting
     )
 
     @router.get("")
-    async def ask(request: Request) -> Response:
-        return _shown(request, "import", held=imports.held(), most=settings.max_upload_bytes)
+    async def ask(request: Request, stopped: Annotated[int | None, Query(ge=0, le=MOST_RECORDS)] = None) -> Response:
+        said = None if stopped is None else _STOPPED.format(stopped)
+        return _shown(request, "import", held=imports.held(), most=settings.max_upload_bytes, said=said)
 
     @router.post("")
     async def offer(request: Request) -> Response:
@@ -45,7 +47,7 @@ def import_routes(imports: Imports, sessions: Sessions, settings: ServingSetting
         one, given = imports.get(import_id), dict(fields)
         if given.get("do") == "discard":
             imports.discard(one)
-            return redirect(UPLOADS)
+            return redirect(f"{UPLOADS}?stopped={one.taken}" if one.stage == "taking" else UPLOADS)
         if given.get("do") == "take":
             imports.take(one)
         else:

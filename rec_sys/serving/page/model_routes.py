@@ -131,14 +131,22 @@ class _ModelView:
         only = as_message(Filter, only=(asin,), out_of_stock=True)
         asked = RecommendationRequest(model="popular", filter=only, limit=1, explain=False)
         themselves = (await self._recommender.recommend(asked)).products
+        product = themselves[0] if themselves else None
+        listed = None if self._recommender.products is None else await self._recommender.products.about(asin)
+        is_reviewed = product is not None and product.review_count > 0
+        if product is not None and not (is_reviewed or product.title or product.brand or product.categories):
+            graph = ()  # nothing leads to where it stands
         memory, text = await self._remembered(asin), await self._alike(asin, page)
         return render(
             *(request, "product.html"),
-            product=themselves[0] if themselves else None,
+            product=product,
+            listed=listed,
             asin=asin,
             drawing=draw(graph, memory),
             groups=[
-                ("By their reviews", "the graph’s vectors are near", graph),
+                ("By their reviews", "the graph’s vectors are near", graph)
+                if is_reviewed
+                else ("By the graph", "nobody has reviewed it yet: it stands where its text leads to", graph),
                 ("By the co-review memory", "people reviewed both", memory),
                 ("By their texts", "they say the like of themselves", text),
             ],

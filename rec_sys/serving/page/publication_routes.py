@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MODELS: Final = "/models"
 _REFRESHES_SHOWN: Final = 5
+_WENT_BACK: Final = "went-back"
 _PICTURES: Final = (".png", ".svg", ".webp", ".jpg")
 # A report is one file with a script and a style of its own: a page of nobody, which reaches nothing of this service.
 _REPORT_POLICY: Final = (
@@ -38,6 +39,8 @@ def publication_routes(recommender: "Recommender", sessions: Sessions, tracking:
 
     @router.get("/rollback", dependencies=may_decide)
     async def ask(request: Request, version: str) -> Response:
+        if version not in [one.version for one in await publications.bundles() if one.state == "kept"]:
+            raise Refusal(404, f"version {version} is not kept", where="version", remedy=f"look at {MODELS}")
         question = Question(
             "Go back to an earlier bundle",
             version,
@@ -58,7 +61,7 @@ def publication_routes(recommender: "Recommender", sessions: Sessions, tracking:
             raise
         except InputError as error:  # of the index as this service is set up, which its administrator may read
             raise Refusal(409, error.what, where=error.where, remedy=error.remedy) from error
-        return redirect(MODELS)
+        return redirect(f"{MODELS}?said={_WENT_BACK}")
 
     @router.get("/pictures/{name}")
     async def picture(name: str) -> Response:
@@ -74,6 +77,8 @@ def publication_routes(recommender: "Recommender", sessions: Sessions, tracking:
 async def published(request: Request, recommender: "Recommender", tracking: TrackingSettings | None) -> dict[str, Any]:
     """What the view of models shows of it; where the folders cannot be reached, what is wrong."""
     found: dict[str, Any] = {"bundles": [], "pictures": [], "card": None, "reports": [], "unreachable": None}
+    went_back = request.query_params.get("said") == _WENT_BACK
+    found["said"] = "The earlier bundle answers from the next question on." if went_back else None
     found |= {"refreshes": (await recommender.publications.refreshes())[:_REFRESHES_SHOWN], "mlflow": _shown(tracking)}
     try:
         found["bundles"] = await recommender.publications.bundles()
@@ -104,8 +109,9 @@ def _title(name: str) -> str:
 
 def _shown(tracking: TrackingSettings | None) -> str | None:
     """MLflow's address as a link, without what is secret in it; None where it is a file."""
-    given = "" if tracking is None or tracking.uri is None else tracking.uri.get_secret_value()
-    if tracking is None or not tracking.enabled or not given.startswith(("http://", "https://")):
+    address = None if tracking is None or not tracking.enabled else tracking.page_uri or tracking.uri
+    given = "" if address is None else address.get_secret_value()
+    if not given.startswith(("http://", "https://")):
         return None
     parts = urlsplit(given)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))

@@ -1,5 +1,6 @@
 """Turns templates into answers: everything is escaped, and nothing but this service's own files may be loaded."""
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -42,12 +43,19 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["day"] = _day
+    environment.filters["price"] = _price
     return environment
 
 
 def _day(milliseconds: int) -> str:
     """The day of a time since 1970 UTC."""
     return (_EPOCH + timedelta(milliseconds=milliseconds)).date().isoformat()
+
+
+def _price(value: float) -> str:
+    """Two decimals, or as many as it has: 12.50, 0.001."""
+    usual = f"{value:.2f}"
+    return usual if math.isclose(float(usual), value, rel_tol=1e-6) else f"{value:.6g}"
 
 
 def render(

@@ -1,5 +1,6 @@
 """The form of a product: what was typed, and what of it is another than before."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -9,6 +10,7 @@ from rec_sys.serving.page.customer_form import as_message
 
 _TYPED: Final = ("asin", "title", "brand", "categories", "price", "description")
 _FACTS: Final = tuple(ProductFacts.model_fields)
+_DECIMAL_COMMA: Final = re.compile(r"(\d+),(\d{1,2})")
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,11 @@ class ProductForm:
         return as_message(ChangedFacts, **{name: typed[name] for name in changed}) if changed else None
 
     def _typed(self) -> dict[str, Any]:
+        price = _DECIMAL_COMMA.sub(r"\1.\2", self.price) if _DECIMAL_COMMA.fullmatch(self.price) else self.price
         lines = [line.strip() for line in self.categories.splitlines()]
         return {
-            **{name: getattr(self, name) or None for name in ("title", "brand", "price", "description")},
+            **{name: getattr(self, name) or None for name in ("title", "brand", "description")},
+            "price": price or None,
             "categories": tuple(line for line in lines if line),
             "in_stock": self.in_stock,
         }

@@ -140,6 +140,8 @@ def _review_routes(router: APIRouter, recommender: "Recommender", records: UserR
 
     @router.get("/reviews/delete", dependencies=may_write)
     async def ask(request: Request, user_id: str, review_id: str) -> Response:
+        if not await records.has(user_id, review_id):
+            raise _gone(place)
         question = Question(
             "Delete a review",
             f"One review by {user_id}",
@@ -155,7 +157,7 @@ def _review_routes(router: APIRouter, recommender: "Recommender", records: UserR
     async def delete(fields: Form) -> Response:
         given = dict(fields)
         if not await records.remove(given.get("user_id", ""), given.get("review_id", "")):
-            raise Refusal(404, "there is no such review any more", where="the review", remedy=f"look at {place}")
+            raise _gone(place)
         return _done(place, "removed")
 
     @router.get("/forget", dependencies=may_write)
@@ -177,6 +179,10 @@ def _review_routes(router: APIRouter, recommender: "Recommender", records: UserR
     async def forget(fields: Form) -> Response:
         await records.forget(dict(fields).get("user_id", ""))
         return _done(place, "forgotten")
+
+
+def _gone(place: str) -> Refusal:
+    return Refusal(404, "there is no such review any more", where="the review", remedy=f"look at {place}")
 
 
 async def _add(products: ProductRecords, form: ProductForm) -> str:

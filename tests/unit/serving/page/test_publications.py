@@ -34,7 +34,10 @@ def test_only_an_administrator_goes_back(service: TestClient, recommender: Scrip
     sign_in(service, "admin-secret")
     assert service.get("/models").text.count("/models/rollback?version=v1") == 1
     assert 'action="/models/rollback"' in service.get("/models/rollback?version=v1").text
-    assert service.post("/models/rollback", data={"version": "v1"}).headers["Location"] == "/models"
+    assert service.post("/models/rollback", data={"version": "v1"}).headers["Location"] == "/models?said=went-back"
+    assert "answers from the next question on" in service.get("/models?said=went-back").text
+    assert service.get("/models/rollback?version=v2").status_code == 404  # it is live
+    assert service.get("/models/rollback?version=v9").status_code == 404
     assert recommender.publications.went_back == ["v1"]
 
 
@@ -75,5 +78,9 @@ def test_mlflow_is_linked_to_without_its_password(uri: str, link: str | None, re
     application = create_application(ServingSettings(), recommender, tracking=tracking)  # type: ignore[arg-type]
     with TestClient(application) as client:
         shown = client.get("/models").text
+    elsewhere = tracking.model_copy(update={"page_uri": Address("http://127.0.0.1:5000")})
+    application = create_application(ServingSettings(), recommender, tracking=elsewhere)  # type: ignore[arg-type]
+    with TestClient(application) as client:
+        assert 'href="http://127.0.0.1:5000"' in client.get("/models").text
     assert (f'href="{link}"' in shown) == (link is not None)
     assert "secret" not in shown

@@ -1,9 +1,13 @@
 """Running the shop at the page: what each form says to the recommender, and what a token that may not write sees."""
 
+import asyncio
+from unittest.mock import AsyncMock
+
 import pytest
 from starlette.testclient import TestClient
 
-from tests.scripted_recommender import KNOWN_PRODUCT, KNOWN_USER, ScriptedRecommender
+from tests import scripted_recommender
+from tests.scripted_recommender import KNOWN_PRODUCT, KNOWN_USER, PRODUCT, ScriptedRecommender
 from tests.unit.serving.conftest import Start
 from tests.unit.serving.page.test_sessions import TOKENS, sign_in
 
@@ -70,6 +74,8 @@ def test_every_question_has_a_button_that_does_it_and_a_way_back(shop: TestClien
         "/shop/reviews?said=removed",
         "/shop/reviews?said=forgotten",
     ]
+    for gone in ("product/delete?asin=p7", "reviews/delete?user_id=u1&review_id=r7", "forget?user_id=u7"):
+        assert shop.get(f"/shop/{gone}").status_code == 404
 
 
 def test_a_products_form_says_what_is_another_and_nothing_else(
@@ -89,6 +95,26 @@ def test_a_products_form_says_what_is_another_and_nothing_else(
     same = shop.post("/shop/product", data=edited | {"brand": "Maker"})
     assert "said=same" in same.headers["Location"]
     assert said == {}
+    for typed, read in {"12,50": 12.5, "0,5": 0.5, "0.001": 0.001}.items():
+        shop.post("/shop/product", data=NEW | {"price": typed})
+        assert (added := said.pop("p9")) is not None
+        assert added.price == read
+
+
+def test_what_is_near_a_product_says_whether_it_can_be_had_and_leads_to_its_form(
+    shop: TestClient, recommender: ScriptedRecommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = shop.get(f"/product?asin={KNOWN_PRODUCT}").text
+    assert ("out of stock" in shown, f'href="/shop/product?asin={KNOWN_PRODUCT}"' in shown) == (False, True)
+    assert "By their reviews" in shown
+    listed = asyncio.run(recommender.products.about(KNOWN_PRODUCT)).model_copy(update={"in_stock": False})
+    monkeypatch.setattr(recommender.products, "about", AsyncMock(return_value=listed))
+    new = PRODUCT.model_copy(update={"review_count": 0, "price": 0.001})
+    monkeypatch.setattr(scripted_recommender, "PRODUCT", new)
+    sign_in(shop, "read-secret")
+    shown = shop.get(f"/product?asin={KNOWN_PRODUCT}").text
+    assert ("out of stock" in shown, "/shop/product?" in shown, ">0.001<" in shown) == (True, False, True)
+    assert ("By their reviews" in shown, "nobody has reviewed it yet" in shown) == (False, True)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +123,7 @@ def test_a_products_form_says_what_is_another_and_nothing_else(
         ({"asin": " "}, "the product has no id", 422),
         ({"asin": KNOWN_PRODUCT}, "there is a product p1 already", 409),
         ({"price": "dear"}, "price takes a number", 422),
+        ({"price": "1,299"}, "price takes a number", 422),  # a thousand, or one and a bit
         ({"asin": "x" * 600}, "an id has 512 characters at most", 422),
     ],
 )
