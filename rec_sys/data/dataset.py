@@ -59,6 +59,10 @@ class PreparedDataset:
         """All reviews, one row each, sorted by time (`contracts.ReviewColumn`)."""
         return pl.read_parquet(self.folder / PreparedFile.REVIEWS)
 
+    def scan_reviews(self) -> pl.LazyFrame:
+        """The same, of which only what is asked for is read: all texts together may be larger than memory."""
+        return pl.scan_parquet(self.folder / PreparedFile.REVIEWS)
+
     def products(self) -> pl.DataFrame:
         """All products; the row number is the product index (`contracts.ProductColumn`)."""
         return pl.read_parquet(self.folder / PreparedFile.PRODUCTS)

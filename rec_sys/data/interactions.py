@@ -82,9 +82,9 @@ class Interactions:
         return found
 
 
-def list_user_ids(reviews: pl.DataFrame) -> pl.Series:
+def list_user_ids(reviews: pl.DataFrame | pl.LazyFrame) -> pl.Series:
     """The outside ids of all users; the position is the user index."""
-    return reviews[ReviewColumn.USER_ID].unique().sort()
+    return reviews.lazy().select(ReviewColumn.USER_ID).unique().collect(engine="streaming").to_series().sort()
 
 
 def build_interactions(
@@ -98,29 +98,22 @@ def build_interactions(
             the first raw row of their unit, and within the unit by row.
         seed: Seed of the hash.
     """
-    reviews = dataset.reviews()
-    users = pl.DataFrame({ReviewColumn.USER_ID: list_user_ids(reviews)}).with_row_index("user_index")
-    products = dataset.products().select(ProductColumn.ASIN).with_row_index("product_index")
-    body = pl.coalesce(
-        pl.col(column).str.strip_chars().replace("", None) for column in (ReviewColumn.TEXT, ReviewColumn.TITLE)
-    )
+    users, asins = list_user_ids(dataset.scan_reviews()), dataset.products()[ProductColumn.ASIN]
+    # A stream, so that no more than a piece of the texts and ids is in memory.
     table = (
-        reviews.lazy()
-        .with_row_index("review_row")
-        .join(users.lazy(), on=ReviewColumn.USER_ID, how="left", maintain_order="left")
-        .join(products.lazy(), on=ReviewColumn.ASIN, how="left", maintain_order="left")
-        .with_columns(body_index=pl.when(body.is_not_null()).then(body.rank("dense").cast(pl.Int64) - 1).otherwise(-1))
+        dataset.scan_reviews()
         .select(
-            *("user_index", "product_index", "body_index", "review_row"),
+            pl.col(ReviewColumn.USER_ID).cast(pl.Enum(users)).to_physical().cast(pl.Int32),
+            pl.col(ReviewColumn.ASIN).cast(pl.Enum(asins)).to_physical().cast(pl.Int32),
             *(ReviewColumn.RATING, ReviewColumn.TIMESTAMP, ReviewColumn.SOURCE_ROW),
             *(ReviewColumn.WEIGHT, ReviewColumn.EVENT),
         )
-        .collect()
+        .collect(engine="streaming")
     )
     kinds = tuple(table[ReviewColumn.EVENT].drop_nulls().unique().sort().to_list())
     columns = {name: table[name].to_numpy() for name in table.columns if name != ReviewColumn.EVENT}
-    user, product, when = columns["user_index"], columns["product_index"], columns[ReviewColumn.TIMESTAMP]
-    body_index, row, weight = columns["body_index"], columns[ReviewColumn.SOURCE_ROW], columns[ReviewColumn.WEIGHT]
+    user, product, when = columns[ReviewColumn.USER_ID], columns[ReviewColumn.ASIN], columns[ReviewColumn.TIMESTAMP]
+    row, weight, body_index = columns[ReviewColumn.SOURCE_ROW], columns[ReviewColumn.WEIGHT], _rank_bodies(dataset)
     # What makes a unit: the text where there is one, else the raw row, which may list several products.
     unit_key = np.where(body_index >= 0, body_index, -1 - row.astype(np.int64))
     if tie_break == "file":
@@ -128,23 +121,34 @@ def build_interactions(
     else:
         unit_name = np.where(body_index >= 0, body_index, table.height + product.astype(np.int64))
         of_list = (body_index < 0) & table[ReviewColumn.SOURCE_ROW].is_duplicated().to_numpy()
-        unit_name = np.where(of_list, table.height + products.height + row, unit_name)
+        unit_name = np.where(of_list, table.height + len(asins) + row, unit_name)
         order = np.lexsort((row, mix(user, product, seed), mix(user, unit_name, seed), when))
     return Interactions(
-        num_users=users.height,
-        num_products=products.height,
+        num_users=len(users),
+        num_products=len(asins),
         has_time=dataset.summary.has_time,
-        user_index=user[order].astype(np.int32),
-        product_index=product[order].astype(np.int32),
+        user_index=user[order],
+        product_index=product[order],
         rating=table[ReviewColumn.RATING].cast(pl.Float32).fill_null(float("nan")).to_numpy()[order],
         timestamp=when[order].astype(np.int64),
         body_index=body_index[order].astype(np.int32),
         unit_start=_first_of_unit(user[order], when[order], unit_key[order], np.arange(len(order))),
-        review_row=columns["review_row"][order].astype(np.int64),
+        review_row=order.astype(np.int64),
         weight=None if (weight == 1).all() else weight[order],
         event_index=_places(table[ReviewColumn.EVENT], kinds)[order] if kinds else None,
         event_kinds=kinds,
     )
+
+
+def _rank_bodies(dataset: PreparedDataset) -> IntArray:
+    """int64 `[num_reviews]`: the place of each body, or headline where there is none, in the alphabet; -1 for none."""
+    if not dataset.summary.has_text:
+        return np.full(dataset.summary.num_reviews, -1, dtype=np.int64)
+    body = pl.coalesce(
+        pl.col(column).str.strip_chars().replace("", None) for column in (ReviewColumn.TEXT, ReviewColumn.TITLE)
+    )
+    bodies = dataset.scan_reviews().select(body).collect(engine="streaming").to_series()
+    return (bodies.rank("dense").cast(pl.Int64) - 1).fill_null(-1).to_numpy()
 
 
 def _places(events: pl.Series, kinds: tuple[str, ...]) -> npt.NDArray[np.int16]:

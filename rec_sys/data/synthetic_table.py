@@ -36,11 +36,13 @@ COLUMNS: Final = ReviewColumnMap(
     rating=ReviewColumn.RATING,
     timestamp=ReviewColumn.TIMESTAMP,
     text=ReviewColumn.TEXT,
+    title=None,
+    style=None,
+    helpful_votes=None,
+    verified=None,
 )
-# Who, what and when alone.
-INTERACTION_COLUMNS: Final = ReviewColumnMap(
-    user_id=ReviewColumn.USER_ID, asin=ReviewColumn.ASIN, timestamp=ReviewColumn.TIMESTAMP
-)
+# Who, what and when alone: what is left open would be found in the table.
+INTERACTION_COLUMNS: Final = COLUMNS.model_copy(update={ReviewColumn.RATING: None, ReviewColumn.TEXT: None})
 
 
 def write_synthetic_table(path: Path, num_reviews: int, seed: int, reviews_a_product: int = REVIEWS_A_PRODUCT) -> None:

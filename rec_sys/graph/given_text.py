@@ -50,7 +50,7 @@ def with_given_text(interactions: Interactions, dataset: PreparedDataset, text: 
         width = 0 if products is None else products.shape[1]
         return assemble_graph(interactions, np.zeros((0, width), dtype=np.float16), None, products)
     vectors = open_vectors(text.vectors_path)
-    source = dataset.reviews()[ReviewColumn.SOURCE_ROW].to_numpy()
+    source = dataset.scan_reviews().select(ReviewColumn.SOURCE_ROW).collect().to_series().to_numpy()
     if len(source) and source.max() >= len(vectors):
         raise InputError(
             f"there are {len(vectors):,} vectors for raw rows up to {source.max() + 1:,}",

@@ -131,7 +131,7 @@ class _Refresh:
 
         training = self._training
         asins = dataset.products()[ProductColumn.ASIN].to_list()
-        user_ids = list_user_ids(dataset.reviews()).to_list()
+        user_ids = list_user_ids(dataset.scan_reviews()).to_list()
         scorers, queries = [], None
         for bundle in (candidate, self._served):
             graph, _ = build_graph(

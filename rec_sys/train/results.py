@@ -149,15 +149,25 @@ def list_histories(graph: ReviewGraph, dataset: PreparedDataset, of_kind: BoolAr
     """Every user's reviews as the bundle keeps them, so that serving needs no other file (`HistoryColumn`)."""
     columns = graph.interactions
     known = np.ones(columns.num_reviews, dtype=np.bool_) if of_kind is None else of_kind
-    reviews = dataset.reviews()
+    # A stream, so that no more than a piece of the texts is in memory.
+    reviews = (
+        dataset.scan_reviews()
+        .select(
+            pl.col(ReviewColumn.USER_ID).alias(HistoryColumn.USER_ID),
+            embedded_review_text().str.slice(0, SNIPPET_LENGTH).alias(HistoryColumn.SNIPPET),
+            pl.col(ReviewColumn.WEIGHT).alias(HistoryColumn.WEIGHT),
+            *(ReviewColumn.SOURCE_ROW, ReviewColumn.EVENT),
+        )
+        .collect(engine="streaming")
+    )
     table = reviews[columns.review_row].select(
-        pl.col(ReviewColumn.USER_ID).alias(HistoryColumn.USER_ID),
+        HistoryColumn.USER_ID,
         pl.Series(HistoryColumn.PRODUCT_INDEX, np.array(columns.product_index)),
         pl.Series(HistoryColumn.RATING, np.array(columns.rating)).fill_nan(None),
         pl.Series(HistoryColumn.TIMESTAMP, np.array(columns.timestamp)),
         pl.Series(HistoryColumn.TEXT_ROW, np.array(graph.text_row)),
-        embedded_review_text().str.slice(0, SNIPPET_LENGTH).alias(HistoryColumn.SNIPPET),
-        pl.col(ReviewColumn.WEIGHT).alias(HistoryColumn.WEIGHT),
+        HistoryColumn.SNIPPET,
+        HistoryColumn.WEIGHT,
         pl.Series(HistoryColumn.KNOWN, known),
         *([_place_in_log()] if dataset.summary.store_position is not None else []),
         *([pl.col(ReviewColumn.EVENT).alias(HistoryColumn.EVENT)] if columns.event_kinds else []),

@@ -174,7 +174,7 @@ def _learn(
         for model in {id(one.learner): one.learner.model for one in (learned, final)}.values():
             scale_rating_term(model, share)
         chosen = (learned.memory_term, learned.l2) if learned.memory_term else None
-        people = UserFacts.of_table(dataset.users(), list_user_ids(dataset.reviews()))
+        people = UserFacts.of_table(dataset.users(), list_user_ids(dataset.scan_reviews()))
         trial = RankerTrial(graph, dataset.products(), people, settings, chosen)
         ranker = trial.decide(stages, learned.learner) if stages else None
         _LOG.info("evaluate: the best weights on validation and test")

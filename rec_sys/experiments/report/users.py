@@ -59,7 +59,7 @@ def user_cards(
     if not shown or not (number or given):
         return []
     names = product_names(evaluation_data.dataset)
-    users = list_user_ids(evaluation_data.dataset.reviews())
+    users = list_user_ids(evaluation_data.dataset.scan_reviews())
     queries = evaluation_data.split.test
     asked = {users[user]: row for row, user in reversed(list(enumerate(queries.user_index.tolist())))}
     if missing := [user for user in given if user not in asked]:

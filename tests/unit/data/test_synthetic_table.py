@@ -6,13 +6,16 @@ import numpy as np
 import polars as pl
 import pytest
 
+from rec_sys.data.column_map import complete_map
 from rec_sys.data.synthetic_table import (
     COLUMNS,
+    INTERACTION_COLUMNS,
     REVIEWS_A_PRODUCT,
     REVIEWS_A_USER,
     write_synthetic_table,
     write_synthetic_vectors,
 )
+from rec_sys.settings import TableData
 from tests.text_width import TEXT_DIM
 
 
@@ -24,13 +27,21 @@ def table(path: Path, num_reviews: int, seed: int = 0) -> pl.DataFrame:
 def test_rows_are_whole_reviews_and_repeat_with_their_seed(tmp_path: Path) -> None:
     frame = table(tmp_path / "reviews.parquet", 5_000)
     assert frame.height == 5_000
-    assert set(frame.columns) == {column for column in COLUMNS.model_dump().values() if column != "auto"}
+    assert set(frame.columns) == set(COLUMNS.model_dump().values()) - {None}
     assert frame.null_count().sum_horizontal().item() == 0
     assert set(frame["rating"].unique()) == {1.0, 2.0, 3.0, 4.0, 5.0}
     assert frame["text"].n_unique() > 4_990
     assert not frame["timestamp"].is_sorted()
     assert frame.equals(table(tmp_path / "again.parquet", 5_000))
     assert not frame.equals(table(tmp_path / "other.parquet", 5_000, seed=1))
+
+
+def test_interactions_alone_are_read_without_what_the_table_has_beside_them(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.parquet"
+    write_synthetic_table(path, 1_000, 0)
+    found = complete_map(TableData(name="synthetic", reader="table", reviews_path=path, columns=INTERACTION_COLUMNS))
+    read = {name for name, column in found.columns.model_dump().items() if column is not None}
+    assert read == {"user_id", "asin", "timestamp"}
 
 
 @pytest.mark.parametrize(("column", "mean"), [("user_id", REVIEWS_A_USER), ("asin", REVIEWS_A_PRODUCT)])
