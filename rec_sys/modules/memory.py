@@ -15,6 +15,7 @@ ahead; summed over all places where a sequence can be cut, both matrices depend 
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,8 @@ from rec_sys.data.interactions import IntArray
 from rec_sys.settings import MemorySettings
 
 _SHRINKAGE = 10.0  # pseudo-count in the strength of a candidate, against products seen once
-_SOLVED_AT_ONCE = 256  # products; 100 candidates of each need 10 MB
+_READ_AT_ONCE = 8_192  # products; the squares of 100 candidates each need 328 MB
+_SOLVED_AT_ONCE = 256
 _FADED = 1e-3  # weights below this end the directed sums
 
 
@@ -134,52 +136,57 @@ def _solve_locally(
     """One ridge regression a column of `target` on its strongest rows, for each strength; float32 CSC like `target`."""
     index, right = _choose_candidates(gram.diagonal(), target.tocsc(), candidates, itself)
     solutions = [np.zeros(index.shape, dtype=np.float32) for _ in strengths]
-    entries = _Entries(gram)
     count = (index >= 0).sum(axis=1)
     order = np.argsort(count, kind="stable")  # columns of about as many candidates make squares of about one size
-    for start in range(0, len(order), _SOLVED_AT_ONCE):
-        block = order[start : start + _SOLVED_AT_ONCE]
-        width = int(count[block[-1]])
-        if not width:
-            continue  # products that nobody reviewed with another
-        square = entries.squares(index[block, :width])
-        wanted = torch.from_numpy(right[block, :width, None])
+
+    def solve(block: IntArray, square: torch.Tensor) -> None:
+        wanted = torch.from_numpy(right[block, : square.shape[1], None])
         for l2, solution in zip(strengths, solutions, strict=True):
-            factor = torch.linalg.cholesky(square + l2 * torch.eye(width))
-            solution[block, :width] = torch.cholesky_solve(wanted, factor)[..., 0].numpy()
+            factor = torch.linalg.cholesky(square + l2 * torch.eye(square.shape[1]))
+            solution[block, : square.shape[1]] = torch.cholesky_solve(wanted, factor)[..., 0].numpy()
+
+    # LAPACK factorises one square after the other and holds no lock: several threads do several blocks.
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        for start in range(0, len(order), _READ_AT_ONCE):
+            part = order[start : start + _READ_AT_ONCE]
+            squares = torch.from_numpy(_squares(gram, index[part, : count[part[-1]]]))
+            running = []
+            for first in range(0, len(part), _SOLVED_AT_ONCE):
+                block = part[first : first + _SOLVED_AT_ONCE]
+                width = int(count[block[-1]])
+                if not width:
+                    continue  # products that nobody reviewed with another
+                square = squares[first : first + _SOLVED_AT_ONCE, :width, :width]
+                running.append(threads.submit(solve, block, square))
+            for done in running:
+                done.result()
     present = index >= 0
     columns = np.broadcast_to(np.arange(len(index))[:, None], index.shape)[present]
     return [sparse.csc_matrix((one[present], (index[present], columns)), shape=gram.shape) for one in solutions]
 
 
-class _Entries:
-    """A sparse matrix whose entries are looked up by binary search.
+def _squares(gram: sparse.csr_matrix, chosen: IntArray) -> npt.NDArray[np.float32]:
+    """What `gram` has between the products of each row of `chosen`, which is `[n, width]` and -1 at ends.
 
-    SciPy's own look-up reads whole rows where the matrix is large beside what is asked for: 1,300 ns an entry of a
-    matrix of 36,000,000, and 175 here.
+    A row of `gram` is unpacked once for all who chose it: to look every entry up takes three times as long, and SciPy's
+    own look-up reads whole rows where the matrix is large beside what is asked for.
+
+    Returns:
+        float32 `[n, width, width]`, zero in the rows of ends; a Cholesky factor is computed from the lower triangle
+        alone.
     """
-
-    def __init__(self, matrix: sparse.csr_matrix) -> None:
-        matrix.sum_duplicates()  # sorts, too
-        self._width = matrix.shape[1]
-        rows = np.arange(matrix.shape[0], dtype=np.int64) * self._width
-        keys = np.repeat(rows, np.diff(matrix.indptr))
-        keys += matrix.indices
-        self._keys, self._values = torch.from_numpy(keys), torch.from_numpy(matrix.data)
-
-    def squares(self, chosen: IntArray) -> torch.Tensor:
-        """The lower triangles between the products of each row of `chosen`, which is `[n, width]` and -1 at ends.
-
-        Returns:
-            float32 `[n, width, width]`, zero elsewhere; a Cholesky factor is computed from the lower triangle alone.
-        """
-        below, left = np.tril_indices(chosen.shape[1])
-        there = torch.from_numpy(chosen)
-        wanted = there[:, below] * self._width + there[:, left]  # below 0 at ends, where nothing is found
-        place = torch.searchsorted(self._keys, wanted).clamp_(max=len(self._keys) - 1)
-        found = torch.zeros((*chosen.shape, chosen.shape[1]))
-        found[:, below, left] = torch.where(self._keys[place] == wanted, self._values[place], 0.0)
-        return found
+    width = chosen.shape[1]
+    found = np.zeros((len(chosen) * width, width), dtype=np.float32)
+    offsets, places = ragged.group_rows(chosen.ravel() + 1, gram.shape[0] + 1)
+    columns = np.maximum(chosen, 0)
+    line = np.zeros(gram.shape[1], dtype=np.float32)
+    for product in np.flatnonzero(np.diff(offsets[1:])):
+        there = gram.indices[gram.indptr[product] : gram.indptr[product + 1]]
+        line[there] = gram.data[gram.indptr[product] : gram.indptr[product + 1]]
+        place = places[offsets[product + 1] : offsets[product + 2]]
+        found[place] = line.take(columns[place // width])
+        line[there] = 0
+    return found.reshape(len(chosen), width, width)
 
 
 def _choose_candidates(
@@ -190,12 +197,13 @@ def _choose_candidates(
     Returns:
         int64 and float32 `[columns, limit]`.
     """
+    target.sum_duplicates()  # sorts, too
     entries = target.tocoo()
     row, column, value = entries.row.astype(np.int64), entries.col.astype(np.int64), entries.data
     if not itself:
         row, column, value = (part[row != column] for part in (row, column, value))
     strength = value / np.sqrt(counts[row] + _SHRINKAGE)
-    kept = _strongest(row, column, strength, limit)
+    kept = _strongest(column, strength, limit)
     row, column, value = row[kept], column[kept], value[kept]
     place = ragged.place_in_row(np.bincount(column, minlength=target.shape[1]))
     index = np.full((target.shape[1], limit), -1, dtype=np.int64)
@@ -206,18 +214,25 @@ def _choose_candidates(
 
 def keep_strongest(weights: sparse.csc_matrix, limit: int) -> sparse.csr_matrix:
     """The `limit` largest weights of each column, by absolute value."""
+    weights.sum_duplicates()  # sorts, too
     entries = weights.tocoo()
-    kept = _strongest(entries.row, entries.col, np.abs(entries.data), limit)
+    kept = _strongest(entries.col, np.abs(entries.data), limit)
     value = entries.data[kept].astype(np.float32)
     return sparse.csr_matrix((value, (entries.row[kept], entries.col[kept])), shape=weights.shape)
 
 
-def _strongest(
-    row: npt.NDArray[np.integer], column: npt.NDArray[np.integer], strength: npt.NDArray[np.floating], limit: int
-) -> IntArray:
-    """Places of each column's `limit` strongest entries, int64 `[n]`, sorted by column, then row."""
-    order = np.lexsort((row, -strength, column))
-    ranked = column[order]
-    kept = order[np.arange(len(order)) - np.searchsorted(ranked, ranked) < limit]
-    found: IntArray = kept[np.lexsort((row[kept], column[kept]))]
-    return found
+def _strongest(column: npt.NDArray[np.integer], strength: npt.NDArray[np.float32], limit: int) -> IntArray:
+    """Places of each column's `limit` strongest entries, int64 `[n]`, ascending; of equal ones the first.
+
+    The columns ascend. No strength is below 0, so that its bits are ordered as it is, and one number orders an entry by
+    column and strength.
+    """
+    length = np.bincount(column)
+    many = np.flatnonzero(length[column] > limit)
+    bits = strength[many].view(np.uint32)
+    key = (column[many].astype(np.uint64) << np.uint64(32)) | (np.uint32(0xFFFFFFFF) - bits)
+    rank = ragged.place_in_row(length[length > limit])
+    many = many[np.argsort(key, kind="stable")]
+    kept = np.ones(len(column), dtype=np.bool_)
+    kept[many[rank >= limit]] = False
+    return np.flatnonzero(kept)
