@@ -17,14 +17,8 @@ from rec_sys.data.readers.events import event_columns
 from rec_sys.data.readers.table import product_table, review_table, table_form
 from rec_sys.raw_files.listing import first_of
 from rec_sys.raw_files.rating_scales import STARS, proposed_settings
-from rec_sys.raw_files.table_rows import (
-    Table,
-    check_columns,
-    has_time_type,
-    list_columns,
-    list_text_columns,
-    read_table_rows,
-)
+from rec_sys.raw_files.table_rows import read_table_rows
+from rec_sys.raw_files.tables import Table, check_columns, has_time_type, list_columns, list_text_columns
 from rec_sys.raw_files.times import time_forms
 from rec_sys.ready_command import argument
 from rec_sys.settings import AUTO, TableData

@@ -7,7 +7,8 @@ import polars as pl
 
 from rec_sys.contracts import InputError, ReviewColumn
 from rec_sys.data.column_names import is_known
-from rec_sys.raw_files.table_rows import Table, list_columns, read_table_rows
+from rec_sys.raw_files.table_rows import read_table_rows
+from rec_sys.raw_files.tables import Table, list_columns
 from rec_sys.raw_files.times import time_forms
 from rec_sys.ready_command import argument
 

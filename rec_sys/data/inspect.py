@@ -109,7 +109,7 @@ def json_choice(path: Path, encoding: str) -> str | None:
     from rec_sys.raw_files.json_objects import field_names
     from rec_sys.raw_files.records import read_records
 
-    if first_bytes(path).startswith(PARQUET):
+    if path.is_dir() or first_bytes(path).startswith(PARQUET):
         return None
     with open_raw(path, encoding) as stream:
         if not stream.peek(64).lstrip().startswith((b"{", b"[")):

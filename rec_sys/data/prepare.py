@@ -14,7 +14,7 @@ from rec_sys.contracts import InputError
 from rec_sys.entry import run_entry
 from rec_sys.files import atomic_folder, writable_folder
 from rec_sys.locks import hold_lock
-from rec_sys.settings import DataSettings, Settings, TableData
+from rec_sys.settings import DataSettings, EngineSettings, Settings, TableData
 
 if TYPE_CHECKING:
     from rec_sys.data.dataset import DatasetSummary, PreparedDataset
@@ -26,7 +26,9 @@ _LOG: Final = logging.getLogger(__name__)
 _BYTES_NEEDED_A_BYTE: Final = 5
 
 
-def prepare(data: DataSettings, output_dir: Path, written: "WrittenData | None" = None) -> "PreparedDataset":
+def prepare(
+    data: DataSettings, output_dir: Path, written: "WrittenData | None" = None, engine: EngineSettings | None = None
+) -> "PreparedDataset":
     """Prepares a data set, or finds it prepared.
 
     Bad rows are set aside with their reason. Exact duplicates - same user, product, time, rating and body - are merged
@@ -37,9 +39,10 @@ def prepare(data: DataSettings, output_dir: Path, written: "WrittenData | None" 
         data: The settings of the data set.
         output_dir: The result goes to `data/<name>-<12 hex digits of the fingerprint>` below it, downloads to `raw`.
         written: What a store adds to it; None for the files alone.
+        engine: Who reads a Parquet table of reviews; None: this process. The result is the same.
 
     Raises:
-        InputError: The input cannot be used, too many of its rows are bad, or the disk is full.
+        InputError: The input or the cluster cannot be used, too many of its rows are bad, or the disk is full.
     """
     from rec_sys.data.dataset import PreparedDataset
     from rec_sys.data.fingerprint import data_fingerprint
@@ -48,7 +51,7 @@ def prepare(data: DataSettings, output_dir: Path, written: "WrittenData | None" 
 
     home = writable_folder(output_dir / "data")
     data = with_columns_found(data)
-    source = open_source(data, output_dir / "raw")
+    source = open_source(data, output_dir / "raw", engine)
     fingerprint = data_fingerprint(data, source.files, home / ".hashes.json")
     if written is not None:
         fingerprint = hashlib.sha256(f"{fingerprint} {written.digest}".encode()).hexdigest()
@@ -112,7 +115,7 @@ def _finished(folder: Path, fingerprint: str) -> "PreparedDataset | None":
 
 def run(settings: Settings) -> None:
     """Prepares the data set of the settings and prints what became of its rows."""
-    dataset = prepare(settings.data, settings.output_dir)
+    dataset = prepare(settings.data, settings.output_dir, engine=settings.engine)
     print_table(_summary_table(dataset.summary))
     say(f"dataset: {dataset.folder}")
 

@@ -22,6 +22,7 @@ from rec_sys.data.time_order import WeightRules, write_in_time_order
 from rec_sys.data.titled_reviews import summarise
 from rec_sys.data.written import WrittenData
 from rec_sys.files import atomic_file
+from rec_sys.raw_files.listing import first_of
 from rec_sys.raw_files.product_texts import PRODUCT_FACTS_SCHEMA
 from rec_sys.settings import DataSettings, TableData
 
@@ -272,4 +273,4 @@ def _write_users(users: _Read, folder: Path, source: Source) -> str:
 
 
 def _names(source: Source) -> str:
-    return ", ".join(str(file) for file in source.files)
+    return first_of([str(file) for file in source.files])

@@ -1,6 +1,10 @@
-"""Columns of a Parquet table as the texts that a CSV would hold, in batches; what is no text is told by its type."""
+"""Columns of a Parquet table as the texts that a CSV would hold, in batches; what is no text is told by its type.
 
-from collections.abc import Iterator, Mapping
+A table may be a folder of Parquet files, as Spark, Dask and Polars write one: they follow in the order of their names.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +15,57 @@ from rec_sys.contracts import InputError
 from rec_sys.raw_files.bad_rows import BATCH_ROWS
 
 LIST_SEPARATOR: Final = "\x1f"  # ASCII's unit separator stands behind each element of a list
+
+
+@dataclass(frozen=True)
+class RowRange:
+    """Rows of one file of a table.
+
+    Attributes:
+        path: The file.
+        first: Of its rows, counted from 0.
+        number: How many, at most.
+        before: How many rows the files before it have.
+    """
+
+    path: Path
+    first: int
+    number: int
+    before: int
+
+
+def parts_of(path: Path) -> tuple[Path, ...]:
+    """The files of a table: the Parquet files of a folder; else the file itself.
+
+    Raises:
+        InputError: The folder has folders of Parquet files, whose names hold a column that no file has.
+    """
+    if not path.is_dir():
+        return (path,)
+    for inner in sorted(path.glob("*/*.parquet")):
+        raise InputError(
+            "a folder of Parquet files has folders of them",
+            where=str(inner.parent),
+            remedy="write the table into one folder, with the columns that folders are named by in the files",
+        )
+    return tuple(sorted(path.glob("*.parquet"))) or (path,)
+
+
+def row_ranges(parts: tuple[Path, ...]) -> list[RowRange]:
+    """All rows of a table, `BATCH_ROWS` at a time.
+
+    Raises:
+        InputError: A file is broken.
+    """
+    ranges, before = list[RowRange](), 0
+    for path in parts:
+        try:
+            rows = int(pl.scan_parquet(path).select(pl.len()).collect().item())
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise _broken(path, error) from error
+        ranges += [RowRange(path, first, BATCH_ROWS, before) for first in range(0, rows, BATCH_ROWS)]
+        before += rows
+    return ranges
 
 
 def parquet_schema(path: Path) -> pl.Schema:
@@ -31,32 +86,27 @@ def text_columns(path: Path) -> list[str]:
     return [name for name, dtype in parquet_schema(path).items() if _has_text(dtype) and _is_text(first, name, dtype)]
 
 
-def read_parquet_texts(path: Path, columns: Mapping[str, str], setting: str) -> Iterator[pl.DataFrame]:
-    """The columns of a map, ours -> the file's, under our names, `BATCH_ROWS` at a time.
+def read_parquet_texts(rows: RowRange, columns: Mapping[str, str], setting: str) -> pl.DataFrame:
+    """Some rows of the columns of a map, ours -> the file's, under our names.
 
     Raises:
         InputError: The file is broken, or a column holds no texts.
     """
+    path = rows.path
     schema = parquet_schema(path)
     for name, column in columns.items():
         if not _has_text(schema[column]):
             raise _no_text(path, column, f"{setting}.{name}", schema[column])
     texts = [_as_text(column, schema[column]).alias(name) for name, column in columns.items()]
-    next_row = 0
-    # Slices, not the streaming engine: that one reads ahead of its consumer until the whole file is in memory.
-    while True:
-        rows = pl.scan_parquet(path).slice(next_row, BATCH_ROWS)
-        try:
-            frame = rows.select(texts).collect()
-        except pl.exceptions.PolarsError as error:
-            for name, column in columns.items():
-                if not _is_text(rows, column, schema[column]):
-                    raise _no_text(path, column, f"{setting}.{name}", schema[column]) from error
-            raise _broken(path, error) from error
-        if frame.is_empty():
-            return
-        yield frame
-        next_row += frame.height
+    # A slice, not the streaming engine: that one reads ahead of its consumer until the whole file is in memory.
+    chosen = pl.scan_parquet(path).slice(rows.first, rows.number)
+    try:
+        return chosen.select(texts).collect()
+    except pl.exceptions.PolarsError as error:
+        for name, column in columns.items():
+            if not _is_text(chosen, column, schema[column]):
+                raise _no_text(path, column, f"{setting}.{name}", schema[column]) from error
+        raise _broken(path, error) from error
 
 
 def _has_text(dtype: pl.DataType | DataTypeClass) -> bool:

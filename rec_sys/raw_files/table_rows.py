@@ -1,31 +1,24 @@
 """The rows of a CSV, JSON or Parquet table as strings, in batches, with the line that each came from."""
 
-import difflib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Final, Literal
 
 import polars as pl
 
 from rec_sys.contracts import InputError, ReviewColumn
 from rec_sys.raw_files.bad_rows import BadRow
-from rec_sys.raw_files.content import PARQUET, empty_file, first_bytes, open_raw
+from rec_sys.raw_files.content import empty_file, open_raw
 from rec_sys.raw_files.csv_rows import CsvBatch, read_csv_rows
 from rec_sys.raw_files.encodings import not_utf8
-from rec_sys.raw_files.json_rows import json_fields, read_json_rows
+from rec_sys.raw_files.json_rows import read_json_rows
 from rec_sys.raw_files.listing import first_of
 from rec_sys.raw_files.missing import count_words, null_missing
-from rec_sys.raw_files.parquet_rows import parquet_schema, read_parquet_texts, text_columns
-from rec_sys.raw_files.table_layout import DEFAULT_FORMAT, MARK, TableFormat, TableLayout, find_layout
-from rec_sys.ready_command import argument
-from rec_sys.settings import MISSING_VALUES
-
-_ALIKE: Final = 0.4  # of difflib's ratio
-_LISTED: Final = 40  # columns that a refusal names
+from rec_sys.raw_files.parquet_rows import RowRange, read_parquet_texts, row_ranges
+from rec_sys.raw_files.table_layout import MARK, TableLayout, find_layout
+from rec_sys.raw_files.tables import LISTED, Table, check_columns, list_columns
 
 
 @dataclass(frozen=True)
@@ -33,16 +26,18 @@ class TableBatch:
     """Rows of a table as strings, under the names of the contract.
 
     Attributes:
+        path: The file that they stand in.
         frame: Only rows with every field; what is blank, or a word for "missing", is null.
         raw: The same as it stands in the file.
         lines: Line of each row, counted from 1.
-        source_rows: Number of each row, counted from 0.
+        source_rows: Number of each row in the table, counted from 0.
         ragged: Rows with too few or too many fields.
         found: How the table is written.
         other_lines: Lines that begin no row, by what they are; empty where a table has no lines.
         missing_words: How many words for "missing" were read as null, by column.
     """
 
+    path: Path
     frame: pl.DataFrame
     raw: pl.DataFrame
     lines: Sequence[int]
@@ -67,102 +62,6 @@ class TableBatch:
         return lines | dict(self.other_lines) | words
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table and what is read of it.
-
-    Args:
-        path: CSV, JSON objects or Parquet, in any packing; the content tells which.
-        columns: Name in the contract -> column in the table.
-        setting: The setting that holds this map, for errors.
-        missing_values: Words of other tools for "missing".
-        form: How a CSV is written, as far as it is known.
-        other_settings: Name in the contract -> its setting, where that is not in the map.
-    """
-
-    path: Path
-    columns: dict[str, str]
-    setting: str
-    missing_values: tuple[str, ...] = MISSING_VALUES
-    form: TableFormat = DEFAULT_FORMAT
-    other_settings: Mapping[str, str] = field(default_factory=dict)
-
-    def setting_of(self, name: str) -> str:
-        """The setting that names a column."""
-        return self.other_settings.get(name, f"{self.setting}.{name}")
-
-    @cached_property
-    def kind(self) -> Literal["csv", "parquet", "json"]:
-        """What the file is, as its content tells."""
-        if first_bytes(self.path).startswith(PARQUET):
-            return "parquet"
-        return "json" if json_fields(self.path, self.form.encoding) else "csv"
-
-
-def check_columns(*tables: Table) -> None:
-    """Looks for the columns of several tables at once, so that one message names all that are wrong.
-
-    Raises:
-        InputError: A table cannot be read, or columns of a map are not in it.
-    """
-    wrong, guesses, listed = [], [], []
-    for table in tables:
-        present = list_columns(table)
-        missing = {name: column for name, column in table.columns.items() if column not in present}
-        wrong += [f"{column!r} ({table.setting_of(name)})" for name, column in missing.items()]
-        guesses += [argument(table.setting_of(name), near) for name, near in _guess(missing, table, present)]
-        twice = [column for column in table.columns.values() if present.count(column) > 1]
-        if twice:
-            raise InputError(
-                f"several columns are called {', '.join(map(repr, twice))}",
-                where=str(table.path),
-                remedy="give each a name of its own in the file",
-            )
-        if missing:
-            listed.append((table.path, present))
-    if wrong:
-        ready = " ".join(guesses)
-        shown = "; ".join(
-            f"the columns of {path.name}: {first_of([*filter(None, names)], most=_LISTED)}" for path, names in listed
-        )
-        if any(len(names) == 1 for _, names in listed):
-            shown += "; if that is several columns, mend data.separator"
-        raise InputError(
-            f"there {'is' if len(wrong) == 1 else 'are'} no column{'' if len(wrong) == 1 else 's'} {', '.join(wrong)}",
-            where=", ".join(str(path) for path, _ in listed),
-            remedy=f"{f'did you mean: {ready}; ' if ready else ''}{shown}; null where there is none",
-        )
-
-
-def list_columns(table: Table) -> list[str]:
-    """The columns of a table, in their order."""
-    if table.kind == "json":
-        return json_fields(table.path, table.form.encoding)
-    if table.kind == "parquet":
-        return list(parquet_schema(table.path))
-    return list(find_layout(table.path, table.form, [*table.columns.values()]).names)
-
-
-def list_text_columns(table: Table) -> list[str]:
-    """Those of the columns that have a name and hold texts, as every column of a CSV does."""
-    return text_columns(table.path) if table.kind == "parquet" else [name for name in list_columns(table) if name]
-
-
-def _guess(missing: Mapping[str, str], table: Table, present: Sequence[str]) -> list[tuple[str, str]]:
-    """The likeliest column for each that is missing; none is proposed twice, or where the map has it already."""
-    free = set(present) - {*table.columns.values(), ""}
-    alike = [
-        (difflib.SequenceMatcher(None, column.lower(), other.lower()).ratio(), name, other)
-        for name, column in missing.items()
-        for other in free
-    ]
-    chosen: dict[str, str] = {}
-    for likeness, name, other in sorted(alike, key=lambda pair: (-pair[0], *pair[1:])):
-        if likeness >= _ALIKE and name not in chosen and other not in chosen.values():
-            chosen[name] = other
-    return [(name, chosen[name]) for name in missing if name in chosen]
-
-
 def read_table_rows(table: Table) -> Iterator[TableBatch]:
     """Reads the mapped columns of a table, as strings.
 
@@ -184,16 +83,10 @@ def read_columns(path: Path, columns: Sequence[str]) -> pl.DataFrame:
         raise InputError(
             f"there is no column {', '.join(map(repr, missing))}",
             where=str(path),
-            remedy=f"write it so in the header, which has {first_of([*filter(None, present)], most=_LISTED)}",
+            remedy=f"write it so in the header, which has {first_of([*filter(None, present)], most=LISTED)}",
         )
     empty = pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
     return pl.concat([empty, *(batch.frame.select(columns) for batch in read_table_rows(table))])
-
-
-def has_time_type(path: Path, column: str) -> bool:
-    """Whether a table says by its types that this column is a time."""
-    dtype = parquet_schema(path).get(column) if first_bytes(path).startswith(PARQUET) else None
-    return dtype is not None and dtype.is_temporal()
 
 
 def _read_csv(table: Table) -> Iterator[TableBatch]:
@@ -227,6 +120,7 @@ def _as_frame(batch: CsvBatch, layout: TableLayout, table: Table, before: list[s
     header = int(table.form.header and bool(before))
     known, words = null_missing(frame, table.missing_values)
     return TableBatch(
+        path=table.path,
         frame=known,
         raw=frame,
         lines=batch.lines,
@@ -255,16 +149,35 @@ def _read_json(table: Table) -> Iterator[TableBatch]:
         known, words = null_missing(frame.drop(texts), table.missing_values)
         found = {"table": "JSON, a row for each object"}
         rows = filled.with_columns(known)
-        yield TableBatch(rows, frame, batch.lines, batch.numbers, words, batch.bad, found)
+        yield TableBatch(table.path, rows, frame, batch.lines, batch.numbers, words, batch.bad, found)
 
 
 def _read_parquet(table: Table) -> Iterator[TableBatch]:
+    for rows in table_ranges(table):
+        yield read_row_range(table, rows)
+
+
+def table_ranges(table: Table) -> list[RowRange]:
+    """The rows of a Parquet table in the ranges that are read at once.
+
+    Raises:
+        InputError: A file cannot be read, lacks a column of the map, or there is no row.
+    """
     check_columns(table)
-    next_row = 0
-    for frame in read_parquet_texts(table.path, table.columns, table.setting):
-        rows = range(next_row, next_row + frame.height)
-        known, words = null_missing(frame, table.missing_values)
-        next_row += frame.height
-        yield TableBatch(known, frame, range(rows.start + 1, next_row + 1), rows, words)
-    if not next_row:
+    ranges = row_ranges(table.parts)
+    if not ranges:
         raise empty_file(table.path, "the file has columns but no rows")
+    return ranges
+
+
+def read_row_range(table: Table, rows: RowRange) -> TableBatch:
+    """Some rows of a Parquet table.
+
+    Raises:
+        InputError: The file cannot be read, or a column of the map holds no texts.
+    """
+    frame = read_parquet_texts(rows, table.columns, table.setting)
+    known, words = null_missing(frame, table.missing_values)
+    places = range(rows.first, rows.first + frame.height)
+    lines, numbers = (range(places.start + by, places.stop + by) for by in (1, rows.before))
+    return TableBatch(rows.path, known, frame, lines, numbers, words)

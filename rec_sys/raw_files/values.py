@@ -10,7 +10,8 @@ from rec_sys.raw_files.content import PARQUET, empty_file, first_bytes, open_raw
 from rec_sys.raw_files.encodings import not_utf8
 from rec_sys.raw_files.json_objects import read_literal
 from rec_sys.raw_files.records import Record, read_records
-from rec_sys.raw_files.table_rows import Table, list_text_columns, read_table_rows
+from rec_sys.raw_files.table_rows import read_table_rows
+from rec_sys.raw_files.tables import Table, list_text_columns
 
 _LARGEST: Final = 32 << 20  # bytes, unpacked: a few thousand long reviews; as Python's objects it is ten times as much
 _ROW: Final = 300  # bytes that a row takes beside its texts

@@ -15,7 +15,7 @@ def run(settings: Settings) -> None:
     from rec_sys.graph.build import build_graph
     from rec_sys.train.fitted_text import fit_text
 
-    dataset = prepare(settings.data, settings.output_dir)
+    dataset = prepare(settings.data, settings.output_dir, engine=settings.engine)
     text = fit_text(settings, dataset)
     graph, vectors = build_graph(dataset, settings.graph, text, settings.seed, settings.output_dir, settings.engine)
     say(f"reviews with text: {int((graph.text_row >= 0).sum()):,} of {len(graph.text_row):,}")

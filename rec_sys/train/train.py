@@ -62,7 +62,7 @@ def train(settings: Settings, folder: "RunFolder", written: "WrittenData | None"
 
     data = with_columns_found(settings.data)
     _prove_usable(settings)
-    dataset = prepare(data, settings.output_dir, written)
+    dataset = prepare(data, settings.output_dir, written, settings.engine)
     # The bundle keeps them: reviews that are handed in later may be written as the training data was.
     settings = settings.model_copy(update={"data": as_read(data, dataset)})
     _LOG.info(

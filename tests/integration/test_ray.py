@@ -13,10 +13,16 @@ import polars as pl
 import pytest
 
 from rec_sys.contracts import InputError
+from rec_sys.data.prepare import prepare
+from rec_sys.data.readers import ray_reading
+from rec_sys.data.readers.batches import Batch
+from rec_sys.data.readers.table import ReviewReader
 from rec_sys.inference import batch_export, ray_answers
 from rec_sys.inference.infer import InferSettings, run
+from rec_sys.raw_files import parquet_rows
+from rec_sys.raw_files.parquet_rows import RowRange
 from rec_sys.ray_cluster import count_actors
-from rec_sys.settings import EdgeIndex, EngineSettings, IndexSettings, InferenceSettings, TextSettings
+from rec_sys.settings import EdgeIndex, EngineSettings, IndexSettings, InferenceSettings, TableData, TextSettings
 from rec_sys.text import ray_embedding
 from rec_sys.text.embedding import embed_texts
 from rec_sys.text.opening import open_encoder
@@ -93,6 +99,16 @@ class DyingAnswerer(ray_answers.AnsweringActor, Dying):
         return super().__call__(block)
 
 
+class DyingReader(ray_reading.ReadingActor, Dying):
+    def __init__(self, reader: ReviewReader, home: Path) -> None:
+        super().__init__(reader, home)
+        self.notes = (home / reader.table.path).parent
+
+    def __call__(self, rows: RowRange) -> Batch:
+        self.note([f"{rows.path} {rows.first}"])
+        return super().__call__(rows)
+
+
 def test_actors_one_of_them_killed_embed_each_text_once_and_as_one_process_does(
     tmp_path: Path,
     text_cache_dir: Path,
@@ -158,6 +174,35 @@ def test_actors_one_of_them_killed_answer_every_user_once_and_as_one_process_doe
             run(there.model_copy(update={"engine": EngineSettings(kind="ray", address=address, actors=5)}))
         with pytest.raises(InputError, match="a single one is asked for"):
             run(there.model_copy(update={"users": None, "user_id": "user 1"}))
+
+
+def test_actors_one_of_them_killed_read_parquet_files_and_what_is_prepared_is_the_same_to_the_byte(
+    tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = pl.DataFrame(
+        {"user_id": [f"U{row % 7}" if row % 13 else None for row in range(40)]}
+        | {"asin": [f"P{row % 9}" for row in range(40)], "rating": [1 + row % 5 for row in range(40)]}
+        | {"timestamp": [1_400_000_000 + row for row in range(40)], "text": [f"Text &amp; {row}" for row in range(40)]}
+    )
+    (tmp_path / "raw").mkdir()
+    for number in range(4):
+        rows[10 * number : 10 * number + 10].write_parquet(tmp_path / "raw" / f"{number}.parquet")
+    monkeypatch.setattr(parquet_rows, "BATCH_ROWS", 7)
+    monkeypatch.setattr(ray_reading, "ReadingActor", DyingReader)
+    relative = Path(os.path.relpath(tmp_path / "raw"))  # from here, wherever the actors are
+    data = TableData(name="shop", reader="table", reviews_path=relative, max_bad_share=0.5)
+    engine = EngineSettings(kind="ray", address=address)
+    folders = [prepare(data, tmp_path / "here").folder, prepare(data, tmp_path / "there", engine=engine).folder]
+    assert len(given_once(tmp_path)) == 8
+    here, there = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders)
+    assert there == here
+    # What an actor finds wrong is said in its own words.
+    broken = bytearray((tmp_path / "raw" / "3.parquet").read_bytes())
+    broken[4:80] = bytes(76)
+    (tmp_path / "raw" / "3.parquet").write_bytes(broken)
+    with pytest.raises(InputError, match="the Parquet file is broken") as refused:
+        prepare(data, tmp_path / "there", engine=engine.model_copy(update={"actors": 1}))
+    assert refused.value.where.endswith("raw/3.parquet")
 
 
 def test_as_many_actors_as_are_free_less_the_one_that_reads() -> None:

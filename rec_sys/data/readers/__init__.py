@@ -1,9 +1,11 @@
 """Readers: every raw format becomes the same typed rows, or a named reason why a row is none."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 
@@ -17,24 +19,30 @@ from rec_sys.data.readers.table import product_table, read_table_products, read_
 from rec_sys.data.readers.users import read_table_users, user_table
 from rec_sys.data.titled_reviews import MatchedReviews
 from rec_sys.raw_files.content import first_bytes
-from rec_sys.raw_files.table_rows import check_columns
-from rec_sys.settings import AmazonData, DataSettings, RawFile, SampleData, SequencesData, TableData
+from rec_sys.raw_files.parquet_rows import parts_of
+from rec_sys.raw_files.tables import check_columns
+from rec_sys.settings import AmazonData, DataSettings, EngineSettings, RawFile, SampleData, SequencesData, TableData
 
 __all__ = ["Batch", "Source", "open_source"]
 
+_LOG: Final = logging.getLogger(__name__)
+_READ_HERE: Final = "this process reads the reviews: a cluster reads Parquet tables alone"
 _FEWEST = {"num_users": 20, "num_products": 24, "num_reviews": 200}  # that the generator takes, see SampleData
 
 
-def open_source(data: DataSettings, raw_folder: Path) -> Source:
+def open_source(data: DataSettings, raw_folder: Path, engine: EngineSettings | None = None) -> Source:
     """Finds the files of a data set, downloading what is not there, and chooses their reader.
 
     Args:
         data: The settings.
         raw_folder: Where downloads are kept.
+        engine: Who reads the reviews, if they are a Parquet table; None: this process.
 
     Raises:
         InputError: A file is missing, empty, or cannot be downloaded.
     """
+    if engine is not None and engine.kind == "ray" and not isinstance(data, TableData):
+        _LOG.info(_READ_HERE)
     match data:
         case SampleData():
             return _sample_source(data)
@@ -42,7 +50,7 @@ def open_source(data: DataSettings, raw_folder: Path) -> Source:
             path = _local(data.path, "data.path")
             return Source((path,), False, partial(read_sequences, path, data.encoding, data.missing_values))
         case TableData():
-            return _table_source(data)
+            return _table_source(data, engine)
         case AmazonData():
             return _amazon_source(data, raw_folder)
 
@@ -74,7 +82,7 @@ def _scaled(data: SampleData) -> SampleData:
     return data if share == 1 else data.model_copy(update=numbers)
 
 
-def _table_source(data: TableData) -> Source:
+def _table_source(data: TableData, engine: EngineSettings | None) -> Source:
     reviews = _local(data.reviews_path, "data.reviews_path")
     tables = [review_table(reviews, data)]
     products = _local_if_set(data.metadata_path, "data.metadata_path")
@@ -84,19 +92,21 @@ def _table_source(data: TableData) -> Source:
     if users is not None:
         tables.append(user_table(users, data))
     check_columns(*tables)
+    if engine is not None and engine.kind == "ray" and tables[0].kind != "parquet":
+        _LOG.info(_READ_HERE)
     if data.events.half_life_days is not None and data.columns.timestamp is None:
         raise InputError(
             "a weight that halves with age needs times, and the table has none",
             where="setting data.events.half_life_days",
             remedy="name the column of times with data.columns.timestamp, or leave it out",
         )
-    source = Source((reviews,), data.columns.timestamp is not None, partial(read_table_reviews, reviews, data))
+    files = tuple(part for table in tables for part in table.parts)
+    source = Source(files, data.columns.timestamp is not None, partial(read_table_reviews, reviews, data, engine))
     if users is not None:
-        source = replace(source, files=(reviews, users), users=partial(read_table_users, users, data))
+        source = replace(source, users=partial(read_table_users, users, data))
     if products is None:
         return source
-    files = (reviews, products, *source.files[1:])
-    source = replace(source, files=files, products=partial(read_table_products, products, data))
+    source = replace(source, products=partial(read_table_products, products, data))
     return _by_title(source) if data.match_titles else source
 
 
@@ -127,7 +137,8 @@ def _local_or_download(path: Path | None, file: RawFile | None, raw_folder: Path
 def _local(path: Path | None, setting: str) -> Path:
     if path is None:
         raise InputError(f"{setting} has no value", where=f"setting {setting}", remedy=f"add {setting}=<file>")
-    first_bytes(path)
+    for part in parts_of(path):
+        first_bytes(part)
     return path
 
 

@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import polars as pl
 from pydantic import BaseModel
@@ -29,9 +31,10 @@ from rec_sys.raw_files.plain_text import count_unread_prices, prices
 from rec_sys.raw_files.product_texts import DESCRIPTION, FEATURES, PRODUCT_FACTS_SCHEMA
 from rec_sys.raw_files.rating_scales import STARS, describe_scale, stars_within
 from rec_sys.raw_files.table_layout import TableFormat
-from rec_sys.raw_files.table_rows import Table, TableBatch, has_time_type, list_columns, read_table_rows
+from rec_sys.raw_files.table_rows import TableBatch, read_table_rows
+from rec_sys.raw_files.tables import Table, has_time_type, list_columns
 from rec_sys.raw_files.times import time_forms
-from rec_sys.settings import AUTO, TableData
+from rec_sys.settings import AUTO, EngineSettings, TableData
 
 _REVIEW_TEXTS: Final = (
     *(ReviewColumn.RATING, ReviewColumn.TIMESTAMP, ReviewColumn.TITLE, ReviewColumn.TEXT),
@@ -39,35 +42,51 @@ _REVIEW_TEXTS: Final = (
 )
 
 
-def read_table_reviews(path: Path, data: TableData) -> Iterator[Batch]:
-    """Reads reviews from a table.
+@dataclass(frozen=True)
+class ReviewReader:
+    """What makes reviews of the rows of a table, when its first rows have been seen.
 
-    A Parquet column of type date or datetime is a time whatever `timestamp_unit` says; with `auto` the first rows of
-    others say what is meant.
-
-    Raises:
-        InputError: The file cannot be read, or a column of the map is not in it.
+    Attributes:
+        table: The table.
+        data: Its settings.
+        rules: How its values are meant.
+        found: What was found out about them, and the columns that nothing reads.
     """
-    table = review_table(path, data)
-    columns = table.columns
-    rules: ReviewRules | None = None
-    found = unread_columns(table)
-    kinds: Counter[str] = Counter()
-    for batch in read_table_rows(table):
+
+    table: Table
+    data: TableData
+    rules: ReviewRules
+    found: dict[str, str]
+
+    @classmethod
+    def of(cls, table: Table, data: TableData, first: TableBatch) -> Self:
+        """The reader of a table whose first rows are these.
+
+        Raises:
+            InputError: Its times can be read in several ways.
+        """
+        nothing = pl.Series(ReviewColumn.TIMESTAMP, [], dtype=pl.String)
+        rules = _review_rules(
+            table.path, data, table.columns, first.frame.get_column(ReviewColumn.TIMESTAMP, default=nothing)
+        )
+        return cls(table, data, rules, unread_columns(table) | _named(rules, data))
+
+    def read(self, batch: TableBatch) -> Batch:
+        """Some rows of the table.
+
+        Raises:
+            InputError: The column of kinds holds too many different values to be one.
+        """
+        data, columns, frame = self.data, self.table.columns, batch.frame
         missing = [pl.lit(None, dtype=pl.String).alias(name) for name in _REVIEW_TEXTS if name not in columns]
-        rows = pl.Series(ReviewColumn.SOURCE_ROW, batch.source_rows, dtype=pl.Int64)
-        whole = batch.frame.with_columns(rows, *missing)
-        if rules is None:
-            rules = _review_rules(path, data, columns, whole[ReviewColumn.TIMESTAMP])
-            found |= _named(rules, data)
-        raw, events = as_events(whole, data.events, str(path))
+        whole = frame.with_columns(pl.Series(ReviewColumn.SOURCE_ROW, batch.source_rows, dtype=pl.Int64), *missing)
+        raw, events = as_events(whole, data.events, str(self.table.path))
         ids, words = null_missing(raw.select(ReviewColumn.ASIN), data.missing_values)  # those within lists
         raw = raw.with_columns(ids)
-        kinds.update(events)
-        good, bad = checked_reviews(raw, rules)
+        good, bad = checked_reviews(raw, self.rules)
         at = raw[ROW].gather(bad["index"]).to_list()
         bad_rows = [bad_row(batch, row, reason) for row, reason in dict.fromkeys(zip(at, bad[REASON], strict=True))]
-        set_aside, counts = quarantine(path, batch.ragged + bad_rows), batch.counts(len(bad_rows)) | events
+        set_aside, counts = quarantine(batch.path, batch.ragged + bad_rows), batch.counts(len(bad_rows)) | events
         counts |= {label: counts.get(label, 0) + number for label, number in count_words(words).items()}
         left_out = whole.height - raw[ROW].n_unique()
         if data.drop_unrated:
@@ -75,9 +94,41 @@ def read_table_reviews(path: Path, data: TableData) -> Iterator[Batch]:
             counts |= {"rows without a rating (left out)": good.height - rated.height}
             left_out, good = left_out + good.height - rated.height, rated
         counts |= count_unrated(good) if ReviewColumn.RATING in columns else {}
-        all_found = {**batch.found, **found}
-        yield Batch(good, set_aside, batch.num_records, all_found, counts, remedies(raw, bad, rules), left_out)
+        found = {**batch.found, **self.found}
+        return Batch(good, set_aside, batch.num_records, found, counts, remedies(raw, bad, self.rules), left_out)
+
+
+def read_table_reviews(path: Path, data: TableData, engine: EngineSettings | None = None) -> Iterator[Batch]:
+    """Reads reviews from a table.
+
+    A Parquet column of type date or datetime is a time whatever `timestamp_unit` says; with `auto` the first rows of
+    others say what is meant.
+
+    Args:
+        path: The table.
+        data: Its settings.
+        engine: Who reads a Parquet table; None: this process, as it does any other.
+
+    Raises:
+        InputError: The file cannot be read, a column of the map is not in it, or the cluster cannot be used.
+    """
+    kinds: Counter[str] = Counter()
+    for batch in _review_batches(review_table(path, data), data, engine):
+        kinds.update(batch.counts)
+        yield batch
     check_kinds(kinds, data.events, str(path))
+
+
+def _review_batches(table: Table, data: TableData, engine: EngineSettings | None) -> Iterator[Batch]:
+    batches = read_table_rows(table)
+    first = next(batches)
+    reader = ReviewReader.of(table, data, first)
+    if engine is not None and engine.kind == "ray" and table.kind == "parquet":
+        from rec_sys.data.readers.ray_reading import read_on_ray
+
+        yield from read_on_ray(reader, engine)
+    else:
+        yield from map(reader.read, chain([first], batches))
 
 
 def _review_rules(path: Path, data: TableData, columns: dict[str, str], times: pl.Series) -> ReviewRules:
@@ -140,7 +191,7 @@ def read_table_products(path: Path, data: TableData) -> Iterator[Batch]:
         )
         yield Batch(
             facts.select(pl.col(name).cast(dtype) for name, dtype in PRODUCT_FACTS_SCHEMA.items()),
-            quarantine(path, batch.ragged + bad_rows),
+            quarantine(batch.path, batch.ragged + bad_rows),
             batch.num_records,
             found={**batch.found, **unread_columns(table)},
             counts=batch.counts(len(bad_rows))

@@ -8,7 +8,8 @@ import polars as pl
 from rec_sys.contracts import UserColumn
 from rec_sys.data.readers.batches import Batch, quarantine
 from rec_sys.data.readers.table import bad_row, table_form, unread_columns
-from rec_sys.raw_files.table_rows import Table, read_table_rows
+from rec_sys.raw_files.table_rows import read_table_rows
+from rec_sys.raw_files.tables import Table
 from rec_sys.settings import TableData
 
 
@@ -30,7 +31,7 @@ def read_table_users(path: Path, data: TableData) -> Iterator[Batch]:
         counts = {f"values of {name} that cannot be read": number for name, number in unread.items() if number}
         yield Batch(
             rows,
-            quarantine(path, batch.ragged + bad_rows),
+            quarantine(batch.path, batch.ragged + bad_rows),
             batch.num_records,
             {**batch.found, **unread_columns(table)},
             batch.counts(len(bad_rows)) | counts,

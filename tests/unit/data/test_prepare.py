@@ -428,3 +428,35 @@ def test_the_command_prints_what_became_of_the_rows_and_ends_with_the_folder(
         assert said in shown
     folder = Path(lines[-1].removeprefix("dataset: "))
     assert PreparedDataset(folder).summary.num_reviews == 19
+
+
+def test_a_folder_of_parquet_files_is_one_table(tmp_path: Path) -> None:
+    rows = pl.DataFrame(
+        {"user_id": [f"U{row % 7}" for row in range(60)], "asin": [row % 9 for row in range(60)]}
+        | {"rating": [1 + row % 5 for row in range(60)], "timestamp": [1_400_000_000 + row for row in range(60)]}
+    ).with_columns(user_id=pl.when(pl.col("timestamp") == 1_400_000_033).then(None).otherwise("user_id"))
+    folder = tmp_path / "shop.parquet"
+    folder.mkdir()
+    (folder / "_SUCCESS").touch()
+    for number, (start, end, dtype) in enumerate(((0, 25, pl.Int16), (25, 30, pl.String), (30, 60, pl.Int64))):
+        rows[start:end].with_columns(pl.col("asin").cast(dtype)).write_parquet(folder / f"part-{number}.parquet")
+    rows.write_parquet(tmp_path / "whole.parquet")
+    data = TableData(name="shop", reader="table", reviews_path=folder, max_bad_share=0.1)
+    parted = prepare(data, tmp_path / "parted")
+    whole = prepare(data.model_copy(update={"reviews_path": tmp_path / "whole.parquet"}), tmp_path / "whole")
+    assert parted.reviews().equals(whole.reviews())
+    (bad,) = parted.quarantine().to_dicts()
+    assert (Path(bad[QuarantineColumn.FILE]).name, bad[QuarantineColumn.LINE]) == ("part-2.parquet", 4)
+
+    def refused(match: str) -> InputError:
+        with pytest.raises(InputError, match=match) as error:
+            prepare(data, tmp_path / "parted")
+        return error.value
+
+    rows.drop("rating").write_parquet(folder / "part-3.parquet")
+    assert refused("the file has no column 'rating', and the first of its folder has").where.endswith("part-3.parquet")
+    (folder / "part-3.parquet").write_bytes(b"PAR1, or not")
+    assert refused("the Parquet file is broken").where.endswith("part-3.parquet")
+    (folder / "day=1").mkdir()
+    rows.write_parquet(folder / "day=1" / "part-0.parquet")
+    assert refused("a folder of Parquet files has folders of them").where.endswith("day=1")

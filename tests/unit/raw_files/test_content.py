@@ -13,7 +13,8 @@ from rec_sys.contracts import InputError
 from rec_sys.raw_files import content
 from rec_sys.raw_files.content import open_raw
 from rec_sys.raw_files.records import read_records
-from rec_sys.raw_files.table_rows import Table, read_table_rows
+from rec_sys.raw_files.table_rows import read_table_rows
+from rec_sys.raw_files.tables import Table
 
 MB = 1 << 20
 PACK: dict[str, Callable[[bytes], bytes]] = {

@@ -19,7 +19,8 @@ from rec_sys.contracts import InputError
 from rec_sys.raw_files import csv_rows
 from rec_sys.raw_files.missing import null_missing
 from rec_sys.raw_files.table_layout import TableFormat
-from rec_sys.raw_files.table_rows import Table, TableBatch, check_columns, list_text_columns, read_table_rows
+from rec_sys.raw_files.table_rows import TableBatch, read_table_rows
+from rec_sys.raw_files.tables import Table, check_columns, list_text_columns
 from rec_sys.raw_files.values import read_values
 
 NAMES = ("user", "item", "stars", "when", "words")
