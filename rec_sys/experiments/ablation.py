@@ -75,7 +75,7 @@ def compare_components(settings: AblationSettings, typed: list[str]) -> Path:
     base = untracked(typed)
     _refuse_fixed(wanted.rows)
     composed = {row.name: compose(f"ablation row {row.name!r}", [*base, *row.changes]) for row in wanted.rows}
-    dataset = prepare(settings.data, settings.output_dir)
+    dataset = prepare(settings.data, settings.output_dir, engine=settings.engine)
     folder = settings.output_dir.absolute() / "ablation" / f"{dataset.folder.name}-{_name(composed)}"
     with locked_folder(folder, "another ablation is at work in this folder", "wait for it to end"):
         found: dict[str, dict[int, dict[str, float]]] = {row.name: {} for row in wanted.rows}

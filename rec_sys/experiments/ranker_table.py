@@ -90,7 +90,7 @@ def compare_rankers(settings: RankerTableSettings, typed: list[str]) -> Path:
                 own = [*arguments, f"model.ranker={ranker}"]
                 label = f"{data.name}, {ranker}"
                 composed = compose(label, own)
-                dataset = prepare(with_columns_found(composed.data), composed.output_dir)
+                dataset = prepare(with_columns_found(composed.data), composed.output_dir, engine=composed.engine)
                 ask = partial(_measure_bundle, output_dir=settings.output_dir, seconds=wanted.seconds)
                 found = trained_figures(folder, composed, dataset.summary.fingerprint, label, own, ask)
                 rows.append({"data": data.name, "ranker": ranker, "figures": found})

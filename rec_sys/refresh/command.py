@@ -17,7 +17,7 @@ from rec_sys.files import atomic_file
 from rec_sys.publish import publish, register, roll_back
 from rec_sys.refresh.settings import RefreshSettings
 from rec_sys.refresh_history import RefreshOutcome, note_refresh
-from rec_sys.settings import Settings
+from rec_sys.settings import EngineSettings, Settings
 
 if TYPE_CHECKING:
     from rec_sys.data.dataset import PreparedDataset
@@ -262,5 +262,6 @@ def _training_settings(served: Bundle, settings: RefreshSettings, home: Path) ->
         )
     if not settings.store.enabled:
         raise InputError("there is no store to read", where="setting store=none", remedy="leave it out")
-    own = {"output_dir": settings.output_dir, "run_dir": home, "tracking": settings.tracking}
+    here = EngineSettings()  # few texts are new, and the cluster of then may be gone
+    own = {"output_dir": settings.output_dir, "run_dir": home, "tracking": settings.tracking, "engine": here}
     return training.model_copy(update=own)

@@ -164,7 +164,9 @@ class TableData(FileData):
 
     reader: Literal["table"] = Field(description=_READER)
     folder: Path | None = Field(None, description="Where the files are whose paths are relative; empty: here.")
-    reviews_path: Path = Field(description="The table of reviews: CSV, JSON objects or Parquet.")
+    reviews_path: Path = Field(
+        description="The table of reviews: CSV, JSON objects or Parquet, or a folder of Parquet files."
+    )
     metadata_path: Path | None = Field(None, description="The table of products, where there is one.")
     users_path: Path | None = Field(None, description="The table of users, where there is one; a ranker reads it.")
     map_path: Path | None = Field(

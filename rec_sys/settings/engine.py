@@ -8,7 +8,7 @@ from rec_sys.settings.base import Section
 
 
 class EngineSettings(Section):
-    """Where texts are embedded and many users are answered."""
+    """Where Parquet files are read, texts embedded and many users answered."""
 
     kind: Literal["local", "ray"] = Field("local", description="ray: by actors of a Ray cluster (group ray).")
     address: str = Field("auto", description="Of Ray's head, HOST:PORT; auto: the cluster of this machine.")

@@ -49,7 +49,7 @@ def run(settings: DistilTextSettings) -> None:
             where="setting text",
             remedy="choose text=minilm or text=sentence_transformer",
         )
-    dataset = prepare(settings.data, settings.output_dir)
+    dataset = prepare(settings.data, settings.output_dir, engine=settings.engine)
     texts = train_texts(settings, dataset)
     texts = texts[np.random.default_rng(settings.seed).permutation(len(texts))[: settings.num_texts]]
     if len(texts) < 20:
@@ -65,7 +65,9 @@ def run(settings: DistilTextSettings) -> None:
     folder = settings.folder or learned_folder(settings.output_dir, name, *learned, *part)
     if settings.folder is not None or not folder.is_dir():
         _LOG.info(f"text: learns from {len(texts):,} texts of the train part")
-        vectors = embed_texts(texts, text, settings.output_dir / "text").vectors.astype(np.float32)
+        vectors = embed_texts(texts, text, settings.output_dir / "text", engine=settings.engine).vectors.astype(
+            np.float32
+        )
         distil(teacher_folder(text), text.static_dim, folder, Examples(texts.to_list(), vectors))
     say(f"encoder: {encoder}, {text.static_dim} numbers a token, from {len(texts):,} texts")
     say(f"model: text=static {argument('text.model', path_to_copy(folder))}")

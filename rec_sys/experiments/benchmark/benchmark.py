@@ -57,7 +57,7 @@ def run(settings: BenchmarkSettings) -> None:
     prove_trackable(settings.tracking, settings.output_dir.absolute())
     if settings.bundle is not None and not (settings.bundle / BundleFile.MANIFEST).is_file():
         settings = settings.model_copy(update={"bundle": newest_bundle(settings.bundle)[0].absolute()})
-    dataset = prepare(settings.data, settings.output_dir)
+    dataset = prepare(settings.data, settings.output_dir, engine=settings.engine)
     rows = list_rows(dataset, settings)
     folder = ResultsFolder(settings, dataset.summary.fingerprint)
     summary = dataset.summary

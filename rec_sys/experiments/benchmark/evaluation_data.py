@@ -13,7 +13,7 @@ from rec_sys.data.interactions import IntArray, Interactions, build_interactions
 from rec_sys.data.queries import Queries
 from rec_sys.data.splits import Split, split_reviews
 from rec_sys.evaluation.beyond_accuracy import KnownReviews
-from rec_sys.settings import EvaluationSettings, GraphSettings, TextSettings
+from rec_sys.settings import EngineSettings, EvaluationSettings, GraphSettings, TextSettings
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ def baseline_inputs(
     seed: int,
     output_dir: Path,
     with_text: bool,
+    engine: EngineSettings | None = None,
 ) -> tuple[TrainingReviews, Callable[[Queries], Histories]]:
     """The reviews that a baseline is fitted on, and the function that makes histories of a split's questions.
 
@@ -73,7 +74,7 @@ def baseline_inputs(
         return TrainingReviews.of_edges(columns, edges), lambda queries: Histories.of_queries(queries, columns)
     from rec_sys.graph.build import build_graph
 
-    graph, _ = build_graph(evaluation_data.dataset, settings, text, seed, output_dir)
+    graph, _ = build_graph(evaluation_data.dataset, settings, text, seed, output_dir, engine)
     text_row = np.where(evaluation_data.fitted.text_visible, graph.text_row, -1).astype(np.int32)
     reviews = TrainingReviews.of_edges(columns, edges, text_row, graph.text_vectors)
     return reviews, lambda queries: Histories.of_queries(queries, columns, text_row)

@@ -42,7 +42,13 @@ def measure_baseline(request: RowRequest) -> Measured:
             return measure_text_ratings(name, evaluation_data, settings)
         return _measure_ratings(name, evaluation_data, seed)
     reviews, histories_of = baseline_inputs(
-        evaluation_data, settings.graph, settings.text, seed, settings.output_dir, BASELINES[name].needs == "text"
+        evaluation_data,
+        settings.graph,
+        settings.text,
+        seed,
+        settings.output_dir,
+        BASELINES[name].needs == "text",
+        settings.engine,
     )
     baseline = make_baseline(name, settings.baseline_settings.of(name), seed, settings.trainer.num_threads)
     BASELINES[name].load_libraries()

@@ -101,7 +101,7 @@ def ask_bundle(bundle: Bundle, request: RowRequest) -> Measured:
     settings, evaluation, seed = request.settings, request.evaluation(), request.settings.seed
     dataset = PreparedDataset(request.data_folder)
     evaluation_data = build_evaluation_data(dataset, evaluation, settings.graph, seed, request.fit_on)
-    graph, _ = build_graph(dataset, settings.graph, bundle.text_settings(), seed, settings.output_dir)
+    graph, _ = build_graph(dataset, settings.graph, bundle.text_settings(), seed, settings.output_dir, settings.engine)
     pseudo_counts = float(bundle.settings()["model"]["offset_pseudo_counts"])
     bundled = BundledModel(bundle, graph, evaluation_data, settings.graph.product_transitions, pseudo_counts)
     queries, cold = evaluation_data.split.test, evaluation_data.split.cold_test

@@ -64,7 +64,9 @@ def measure_text_ratings(name: str, data: EvaluationData, settings: BenchmarkSet
 def _project(data: EvaluationData, settings: BenchmarkSettings) -> FloatArray:
     from rec_sys.graph.build import build_graph
 
-    graph, _ = build_graph(data.dataset, settings.graph, settings.text, settings.seed, settings.output_dir)
+    graph, _ = build_graph(
+        data.dataset, settings.graph, settings.text, settings.seed, settings.output_dir, settings.engine
+    )
     columns, edges = data.interactions, data.fitted.train_edges
     edges = edges[~np.isnan(columns.rating[edges])]
     triplets = draw_triplets(

@@ -139,7 +139,9 @@ def _objective(request: RowRequest, folder: Path, metric: str) -> tuple[Callable
                 return measure_model.validation_figure(changed, folder / "run", metric)
             chosen = settings.baseline_settings.model_copy(update={request.name: drawn}).of(request.name)
             with_text = BASELINES[request.name].needs == "text"
-            reviews, histories_of = baseline_inputs(data, graph, settings.text, seed, settings.output_dir, with_text)
+            reviews, histories_of = baseline_inputs(
+                data, graph, settings.text, seed, settings.output_dir, with_text, settings.engine
+            )
             baseline = make_baseline(request.name, chosen, seed, settings.trainer.num_threads).fit(reviews)
             asked, ks = histories_of(queries), (settings.shown_k,)
             result = evaluate_ranking(lambda rows: baseline.score(asked.take(rows)), queries, reviews.num_products, ks)

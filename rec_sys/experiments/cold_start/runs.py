@@ -49,8 +49,8 @@ def measure_cold_start(
     """
     for message in LIBRARY_NOISE:
         warnings.filterwarnings("ignore", message=message)
-    dataset = prepare(settings.data, settings.output_dir)
-    graph, _ = build_graph(dataset, settings.graph, settings.text, settings.seed, settings.output_dir)
+    dataset = prepare(settings.data, settings.output_dir, engine=settings.engine)
+    graph, _ = build_graph(dataset, settings.graph, settings.text, settings.seed, settings.output_dir, settings.engine)
     split = split_reviews(graph.interactions, settings.evaluation, settings.seed)
     batch = settings.evaluation.query_batch
     cases = _short_histories(graph, split, _train(graph, split, settings, "whole"), wanted.history_lengths, batch)

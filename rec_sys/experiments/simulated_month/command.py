@@ -70,7 +70,7 @@ class _Month:
 
     def __init__(self, settings: SimulatedMonthSettings, start_days: int, folder: Path, runner: asyncio.Runner) -> None:
         self._month, self._shop, self._ask = settings.simulated_month, folder / "shop", runner.run
-        dataset = prepare(with_columns_found(settings.data), settings.output_dir)
+        dataset = prepare(with_columns_found(settings.data), settings.output_dir, engine=settings.engine)
         if not dataset.summary.has_time:
             raise InputError("the data has no times", where="data", remedy="choose data whose reviews have a time")
         day = pl.col(ReviewColumn.TIMESTAMP) // MILLISECONDS_A_DAY

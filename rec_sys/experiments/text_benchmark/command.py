@@ -73,7 +73,7 @@ def compare_encoders(settings: TextBenchmarkSettings, typed: list[str]) -> Path:
     rows = {row.name: row for row in (*wanted.rows, *models)}
     for row in rows.values():
         _refuse_without_encoder(row, compose(f"row {row.name!r}", [*base, *row.changes]))
-    dataset = prepare(settings.data, settings.output_dir)
+    dataset = prepare(settings.data, settings.output_dir, engine=settings.engine)
     folder = settings.output_dir.absolute() / "text_benchmark" / dataset.folder.name
     with locked_folder(folder, "another benchmark of texts is at work in this folder", "wait for it to end"):
         encoders = _Encoders(folder, base, dataset.summary.fingerprint)
@@ -179,7 +179,7 @@ def _measure_gains(
     folder: Path, dataset: PreparedDataset, name: str, settings: Settings, arguments: list[str]
 ) -> dict[str, float]:
     """NDCG@10 masked by name of `table.Measured`, for one seed."""
-    graph, _ = build_graph(dataset, settings.graph, settings.text, settings.seed, settings.output_dir)
+    graph, _ = build_graph(dataset, settings.graph, settings.text, settings.seed, settings.output_dir, settings.engine)
     split = split_reviews(graph.interactions, settings.evaluation, settings.seed)
     found = {
         f"content {part}": content_figures(graph, split, queries, settings.evaluation)[_FIGURE]

@@ -27,9 +27,9 @@ def run(settings: FinetuneRun) -> None:
         raise InputError(
             "there is no transformer to fine-tune", where="setting text", remedy="leave text out, or give another model"
         )
-    dataset = prepare(settings.data, settings.output_dir)
+    dataset = prepare(settings.data, settings.output_dir, engine=settings.engine)
     text = settings.text
-    graph, encoder = build_graph(dataset, settings.graph, text, settings.seed, settings.output_dir)
+    graph, encoder = build_graph(dataset, settings.graph, text, settings.seed, settings.output_dir, settings.engine)
     split = split_reviews(graph.interactions, settings.evaluation, settings.seed)
     learned = dataset.summary.fingerprint, encoder, settings.seed, settings.finetune.model_dump_json()
     part = settings.evaluation.model_dump_json(), settings.graph.model_dump_json()
@@ -42,7 +42,7 @@ def run(settings: FinetuneRun) -> None:
     tuned = text.model_copy(update={"encoder": "sentence_transformer", "model": str(folder), "precision": "fp32"})
     if settings.finetune.layers == "projection":
         project_stored(list_texts(dataset), text, tuned, settings.output_dir / "text")
-    after, _ = build_graph(dataset, settings.graph, tuned, settings.seed, settings.output_dir)
+    after, _ = build_graph(dataset, settings.graph, tuned, settings.seed, settings.output_dir, settings.engine)
     print_table(_compare({"as it was": graph, "fine-tuned": after}, split, settings))
     say(f"model: text=sentence_transformer {argument('text.model', path_to_copy(folder))}")
 

@@ -79,7 +79,9 @@ def project_stored(texts: pl.Series, before: TextSettings, tuned: TextSettings, 
 def _learn_projection(settings: FinetuneRun, pairs: pl.DataFrame) -> list[nn.Module]:
     """What comes behind the encoder: a matrix, begun as the identity, and unit length again."""
     texts = pl.concat([pairs[name].rename("text") for name in pairs.columns]).unique().sort()
-    vectors = embed_texts(texts, settings.text, settings.output_dir / "text").vectors.astype(np.float32)
+    vectors = embed_texts(texts, settings.text, settings.output_dir / "text", engine=settings.engine).vectors.astype(
+        np.float32
+    )
     dim = vectors.shape[1]
     # To the library each stored text is one word, whose vector stays as it is.
     words = Tokenizer(WordLevel({str(row): row for row in range(len(texts))}, unk_token="0"))
