@@ -16,7 +16,7 @@ from rec_sys.contracts import InputError
 from rec_sys.data.prepare import prepare
 from rec_sys.data.readers import ray_reading
 from rec_sys.data.readers.batches import Batch
-from rec_sys.data.readers.table import ReviewReader
+from rec_sys.data.readers.table_reviews import ReviewReader
 from rec_sys.inference import batch_export, ray_answers
 from rec_sys.inference.infer import InferSettings, run
 from rec_sys.raw_files import parquet_rows

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rec_sys.data.readers.batches import Batch
-from rec_sys.data.readers.table import ReviewReader
+from rec_sys.data.readers.table_reviews import ReviewReader
 from rec_sys.raw_files.content import first_bytes
 from rec_sys.raw_files.parquet_rows import RowRange
 from rec_sys.raw_files.table_rows import read_row_range, table_ranges

@@ -7,7 +7,8 @@ import polars as pl
 
 from rec_sys.contracts import UserColumn
 from rec_sys.data.readers.batches import Batch, quarantine
-from rec_sys.data.readers.table import bad_row, table_form, unread_columns
+from rec_sys.data.readers.table import table_form
+from rec_sys.data.readers.table_reviews import bad_row, unread_columns
 from rec_sys.raw_files.table_rows import read_table_rows
 from rec_sys.raw_files.tables import Table
 from rec_sys.settings import TableData
