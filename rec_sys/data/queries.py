@@ -46,6 +46,23 @@ class Queries:
         """At most so many of the queries, at equal distances: int64 `[n]`."""
         return np.arange(0, len(self), max(1, -(-len(self) // most)))
 
+    def take(self, rows: npt.NDArray[np.integer]) -> "Queries":
+        """Some of the queries: int `[n]`."""
+        targets, target = ragged.take_rows(self.target_offsets, rows)
+        histories, entry = ragged.take_rows(self.history_offsets, rows)
+        return replace(
+            self,
+            user_index=self.user_index[rows],
+            bound=self.bound[rows],
+            target_offsets=targets,
+            target_products=self.target_products[target],
+            target_edges=self.target_edges[target],
+            history_offsets=histories,
+            history_products=self.history_products[entry],
+            history_edges=self.history_edges[entry] if len(self.history_edges) else self.history_edges,
+            history_known=None if self.history_known is None else self.history_known[entry],
+        )
+
     def masked_products(self, rows: npt.NDArray[np.integer]) -> tuple[IntArray, SmallIntArray]:
         """What a masked ranking leaves out: the products that the history has come to as it is asked about.
 

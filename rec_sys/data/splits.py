@@ -17,6 +17,7 @@ from rec_sys.settings import EvaluationSettings
 _LOG: Final = logging.getLogger(__name__)
 
 FEW_QUESTIONS: Final = 50  # below it a share such as recall has a standard error of up to 0.07 and more
+MOST_VALIDATED: Final = 100_000  # users; the standard error of a share is at most .0016 of so many
 BY_TIME: Final = ("global_time", "time_folds", "next_days")  # everybody is asked at one moment, the split's first
 
 
@@ -28,7 +29,7 @@ class Split:
         of_review: uint8 `[num_reviews]`, each review's split, see `contracts.SplitName`.
         text_visible: bool `[num_reviews]`; False where the same text also stands on a review of a later split, so
             that no text is read on one side and asked about on the other.
-        validation: Questions whose history is the train split (and HISTORY).
+        validation: Questions whose history is the train split (and HISTORY), at most 100,000 of them: a sample.
         test: Questions whose history is the train and the validation split (and HISTORY).
         cold_test: The test questions of users of whom nothing is known before; their histories are empty.
         of_kind: bool `[num_reviews]`, whether a review is of a kind that is predicted; None where all are.
@@ -122,10 +123,16 @@ def split_reviews(interactions: Interactions, settings: EvaluationSettings, seed
                 where="setting evaluation.protocol",
                 remedy="choose evaluation=leave_last_out or evaluation=random_split, or bring more data",
             )
+    validation = _asked_of(validation)
     visible = hide_straddling_texts(of_review, interactions.body_index)
     daily = ask_daily(interactions, of_review, of_kind, SplitName.TEST, known) if cut else None
     split = Split(of_review, visible, validation, test, cold_test, of_kind, daily)
     return split if settings.mask_history else split.unmasked()
+
+
+def _asked_of(questions: Queries) -> Queries:
+    """Those that choices are made by: of very many a sample, at equal distances; all of test are asked."""
+    return questions if len(questions) <= MOST_VALIDATED else questions.take(questions.spread(MOST_VALIDATED))
 
 
 def earlier_stages(interactions: Interactions, split: Split, settings: EvaluationSettings, seed: int) -> list[Split]:
@@ -170,6 +177,7 @@ def earlier_stages(interactions: Interactions, split: Split, settings: Evaluatio
             for is_cold in (False, True)
         )
         if len(questions):
+            questions = _asked_of(questions)
             visible = hide_straddling_texts(of_review, interactions.body_index) & split.text_visible
             stage = Split(of_review, visible, questions, questions, cold, split.of_kind)
             stages.append(stage if settings.mask_history else stage.unmasked())

@@ -10,6 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rec_sys.contracts import MILLISECONDS_A_DAY, InputError, SplitName
+from rec_sys.data import splits
 from rec_sys.data.interactions import Interactions
 from rec_sys.data.queries import Queries
 from rec_sys.data.splits import (
@@ -430,3 +431,27 @@ def test_a_train_split_without_enough_reviews_has_no_earlier_stages() -> None:
     interactions = users_reviews([0, 1, 2], [0, 1, 2])
     split = split_reviews(interactions, settings_of("leave_last_out"), 0)
     assert earlier_stages(interactions, split, settings_of("leave_last_out"), 0) == []
+
+
+def test_of_very_many_validation_questions_a_sample_is_asked_and_all_of_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    interactions, _ = make_interactions(random_table(3, num_reviews=400, num_users=40, num_products=20))
+    chosen = EvaluationSettings(protocol="leave_last_out")
+    whole = split_reviews(interactions, chosen, seed=0)
+    assert len(whole.validation) > 20
+    monkeypatch.setattr(splits, "MOST_VALIDATED", 12)
+    some = split_reviews(interactions, chosen, seed=0)
+    rows = whole.validation.spread(12)
+    assert 6 <= len(some.validation) == len(rows) <= 12
+    for taken, row in enumerate(rows.tolist()):
+        assert some.validation.user_index[taken] == whole.validation.user_index[row]
+        assert some.validation.bound[taken] == whole.validation.bound[row]
+        for name in ("target_products", "target_edges", "history_products", "history_edges"):
+            offsets = f"{name.partition('_')[0]}_offsets"
+            found, expected = (
+                getattr(queries, name)[slice(*getattr(queries, offsets)[[place, place + 1]])]
+                for queries, place in ((some.validation, taken), (whole.validation, row))
+            )
+            np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(some.of_review, whole.of_review)
+    np.testing.assert_array_equal(some.test.user_index, whole.test.user_index)
+    assert all(len(stage.validation) <= 12 for stage in earlier_stages(interactions, some, chosen, 0))
