@@ -14,9 +14,8 @@ from rec_sys.raw_files.product_texts import PRODUCT_FACTS_SCHEMA
 from rec_sys.raw_files.rating_scales import STARS, to_stars
 from rec_sys.settings import DataSettings, TableData
 from rec_sys.store.live_products import LiveProducts
-from rec_sys.store.messages import Change, digest
+from rec_sys.store.messages import Change, ChangeKind, digest
 from rec_sys.store.store import Store
-from rec_sys.store.tables import ChangeKind
 
 FIRST_WRITTEN_ROW: Final = 1 << 40  # a review's row is this and its place in the log; no raw file has so many rows
 

@@ -2,15 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from rec_sys.inference.contract import Review
-from rec_sys.store.messages import Change
-from rec_sys.store.store import Store
-from rec_sys.store.tables import ChangeKind
+from rec_sys.store.messages import Change, ChangeKind
+
+if TYPE_CHECKING:
+    from rec_sys.store.store import Store  # and with it SQLAlchemy, which is not needed where there is no store
 
 
 class _Kept(NamedTuple):
@@ -64,7 +65,7 @@ class LiveReviews:
         position: Up to where the log is known.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: "Store") -> None:
         self._store = store
         self.position = 0
         self._by_user: dict[str, dict[str, _Kept]] = {}

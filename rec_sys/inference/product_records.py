@@ -20,8 +20,7 @@ from rec_sys.inference.product_messages import (
 from rec_sys.inference.product_shelf import ProductShelf
 from rec_sys.inference.review_log import ReviewLog
 from rec_sys.inference.served_bundle import ServedBundle
-from rec_sys.store.messages import WrittenProduct
-from rec_sys.store.tables import ChangeKind
+from rec_sys.store.messages import ChangeKind, WrittenProduct
 from rec_sys.vector_database.contract import UnknownProductError
 
 

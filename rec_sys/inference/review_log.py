@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from rec_sys.inference.contract import Review, ServingUnavailable
 from rec_sys.inference.dynamic_batcher import DynamicBatcher
@@ -17,11 +17,11 @@ from rec_sys.inference.live_reviews import NOTHING_ON_RECORD, LiveReviews, OnRec
 from rec_sys.inference.live_trends import LiveTrends
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.settings import StoreSettings
-from rec_sys.store.database import StoreUnavailable
 from rec_sys.store.live_products import LiveProducts
-from rec_sys.store.messages import Change, Receipt, WrittenBatch, WrittenProduct
-from rec_sys.store.store import Store
-from rec_sys.store.tables import ChangeKind
+from rec_sys.store.messages import Change, ChangeKind, Receipt, StoreUnavailable, WrittenBatch, WrittenProduct
+
+if TYPE_CHECKING:
+    from rec_sys.store.store import Store
 
 Result = TypeVar("Result")
 
@@ -149,7 +149,7 @@ class ReviewLog:
         """Follows what others write, for an `async with` block."""
         return following(self.catch_up, self._settings.poll_seconds, "what others write")
 
-    async def _changed(self, do: Callable[[Store], Result]) -> Result:
+    async def _changed(self, do: "Callable[[Store], Result]") -> Result:
         store = await self._opened()
         result = await self._ask(lambda: do(store))
         await self._see()
@@ -160,10 +160,15 @@ class ReviewLog:
         with suppress(ServingUnavailable):
             await self.catch_up()
 
-    async def _opened(self) -> Store:
+    async def _opened(self) -> "Store":
+        def open_store() -> "Store":
+            from rec_sys.store.store import Store  # and with it SQLAlchemy: who asks without a store waits for neither
+
+            return Store(self._settings, self._output_dir)
+
         async with self._opening:
             if self._store is None:
-                self._store = await self._ask(lambda: Store(self._settings, self._output_dir))
+                self._store = await self._ask(open_store)
             return self._store
 
     async def _ask(self, do: Callable[[], Result]) -> Result:

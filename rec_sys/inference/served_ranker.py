@@ -14,7 +14,6 @@ from rec_sys.contracts import BundleFile, RankerTensor
 from rec_sys.inference.known_users import KnownUsers
 from rec_sys.ranker.facts import FloatArray, PastReviews, ProductFacts
 from rec_sys.ranker.features import feature_names
-from rec_sys.ranker.onnx_export import write_onnx
 from rec_sys.ranker.trees import Trees
 
 _OUTPUTS: Final = [RankerTensor.VALUE]
@@ -72,6 +71,8 @@ class ServedRanker:
 
     @cached_property
     def _session(self) -> Any:
+        from rec_sys.ranker.onnx_export import write_onnx  # and with it onnx, which most bundles need not
+
         options: Any = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         content = write_onnx(self.trees, len(self.card.features))

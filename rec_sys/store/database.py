@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from rec_sys.contracts import InputError
 from rec_sys.files import writable_folder
 from rec_sys.settings import Address, StoreSettings
+from rec_sys.store.messages import StoreUnavailable
 from rec_sys.store.tables import METADATA
 
 FILE: Final = "store.db"
@@ -22,10 +23,6 @@ _BUSY_SECONDS: Final = 20
 _CACHED_KB: Final = 256  # of SQLite's file by each connection
 _MIGRATION_LOCK: Final = 7_265_632_773  # any number that is not somebody else's in the same database
 _WRITES: Final = "writes"
-
-
-class StoreUnavailable(InputError):
-    """The store does not answer, or takes no more; what was to be written is not."""
 
 
 def open_engine(settings: StoreSettings, output_dir: Path) -> tuple[Engine, str]:

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rec_sys.store.messages import Change, WrittenProduct
-from rec_sys.store.tables import ChangeKind
+from rec_sys.store.messages import Change, ChangeKind, WrittenProduct
 
 
 @dataclass(frozen=True)

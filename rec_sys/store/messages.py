@@ -3,15 +3,31 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from rec_sys.contracts import InputError
-from rec_sys.store.tables import ChangeKind
 
 _ID_LENGTH: Final = 32  # hex digits
 EventKind = Literal["impression", "click", "order"]
+
+
+class StoreUnavailable(InputError):
+    """The store does not answer, or takes no more; what was to be written is not."""
+
+
+class ChangeKind(StrEnum):
+    """What a change of the log says."""
+
+    REVIEW = "review"
+    EVENT = "event"  # what became of an answered product
+    REVIEW_REMOVED = "review_removed"
+    USER_FORGOTTEN = "user_forgotten"
+    PRODUCT = "product"  # all that is known of it; what was said before counts no more
+    PRODUCT_CHANGED = "product_changed"  # the fields that are others now
+    PRODUCT_REMOVED = "product_removed"
 
 
 class WrittenReview(BaseModel):

@@ -11,17 +11,19 @@ from typing import Any, Final, Self
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from rec_sys.settings import StoreSettings
-from rec_sys.store.database import StoreUnavailable, explained, open_engine, writing
+from rec_sys.store.database import explained, open_engine, writing
 from rec_sys.store.messages import (
     Change,
+    ChangeKind,
     KeyReusedError,
     Receipt,
+    StoreUnavailable,
     WrittenBatch,
     WrittenEvent,
     WrittenProduct,
     WrittenReview,
 )
-from rec_sys.store.tables import ANSWERED, CHANGES, HEAD, ChangeKind
+from rec_sys.store.tables import ANSWERED, CHANGES, HEAD
 
 _LOG: Final = logging.getLogger(__name__)
 _AT_ONCE: Final = 500  # values of a question; SQLite once took 999

@@ -1,24 +1,10 @@
 """The tables of the store, as SQLAlchemy names them; `migrations` makes them."""
 
-from enum import StrEnum
 from typing import Final
 
 from sqlalchemy import BigInteger, Column, Index, MetaData, String, Table, Text
 
 METADATA: Final = MetaData()
-
-
-class ChangeKind(StrEnum):
-    """What a change of the log says."""
-
-    REVIEW = "review"
-    EVENT = "event"  # what became of an answered product
-    REVIEW_REMOVED = "review_removed"
-    USER_FORGOTTEN = "user_forgotten"
-    PRODUCT = "product"  # all that is known of it; what was said before counts no more
-    PRODUCT_CHANGED = "product_changed"  # the fields that are others now
-    PRODUCT_REMOVED = "product_removed"
-
 
 # The log. A change is never edited; of a review that is removed, and of a user who is forgotten, the rows go.
 CHANGES: Final = Table(

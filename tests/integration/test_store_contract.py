@@ -13,18 +13,20 @@ from sqlalchemy import create_engine, text
 
 from rec_sys.contracts import InputError
 from rec_sys.settings import Address, StoreSettings
-from rec_sys.store.database import FILE, NEWEST, StoreUnavailable, migrate, open_engine
+from rec_sys.store.database import FILE, NEWEST, migrate, open_engine
 from rec_sys.store.messages import (
     Change,
+    ChangeKind,
     KeyReusedError,
     Receipt,
+    StoreUnavailable,
     WrittenBatch,
     WrittenEvent,
     WrittenProduct,
     WrittenReview,
 )
 from rec_sys.store.store import Store
-from rec_sys.store.tables import METADATA, ChangeKind
+from rec_sys.store.tables import METADATA
 from tests.postgresql_servers import new_database, postgresql_server
 
 MakeSettings = Callable[[], StoreSettings]

@@ -4,8 +4,7 @@ import pytest
 
 from rec_sys.contracts import MILLISECONDS_A_DAY
 from rec_sys.inference.live_trends import LiveTrends
-from rec_sys.store.messages import Change, EventKind, WrittenEvent, WrittenReview
-from rec_sys.store.tables import ChangeKind
+from rec_sys.store.messages import Change, ChangeKind, EventKind, WrittenEvent, WrittenReview
 
 NOW = 1_800_000_000_000
 
