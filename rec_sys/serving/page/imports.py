@@ -1,6 +1,7 @@
 """Files that a shop offers, on their way into its store: looked at, corrected, taken in, with how far it is."""
 
 import asyncio
+import os
 import re
 import secrets
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 import polars as pl
+import psutil
 import structlog
 from pydantic import BaseModel
 
@@ -58,6 +60,7 @@ class Import(BaseModel):
         news: Of those, what was not known before.
         refused: Reason -> rows that the store does not take; while somebody looks, those of the first rows.
         fault: Why it failed.
+        worker: The process that is at it.
     """
 
     id: str
@@ -71,6 +74,7 @@ class Import(BaseModel):
     news: int = 0
     refused: dict[str, int] = {}
     fault: Fault | None = None
+    worker: int = 0
 
     @property
     def kind(self) -> Kind:
@@ -159,7 +163,7 @@ class Imports:
             one, age = Import.model_validate_json(path.read_text()), time.time() - path.stat().st_mtime
         except FileNotFoundError:
             return None
-        if one.is_under_way and age > _SILENT_SECONDS:
+        if one.is_under_way and (age > _SILENT_SECONDS or not psutil.pid_exists(one.worker)):
             what, remedy = "the process that was at it has ended", "send it again; what was taken of it counts once"
             one = one.model_copy(update={"stage": "failed", "fault": Fault(what=what, where=one.name, remedy=remedy)})
         return one
@@ -181,7 +185,7 @@ class Imports:
                 self.discard(one)
 
     def _start(self, one: Import, stage: Stage) -> None:
-        one.stage, one.fault = stage, None
+        one.stage, one.fault, one.worker = stage, None, os.getpid()
         self._save(one)
         task = asyncio.create_task(self._go(one))
         self._tasks.add(task)
