@@ -132,6 +132,7 @@ class HistoryColumn:
     WEIGHT: Final = "weight"  # float32, as in ReviewColumn
     EVENT: Final = "event"  # str, as in ReviewColumn; the column is absent where all rows are of one kind
     KNOWN: Final = "known"  # bool: of a kind that is predicted, so that answers leave its product out
+    HELD_OUT: Final = "held_out"  # bool: asked for by the test split; the column is absent in bundles of before
     SNIPPET: Final = "snippet"  # str, the first characters of headline and body; null where missing
     # int64, the review's place in the store's log, null where the raw data has it; absent where no store was read
     SEQUENCE: Final = "sequence"

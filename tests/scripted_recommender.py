@@ -178,6 +178,9 @@ class ScriptedInsight:
     async def attention(self, user_id: str) -> tuple[Reason, ...]:
         return PRODUCT.reasons
 
+    async def asked_by_test(self, user_id: str) -> tuple[NamedProduct, ...]:
+        return ()
+
     async def product_map(self, limit: int) -> tuple[MappedProduct, ...]:
         return (MappedProduct(KNOWN_PRODUCT, "Guitar", 0.5, 0.5, ("Strings",)),)
 
@@ -212,7 +215,7 @@ class ScriptedRecommender:
         )
         self.fallback: Literal["popular"] | None = None
 
-    async def recommend(self, request: RecommendationRequest) -> RecommendationAnswer:
+    async def recommend(self, request: RecommendationRequest, *, as_tested: bool = False) -> RecommendationAnswer:
         self._take(request)
         if request.user_id not in (None, KNOWN_USER) and not request.reviews:
             raise UnknownUserError(f"there is no user {request.user_id}", where="user_id", remedy="send reviews")

@@ -35,6 +35,7 @@ SHORT = (ShortHistory(memory=0.25, popularity=2.0), ShortHistory(memory=0.5))
 # Once, twice, more often: by the age of the newest review, in days.
 REPEAT_RATES = tuple((share, share + 0.05, share + 0.1) for share in (0.3, 0.25, 0.2, 0.15, 0.1, 0.05))
 REPEATS = RepeatRates(rates=REPEAT_RATES, by_time=True, weight=REPEAT_WEIGHT)
+HELD_OUT_USER = "user 7"  # whose newest review the test split asked for
 NEWEST = 1_600_000_000_000  # milliseconds
 NO_TEXT = TextSettings(source="none")
 FLOAT = TensorProto.FLOAT
@@ -203,7 +204,7 @@ def _histories(
     for user in sorted(range(num_users), key=str):
         count = int(random.integers(1, 10))
         times = np.sort(NEWEST - random.integers(0, 900, count) * MILLISECONDS_A_DAY)
-        for product, time in zip(random.choice(num_products, count), times, strict=True):
+        for place, (product, time) in enumerate(zip(random.choice(num_products, count), times, strict=True), start=1):
             written = has_text and random.random() < 0.8
             if written:
                 texts.append(random.normal(size=text_dim) / text_dim**0.5)
@@ -214,6 +215,7 @@ def _histories(
                     HistoryColumn.RATING: float(random.integers(1, 6)) if random.random() < 0.9 else None,
                     HistoryColumn.TIMESTAMP: int(time),
                     HistoryColumn.TEXT_ROW: len(texts) - 1 if written else -1,
+                    HistoryColumn.HELD_OUT: f"user {user}" == HELD_OUT_USER and place == count,
                     HistoryColumn.SNIPPET: f"what user {user} says of p{product}" if written else None,
                 }
             )
@@ -223,6 +225,7 @@ def _histories(
         HistoryColumn.RATING: pl.Float32,
         HistoryColumn.TIMESTAMP: pl.Int64,
         HistoryColumn.TEXT_ROW: pl.Int32,
+        HistoryColumn.HELD_OUT: pl.Boolean,
         HistoryColumn.SNIPPET: pl.String,
     }
     return pl.DataFrame(rows, schema=schema), np.array(texts, dtype=np.float16).reshape(-1, text_dim)

@@ -105,6 +105,19 @@ class Insight:
             for place in range(len(user.reviews))
         )
 
+    async def asked_by_test(self, user_id: str) -> tuple[NamedProduct, ...]:
+        """The products that the test split held out of a user, the newest first; none where the bundle does not say.
+
+        Raises:
+            ServingUnavailable: There is no bundle, or the store has not been read yet.
+        """
+        served = await self._backends.served()
+        if self._log is not None and self._log.about(user_id, served).forgotten:
+            return ()
+        asked, before = served.users.before_test(user_id)
+        asins = dict.fromkeys(served.asins[product] for product in served.users.product[asked].tolist())
+        return tuple(NamedProduct(asin, served.title_of(asin) or asin) for asin in asins) if len(before) else ()
+
     async def product_map(self, limit: int) -> tuple[MappedProduct, ...]:
         """The most popular products, laid out by the two main directions of all vectors.
 

@@ -24,6 +24,7 @@ class KnownUsers:
         snippet: How each review begins; null where it has no text.
         weight: float32 `[num_reviews]`, how much it says beside others.
         known: bool `[num_reviews]`, whether answers leave its product out.
+        held_out: bool `[num_reviews]`, whether the test split asked for it; of none in bundles that do not say.
         sequence: int64 `[num_reviews]`, its place in the store's log, 0 where it was never there.
         user: int64 `[num_reviews]`, who wrote it, a row of `facts`.
         facts: What is known of the users beside their reviews.
@@ -39,6 +40,8 @@ class KnownUsers:
         self.known: npt.NDArray[np.bool_] = np.ones(histories.height, dtype=np.bool_)
         places = histories.get_column(HistoryColumn.SEQUENCE, default=pl.zeros(histories.height, pl.Int64, eager=True))
         self.sequence: IntArray = places.fill_null(0).to_numpy()
+        none = pl.zeros(histories.height, pl.Boolean, eager=True)
+        self.held_out = histories.get_column(HistoryColumn.HELD_OUT, default=none).to_numpy()
         if HistoryColumn.WEIGHT in histories.columns:  # an older bundle has no events
             self.weight = histories[HistoryColumn.WEIGHT].to_numpy().astype(np.float32)
             self.known = histories[HistoryColumn.KNOWN].to_numpy()
@@ -61,6 +64,13 @@ class KnownUsers:
         """A user's reviews, the newest first, as places in the columns; empty for an unknown user."""
         start, end = self._rows.get(user_id, (0, 0))
         return np.arange(end - 1, start - 1, -1, dtype=np.int64)
+
+    def before_test(self, user_id: str) -> tuple[IntArray, IntArray]:
+        """The reviews that the test split asked a user for, and those before them, which it asked with; both the
+        newest first, both empty where the user was not asked."""
+        rows = self.rows(user_id)
+        asked = np.flatnonzero(self.held_out[rows])
+        return (rows[asked], rows[asked[-1] + 1 :]) if len(asked) else (rows[:0], rows[:0])
 
     def add_facts(self, table: pl.DataFrame | None) -> None:
         """Takes in what a table with `contracts.UserColumn` says of them."""

@@ -32,12 +32,14 @@ class OnRecord(NamedTuple):
         forgotten: Whether what the bundle knows of the user must not be used.
         trained: The other ones, likewise; None where the bundle holds nothing of this store.
         trained_places: Their places in the log.
+        only: These rows of the bundle are the user's, and no others; None for all.
     """
 
     reviews: dict[str, Review]
     forgotten: bool
     trained: dict[str, Review] | None = None
     trained_places: tuple[int, ...] = ()
+    only: npt.NDArray[np.int64] | None = None
 
     def still_there(self, rows: npt.NDArray[np.int64], sequence: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The user's rows of the bundle but for reviews that were removed from the store since.
@@ -48,6 +50,8 @@ class OnRecord(NamedTuple):
         """
         if self.forgotten:
             return rows[:0]
+        if self.only is not None:
+            return self.only
         if self.trained is None:
             return rows
         places = sequence[rows]

@@ -138,8 +138,12 @@ class Recommender:
         """
         await self._try_out()
 
-    async def recommend(self, request: RecommendationRequest) -> RecommendationAnswer:
+    async def recommend(self, request: RecommendationRequest, *, as_tested: bool = False) -> RecommendationAnswer:
         """Products for a user. Users that are asked for at the same time share the work.
+
+        Args:
+            request: The question.
+            as_tested: From the reviews before those that the test split held out, see `Insight.asked_by_test`.
 
         Raises:
             RequestError: The request cannot be meant; the field is named.
@@ -153,7 +157,7 @@ class Recommender:
             )
         clock = StepClock()
         try:
-            return await self._in_one_version(lambda served: self._ask(request, served, clock))
+            return await self._in_one_version(lambda served: self._ask(request, served, clock, as_tested=as_tested))
         except ServingUnavailable as away:
             if self._settings.fallback != "popular":
                 raise
@@ -243,10 +247,14 @@ class Recommender:
         await self._in_one_version(ask)
 
     async def _ask(
-        self, request: RecommendationRequest, served: ServedBundle, clock: StepClock
+        self, request: RecommendationRequest, served: ServedBundle, clock: StepClock, *, as_tested: bool = False
     ) -> RecommendationAnswer:
+        record = self._record(request, served)
+        if as_tested and request.user_id is not None:
+            _, before = served.users.before_test(request.user_id)
+            record = OnRecord({}, record.forgotten, only=before)
         try:
-            user = await prepare(self._backends, request, served, clock, self._record(request, served))
+            user = await prepare(self._backends, request, served, clock, record)
         except UnknownUserError as error:
             raise await self._backends.unknown(str(request.user_id), error) from error
         return await self._batcher.ask(user)

@@ -18,9 +18,8 @@ from rec_sys.baselines.rating_baseline import RATING_BASELINES, RatingBaseline
 from rec_sys.baselines.reviews import Histories, TrainingReviews
 from rec_sys.baselines.settings import NoSettings
 from rec_sys.bundle import BundleContents, write_bundle
-from rec_sys.contracts import HistoryColumn, ProductVector, ReviewColumn
+from rec_sys.contracts import HistoryColumn, ProductVector, ReviewColumn, SplitName
 from rec_sys.data.dataset import PreparedDataset, embedded_review_text
-from rec_sys.data.interactions import BoolArray
 from rec_sys.data.splits import Split
 from rec_sys.data.written import FIRST_WRITTEN_ROW
 from rec_sys.evaluation.model_scorer import SplitResult, encode_catalogue
@@ -145,10 +144,10 @@ def compared_vectors(vectors: dict[str, np.ndarray], settings: Settings) -> dict
     return {"text": vectors[ProductVector.TEXT], **towers}
 
 
-def list_histories(graph: ReviewGraph, dataset: PreparedDataset, of_kind: BoolArray | None) -> pl.DataFrame:
+def list_histories(graph: ReviewGraph, dataset: PreparedDataset, split: Split) -> pl.DataFrame:
     """Every user's reviews as the bundle keeps them, so that serving needs no other file (`HistoryColumn`)."""
     columns = graph.interactions
-    known = np.ones(columns.num_reviews, dtype=np.bool_) if of_kind is None else of_kind
+    known = np.ones(columns.num_reviews, dtype=np.bool_) if split.of_kind is None else split.of_kind
     # A stream, so that no more than a piece of the texts is in memory.
     reviews = (
         dataset.scan_reviews()
@@ -169,6 +168,7 @@ def list_histories(graph: ReviewGraph, dataset: PreparedDataset, of_kind: BoolAr
         HistoryColumn.SNIPPET,
         HistoryColumn.WEIGHT,
         pl.Series(HistoryColumn.KNOWN, known),
+        pl.Series(HistoryColumn.HELD_OUT, known & (split.of_review == SplitName.TEST)),
         *([_place_in_log()] if dataset.summary.store_position is not None else []),
         *([pl.col(ReviewColumn.EVENT).alias(HistoryColumn.EVENT)] if columns.event_kinds else []),
     )
@@ -197,6 +197,7 @@ def write_results(
     model: ReviewGraphModel,
     graph: ReviewGraph,
     dataset: PreparedDataset,
+    split: Split,
     vectors: dict[str, np.ndarray],
     memory_term: MemoryTerm | None,
     ranker: LearnedRanker | None,
@@ -221,7 +222,7 @@ def write_results(
         products=dataset.products(),
         product_vectors=vectors,
         metrics=metrics,
-        histories=list_histories(graph, dataset, graph.interactions.of_kinds(settings.evaluation.target_events)),
+        histories=list_histories(graph, dataset, split),
         history_text=graph.text_vectors,
         score=make_formula(model.temperature, settings.model.co_review)
         if memory_term is None

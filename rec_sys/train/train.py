@@ -225,6 +225,7 @@ def _learn(
             model,
             graph,
             dataset,
+            split,
             vectors,
             final.memory_term,
             ranker,

@@ -155,9 +155,7 @@ def test_an_import_that_is_stopped_or_whose_worker_is_killed_keeps_what_was_safe
     safe = shown(address)[1]
     assert 0 < safe < count
     assert until(lambda: len(service.workers()) == WORKERS, 30)
-    kept.post(
-        "/v1/reviews", json=REVIEW | {"user_id": "eva"}
-    )  # reads what the other has written, too
+    kept.post("/v1/reviews", json=REVIEW | {"user_id": "eva"})  # reads what the other has written, too
     there = kept.get("/v1/users/eva/reviews").json()["total"] - 1
     assert safe <= there <= count
     again = take(kept)

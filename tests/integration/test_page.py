@@ -14,7 +14,7 @@ from rec_sys.serving.application import create_application
 from tests.live_shops import Shop, reads_texts, wait_until
 from tests.page_browser import ATTACKS, Visitor, browsing, find_browser, listening, visiting
 from tests.served_roads import share_text_models
-from tests.serving_bundles import write_serving_bundle
+from tests.serving_bundles import HELD_OUT_USER, write_serving_bundle
 
 PRODUCTS = 60
 FIRST_PAINT_BYTES = 150_000
@@ -208,6 +208,17 @@ def test_the_models_are_compared_and_looked_into(visitor: Visitor) -> None:
     lists = page.locator("[data-lists] section")
     assert lists.get_by_role("heading").all_inner_texts() == ["hybrid", "graph", "memory", "popular"]
     assert lists.first.get_by_role("link").first.inner_text() == title
+    visitor.go(f"/compare?{urlencode({'user_id': HELD_OUT_USER})}")
+    test = page.get_by_role("region", name="As the test asked")
+    held_out = test.get_by_role("link").first.inner_text()
+    marked = page.locator("[data-held-out]")
+    named = page.locator("[data-lists] section", has_text="What was held out is not among its first 10.")
+    assert marked.count() + named.count() == 4
+    assert set(marked.get_by_role("link").all_inner_texts()) <= {held_out}
+    visitor.look_for_barriers()
+    test.get_by_role("link", name="From all reviews").click()
+    expect(page.locator("#test")).to_have_text("From all reviews")
+    assert held_out not in page.locator("[data-lists]").inner_text()
     visitor.go("/understand?user_id=user+1")
     named = page.locator("#main svg").evaluate_all("all => all.map((one) => one.getAttribute('aria-label'))")
     shares = [float(one.split()[1]) for one in named if one.startswith("attention")]

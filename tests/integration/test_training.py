@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from rec_sys.contracts import BundleFile, InputError, ProductVector, TowerFile
+from rec_sys.contracts import BundleFile, HistoryColumn, InputError, ProductVector, TowerFile
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.settings import Settings
 from tests.text_width import TEXT_DIM
@@ -36,7 +36,11 @@ def test_a_training_learns_the_taste_and_leaves_a_whole_bundle(
     assert bundle.products().height == bundle.manifest.num_products == NUM_PRODUCTS
     card = (bundle.folder / BundleFile.CARD).read_text()
     assert f"{test['ndcg_at_10_masked']:.4f}" in card
-    assert bundle.histories().height == NUM_REVIEWS
+    histories = bundle.histories()
+    assert histories.height == NUM_REVIEWS
+    # The newest review of each who is asked, and no other.
+    newest = histories.group_by(HistoryColumn.USER_ID, maintain_order=True).last().filter(HistoryColumn.HELD_OUT)
+    assert 0 < newest.height == histories[HistoryColumn.HELD_OUT].sum()
 
     # The weights are the model: it can be put together again, and gives the vectors that lie beside them.
     settings = Settings.model_validate(bundle.settings())

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Request
@@ -45,8 +46,8 @@ def model_routes(
     view = _ModelView(recommender)
 
     @router.get("/compare")
-    async def compare(request: Request, user_id: str = "") -> Response:
-        return await view.of_user(request, "compare", user_id.strip())
+    async def compare(request: Request, user_id: str = "", reviews: str = "") -> Response:
+        return await view.of_user(request, "compare", user_id.strip(), with_all=reviews == "all")
 
     @router.get("/understand")
     async def understand(request: Request, user_id: str = "") -> Response:
@@ -89,10 +90,10 @@ class _ModelView:
     def __init__(self, recommender: "Recommender") -> None:
         self._recommender = recommender
 
-    async def of_user(self, request: Request, name: str, user_id: str) -> Response:
+    async def of_user(self, request: Request, name: str, user_id: str, with_all: bool = False) -> Response:
         """A view of one user; who they are can be changed whatever goes wrong."""
         fault, content = None, dict[str, Any]()
-        look = self._compared if name == "compare" else self._attention
+        look = partial(self._compared, with_all=with_all) if name == "compare" else self._attention
         try:
             content = await look(user_id) if user_id else {}
         except (HTTPException, InputError) as error:
@@ -107,12 +108,15 @@ class _ModelView:
             **content,
         )
 
-    async def _compared(self, user_id: str) -> dict[str, Any]:
+    async def _compared(self, user_id: str, with_all: bool) -> dict[str, Any]:
+        held_out = await self._recommender.insight.asked_by_test(user_id)
+        as_tested = bool(held_out) and not with_all
         asked = [as_message(RecommendationRequest, user_id=user_id, model=one, limit=_LISTED) for one in MODELS]
-        answers = await asyncio.gather(*(self._recommender.recommend(one) for one in asked))
+        answers = await asyncio.gather(*(self._recommender.recommend(one, as_tested=as_tested) for one in asked))
         found = Counter(product.asin for answer in answers for product in answer.products)
         lists = [(answer.model, _WORDS[answer.model], answer.products) for answer in answers]
-        return {"lists": lists, "found": found}
+        marked = {product.asin for product in held_out} if as_tested else ()
+        return {"lists": lists, "found": found, "held_out": held_out, "as_tested": as_tested, "marked": marked}
 
     async def _attention(self, user_id: str) -> dict[str, Any]:
         as_message(RecommendationRequest, user_id=user_id)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from rec_sys.bundle import Bundle
+from rec_sys.contracts import HistoryColumn
 from rec_sys.inference.contract import (
     Filter,
     Page,
@@ -21,12 +22,15 @@ from rec_sys.inference.contract import (
     UnknownProductError,
     UnknownUserError,
 )
+from rec_sys.inference.insight import NamedProduct
+from rec_sys.inference.known_users import KnownUsers
 from rec_sys.inference.recommender import Recommender
 from rec_sys.settings import EdgeIndex, InferenceSettings, TableData
 from rec_sys.vector_database.catalogue import read_catalogue
 from rec_sys.vector_database.edge_index import EdgePublisher
 from tests.product_indexes import quick_folder
 from tests.serving_bundles import (
+    HELD_OUT_USER,
     NEWEST,
     PlainReview,
     expected_answer,
@@ -202,6 +206,27 @@ def test_a_question_that_the_index_cannot_even_read_spoils_no_other(folder: Path
         f"user {number}" for number in range(7)
     ]
     assert isinstance(bad, TypeError)
+
+
+def test_who_was_asked_by_the_test_is_answered_from_the_reviews_before(folder: Path, bundle: Bundle) -> None:
+    async def question(recommender: Recommender) -> tuple[RecommendationAnswer, tuple[NamedProduct, ...], object]:
+        asked = RecommendationRequest(user_id=HELD_OUT_USER, limit=7)
+        held_out = await recommender.insight.asked_by_test(HELD_OUT_USER)
+        return (
+            await recommender.recommend(asked, as_tested=True),
+            held_out,
+            await recommender.insight.asked_by_test("x"),
+        )
+
+    answer, held_out, of_nobody = ask(folder, question)
+    newest, *before = known_reviews(bundle, HELD_OUT_USER)
+    assert before
+    scores, _, _ = expected_answer(bundle, before)
+    wanted = best(scores, {review.product for review in before if review.product is not None}, 7)
+    assert [product.asin for product in answer.products] == [f"p{row}" for row in wanted]
+    assert ([one.asin for one in held_out], of_nobody) == ([f"p{newest.product}"], ())
+    older = KnownUsers(bundle.histories().drop(HistoryColumn.HELD_OUT))  # of a bundle that does not say
+    assert [len(rows) for rows in older.before_test(HELD_OUT_USER)] == [0, 0]
 
 
 def test_whoever_has_no_reviews_gets_the_towers_answer_for_somebody_unknown(folder: Path, bundle: Bundle) -> None:
