@@ -20,10 +20,11 @@ from rec_sys.inference.contract import (
 )
 from rec_sys.inference.explanations import strongest_reviews
 from rec_sys.inference.predicted_stars import RatedReviews
+from rec_sys.inference.review_texts import join_text
 from rec_sys.inference.rules import Arranged, drawn_rules
 from rec_sys.inference.second_stage import RankedHits
 from rec_sys.inference.served_bundle import ServedBundle
-from rec_sys.inference.user_reviews import SNIPPET_LENGTH, MemoryQuery, UserReviews, join_text
+from rec_sys.inference.user_reviews import SNIPPET_LENGTH, MemoryQuery, UserReviews
 from rec_sys.scoring import is_from_memory
 from rec_sys.vector_database.catalogue import FloatArray
 from rec_sys.vector_database.contract import (

@@ -15,8 +15,8 @@ from rec_sys.inference.contract import Review
 from rec_sys.inference.following import following
 from rec_sys.inference.placing import FirstReview, place_product
 from rec_sys.inference.review_log import ReviewLog
+from rec_sys.inference.review_texts import join_text
 from rec_sys.inference.served_bundle import ServedBundle
-from rec_sys.inference.user_reviews import join_text
 from rec_sys.raw_files.product_texts import PRODUCT_FACTS_SCHEMA, described_products
 from rec_sys.raw_files.rating_scales import to_stars
 from rec_sys.store.live_products import LiveProduct

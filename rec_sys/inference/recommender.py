@@ -1,4 +1,4 @@
-"""The recommender: from reviews to products with their reasons, by whichever towers and index the settings choose."""
+"""The recommender: from reviews to products with their reasons; long because it says all that may be asked of it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager

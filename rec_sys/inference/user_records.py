@@ -22,8 +22,8 @@ from rec_sys.inference.review_messages import (
     TakenReview,
     TakenReviews,
 )
+from rec_sys.inference.review_texts import join_text
 from rec_sys.inference.served_bundle import ServedBundle
-from rec_sys.inference.user_reviews import join_text
 from rec_sys.store.messages import Receipt, WrittenBatch, WrittenReview
 
 _LOG: Final = logging.getLogger(__name__)

@@ -10,6 +10,7 @@ from rec_sys.contracts import MILLISECONDS_A_DAY, TowerTensor
 from rec_sys.inference.contract import IgnoredReview, RecommendationRequest, Review, UnknownUserError
 from rec_sys.inference.live_reviews import NOTHING_ON_RECORD, OnRecord
 from rec_sys.inference.review_intake import checked
+from rec_sys.inference.review_texts import join_text, texts_to_read
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.raw_files.rating_scales import to_stars
 from rec_sys.score_terms import term_weights
@@ -128,7 +129,7 @@ def _merge(
 ) -> UserReviews:
     """The newest of what is sent and what is known; `rows` are places in the histories, newest first."""
     reviews = sent.reviews
-    texts, unread = _texts_to_read(reviews, served)
+    texts, unread = texts_to_read(reviews, served)
     product = np.array([served.index_of.get(review.asin, served.unknown_product) for review in reviews])
     usable = np.array(
         [
@@ -185,21 +186,6 @@ def _list_ignored(sent: _Sent, usable: list[bool], unread: str, served: ServedBu
         elif unread and join_text(review) is not None:
             ignored.append(IgnoredReview(field=f"{name}.text", asin=review.asin, reason=unread))
     return tuple(ignored)
-
-
-def join_text(review: Review) -> str | None:
-    """A review as training reads it: headline, then body; None where both are missing or blank."""
-    title, text = (review.title or "").strip(), (review.text or "").strip()
-    if title and text and title[-1] not in ".!?":
-        return f"{title}. {text}"
-    return f"{title} {text}".strip() or None
-
-
-def _said_of(asin: str, served: ServedBundle) -> str | None:
-    """What is said of a product that came after the model: a review of it without words is read by these."""
-    if asin in served.index_of or (product := served.written.get(asin)) is None:
-        return None
-    return ". ".join(filter(None, (product.title, product.brand, ", ".join(product.categories)))) or None
 
 
 def tower_inputs(
@@ -283,17 +269,6 @@ def memory_query(user: UserReviews, served: ServedBundle) -> MemoryQuery:
             if weight:
                 summed[product] = summed.get(product, 0.0) + weight
     return MemoryQuery(weights, repeats, summed | more)
-
-
-def _texts_to_read(reviews: tuple[Review, ...], served: ServedBundle) -> tuple[dict[int, str], str]:
-    """Texts by place; where this model cannot read new ones, none and the reason."""
-    source = served.text_settings.source
-    if source == "none":
-        return {}, "this model reads no text"
-    if source == "given":
-        return {}, "the texts of this model were embedded elsewhere"
-    texts = ((place, join_text(review) or _said_of(review.asin, served)) for place, review in enumerate(reviews))
-    return {place: text for place, text in texts if text is not None}, ""
 
 
 def _filled(values: Sequence[float | None], missing: float) -> FloatArray:

@@ -12,8 +12,9 @@ from rec_sys.contracts import HistoryColumn, ProductColumn, ProductVector, Tower
 from rec_sys.data.dataset import embedded_review_text
 from rec_sys.graph.review_graph import ReviewGraph
 from rec_sys.inference.contract import RecommendationRequest, Review
+from rec_sys.inference.review_texts import join_text
 from rec_sys.inference.served_bundle import ServedBundle
-from rec_sys.inference.user_reviews import join_text, read_user, tower_inputs
+from rec_sys.inference.user_reviews import read_user, tower_inputs
 from rec_sys.modules.review_graph_model import ReviewGraphModel
 from rec_sys.scoring import ScoreFormula
 from rec_sys.settings import InferenceSettings
