@@ -123,6 +123,14 @@ _MEANINGS: Final[dict[int, tuple[str, dict[str, Any]]]] = {
         "The body is too large.",
         {"error": "the body is larger than 1,048,576 bytes", "where": "body", "remedy": "send fewer reviews"},
     ),
+    414: (
+        "The address has more than 64 KB.",
+        {
+            "error": "the address is longer than the service reads",
+            "where": "the connection",
+            "remedy": "ask for less at once, or by POST, whose body may be longer",
+        },
+    ),
     422: (
         "The request cannot be meant; `field` names what is at fault.",
         {

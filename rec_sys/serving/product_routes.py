@@ -49,7 +49,7 @@ def product_routes(recommender: "Recommender", metrics: GatewayMetrics, recent: 
         "/users/{user_id}/recommendations",
         openapi_extra=described(UserQuestion),
         response_model=RecommendationAnswer,
-        responses=errors(401, 403, 404, 422, 429, 500, 503),
+        responses=errors(401, 403, 404, 414, 422, 429, 500, 503),
         summary="Recommendations for a known user",
     )
     async def recommend_known(
@@ -64,7 +64,7 @@ def product_routes(recommender: "Recommender", metrics: GatewayMetrics, recent: 
         "/products/{asin}/similar",
         openapi_extra=described(SimilarQuestion),
         response_model=ProductsAnswer,
-        responses=errors(401, 403, 404, 422, 429, 500, 503),
+        responses=errors(401, 403, 404, 414, 422, 429, 500, 503),
         summary="Products like another",
     )
     async def similar(
@@ -79,7 +79,7 @@ def product_routes(recommender: "Recommender", metrics: GatewayMetrics, recent: 
         "/products/trending",
         openapi_extra=described(ListQuestion),
         response_model=ProductsAnswer,
-        responses=errors(401, 403, 422, 429, 500, 503),
+        responses=errors(401, 403, 414, 422, 429, 500, 503),
         summary="What is trending",
     )
     async def trending(request: Request, question: Annotated[ListQuestion, asked(ListQuestion)]) -> Response:
@@ -92,7 +92,7 @@ def product_routes(recommender: "Recommender", metrics: GatewayMetrics, recent: 
         "/products/new",
         openapi_extra=described(ListQuestion),
         response_model=ProductsAnswer,
-        responses=errors(401, 403, 422, 429, 500, 503),
+        responses=errors(401, 403, 414, 422, 429, 500, 503),
         summary="What is new",
     )
     async def new(request: Request, question: Annotated[ListQuestion, asked(ListQuestion)]) -> Response:
@@ -103,7 +103,7 @@ def product_routes(recommender: "Recommender", metrics: GatewayMetrics, recent: 
         "/products/search",
         openapi_extra=described(SearchQuestion),
         response_model=ProductsAnswer,
-        responses=errors(401, 403, 404, 422, 429, 500, 503),
+        responses=errors(401, 403, 404, 414, 422, 429, 500, 503),
         summary="Products whose text means the like, or has the words",
     )
     async def search(request: Request, question: Annotated[SearchQuestion, asked(SearchQuestion)]) -> Response:

@@ -10,11 +10,11 @@ from rec_sys.serving.problems import Problem
 
 ERRORS = {
     "POST /v1/recommendations": {401, 403, 404, 408, 413, 422, 429, 500, 503},
-    "GET /v1/users/{user_id}/recommendations": {401, 403, 404, 422, 429, 500, 503},
-    "GET /v1/products/{asin}/similar": {401, 403, 404, 422, 429, 500, 503},
-    "GET /v1/products/search": {401, 403, 404, 422, 429, 500, 503},
-    "GET /v1/products/trending": {401, 403, 422, 429, 500, 503},
-    "GET /v1/products/new": {401, 403, 422, 429, 500, 503},
+    "GET /v1/users/{user_id}/recommendations": {401, 403, 404, 414, 422, 429, 500, 503},
+    "GET /v1/products/{asin}/similar": {401, 403, 404, 414, 422, 429, 500, 503},
+    "GET /v1/products/search": {401, 403, 404, 414, 422, 429, 500, 503},
+    "GET /v1/products/trending": {401, 403, 414, 422, 429, 500, 503},
+    "GET /v1/products/new": {401, 403, 414, 422, 429, 500, 503},
     "GET /v1/models": {401, 403, 429, 500, 503},
     "GET /v1/models/{name}": {401, 403, 404, 422, 429, 500, 503},
     "POST /v1/reviews": {401, 403, 408, 413, 422, 429, 500, 503},
@@ -61,6 +61,12 @@ def test_every_address_and_every_error_is_described(description: dict[str, Any])
         for name, operation in operations(description).items()
     }
     assert found == ERRORS
+
+
+def test_an_address_that_may_hold_a_list_may_be_too_long(description: dict[str, Any]) -> None:
+    for operation in operations(description).values():
+        kinds = [str(one["schema"]) for one in operation.get("parameters", ()) if one["in"] == "query"]
+        assert any("array" in kind for kind in kinds) == ("414" in operation["responses"])
 
 
 def test_every_error_is_a_problem_with_an_example_of_one(description: dict[str, Any]) -> None:
