@@ -25,6 +25,7 @@ from rec_sys.settings import EdgeIndex
 REPORT: Final = "benchmark.json"
 _MEASUREMENT: Final = "rec_sys.experiments.index_benchmark.measurement"
 _SMALL_SIZE: Final = 2_000  # products that are built in seconds
+_MEGABYTE: Final = 1e6
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -79,7 +80,8 @@ def choose_catalogues(settings: IndexBenchmarkSettings) -> list[tuple[str, Path 
 
 def report_table(rows: list[Measurement]) -> Table:
     """The report for the terminal."""
-    headings = ("products", "back end", "question", "asked", "p50 ms", "p99 ms", "recall@10", "publish s")
+    headings = ("products", "back end", "question", "asked", "p50 ms", "p99 ms", "cpu p50", "cpu p99", "recall@10")
+    headings += ("publish s", "cpu s", "MB")
     table = Table(*headings, title="the index: time a question, and agreement with exact scores", title_justify="left")
     for column in (table.columns[0], *table.columns[3:]):
         column.justify = "right"
@@ -90,6 +92,9 @@ def report_table(rows: list[Measurement]) -> Table:
             table.add_section()
         before = (row.products, row.back_end)
         start = (f"{row.products:,}", row.back_end) if first else ("", "")
-        figures = f"{row.asked}", f"{row.p50:,.2f}", f"{row.p99:,.2f}", f"{row.recall:.4f}"
-        table.add_row(*start, row.question, *figures, f"{row.publish_seconds:,.1f}" if first else "")
+        times = (f"{value:,.2f}" for value in (row.p50, row.p99, row.processor_p50, row.processor_p99))
+        size = "-" if row.disk_bytes is None else f"{row.disk_bytes / _MEGABYTE:,.0f}"
+        built = f"{row.publish_seconds:,.1f}", f"{row.publish_processor_seconds:,.1f}", size
+        figures = f"{row.asked}", *times, f"{row.recall:.4f}"
+        table.add_row(*start, row.question, *figures, *(built if first else ("", "", "")))
     return table

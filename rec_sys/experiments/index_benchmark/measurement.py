@@ -32,6 +32,7 @@ from rec_sys.vector_database.server_index import ServerProductIndex
 from rec_sys.vector_database.server_publisher import ServerPublisher
 
 _WARM_UP: Final = 2  # questions that are not counted
+_BLOCK: Final = 512  # bytes, as stat counts what a file takes
 
 
 class CatalogueRequest(Section):
@@ -56,7 +57,13 @@ class CatalogueRequest(Section):
 
 @dataclass(frozen=True)
 class Measurement:
-    """A row of the report; times of a question in milliseconds."""
+    """A row of the report; times of a question in milliseconds.
+
+    Attributes:
+        processor_p50: Of the processors, which other work on the machine disturbs less than a time on the wall.
+        publish_processor_seconds: The same of the publication, of all threads.
+        disk_bytes: What the version takes on the disk; None where it is in memory.
+    """
 
     products: int
     back_end: str
@@ -64,8 +71,12 @@ class Measurement:
     asked: int
     p50: float
     p99: float
+    processor_p50: float
+    processor_p99: float
     recall: float
     publish_seconds: float
+    publish_processor_seconds: float
+    disk_bytes: int | None
 
 
 def measure_catalogue(request: CatalogueRequest) -> list[dict[str, Any]]:
@@ -73,7 +84,7 @@ def measure_catalogue(request: CatalogueRequest) -> list[dict[str, Any]]:
     what, index = request.measurement, request.index
     folder = request.bundle or request.scratch / "bundle"
     if request.bundle is None:
-        write_synthetic_bundle(folder, request.size, what.dim, what.neighbours, request.seed)
+        write_synthetic_bundle(folder, request.size, what.dim, what.neighbours, request.seed, has_text=what.text)
     catalogue = read_catalogue(Bundle(folder))
     kinds = draw_questions(catalogue, what.questions, request.seed)
     rows = []
@@ -82,7 +93,7 @@ def measure_catalogue(request: CatalogueRequest) -> list[dict[str, Any]]:
         if what.both_searches:  # what the graph misses is what is measured
             edge = edge.model_copy(update={"min_recall": 0.0})
         with EdgeProductIndex(edge) as product_index:
-            rows += _measure(product_index, EdgePublisher(edge), name, catalogue, kinds, float("inf"))
+            rows += _measure(product_index, EdgePublisher(edge), name, catalogue, kinds, float("inf"), edge.folder)
     if what.in_memory:
         common = index.model_dump(exclude={"backend", "folder", "lock_timeout"})
         # A question takes it seconds, and its answers are compared below.
@@ -147,26 +158,49 @@ def _measure(
     catalogue: Catalogue,
     kinds: dict[str, list[ProductQuery]],
     seconds: float,
+    folder: Path | None = None,
 ) -> list[Measurement]:
     exact = ExactRanking(catalogue)
-    began = time.perf_counter()
+    began, processor_began = time.perf_counter(), time.process_time()
     publisher.publish(catalogue)
-    publish_seconds = time.perf_counter() - began
+    publish_seconds, publish_processor_seconds = time.perf_counter() - began, time.process_time() - processor_began
+    # Edge's files are mostly holes.
+    files = [] if folder is None else [path.stat() for path in folder.rglob("*") if path.is_file()]
+    disk_bytes = sum(file.st_blocks * _BLOCK for file in files) if files else None
     rows = []
     for kind, queries in kinds.items():
         for query in queries[:_WARM_UP]:
             index.search(query)
         answers: list[ProductAnswer] = []
         times: list[float] = []
+        processor_times: list[float] = []
         while len(answers) < len(queries) and sum(times) < seconds:
-            began = time.perf_counter()
+            began, processor_began = time.perf_counter(), time.process_time()
             answers.append(index.search(queries[len(answers)]))
+            processor_times.append(time.process_time() - processor_began)
             times.append(time.perf_counter() - began)
-        p50, p99 = np.quantile(times, (0.5, 0.99)) * 1e3
-        recall = compare(answers, queries[: len(answers)], exact).recall
-        asked = len(answers)
-        rows.append(Measurement(len(catalogue), name, kind, asked, float(p50), float(p99), recall, publish_seconds))
+        rows.append(
+            Measurement(
+                products=len(catalogue),
+                back_end=name,
+                question=kind,
+                asked=len(answers),
+                p50=_milliseconds(times, 0.5),
+                p99=_milliseconds(times, 0.99),
+                processor_p50=_milliseconds(processor_times, 0.5),
+                processor_p99=_milliseconds(processor_times, 0.99),
+                recall=compare(answers, queries[: len(answers)], exact).recall,
+                publish_seconds=publish_seconds,
+                publish_processor_seconds=publish_processor_seconds,
+                disk_bytes=disk_bytes,
+            )
+        )
     return rows
+
+
+def _milliseconds(seconds: list[float], share: float) -> float:
+    """That share of the times is no longer."""
+    return float(np.quantile(seconds, share)) * 1e3
 
 
 if __name__ == "__main__":

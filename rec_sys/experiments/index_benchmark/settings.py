@@ -16,6 +16,7 @@ class MeasurementSettings(Section):
     )
     dim: int = Field(128, ge=8, le=1024, description="Width of the product vectors.")
     neighbours: int = Field(30, ge=0, le=1000, description="Entries of a product in the memory.")
+    text: bool = Field(True, description="Give most invented products the vector of a text, too.")
     questions: int = Field(500, ge=10, description="Asked of each kind.")
     both_searches: bool = Field(
         False, description="Search each catalogue whole and by graph (HNSW), whatever index.exact_below says."
