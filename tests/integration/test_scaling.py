@@ -60,9 +60,17 @@ def measure_warm(module: str, request: BaseModel, folder: Path, where: str, reme
 
 def test_interactions_alone_are_measured_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scaling, "measure_apart", measure_warm)
-    run(settings(tmp_path, "scaling.sizes=[2000]", "scaling.text=false", "scaling.reviews_a_product=20"))
+    changes = [
+        "scaling.sizes=[2000]",
+        "scaling.text=false",
+        "scaling.reviews_a_product=20",
+        "scaling.train_reviews=600",
+    ]
+    run(settings(tmp_path, *changes))
     (size,) = json.loads((tmp_path / "scaling" / REPORT).read_text())["sizes"]
     assert (size["num_reviews"], size["num_products"]) == (2000, 100)
+    # Two batches of 512.
+    assert size["train_share"] == pytest.approx(1_024 / size["num_train_reviews"])
     assert min(size["stages"][stage]["seconds"] for stage in STAGES) > 0
 
 

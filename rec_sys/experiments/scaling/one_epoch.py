@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import math
 import warnings
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rec_sys.console import say_error
 from rec_sys.experiments.fresh_process import answer_request
 from rec_sys.experiments.scaling.stage_clock import StageClock, peak_resident_bytes
-from rec_sys.settings import Settings, TrainerSettings
+from rec_sys.settings import Section, Settings, TrainerSettings
 
 if TYPE_CHECKING:
     from rec_sys.train.lightning_module import ReviewGraphLearner
@@ -25,15 +26,24 @@ _LIBRARY_NOISE: Final = (
 )
 
 
-def measure_one_epoch(settings: Settings) -> dict[str, Any]:
+class RoadRequest(Section):
+    """What is to be measured: the whole road with these settings, of an epoch `train_reviews` at most."""
+
+    whole: Settings
+    train_reviews: int | None
+
+
+def measure_one_epoch(request: RoadRequest) -> dict[str, Any]:
     """Prepares, builds, splits, fits one memory and trains for `trainer.max_epochs` epochs, without validation.
 
     Returns:
-        Counts of the data, threads, the most memory held, and for each of `STAGES` the fields of `Stage`.
+        Counts of the data, threads, the most memory held, and for each of `STAGES` the fields of `Stage`; of the last
+        one the times of a whole epoch, of which `train_share` was run.
 
     Raises:
         InputError: The data cannot be used.
     """
+    settings = request.whole
     for message in _LIBRARY_NOISE:
         warnings.filterwarnings("ignore", message=message)
     clock = StageClock()
@@ -63,8 +73,14 @@ def measure_one_epoch(settings: Settings) -> dict[str, Any]:
         builders = make_builders(graph, split, settings)
         model = make_model(graph, split, builders["train"], settings)
         learner = ReviewGraphLearner(model, settings.trainer, settings.evaluation, settings.seed, split, builders)
+    batches = math.ceil(len(split.train_targets) / settings.trainer.batch_size)
+    if request.train_reviews is not None:
+        batches = min(batches, math.ceil(request.train_reviews / settings.trainer.batch_size))
     with clock.stage("train"):
-        device = _train(learner, settings.trainer)
+        device = _train(learner, settings.trainer, batches)
+    share = min(1.0, batches * settings.trainer.batch_size / len(split.train_targets))
+    trained = clock.stages["train"]
+    trained.seconds, trained.processor_seconds = trained.seconds / share, trained.processor_seconds / share
     speed, parts = learner.describe_speed()
     shares = ", ".join(f"{name} {share:.0%}" for name, share in parts.items())
     say_error(f"speed: {speed:,.0f} reviews a second; {shares}")
@@ -73,6 +89,7 @@ def measure_one_epoch(settings: Settings) -> dict[str, Any]:
         "num_users": dataset.summary.num_users,
         "num_products": dataset.summary.num_products,
         "num_train_reviews": len(split.train_edges),
+        "train_share": share,
         "device": device,
         "threads": {"torch": torch.get_num_threads(), "polars": pl.thread_pool_size()},
         # The kernel's own figure lags behind by some pages.
@@ -83,8 +100,8 @@ def measure_one_epoch(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _train(learner: "ReviewGraphLearner", settings: TrainerSettings) -> str:
-    """Runs the epochs on one device and returns its name."""
+def _train(learner: "ReviewGraphLearner", settings: TrainerSettings, batches: int) -> str:
+    """Runs the epochs, of so many batches each, on one device and returns its name."""
     import pytorch_lightning as lightning
     import torch
 
@@ -101,6 +118,7 @@ def _train(learner: "ReviewGraphLearner", settings: TrainerSettings) -> str:
         enable_progress_bar=False,
         enable_model_summary=False,
         limit_val_batches=0,
+        limit_train_batches=batches,
         gradient_clip_val=settings.gradient_clip,
         **choose_devices(settings),
     )
@@ -109,4 +127,4 @@ def _train(learner: "ReviewGraphLearner", settings: TrainerSettings) -> str:
 
 
 if __name__ == "__main__":
-    answer_request(measure_one_epoch, Settings)
+    answer_request(measure_one_epoch, RoadRequest)

@@ -20,7 +20,7 @@ from rec_sys.data.synthetic_table import (
     write_synthetic_vectors,
 )
 from rec_sys.experiments.fresh_process import measure_apart
-from rec_sys.experiments.scaling.one_epoch import STAGES
+from rec_sys.experiments.scaling.one_epoch import STAGES, RoadRequest
 from rec_sys.experiments.scaling.settings import ScalingSettings
 from rec_sys.files import atomic_folder, writable_folder
 from rec_sys.settings import Settings, TableData, TextSettings, TrackingSettings
@@ -91,7 +91,7 @@ def measure(settings: ScalingSettings, num_reviews: int, scratch: Path) -> dict[
         write_synthetic_vectors(whole.text.vectors_path, num_reviews, settings.seed)
     found: dict[str, Any] = measure_apart(
         _ONE_EPOCH,
-        whole,
+        RoadRequest(whole=whole, train_reviews=settings.scaling.train_reviews),
         scratch,
         where=f"{num_reviews:,} reviews",
         remedy="if memory ran out, choose smaller scaling.sizes or a smaller trainer.batch_size",

@@ -14,6 +14,9 @@ class SizeSettings(Section):
         (100_000, 1_000_000), min_length=1, description="Reviews; the first size is what the others are held against."
     )
     reviews_a_product: int = Field(50, ge=1, description="On average.")
+    train_reviews: int | None = Field(
+        None, ge=1, description="Of an epoch no more are trained on, and its time is counted up; empty: all."
+    )
     text: bool = Field(True, description="Reviews have texts and stars; false: only who, what and when.")
 
 
