@@ -62,6 +62,8 @@ def prepare(
         if found is not None:
             _LOG.info(f"{data.name} is already prepared: inputs and settings are unchanged")
             return found
+        if engine is not None and engine.kind == "ray" and not source.in_ranges:
+            _LOG.info("this process reads the reviews: a cluster reads Parquet tables alone")
         size = sum(file.stat().st_size for file in source.files)
         with atomic_folder(folder, bytes_needed=_BYTES_NEEDED_A_BYTE * size) as unfinished:
             fill_folder(source, data, fingerprint, unfinished, left_quarantine, written)

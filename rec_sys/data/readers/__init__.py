@@ -1,11 +1,9 @@
 """Readers: every raw format becomes the same typed rows, or a named reason why a row is none."""
 
-import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Final
 
 import polars as pl
 
@@ -25,8 +23,6 @@ from rec_sys.settings import AmazonData, DataSettings, EngineSettings, RawFile, 
 
 __all__ = ["Batch", "Source", "open_source"]
 
-_LOG: Final = logging.getLogger(__name__)
-_READ_HERE: Final = "this process reads the reviews: a cluster reads Parquet tables alone"
 _FEWEST = {"num_users": 20, "num_products": 24, "num_reviews": 200}  # that the generator takes, see SampleData
 
 
@@ -41,8 +37,6 @@ def open_source(data: DataSettings, raw_folder: Path, engine: EngineSettings | N
     Raises:
         InputError: A file is missing, empty, or cannot be downloaded.
     """
-    if engine is not None and engine.kind == "ray" and not isinstance(data, TableData):
-        _LOG.info(_READ_HERE)
     match data:
         case SampleData():
             return _sample_source(data)
@@ -92,8 +86,6 @@ def _table_source(data: TableData, engine: EngineSettings | None) -> Source:
     if users is not None:
         tables.append(user_table(users, data))
     check_columns(*tables)
-    if engine is not None and engine.kind == "ray" and tables[0].kind != "parquet":
-        _LOG.info(_READ_HERE)
     if data.events.half_life_days is not None and data.columns.timestamp is None:
         raise InputError(
             "a weight that halves with age needs times, and the table has none",
@@ -101,7 +93,8 @@ def _table_source(data: TableData, engine: EngineSettings | None) -> Source:
             remedy="name the column of times with data.columns.timestamp, or leave it out",
         )
     files = tuple(part for table in tables for part in table.parts)
-    source = Source(files, data.columns.timestamp is not None, partial(read_table_reviews, reviews, data, engine))
+    read = partial(read_table_reviews, reviews, data, engine)
+    source = Source(files, data.columns.timestamp is not None, read, in_ranges=tables[0].kind == "parquet")
     if users is not None:
         source = replace(source, users=partial(read_table_users, users, data))
     if products is None:

@@ -73,6 +73,7 @@ class Source:
         products: Reads what is known of the products; None where nothing is.
         users: Reads what is known of the users, likewise.
         titles: What each title was taken for, when all reviews are read; None where reviews name products by ids.
+        in_ranges: Whether the reviews can be read from any row on, and so by several machines at once.
     """
 
     files: tuple[Path, ...]
@@ -81,6 +82,7 @@ class Source:
     products: Callable[[], Iterator[Batch]] | None = None
     users: Callable[[], Iterator[Batch]] | None = None
     titles: Callable[[], pl.DataFrame] | None = None
+    in_ranges: bool = False
 
 
 def note_unread(names: Sequence[str], what: str = "columns") -> dict[str, str]:

@@ -15,7 +15,7 @@ from rec_sys.data.fingerprint import file_sha256
 from rec_sys.data.prepare import as_read, prepare, run, with_columns_found
 from rec_sys.data.schemas import ProductTable, ReviewTable
 from rec_sys.entry import compose_settings
-from rec_sys.settings import AmazonData, SampleData, Settings, TableData
+from rec_sys.settings import AmazonData, EngineSettings, SampleData, Settings, TableData
 
 
 def _review(user: int, product: int, **changes: Any) -> dict[str, Any]:
@@ -79,9 +79,10 @@ def test_a_finished_folder_holds_what_its_summary_says(reviews_path: Path, tmp_p
 def test_an_unchanged_data_set_is_not_prepared_again(
     reviews_path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first = prepare(_amazon(reviews_path), tmp_path)
+    first = prepare(_amazon(reviews_path), tmp_path, engine=EngineSettings(kind="ray"))
     before = {path.name: path.stat().st_mtime_ns for path in first.folder.iterdir()}
     assert "already prepared" not in caplog.text
+    assert "this process reads the reviews: a cluster reads Parquet tables alone" in caplog.text
     os.utime(reviews_path, (1, 1))  # touched, not changed
     moved = reviews_path.rename(tmp_path / "moved.json")
     second = prepare(_amazon(moved), tmp_path)
