@@ -12,8 +12,10 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from typing import Any, Final, TypeVar
 
+from rec_sys.bundle import hash_code
 from rec_sys.contracts import InputError
 from rec_sys.settings import EngineSettings
 
@@ -22,7 +24,6 @@ Result = TypeVar("Result")
 
 _QUIET: Final = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anybody
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # the first one is raised
 }
 _ANSWER_SECONDS: Final = 5.0
@@ -115,12 +116,18 @@ def count_actors(engine: EngineSettings, whole: dict[str, float], free: dict[str
 class _Actor:
     """A worker that is made with its first block, so that what is wrong with it is raised as any other error."""
 
-    def __init__(self, worker: Callable[..., Callable[[Any], Any]], arguments: tuple[Any, ...]) -> None:
-        self._worker, self._arguments = worker, arguments
+    def __init__(self, worker: Callable[..., Callable[[Any], Any]], arguments: tuple[Any, ...], code: str) -> None:
+        self._worker, self._arguments, self._code = worker, arguments, code
         self._made: Callable[[Any], Any] | None = None
 
     def work(self, block: Any) -> Any:
         if self._made is None:
+            if hash_code() != self._code:
+                raise InputError(
+                    "a machine of the Ray cluster has another version of this project",
+                    where=socket.gethostname(),
+                    remedy="install the same one there, and start Ray there anew",
+                )
             self._made = self._worker(*self._arguments)
         return self._made(block)
 
@@ -148,7 +155,8 @@ def work_through(
     from ray.exceptions import RayError, RayTaskError
 
     actor_of: Any = ray.remote(num_cpus=1, num_gpus=1 if on_gpus else 0)(_Actor)
-    free = [actor_of.remote(worker, arguments) for _ in range(actors)]
+    start = partial(actor_of.remote, worker, arguments, hash_code())
+    free = [start() for _ in range(actors)]
     at_work: dict[Any, tuple[Any, int, Block, int]] = {}
     lost: list[tuple[int, Block, int]] = []
     coming = ((place, block, 0) for place, block in enumerate(blocks))
@@ -173,7 +181,7 @@ def work_through(
                 ray.kill(actor)  # a machine that cannot be reached may be at it still
                 del at_work[done]
                 lost.append((place, block, deaths + 1))
-                free.append(actor_of.remote(worker, arguments))
+                free.append(start())
                 give()
                 continue
             del at_work[done]

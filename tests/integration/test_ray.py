@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from rec_sys.bundle import hash_code
 from rec_sys.contracts import InputError
 from rec_sys.data.prepare import prepare
 from rec_sys.data.readers import ray_reading
@@ -21,7 +22,7 @@ from rec_sys.inference import batch_export, ray_answers
 from rec_sys.inference.infer import InferSettings, run
 from rec_sys.raw_files import parquet_rows
 from rec_sys.raw_files.parquet_rows import RowRange
-from rec_sys.ray_cluster import count_actors
+from rec_sys.ray_cluster import _Actor, count_actors
 from rec_sys.settings import EdgeIndex, EngineSettings, IndexSettings, InferenceSettings, TableData, TextSettings
 from rec_sys.text import ray_embedding
 from rec_sys.text.embedding import embed_texts
@@ -213,3 +214,9 @@ def test_as_many_actors_as_are_free_less_the_one_that_reads() -> None:
         count_actors(engine, {"CPU": 8.0}, {"CPU": 1.0})
     with pytest.raises(InputError, match="and 0 of its 0 GPUs"):
         count_actors(engine, {"CPU": 8.0}, {"CPU": 8.0}, on_gpus=True)
+
+
+def test_a_machine_with_another_version_of_the_project_is_told_from_the_others() -> None:
+    assert _Actor(lambda: sum, (), hash_code()).work([1, 2]) == 3
+    with pytest.raises(InputError, match="a machine of the Ray cluster has another version of this project"):
+        _Actor(lambda: sum, (), "another").work([1, 2])
