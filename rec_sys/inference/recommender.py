@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, Literal, Self, TypeVar
 
 from rec_sys.contracts import InputError
-from rec_sys.inference.answers import list_products, popular_products, predicted_stars, to_query
+from rec_sys.inference.answers import list_products, to_query
 from rec_sys.inference.backends import Backends, OtherBundleError
 from rec_sys.inference.clock import StepClock, timed
 from rec_sys.inference.contract import (
@@ -20,7 +20,6 @@ from rec_sys.inference.contract import (
     ServingUnavailable,
     UnknownModelError,
     UnknownUserError,
-    Versions,
 )
 from rec_sys.inference.dynamic_batcher import DynamicBatcher
 from rec_sys.inference.event_records import EventRecords
@@ -35,7 +34,7 @@ from rec_sys.inference.publications import Publications
 from rec_sys.inference.review_log import ReviewLog
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.shop_lists import ShopLists
-from rec_sys.inference.user_blocks import PreparedUser, about_user, answer_users, answers_seen, prepare
+from rec_sys.inference.user_blocks import PreparedUser, answer_popular, answer_users, answers_seen, prepare
 from rec_sys.inference.user_records import UserRecords
 from rec_sys.inference.user_reviews import read_user
 from rec_sys.settings import IndexSettings, InferenceSettings, StoreSettings, TableData
@@ -293,16 +292,4 @@ class Recommender:
         except InputError:
             raise away from None  # without any bundle nothing is known of popularity either
         reviews = read_user(request, served, self._settings, self._record(request, served))
-        with_seen = answers_seen(request, self._settings)
-        wanted = request.filter.for_index(() if with_seen else reviews.seen)
-        products = popular_products(served, request, wanted, predicted_stars(served, reviews))
-        made = Versions(bundle=served.identity, index=None, towers="none", text_encoder=served.manifest.text_encoder)
-        return RecommendationAnswer(
-            **about_user(request, reviews, served),
-            products=products,
-            hints=() if products else explain_empty(request, served, seen_left_out=not with_seen),
-            fallback="popular",
-            fallback_reason=away.what,
-            versions=made,
-            times=clock.times(),
-        )
+        return answer_popular(served, request, reviews, answers_seen(request, self._settings), away.what, clock)

@@ -256,3 +256,26 @@ def about_user(request: RecommendationRequest, reviews: UserReviews, served: Ser
         "rating_scale": served.rating_scale,
         "ignored": reviews.ignored,
     }
+
+
+def answer_popular(
+    served: ServedBundle,
+    request: RecommendationRequest,
+    reviews: UserReviews,
+    with_seen: bool,
+    reason: str,
+    clock: StepClock,
+) -> RecommendationAnswer:
+    """The fallback that needs neither towers nor an index: what most have reviewed, for whatever `reason`."""
+    wanted = request.filter.for_index(() if with_seen else reviews.seen)
+    products = popular_products(served, request, wanted, predicted_stars(served, reviews))
+    made = Versions(bundle=served.identity, index=None, towers="none", text_encoder=served.manifest.text_encoder)
+    return RecommendationAnswer(
+        **about_user(request, reviews, served),
+        products=products,
+        hints=() if products else explain_empty(request, served, seen_left_out=not with_seen),
+        fallback="popular",
+        fallback_reason=reason,
+        versions=made,
+        times=clock.times(),
+    )
