@@ -73,6 +73,7 @@ class LiveReviews:
         self._store = store
         self.position = 0
         self._by_user: dict[str, dict[str, _Kept]] = {}
+        self._users_of: defaultdict[str, dict[str, None]] = defaultdict(dict)  # who ever wrote of a product, in order
         self._forgotten: dict[str, int] = {}  # the newest place in the log, by hash
 
     def about(self, user_id: str, trained: int | None) -> OnRecord:
@@ -88,13 +89,14 @@ class LiveReviews:
 
     def of_products(self, asins: Iterable[str]) -> dict[str, list[tuple[str, Review]]]:
         """The reviews of products, each with its user; products without any are left out."""
-        wanted, found = set(asins), defaultdict(list)
-        if wanted:
-            for user_id, reviews in self._by_user.items():
-                for kept in reviews.values():
-                    if kept.review.asin in wanted:
-                        found[kept.review.asin].append((user_id, kept.review))
-        return dict(found)
+        found: dict[str, list[tuple[str, Review]]] = {}
+        for asin in self._users_of.keys() & set(asins):
+            for user_id in list(self._users_of[asin]):
+                kept = self._by_user.get(user_id, _NO_REVIEWS).values()
+                reviews = [(user_id, one.review) for one in kept if one.review.asin == asin]
+                if reviews:
+                    found.setdefault(asin, []).extend(reviews)
+        return found
 
     def apply(self, changes: Sequence[Change]) -> list[str]:
         """Takes the next entries of the log in; those that are known already change nothing.
@@ -114,6 +116,7 @@ class LiveReviews:
                 # A copy, since a question may be at the old one.
                 kept = self._by_user.get(change.user_id, _NO_REVIEWS)
                 self._by_user[change.user_id] = kept | {change.subject: _Kept(change.sequence, review)}
+                self._users_of[review.asin][change.user_id] = None
             elif change.kind is ChangeKind.REVIEW_REMOVED and change.user_id is not None:
                 kept = self._by_user.get(change.user_id, _NO_REVIEWS)
                 self._by_user[change.user_id] = {name: one for name, one in kept.items() if name != change.subject}
@@ -123,4 +126,7 @@ class LiveReviews:
     def _forget(self, hashed: str, sequence: int) -> list[str]:
         self._forgotten[hashed] = sequence
         them = [known for known in self._by_user if self._store.hash_of(known) == hashed]
+        for users in self._users_of.values() if them else ():
+            for user_id in them:
+                users.pop(user_id, None)
         return [review_id for user_id in them for review_id in self._by_user.pop(user_id)]
