@@ -16,6 +16,7 @@ from rec_sys.serving.problems import Refusal
 from rec_sys.settings import ServingSettings
 
 _STOPPED: Final = "Stopped: {:,} rows or a few more were safe by then, and stay. Sent again, the file adds the others."
+_NONE: Final = ":none"  # of a role's choices: it has no column; an empty one leaves it to be found
 _LONGEST_FORM: Final = 40  # characters of the form of the times, and of the encoding
 
 
@@ -40,7 +41,7 @@ def import_routes(imports: Imports, sessions: Sessions, settings: ServingSetting
     @router.get("/{import_id}")
     async def show(request: Request, import_id: str) -> Response:
         one = imports.get(import_id)
-        return _shown(request, "import_file", file=one, roles=ROLES[one.kind], address=_address(one))
+        return _shown(request, "import_file", **_content(one))
 
     @router.post("/{import_id}")
     async def press(request: Request, import_id: str, fields: Form) -> Response:
@@ -55,20 +56,29 @@ def import_routes(imports: Imports, sessions: Sessions, settings: ServingSetting
                 corrected = _corrected(one, given)
             except Refusal as refusal:  # what was typed stays, so that it can be mended
                 fault = await problem_of(request, refusal)
-                content = {"file": one, "roles": ROLES[one.kind], "address": _address(one), "typed": given}
-                return _shown(request, "import_file", fault.status, fault=fault, **content)
+                return _shown(request, "import_file", fault.status, fault=fault, **_content(one, given))
             imports.look(one, corrected)
         return redirect(_address(one))
 
     return router
 
 
+def _content(one: Import, typed: dict[str, str] | None = None) -> dict[str, Any]:
+    """What the view of a file shows; where it could not be read, what was said of it stays said."""
+    said, found = one.request.columns, one.answer.roles
+    chosen = {role: column or "" for role, column in found.items()}
+    chosen |= {role: column or _NONE for role, column in said.items()}
+    forms = {"chosen": typed or chosen, "scale": one.request.rating_scale or one.answer.rating_scale, "without": _NONE}
+    needed = ("user_id", "asin") if one.kind == "reviews" else ("asin",)
+    return {"file": one, "roles": ROLES[one.kind], "needed": needed, "address": _address(one), "typed": typed} | forms
+
+
 def _corrected(one: Import, given: dict[str, str]) -> FileRequest:
-    """What is asked once somebody has said which column is what; a role that is left empty has none."""
+    """What is asked once somebody has said which column is what; a role that is left empty is found."""
     changes: dict[str, Any] = {}
-    if columns := {role: given[role] or None for role in ROLES[one.kind] if role in given}:
-        needed = ("user_id", "asin") if one.kind == "reviews" else ("asin",)
-        changes["columns"] = {role: column for role, column in columns.items() if column or role not in needed}
+    if any(role in given for role in ROLES[one.kind]):
+        said = {role: given[role] for role in ROLES[one.kind] if given.get(role)}
+        changes["columns"] = {role: None if column == _NONE else column for role, column in said.items()}
     changes["encoding"] = given.get("encoding", "").strip()[:_LONGEST_FORM] or "auto"
     changes["time_form"] = given.get("time_form", "").strip()[:_LONGEST_FORM] or None
     low, high = given.get("lowest", "").strip(), given.get("highest", "").strip()
