@@ -18,7 +18,7 @@ from rec_sys.serving.page.customer_form import as_message
 from rec_sys.serving.page.page_route import PageRoute, problem_of, redirect
 from rec_sys.serving.page.rendering import render
 from rec_sys.serving.page.sessions import Form, Sessions
-from rec_sys.serving.page.shop_form import ProductForm
+from rec_sys.serving.page.shop_form import WAS, ProductForm
 from rec_sys.serving.problems import Problem, Refusal
 
 if TYPE_CHECKING:
@@ -86,16 +86,17 @@ def _product_routes(router: APIRouter, products: ProductRecords, sessions: Sessi
     @router.get("/product", dependencies=may_write)
     async def edit(request: Request, asin: str = "") -> Response:
         form = ProductForm.of(await products.about(asin)) if asin else ProductForm()
-        return _shown(request, "product_form", form=form, is_new=not asin)
+        return _shown(request, "product_form", form=form, filled=form, is_new=not asin)
 
     @router.post("/product", dependencies=may_write)
     async def save(request: Request, fields: Form) -> Response:
-        form, is_new = ProductForm.read(fields), dict(fields).get("is_new") == "yes"
+        form, filled = ProductForm.read(fields), ProductForm.read(fields, WAS)
+        is_new = dict(fields).get("is_new") == "yes"
         try:
-            said = await (_add if is_new else _change)(products, form)
+            said = await (_add(products, form) if is_new else _change(products, form, filled))
         except (HTTPException, InputError) as error:
             fault = await problem_of(request, error)
-            return _shown(request, "product_form", fault, form=form, is_new=is_new)
+            return _shown(request, "product_form", fault, form=form, filled=filled, is_new=is_new)
         return _done(SHOP, said, find=form.asin)
 
     @router.post("/stock", dependencies=may_write)
@@ -202,8 +203,8 @@ async def _add(products: ProductRecords, form: ProductForm) -> str:
     )
 
 
-async def _change(products: ProductRecords, form: ProductForm) -> str:
-    facts = form.changes(await products.about(form.asin))
+async def _change(products: ProductRecords, form: ProductForm, filled: ProductForm) -> str:
+    facts = form.changes(filled, await products.about(form.asin))
     return "same" if facts is None else _word(await products.change(form.asin, facts), "changed")
 
 

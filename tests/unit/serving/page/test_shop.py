@@ -1,6 +1,7 @@
 """Running the shop at the page: what each form says to the recommender, and what a token that may not write sees."""
 
 import asyncio
+import re
 from unittest.mock import AsyncMock
 
 import pytest
@@ -88,12 +89,24 @@ def test_a_products_form_says_what_is_another_and_nothing_else(
     assert (added.title, added.categories, added.price) == ("Banjo", ("Folk", "Banjos"), 329.5)
     assert added.in_stock is False  # the box is not ticked
     edited = {"is_new": "no", "asin": KNOWN_PRODUCT, "title": "Guitar", "brand": "", "price": "9.90", "in_stock": "yes"}
+    shown = shop.get(f"/shop/product?asin={KNOWN_PRODUCT}").text
+    edited |= (filled := dict(re.findall(r'type="hidden" name="(was_\w+)" value="([^"]*)"', shown)))
+    assert filled == {
+        **{"was_title": "Guitar", "was_brand": "Maker", "was_categories": "", "was_price": "9.9"},
+        **{"was_description": "", "was_in_stock": "yes"},
+    }
     assert shop.post("/shop/product", data=edited).headers["Location"].startswith("/shop?said=changed")
     changed = said.pop(KNOWN_PRODUCT)
     assert changed is not None
     assert changed.model_dump(exclude_unset=True) == {"brand": None}
     same = shop.post("/shop/product", data=edited | {"brand": "Maker"})
     assert "said=same" in same.headers["Location"]
+    # Somebody else has written the other brand meanwhile, which this form does not take back.
+    stale = edited | {"was_brand": "An older one", "brand": "An older one", "was_description": "a\r\nb"}
+    stale |= {"description": "a\nb", "title": "Banjo"}
+    assert "said=changed" in shop.post("/shop/product", data=stale).headers["Location"]
+    assert (changed := said.pop(KNOWN_PRODUCT)) is not None
+    assert changed.model_dump(exclude_unset=True) == {"title": "Banjo"}
     assert said == {}
     for typed, read in {"12,50": 12.5, "0,5": 0.5, "0.001": 0.001}.items():
         shop.post("/shop/product", data=NEW | {"price": typed})
