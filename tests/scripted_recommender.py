@@ -172,6 +172,9 @@ class ScriptedInsight:
     async def titles(self, asins: Iterable[str]) -> dict[str, str]:
         return {asin: f"Product {asin}" for asin in asins}
 
+    async def in_catalogue(self, asins: Iterable[str]) -> frozenset[str]:
+        return frozenset({KNOWN_PRODUCT}.intersection(asins))
+
     async def products_called(self, words: str, limit: int) -> tuple[NamedProduct, ...]:
         return (NamedProduct(KNOWN_PRODUCT, "Guitar"),)
 

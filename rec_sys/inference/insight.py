@@ -68,6 +68,15 @@ class Insight:
         served = await self._backends.served()
         return {asin: served.title_of(asin) or asin for asin in asins}
 
+    async def in_catalogue(self, asins: Iterable[str]) -> frozenset[str]:
+        """Those of these products that are there now.
+
+        Raises:
+            ServingUnavailable: There is no bundle.
+        """
+        served = await self._backends.served()
+        return frozenset(asin for asin in asins if asin in served.listing.row_of and asin not in served.removed)
+
     async def products_called(self, words: str, limit: int) -> tuple[NamedProduct, ...]:
         """Products whose titles have all these words, or beginnings of them, the most popular first.
 

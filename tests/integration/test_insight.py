@@ -42,6 +42,7 @@ def test_the_bundle_is_looked_into(tmp_path: Path) -> None:
                 "p7": "p7",
                 "elsewhere": "elsewhere",
             }
+            assert await insight.in_catalogue(["p1", "elsewhere"]) == {"p1"}
             points = await insight.product_map(60)
             places = np.array([(one.x, one.y) for one in points])
             assert (places.min(axis=0).tolist(), places.max(axis=0).tolist()) == ([0, 0], [1, 1])

@@ -116,7 +116,9 @@ class _ModelView:
         found = Counter(product.asin for answer in answers for product in answer.products)
         lists = [(answer.model, _WORDS[answer.model], answer.products) for answer in answers]
         marked = {product.asin for product in held_out} if as_tested else ()
-        return {"lists": lists, "found": found, "held_out": held_out, "as_tested": as_tested, "marked": marked}
+        there = await self._recommender.insight.in_catalogue(product.asin for product in held_out)
+        held = {"held_out": held_out, "there": there, "as_tested": as_tested, "marked": marked}
+        return {"lists": lists, "found": found, **held}
 
     async def _attention(self, user_id: str) -> dict[str, Any]:
         as_message(RecommendationRequest, user_id=user_id)
@@ -124,6 +126,7 @@ class _ModelView:
         strongest = max((one.weight for one in reviews), default=0.0)
         return {
             "reviews": sorted(reviews, key=lambda one: -one.weight),
+            "there": await self._recommender.insight.in_catalogue(one.asin for one in reviews),
             "strongest": strongest or 1.0,
             "remembered": max((one.memory for one in reviews), default=0.0) or 1.0,
         }

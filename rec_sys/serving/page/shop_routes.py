@@ -134,10 +134,11 @@ def _review_routes(router: APIRouter, recommender: "Recommender", records: UserR
         request: Request, before: Annotated[int | None, Query(ge=0, le=_LAST_SEQUENCE)] = None, said: str = ""
     ) -> Response:
         found = await records.newest(_LISTED + 1, before)
-        titles = await recommender.insight.titles({one.asin for one in found})
+        asins = {one.asin for one in found}
+        titles, there = await recommender.insight.titles(asins), await recommender.insight.in_catalogue(asins)
         older = found[_LISTED - 1].sequence if len(found) > _LISTED else None
-        reviews = found[:_LISTED]
-        return _shown(request, "reviews", reviews=reviews, titles=titles, older=older, said=_SAID.get(said))
+        content = {"reviews": found[:_LISTED], "titles": titles, "there": there, "older": older}
+        return _shown(request, "reviews", said=_SAID.get(said), **content)
 
     @router.get("/reviews/delete", dependencies=may_write)
     async def ask(request: Request, user_id: str, review_id: str) -> Response:

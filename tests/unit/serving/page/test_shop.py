@@ -130,6 +130,17 @@ def test_what_is_near_a_product_says_whether_it_can_be_had_and_leads_to_its_form
     assert ("By their reviews" in shown, "nobody has reviewed it yet" in shown) == (False, True)
 
 
+def test_what_is_not_in_the_catalogue_is_named_and_leads_nowhere(
+    shop: TestClient, recommender: ScriptedRecommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, views = f'href="/product?asin={KNOWN_PRODUCT}"', ["/shop/reviews", f"/understand?user_id={KNOWN_USER}"]
+    shown = [shop.get(view).text for view in views]
+    assert [(link in one, "not in the catalogue" in one) for one in shown] == [(True, False)] * 2
+    monkeypatch.setattr(recommender.insight, "in_catalogue", AsyncMock(return_value=frozenset()))
+    shown = [shop.get(view).text for view in views]
+    assert [(link in one, "not in the catalogue" in one) for one in shown] == [(False, True)] * 2
+
+
 @pytest.mark.parametrize(
     ("typed", "words", "status"),
     [
