@@ -1,8 +1,8 @@
 """The page put together: its views, its sign-in, its files."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Query, Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
@@ -11,7 +11,7 @@ from rec_sys.serving.page.customer_routes import customer_routes
 from rec_sys.serving.page.import_routes import import_routes
 from rec_sys.serving.page.imports import Imports
 from rec_sys.serving.page.model_routes import model_routes
-from rec_sys.serving.page.page_route import SIGN_IN, PageRoute, problem_of, redirect
+from rec_sys.serving.page.page_route import SIGN_IN, PageRoute, local, problem_of, redirect
 from rec_sys.serving.page.publication_routes import MODELS, publication_routes
 from rec_sys.serving.page.rendering import FOLDER, STATIC, render
 from rec_sys.serving.page.sessions import Form, Sessions
@@ -57,18 +57,20 @@ def _sign_in_routes(sessions: Sessions) -> APIRouter:
     router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
     @router.get(SIGN_IN)
-    async def ask(request: Request) -> Response:
-        return redirect("/") if sessions.is_open else render(request, "sign_in.html")
+    async def ask(request: Request, asked: Annotated[str, Query(alias="next")] = "/") -> Response:
+        return redirect(local(asked)) if sessions.is_open else render(request, "sign_in.html", next=local(asked))
 
     @router.post(SIGN_IN)
     async def sign_in(request: Request, fields: Form) -> Response:
-        response = redirect("/")
+        given = dict(fields)
+        asked = local(given.get("next", "/"))
+        response = redirect(asked)
         try:
-            sessions.sign_in(request, response, dict(fields).get("token", ""))
+            sessions.sign_in(request, response, given.get("token", "").strip())
         except Refusal as refusal:
             fault = await problem_of(request, refusal)
             fault = fault.model_copy(update={"where": "the token", "remedy": "ask whoever runs this service for one"})
-            return render(request, "sign_in.html", fault.status, fault=fault)
+            return render(request, "sign_in.html", fault.status, fault=fault, next=asked)
         return response
 
     @router.post("/sign-out")

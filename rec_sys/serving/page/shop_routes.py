@@ -137,7 +137,7 @@ def _review_routes(router: APIRouter, recommender: "Recommender", records: UserR
         asins = {one.asin for one in found}
         titles, there = await recommender.insight.titles(asins), await recommender.insight.in_catalogue(asins)
         older = found[_LISTED - 1].sequence if len(found) > _LISTED else None
-        content = {"reviews": found[:_LISTED], "titles": titles, "there": there, "older": older}
+        content: dict[str, Any] = {"reviews": found[:_LISTED], "titles": titles, "there": there, "older": older}
         return _shown(request, "reviews", said=_SAID.get(said), **content)
 
     @router.get("/reviews/delete", dependencies=may_write)

@@ -10,7 +10,7 @@ async function load(address, options = {}) {
   const text = await response.text();
   const isPage = (response.headers.get("Content-Type") ?? "").startsWith("text/html");
   if (response.redirected && isPage && new URL(response.url).pathname === "/sign-in") {
-    location.assign(response.url);
+    location.assign(`/sign-in?${new URLSearchParams({ next: location.pathname + location.search })}`);
   }
   if (!isPage) {
     const said = JSON.parse(text);

@@ -1,6 +1,8 @@
 """The page shows nothing but the sign-in to whoever has no token, and no other site can use a browser's session."""
 
+import html
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 
 import pytest
 from starlette.testclient import TestClient
@@ -36,12 +38,38 @@ def test_without_a_token_there_is_only_the_sign_in(
     view: str, guarded: TestClient, recommender: ScriptedRecommender
 ) -> None:
     response = guarded.get(view)
-    assert (response.status_code, response.headers["Location"], response.text) == (303, "/sign-in", "")
+    assert (response.status_code, response.text) == (303, "")
+    assert response.headers["Location"] == ("/sign-in" if view == "/" else f"/sign-in?{urlencode({'next': view})}")
     assert guarded.post("/", data=REVIEW).headers["Location"] == "/sign-in"
     assert recommender.asked == []
     shown = guarded.get("/sign-in").text
     assert 'name="token"' in shown
     assert "<nav" not in shown
+
+
+@pytest.mark.parametrize("asked", ["/shop?find=capo&skip=25", "/?user_id=%C3%A4", "/docs"])
+def test_who_has_signed_in_lands_where_they_were_going(asked: str, guarded: TestClient) -> None:
+    for token, status in {"guessed-secret": 401, "\tread-secret \r\n": 303}.items():
+        shown = guarded.get("/sign-in", params={"next": asked}).text
+        assert f'name="next" value="{html.escape(asked)}"' in shown
+        response = guarded.post("/sign-in", data={"token": token, "next": asked})
+        assert response.status_code == status
+    assert response.headers["Location"] == asked
+    assert guarded.get(asked).status_code in (200, 404)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        *("//elsewhere.example", "/\\elsewhere.example", "/\t/elsewhere.example", "https://elsewhere.example", "shop"),
+        *("", "javascript:alert(1)", "\n//elsewhere.example", "/" + "x" * 3000),
+    ],
+)
+def test_a_sign_in_leads_nowhere_else(asked: str, guarded: TestClient, client: TestClient) -> None:
+    assert 'name="next" value="/"' in guarded.get("/sign-in", params={"next": asked}).text
+    response = guarded.post("/sign-in", data={"token": "read-secret", "next": asked})
+    assert response.headers["Location"] == "/"
+    assert client.get("/sign-in", params={"next": asked}, follow_redirects=False).headers["Location"] == "/"
 
 
 def test_a_token_that_is_not_known_is_refused_where_it_was_given(guarded: TestClient) -> None:

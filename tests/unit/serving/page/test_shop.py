@@ -3,6 +3,7 @@
 import asyncio
 import re
 from unittest.mock import AsyncMock
+from urllib.parse import urlencode
 
 import pytest
 from starlette.testclient import TestClient
@@ -58,7 +59,7 @@ def test_a_read_token_sees_no_button_and_can_press_none(shop: TestClient, recomm
 def test_without_a_token_there_is_only_the_sign_in(address: str, start: Start) -> None:
     client = start(tokens=TOKENS)
     client.follow_redirects = False
-    assert client.get(address).headers["Location"] == "/sign-in"
+    assert client.get(address).headers["Location"] == f"/sign-in?{urlencode({'next': address})}"
     assert {client.post(form, data=fields).headers["Location"] for form, fields in FORMS.items()} == {"/sign-in"}
 
 
