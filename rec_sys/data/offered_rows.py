@@ -15,7 +15,7 @@ import polars as pl
 from pydantic import ValidationError
 
 from rec_sys.console import say, say_trace
-from rec_sys.contracts import InputError, QuarantineColumn, ReviewColumn
+from rec_sys.contracts import InputError, ProductColumn, QuarantineColumn, ReviewColumn
 from rec_sys.data.column_map import complete_map, complete_product_map, read_head
 from rec_sys.data.inspect import json_choice
 from rec_sys.data.readers.amazon_reviews import read_amazon_reviews
@@ -44,6 +44,7 @@ from rec_sys.value_words import fault_in_words
 
 _MEMORY: Final = 4 << 30  # bytes; a small packed file may hold more than any machine
 _LONGEST: Final = 60  # characters of a value that is shown
+_REPEATED: Final = "with an id that comes again: the last one counts"
 _SEQUENCES: Final = "sequences"
 
 
@@ -69,7 +70,7 @@ def _read(request: FileRequest, rows: Path) -> FileAnswer:
     if data is not None:
         columns = data.columns if request.kind == "reviews" else data.product_columns
         roles = {} if columns is None else {role: getattr(columns, role) for role in ROLES[request.kind]}
-    records, taken, reasons, empty, examples = 0, 0, Counter[str](), Counter[str](), list[dict[str, str]]()
+    records, taken, reasons, empty = 0, 0, Counter[str](), Counter[str]()
     found: dict[str, str] = {}
     likely: str | None = None
     for path in rows.iterdir():  # of an earlier look
@@ -81,7 +82,6 @@ def _read(request: FileRequest, rows: Path) -> FileAnswer:
         empty.update({what: batch.counts[what] for what in (UNREAD_PRICES,) if what in batch.counts})
         likely = likely or batch.remedies.get("data.encoding")
         found = found or {name: str(value) for name, value in batch.found.items()}
-        examples += _examples(good.head(EXAMPLES - len(examples)))
         good.write_parquet(rows / f"{place:06}.parquet")
         if not request.whole:
             break
@@ -92,6 +92,8 @@ def _read(request: FileRequest, rows: Path) -> FileAnswer:
                 where=request.path.name,
                 remedy="split it, or train on it with rec_sys.train.train",
             )
+    if request.kind == "products" and (repeated := _keep_last(rows)):
+        taken, reasons[_REPEATED] = taken - repeated, repeated
     return FileAnswer(
         data_choice=choice,
         columns=() if data is None else _columns(request, data),
@@ -103,7 +105,7 @@ def _read(request: FileRequest, rows: Path) -> FileAnswer:
         num_rows=taken,
         set_aside=dict(reasons.most_common()),
         left_empty=dict(empty),
-        examples=tuple(examples),
+        examples=tuple(_examples(rows)),
     )
 
 
@@ -174,8 +176,26 @@ def _columns(request: FileRequest, data: TableData | None) -> tuple[FileColumn, 
     )
 
 
-def _examples(rows: pl.DataFrame) -> list[dict[str, str]]:
-    """Rows as people read them."""
+def _keep_last(folder: Path) -> int:
+    """Keeps of products whose id comes again the last row alone; returns how many rows go."""
+    below, gone = pl.DataFrame(schema={ProductColumn.ASIN: pl.String}), 0
+    for path in sorted(folder.iterdir(), reverse=True):
+        rows = pl.read_parquet(path)
+        last = rows.unique(ProductColumn.ASIN, keep="last", maintain_order=True)
+        last = last.join(below, on=ProductColumn.ASIN, how="anti", maintain_order="left")
+        if last.height < rows.height:
+            last.write_parquet(path)
+        below, gone = pl.concat([below, last.select(ProductColumn.ASIN)]), gone + rows.height - last.height
+    return gone
+
+
+def _examples(folder: Path) -> list[dict[str, str]]:
+    """The first rows of a folder as people read them."""
+    rows = pl.DataFrame()
+    for path in sorted(folder.iterdir()):
+        rows = pl.concat([rows, pl.read_parquet(path)], how="diagonal").head(EXAMPLES)
+        if rows.height == EXAMPLES:
+            break
     if ReviewColumn.TIMESTAMP in rows.columns:
         moment = pl.from_epoch(ReviewColumn.TIMESTAMP, time_unit="ms").dt.to_string("%Y-%m-%d %H:%M")
         rows = rows.with_columns(moment.str.strip_suffix(" 00:00").alias(ReviewColumn.TIMESTAMP))

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,13 @@ from rec_sys.inference.review_log import ReviewLog
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.store.messages import ChangeKind, WrittenProduct
 from rec_sys.vector_database.contract import UnknownProductError
+
+
+class TakenList(NamedTuple):
+    """What came of a list of products: how many are new, and of how many others something is another than before."""
+
+    new: int
+    changed: int
 
 
 class ProductRecords:
@@ -55,12 +62,9 @@ class ProductRecords:
         await self._check(asin)
         await self._write(ChangeKind.PRODUCT_REMOVED, WrittenProduct(asin=asin))
 
-    async def take_all(self, products: Sequence[WrittenProduct]) -> int:
+    async def take_all(self, products: Sequence[WrittenProduct]) -> TakenList:
         """Takes what a list says of products, all or nothing: of one that is there the fields that are set are so from
         now on and the rest stays; another one is new. What is known already is not said again.
-
-        Returns:
-            Of how many something was new.
 
         Raises:
             ServingUnavailable: The store is away, or there is no bundle.
@@ -76,7 +80,8 @@ class ProductRecords:
             await self._log.write_products(said)
             with suppress(InputError):  # it is safe, and is laid over the index when what is away is back
                 await self._shelf.sync()
-        return len(said)
+        new = sum(kind == ChangeKind.PRODUCT for kind, _ in said)
+        return TakenList(new, len(said) - new)
 
     def _is_there(self, asin: str, served: ServedBundle) -> bool:
         if asin in self._log.products:

@@ -81,15 +81,19 @@ def test_a_look_at_a_file_says_what_taking_it_in_would_set_aside(client: TestCli
 
 def test_a_list_of_products_adds_what_is_new_and_changes_only_what_it_says(client: TestClient) -> None:
     [before] = products(client, "/v1/products/trending", only="p3")
-    assert "2 products taken, 2 of them new" in (said := take_list(client, LIST))
+    assert "2 products taken, 1 of them new, 1 changed." in (said := take_list(client, LIST))
     assert "product id is missing" in said
     [after] = products(client, "/v1/products/trending", only="p3")
     assert {name for name in before if name != "score" and before[name] != after[name]} == {"price"}
     assert after["price"] == pytest.approx(9.99)
     assert search(client, "a banjo")[0] == "banjo/6"
-    assert "2 products taken, 0 of them new" in take_list(client, LIST)
+    assert "2 products taken, 0 of them new, 0 changed." in take_list(client, LIST)
     assert client.delete("/v1/products/banjo%2F6").status_code == 204
-    assert "1 product taken, 1 of them new" in take_list(client, "sku,price\nbanjo/6,5\n")
+    assert "1 product taken, 1 of them new, 0 changed." in (
+        said := take_list(client, "sku,price\nbanjo/6,4\nbanjo/6,5\n")
+    )
+    assert "2 records: 1 product taken, 1 set aside." in said
+    assert client.get("/v1/products/trending", params={"only": "banjo/6"}).json()["products"][0]["price"] == 5
     assert client.delete("/v1/products/banjo%2F6").status_code == 204
 
 

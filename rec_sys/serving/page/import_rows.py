@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from rec_sys.contracts import ProductColumn, ReviewColumn
 from rec_sys.inference.contract import Id
 from rec_sys.inference.product_messages import ProductFacts
+from rec_sys.inference.product_records import TakenList
 from rec_sys.inference.review_messages import NewReview
 from rec_sys.offered_file import Kind
 from rec_sys.raw_files.rating_scales import on_scale
@@ -44,8 +45,8 @@ class RowWriter:
             await (self._new_reviews if kind == "reviews" else self._said)(rows, refused)
         return refused
 
-    async def write(self, kind: Kind, rows: pl.DataFrame, refused: Counter[str]) -> int:
-        """Writes up to `AT_ONCE` rows; returns of how many something was new.
+    async def write(self, kind: Kind, rows: pl.DataFrame, refused: Counter[str]) -> TakenList:
+        """Writes up to `AT_ONCE` rows; returns how many were new, and how many changed what was known.
 
         Args:
             kind: What they are.
@@ -58,10 +59,10 @@ class RowWriter:
         if kind == "reviews":
             records, reviews = self._recommender.records, await self._new_reviews(rows, refused)
             assert records is not None
-            return await records.take_all(reviews) if reviews else 0
+            return TakenList(await records.take_all(reviews) if reviews else 0, 0)
         products, said = self._recommender.products, await self._said(rows, refused)
         assert products is not None
-        return await products.take_all(said) if said else 0
+        return await products.take_all(said) if said else TakenList(0, 0)
 
     async def _new_reviews(self, rows: pl.DataFrame, refused: Counter[str]) -> list[NewReview]:
         records = self._recommender.records

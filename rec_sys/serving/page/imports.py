@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from rec_sys.contracts import InputError
 from rec_sys.inference.contract import ServingUnavailable
+from rec_sys.inference.product_records import TakenList
 from rec_sys.offered_file import ANSWER, PROGRESS, REQUEST, ROWS, Fault, FileAnswer, FileRequest, Kind
 from rec_sys.processes import ChildProcess, module_command
 from rec_sys.serving.page.import_rows import AT_ONCE, RowWriter, slices
@@ -57,7 +58,8 @@ class Import(BaseModel):
         records: Read so far, while it is read to its end.
         rows: To be taken, once that is known.
         taken: Of these, those that are safe.
-        news: Of those, what was not known before.
+        new: Of those, what was not known before.
+        changed: Of those, products that were, of which something is another now.
         refused: Reason -> rows that the store does not take; while somebody looks, those of the first rows.
         fault: Why it failed.
         worker: The process that is at it.
@@ -71,7 +73,8 @@ class Import(BaseModel):
     records: int = 0
     rows: int = 0
     taken: int = 0
-    news: int = 0
+    new: int = 0
+    changed: int = 0
     refused: dict[str, int] = {}
     fault: Fault | None = None
     worker: int = 0
@@ -251,17 +254,18 @@ class Imports:
             return
         one.rows, one.refused = one.answer.num_rows, {}
         for rows in slices(self._home / one.id / ROWS, AT_ONCE[one.kind]):
-            one.news += await self._write(one, rows)
+            taken = await self._write(one, rows)
+            one.new, one.changed = one.new + taken.new, one.changed + taken.changed
             one.taken += rows.height
             self._save(one)
         one.stage = "done"
 
-    async def _write(self, one: Import, rows: pl.DataFrame) -> int:
-        """Puts rows into the store, and tries again where that is away; returns of how many something was new."""
+    async def _write(self, one: Import, rows: pl.DataFrame) -> TakenList:
+        """Puts rows into the store, and tries again where that is away."""
         for left in reversed(range(_TRIES)):
             refused = Counter[str]()
             try:
-                news = await self._writer.write(one.kind, rows, refused)
+                taken = await self._writer.write(one.kind, rows, refused)
             except ServingUnavailable as away:
                 if not left:
                     raise
@@ -269,7 +273,7 @@ class Imports:
                 await asyncio.sleep(max(1.0, away.retry_after))
             else:
                 one.refused = dict(Counter(one.refused) + refused)
-                return news
+                return taken
         raise AssertionError
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from rec_sys.data.offered_rows import answer
+from rec_sys.data.offered_rows import _keep_last, answer
 from rec_sys.offered_file import ANSWER, REQUEST, ROWS, FileAnswer, FileRequest
 
 PRODUCTS = (
@@ -40,6 +40,18 @@ def test_products_are_found_by_the_names_of_their_columns(tmp_path: Path) -> Non
     assert (found.num_records, found.num_rows, found.set_aside) == (3, 2, {"product id is missing": 1})
     assert found.examples[0]["categories"] == "Folk, Banjos"
     assert [(row["asin"], row["price"]) for row in rows_of(tmp_path)] == [("b1", 12.5), ("b2", 9.0)]
+
+
+def test_of_products_whose_id_comes_again_the_last_one_counts(tmp_path: Path) -> None:
+    lines = ["sku,price", "b1,1", "b2,2", "b1,3", "b1,4", "b3,5"]
+    found = read(tmp_path, "p.csv", "\n".join(lines).encode(), kind="products")
+    reason = "with an id that comes again: the last one counts"
+    assert (found.num_records, found.num_rows, found.set_aside) == (5, 3, {reason: 2})
+    assert [one["price"] for one in found.examples] == ["2", "4", "5"]
+    assert [(row["asin"], row["price"]) for row in rows_of(tmp_path)] == [("b2", 2), ("b1", 4), ("b3", 5)]
+    pl.DataFrame({"asin": ["b1", "b4"]}).write_parquet(tmp_path / ROWS / "000001.parquet")  # a later batch
+    assert _keep_last(tmp_path / ROWS) == 1
+    assert pl.read_parquet(tmp_path / ROWS / "000000.parquet")["asin"].to_list() == ["b2", "b3"]
 
 
 def test_a_first_look_writes_its_rows_and_a_known_form_needs_no_map(tmp_path: Path) -> None:
