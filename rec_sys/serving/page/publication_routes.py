@@ -39,12 +39,13 @@ def publication_routes(recommender: "Recommender", sessions: Sessions, tracking:
 
     @router.get("/rollback", dependencies=may_decide)
     async def ask(request: Request, version: str) -> Response:
-        if version not in [one.version for one in await publications.bundles() if one.state == "kept"]:
+        kept = {one.version: one.name for one in await publications.bundles() if one.state == "kept"}
+        if version not in kept:
             raise Refusal(404, f"version {version} is not kept", where="version", remedy=f"look at {MODELS}")
         question = Question(
             "Go back to an earlier bundle",
-            version,
-            "Every answer comes from that version from the next question on. What is newer stays a bundle that can be"
+            f"{kept[version]}, version {version} of the index",
+            "Every answer comes from that bundle from the next question on. What is newer stays a bundle that can be"
             " published again.",
             f"{MODELS}/rollback",
             {"version": version},
