@@ -15,7 +15,7 @@ from rec_sys.inference.product_messages import ChangedFacts, TakenProduct
 from rec_sys.inference.product_records import ProductRecords
 from rec_sys.inference.user_records import UserRecords
 from rec_sys.serving.page.customer_form import as_message
-from rec_sys.serving.page.page_route import PageRoute, problem_of, redirect
+from rec_sys.serving.page.page_route import PageRoute, local, problem_of, redirect
 from rec_sys.serving.page.rendering import render
 from rec_sys.serving.page.sessions import Form, Sessions
 from rec_sys.serving.page.shop_form import WAS, ProductForm
@@ -84,19 +84,21 @@ def _product_routes(router: APIRouter, products: ProductRecords, sessions: Sessi
         return _shown(request, "products", find=words, page=page, skip=skip, each=_LISTED, said=_SAID.get(said))
 
     @router.get("/product", dependencies=may_write)
-    async def edit(request: Request, asin: str = "") -> Response:
+    async def edit(request: Request, asin: str = "", find: str = "", skip: str = "") -> Response:
         form = ProductForm.of(await products.about(asin)) if asin else ProductForm()
-        return _shown(request, "product_form", form=form, filled=form, is_new=not asin)
+        back = _address(SHOP, find=find, skip=skip)
+        return _shown(request, "product_form", form=form, filled=form, is_new=not asin, back=back)
 
     @router.post("/product", dependencies=may_write)
     async def save(request: Request, fields: Form) -> Response:
         form, filled = ProductForm.read(fields), ProductForm.read(fields, WAS)
-        is_new = dict(fields).get("is_new") == "yes"
+        given = dict(fields)
+        is_new, back = given.get("is_new") == "yes", local(given.get("back", SHOP))
         try:
             said = await (_add(products, form) if is_new else _change(products, form, filled))
         except (HTTPException, InputError) as error:
             fault = await problem_of(request, error)
-            return _shown(request, "product_form", fault, form=form, filled=filled, is_new=is_new)
+            return _shown(request, "product_form", fault, form=form, filled=filled, is_new=is_new, back=back)
         return _done(SHOP, said, find=form.asin)
 
     @router.post("/stock", dependencies=may_write)
@@ -107,7 +109,7 @@ def _product_routes(router: APIRouter, products: ProductRecords, sessions: Sessi
         return _done(SHOP, _word(taken, "changed"), find=given.get("find", ""), skip=given.get("skip", "0"))
 
     @router.get("/product/delete", dependencies=may_write)
-    async def ask(request: Request, asin: str) -> Response:
+    async def ask(request: Request, asin: str, find: str = "", skip: str = "") -> Response:
         title = (await products.about(asin)).title or asin
         question = Question(
             "Delete a product",
@@ -116,7 +118,7 @@ def _product_routes(router: APIRouter, products: ProductRecords, sessions: Sessi
             f"{SHOP}/product/delete",
             {"asin": asin},
             "Delete it",
-            SHOP,
+            _address(SHOP, find=find, skip=skip),
         )
         return _shown(request, "confirm", question=question)
 
@@ -214,8 +216,13 @@ def _word(taken: TakenProduct, word: str) -> str:
 
 
 def _done(address: str, said: str, **more: str) -> RedirectResponse:
-    kept = {name: value for name, value in more.items() if value and value != "0"}
-    return redirect(f"{address}?{urlencode({'said': said} | kept)}")
+    return redirect(_address(address, said=said, **more))
+
+
+def _address(view: str, **given: str) -> str:
+    """Of a view, with what is given of it: the words that were searched for, and how far somebody has turned."""
+    kept = {name: value for name, value in given.items() if value and (name, value) != ("skip", "0")}
+    return f"{view}?{urlencode(kept)}" if kept else view
 
 
 def _shown(request: Request, view: str, fault: Problem | None = None, **content: Any) -> Response:

@@ -68,6 +68,14 @@ def test_every_question_has_a_button_that_does_it_and_a_way_back(shop: TestClien
         shown = shop.get(address).text
         assert f'action="{address.partition("?")[0]}"' in shown
         assert "Cancel</a>" in shown
+    listed = shop.get("/shop?find=guitar+a%26b&skip=25").text
+    assert f'/shop/product?asin={KNOWN_PRODUCT}&amp;find=guitar+a%26b&amp;skip=25"' in listed.replace("%20", "+")
+    for leading in ("product", "product/delete"):
+        shown = shop.get(f"/shop/{leading}?asin={KNOWN_PRODUCT}&find=guitar+a%26b&skip=25").text
+        assert '<a href="/shop?find=guitar+a%26b&amp;skip=25">Cancel</a>' in shown
+    wrong = NEW | {"price": "dear"}
+    for back, kept in {"/shop?find=guitar": "/shop?find=guitar", "//elsewhere.example": "/"}.items():
+        assert f'<a href="{kept}">Cancel</a>' in shop.post("/shop/product", data=wrong | {"back": back}).text
     done = {form: shop.post(form, data=fields).headers["Location"] for form, fields in FORMS.items()}
     assert list(done.values()) == [
         "/shop?said=added&find=p9",
