@@ -154,6 +154,16 @@ def test_what_a_visitor_has_written_is_there_after_back_and_half_a_review_goes_a
     expect(page.get_by_role("list", name="Reviews")).not_to_contain_text("Warm and quiet.")
     page.go_back(wait_until="networkidle")
     expect(page.get_by_role("list", name="Reviews")).to_contain_text("Warm and quiet.")
+    page.get_by_role("link", name="Compare models").click()
+    page.get_by_role("link", name="Be a customer").click()
+    expect(page.get_by_role("list", name="Reviews")).to_contain_text("Warm and quiet.")
+    expect(page.locator("#new_text")).to_have_value("Half a sent")
+    page.get_by_role("button", name=re.compile("Remove")).click()
+    expect(page.get_by_role("status")).to_contain_text("Nothing is written")
+    page.get_by_role("link", name="Product map").click()
+    page.get_by_role("link", name="Be a customer").click()
+    expect(page.locator("#new_text")).to_have_value("Half a sent")
+    expect(page.get_by_role("list", name="Reviews")).to_have_count(0)
 
 
 @pytest.mark.parametrize("attack", [ATTACKS[2], ATTACKS[7]])

@@ -3,6 +3,7 @@
 
 const POLL_MS = 1000;
 const KEEP_MS = 300;
+const WRITTEN = "written"; // by a visitor in this tab
 
 /** Asks for a page; leads to the sign-in where the session is over, and throws what cannot be shown. */
 async function load(address, options = {}) {
@@ -61,13 +62,21 @@ async function send(address, fields) {
 
 const live = () => document.querySelector("form[data-live]");
 
-/** Keeps what is written in the tab's own history, so that Back and Reload show it again. */
+/** Keeps what is written in the tab's own history, so that Back and Reload show it again; a visitor's also beside it,
+ * for whoever comes back from another view by its link. */
 function keep() {
   const form = live();
   if (!form) return;
   const fields = [...new FormData(form)].filter(([name]) => name !== "customer");
   const isAny = fields.some(([name, value]) => value && name !== "user_id");
   if (isAny || history.state) history.replaceState(isAny ? { fields } : null, "");
+  if (!new FormData(form).get("user_id")) sessionStorage.setItem(WRITTEN, JSON.stringify(isAny ? fields : null));
+}
+
+/** What was written where this view was left. */
+function written() {
+  if (history.state?.fields) return history.state.fields;
+  return location.search ? null : JSON.parse(sessionStorage.getItem(WRITTEN));
 }
 
 let keeping;
@@ -124,6 +133,7 @@ setTimeout(poll, POLL_MS);
 document.addEventListener("submit", (event) => {
   const form = event.target;
   keep();
+  if (form.matches("[action='/sign-out']")) sessionStorage.clear();
   if (!form.matches("form[data-live]")) return;
   const fields = new FormData(form, event.submitter);
   // Somebody else's view is a page of its own, from which Back leads here.
@@ -136,7 +146,7 @@ document.addEventListener("click", (event) => {
   if (event.target.closest("a[href]")) keep();
 });
 
-if (history.state?.fields && live()) send(live().action, history.state.fields);
+if (live() && written()) send(live().action, written());
 
 document.addEventListener("input", (event) => {
   if (event.target.form === live()) keepSoon();
