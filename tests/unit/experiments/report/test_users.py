@@ -46,8 +46,8 @@ class Films:
             }
         )
 
-    def reviews(self) -> pl.DataFrame:
-        return pl.DataFrame({"user_id": ["ann", "bob", "cid"]})
+    def scan_reviews(self) -> pl.LazyFrame:
+        return pl.LazyFrame({"user_id": ["ann", "bob", "cid"]})
 
 
 def test_a_product_is_named_with_genres_and_how_often_it_was_seen() -> None:
