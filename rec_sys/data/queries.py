@@ -59,7 +59,7 @@ class Queries:
             target_edges=self.target_edges[target],
             history_offsets=histories,
             history_products=self.history_products[entry],
-            history_edges=self.history_edges[entry] if len(self.history_edges) else self.history_edges,
+            history_edges=self.history_edges[entry],
             history_known=None if self.history_known is None else self.history_known[entry],
         )
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -160,7 +160,7 @@ def compare_bundles(candidate: BundleScorer, served: BundleScorer, queries: Quer
     chosen = _about(queries, common)
     if not len(chosen):
         return None
-    asked = _take(queries, chosen)
+    asked = queries.take(chosen)
 
     def measure(scorer: BundleScorer) -> npt.NDArray[np.float64]:
         def score(rows: npt.NDArray[np.int64]) -> FloatArray:
@@ -181,7 +181,7 @@ def compare_bundles(candidate: BundleScorer, served: BundleScorer, queries: Quer
 def newest_questions(queries: Queries, most: int) -> Queries:
     """Those whose first answer is the newest, so many at most."""
     first = queries.target_edges[queries.target_offsets[:-1]]
-    return _take(queries, np.sort(np.argsort(-first, kind="stable")[:most]))
+    return queries.take(np.sort(np.argsort(-first, kind="stable")[:most]))
 
 
 def _about(queries: Queries, products: BoolArray) -> npt.NDArray[np.int64]:
@@ -189,21 +189,3 @@ def _about(queries: Queries, products: BoolArray) -> npt.NDArray[np.int64]:
     other = ~products[queries.target_products]
     row = ragged.row_of_entries(queries.target_offsets)
     return np.flatnonzero(np.bincount(row[other], minlength=len(queries)) == 0)
-
-
-def _take(queries: Queries, rows: npt.NDArray[np.int64]) -> Queries:
-    target_offsets, target = ragged.take_rows(queries.target_offsets, rows)
-    history_offsets, history = ragged.take_rows(queries.history_offsets, rows)
-    known = queries.history_known
-    return replace(
-        queries,
-        user_index=queries.user_index[rows],
-        bound=queries.bound[rows],
-        target_offsets=target_offsets,
-        target_products=queries.target_products[target],
-        target_edges=queries.target_edges[target],
-        history_offsets=history_offsets,
-        history_products=queries.history_products[history],
-        history_edges=queries.history_edges[history],
-        history_known=None if known is None else known[history],
-    )

@@ -79,16 +79,6 @@ def _with_text(
         return assemble_graph(interactions)
     if text.source == "given":
         return with_given_text(interactions, dataset, text)
-    return _with_encoded_text(interactions, dataset, text, store, engine)
-
-
-def _with_encoded_text(
-    interactions: Interactions,
-    dataset: PreparedDataset,
-    text: TextSettings,
-    store: Path,
-    engine: EngineSettings | None,
-) -> ReviewGraph:
     from rec_sys.text.embedding import embed_texts
 
     review_text = dataset.reviews().select(text=embedded_review_text())["text"]

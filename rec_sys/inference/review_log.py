@@ -40,7 +40,7 @@ class ReviewLog:
     Args:
         settings: Which store.
         output_dir: Where SQLite's file is kept unless the settings say otherwise.
-        retry_after: Seconds, told to those who are turned away.
+        retry_after: Retry-After of refused requests, in seconds.
 
     Attributes:
         failure: Why the store could not be used when it was last; None where it could.

@@ -238,8 +238,8 @@ def _popular(user: PreparedUser, stars: Stars) -> tuple[Recommendation, ...]:
 
 def is_unknown(request: RecommendationRequest, reviews: UserReviews) -> bool:
     """Whether an id was given of whom nothing is known, and neither reviews nor examples."""
-    told = reviews.sent or request.examples.asins
-    return request.user_id is not None and not reviews.known_user and not told
+    has_taste = reviews.sent or request.examples.asins
+    return request.user_id is not None and not reviews.known_user and not has_taste
 
 
 def about_user(request: RecommendationRequest, reviews: UserReviews, served: ServedBundle) -> dict[str, Any]:

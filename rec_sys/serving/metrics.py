@@ -176,7 +176,7 @@ class _WorkerProcesses(Collector):
         """The families of `ProcessCollector`."""
         found: dict[str, Metric] = {}
         for number, process in enumerate(self._processes):
-            families = ProcessCollector(pid=lambda of=process: of, registry=None).collect()  # type: ignore[misc]
+            families = ProcessCollector(pid=lambda of=process: of, registry=None).collect()  # type: ignore[misc] # no lambda has a default there
             for family in families if process else ():
                 merged = found.setdefault(family.name, Metric(family.name, family.documentation, family.type))
                 for sample in family.samples:

@@ -82,14 +82,8 @@ def diversity_query(request: DiversityRequest) -> QueryRequest:
 def _filter(request: SearchRequest) -> Filter | None:
     limits = request.filter
     must: list[Any] = [FieldCondition(PayloadField.CATEGORIES, MatchValue(name)) for name in limits.categories_all]
-    one_of = {
-        PayloadField.CATEGORIES: limits.categories_any,
-        PayloadField.BRAND: limits.brands,
-        PayloadField.ASIN: limits.only,
-    }
-    for field, values in one_of.items():
-        if values:
-            must.append(FieldCondition(field, MatchAny(list(values))))
+    for field, values in request.one_of.items():
+        must.append(FieldCondition(field, MatchAny(list(values))))
     if limits.min_price is not None or limits.max_price is not None:
         must.append(FieldCondition(PayloadField.PRICE, range=RangeFloat(gte=limits.min_price, lte=limits.max_price)))
     if limits.min_rating is not None:

@@ -54,6 +54,17 @@ class SearchRequest:
         """The vectors to bring along, by name."""
         return [IndexVector.MEMORY] * (self.memory is not None) + [self.name] * self.with_vector
 
+    @property
+    def one_of(self) -> dict[str, tuple[str, ...]]:
+        """What a product must have one of, by field of the payload; what does not limit is left out."""
+        limits = self.filter
+        wanted = {
+            PayloadField.CATEGORIES: limits.categories_any,
+            PayloadField.BRAND: limits.brands,
+            PayloadField.ASIN: limits.only,
+        }
+        return {field: tuple(values) for field, values in wanted.items() if values}
+
 
 @dataclass(frozen=True, slots=True)
 class DiversityRequest:

@@ -229,14 +229,8 @@ def _filter(request: SearchRequest) -> models.Filter | None:
         models.FieldCondition(key=PayloadField.CATEGORIES, match=models.MatchValue(value=name))
         for name in limits.categories_all
     ]
-    one_of = {
-        PayloadField.CATEGORIES: limits.categories_any,
-        PayloadField.BRAND: limits.brands,
-        PayloadField.ASIN: limits.only,
-    }
-    for field, values in one_of.items():
-        if values:
-            must.append(models.FieldCondition(key=field, match=models.MatchAny(any=list(values))))
+    for field, values in request.one_of.items():
+        must.append(models.FieldCondition(key=field, match=models.MatchAny(any=list(values))))
     if limits.min_price is not None or limits.max_price is not None:
         price = models.Range(gte=limits.min_price, lte=limits.max_price)
         must.append(models.FieldCondition(key=PayloadField.PRICE, range=price))

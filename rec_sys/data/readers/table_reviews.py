@@ -1,4 +1,4 @@
-"""Reviews of the rows of a table, when its first rows have told how its values are meant."""
+"""Reviews of the rows of a table, once its first rows have shown how its values are meant."""
 
 from dataclasses import dataclass
 from functools import partial

@@ -65,7 +65,7 @@ def shop_routes(recommender: "Recommender", sessions: Sessions) -> APIRouter:
 
     @router.get("/trending")
     async def trending(request: Request, window: str = "") -> Response:
-        chosen: Window = window if window in get_args(Window) else "week"  # type: ignore[assignment]
+        chosen: Window = window if window in get_args(Window) else "week"  # type: ignore[assignment] # one of these, as just seen
         found = await recommender.lists.trending(Page(limit=_LISTED), chosen)
         return _shown(request, "trending", window=chosen, windows=get_args(Window), products=found.products)
 

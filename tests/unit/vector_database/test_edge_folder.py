@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,10 +10,12 @@ import pytest
 
 from rec_sys.contracts import InputError
 from rec_sys.settings import EdgeIndex
-from rec_sys.vector_database.contract import IndexUnavailableError
+from rec_sys.vector_database import edge_version
+from rec_sys.vector_database.contract import IndexUnavailableError, ProductFilter
 from rec_sys.vector_database.edge_folder import EdgeFolder
-from rec_sys.vector_database.edge_index import EdgePublisher
+from rec_sys.vector_database.edge_index import EdgeProductIndex, EdgePublisher
 from rec_sys.vector_database.edge_version import VERSION_FILE
+from rec_sys.vector_database.publication import draw_users
 from tests.product_indexes import make_catalogue
 
 
@@ -124,3 +127,26 @@ def test_a_version_that_would_not_fit_is_refused_before_edge_maps_a_file(
     with pytest.raises(InputError, match=r"the disk is full(.|\n)*about 120,\d{3},\d{3} bytes"):
         EdgePublisher(settings).publish(catalogue)
     assert not list(EdgeFolder(settings.folder).versions.iterdir())
+
+
+def test_what_is_kept_of_points_and_how_many_are_left_out_changes_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = make_catalogue(tmp_path / "bundle", 60)
+    settings = EdgeIndex(backend="edge", folder=tmp_path / "index", check_queries=4, progress=False)
+    EdgePublisher(settings).publish(catalogue)
+    # With no point kept and every exclusion a filter, with few kept, and as it is.
+    answers = []
+    for most_kept, few in ((0, -1), (3, 2), (edge_version._MOST_KEPT, edge_version._FEW)):
+        monkeypatch.setattr(edge_version, "_MOST_KEPT", most_kept)
+        monkeypatch.setattr(edge_version, "_FEW", few)
+        index = EdgeProductIndex(settings)
+        questions = [
+            replace(one, filter=ProductFilter(not_seen=tuple(catalogue.asins[:left_out])), limit=7, offset=offset)
+            for one in draw_users(catalogue, 4, seed=7)
+            for left_out in (0, 2, 3, 32, 33)
+            for offset in (0, 5)
+        ]
+        answers.append([answer.hits for answer in index.search_many(questions + questions)])
+    assert answers[0] == answers[1] == answers[2]
+    assert any(hit.memory_of for hits in answers[0] for hit in hits)
