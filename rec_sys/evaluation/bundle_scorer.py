@@ -18,7 +18,7 @@ from rec_sys.graph.review_graph import ReviewGraph
 from rec_sys.inference.second_stage import describe_products
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.served_ranker import ServedRanker
-from rec_sys.inference.user_reviews import MemoryQuery, UserReviews, memory_query, tower_inputs
+from rec_sys.inference.user_reviews import MemoryQuery, UserReviews, memory_queries, tower_inputs
 from rec_sys.inference.user_towers import TowerInProcess
 from rec_sys.ranker.features import Candidates
 from rec_sys.ranker.reordering import permute_scores
@@ -92,8 +92,9 @@ class BundleScorer:
         served = self._served
         read = [self._read(int(row)) for row in rows]
         users, texts = [user for user, _ in read], [vectors for _, vectors in read]
-        vectors, _ = asyncio.run(self._tower.read(served, tower_inputs(users, texts, served)))
-        in_memory = [memory_query(user, served) for user in users]
+        inputs = tower_inputs(users, texts, served)
+        vectors, _ = asyncio.run(self._tower.read(served, inputs))
+        in_memory = memory_queries(users, inputs, served)
         own = served.exact.scores(vectors, [query.summed for query in in_memory])
         scores = np.full((len(rows), len(self._row)), -np.inf, dtype=np.float32)
         scores[:, self.knows] = own[:, self._row[self.knows]]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -83,6 +83,17 @@ class ReviewContributions:
     limit: int
 
 
+class DescribedReview(NamedTuple):
+    """A `Reason` without what the memory adds, which each product has of its own."""
+
+    asin: str
+    title: str | None
+    snippet: str | None
+    rating: float | None
+    timestamp: int | None
+    weight: float
+
+
 def to_query(by: UserTaste | SimilarTo | TextMeaning, page: Page, wanted: ProductFilter) -> ProductQuery:
     """A page of a ranking as the index is asked for it.
 
@@ -122,12 +133,13 @@ def recommend_hits(
         parts = _memory_parts(hits, contributions)
         every = np.repeat(np.arange(len(hits)), parts.shape[1])
         attention = np.tile(contributions.attention, len(hits))
-        described: dict[int, dict[str, Any]] = {}  # most products are explained by the same few reviews
-        for chosen in strongest_reviews(every, attention, parts.ravel(), by_memory, contributions.limit).tolist():
+        described: dict[int, DescribedReview] = {}  # most products are explained by the same few reviews
+        strongest = strongest_reviews(every, attention, parts.ravel(), by_memory, contributions.limit)
+        for chosen, part in zip(strongest.tolist(), parts.ravel()[strongest].tolist(), strict=True):
             hit, place = divmod(chosen, parts.shape[1])
             if place not in described:
                 described[place] = describe_review(contributions, served, place)
-            reasons[hit].append(Reason(**described[place], memory=float(parts[hit, place])))
+            reasons[hit].append(Reason(*described[place], part))
     sources: list[Source] = ["memory" if one else "graph" for one in by_memory.tolist()]
     return tuple(
         _recommendation(
@@ -240,8 +252,8 @@ def _memory_parts(hits: Sequence[ProductHit], contributions: ReviewContributions
     return np.asarray(parts, dtype=np.float64)
 
 
-def describe_review(contributions: ReviewContributions, served: ServedBundle, place: int) -> dict[str, Any]:
-    """A `Reason` without what the memory adds, which each product has of its own."""
+def describe_review(contributions: ReviewContributions, served: ServedBundle, place: int) -> DescribedReview:
+    """A review as a `Reason` shows it."""
     reviews = contributions.reviews
     origin, product = int(reviews.origin[place]), int(reviews.product[place])
     rating, timestamp = float(reviews.rating[place]), int(reviews.timestamp[place])
@@ -251,11 +263,11 @@ def describe_review(contributions: ReviewContributions, served: ServedBundle, pl
         review = reviews.sent[-1 - origin]
         asin, text = review.asin, join_text(review)
         snippet = None if text is None else text[:SNIPPET_LENGTH]
-    return {
-        "asin": asin,
-        "title": served.title_of(asin),
-        "snippet": snippet,
-        "rating": rating or None,
-        "timestamp": timestamp if timestamp >= 0 and (origin < 0 or served.manifest.has_time) else None,
-        "weight": float(contributions.attention[place]),
-    }
+    return DescribedReview(
+        asin=asin,
+        title=served.title_of(asin),
+        snippet=snippet,
+        rating=rating or None,
+        timestamp=timestamp if timestamp >= 0 and (origin < 0 or served.manifest.has_time) else None,
+        weight=float(contributions.attention[place]),
+    )

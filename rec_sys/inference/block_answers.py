@@ -14,7 +14,7 @@ from rec_sys.inference.explanations import strongest_reviews
 from rec_sys.inference.second_stage import describe_products
 from rec_sys.inference.served_bundle import ServedBundle
 from rec_sys.inference.served_ranker import ServedRanker
-from rec_sys.inference.user_reviews import MemoryQuery, UserReviews, memory_query, stored_reviews, tower_inputs
+from rec_sys.inference.user_reviews import MemoryQuery, UserReviews, memory_queries, stored_reviews, tower_inputs
 from rec_sys.ranker.features import Candidates
 from rec_sys.scoring import is_from_memory, memory_parts
 from rec_sys.vector_database.catalogue import FloatArray, IntArray
@@ -49,7 +49,7 @@ async def answer_block(
     users = [stored_reviews(rows, served, place) for rows, place in zip(every, places, strict=True)]
     inputs = tower_inputs(users, [{}] * len(users), served)
     (vectors, weights), _, _ = await backends.read_users(served, inputs)
-    in_memory = [memory_query(user, served) for user in users]
+    in_memory = memory_queries(users, inputs, served)
     scores = served.exact.scores(vectors, [query.summed for query in in_memory])
     seen = [served.users.product[rows[served.users.known[rows]]] for rows in every]
     left_out = seen if backends.settings.repeats == "hide" and not with_seen else ()

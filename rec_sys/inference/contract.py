@@ -1,5 +1,7 @@
 """What is asked of the recommender and what it answers; the service speaks the same words over HTTP."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
@@ -191,41 +193,53 @@ class RecommendationRequest(Page):
     max_per_brand: int | None = Field(None, ge=1, le=100, description="Most products of one brand.")
 
 
-class Reason(Closed):
+@dataclass(slots=True)  # an answer has dozens, and what makes one frozen, or checks it, takes seven times as long
+class Reason:
     """A review that drew the attention, or that the memory knows something about."""
 
-    asin: str = Field(description="The product reviewed.")
-    title: str | None = Field(description="The product's title.")
-    snippet: str | None = Field(description="How the review begins.")
-    rating: float | None = Field(description="Stars, 1 to 5, whatever the scale of the data.")
-    timestamp: int | None = Field(description="Milliseconds since 1970 UTC; null where unknown.")
-    weight: float = Field(description="The review's share of the user tower's attention; those of a user sum to 1.")
-    memory: float = Field(description="What the co-review memory adds to this product's score for it.")
+    asin: Annotated[str, Field(description="The product reviewed.")]
+    title: Annotated[str | None, Field(description="The product's title.")]
+    snippet: Annotated[str | None, Field(description="How the review begins.")]
+    rating: Annotated[float | None, Field(description="Stars, 1 to 5, whatever the scale of the data.")]
+    timestamp: Annotated[int | None, Field(description="Milliseconds since 1970 UTC; null where unknown.")]
+    weight: Annotated[
+        float, Field(description="The review's share of the user tower's attention; those of a user sum to 1.")
+    ]
+    memory: Annotated[float, Field(description="What the co-review memory adds to this product's score for it.")]
 
 
-class Recommendation(Closed):
+@dataclass(slots=True, kw_only=True)
+class Recommendation:
     """A product in an answer."""
 
-    rank: int = Field(description="Counted from 1, pages before this one included.")
+    rank: Annotated[int, Field(description="Counted from 1, pages before this one included.")]
     asin: str
     title: str | None
     brand: str | None
     categories: tuple[str, ...]
     price: float | None
-    rating_mean: float | None = Field(description="Of the reviews that `review_count` counts.")
-    review_count: int = Field(description=REVIEWS_COUNTED)
-    score: float = Field(
-        description="The model's score for a user; of a search reciprocal ranks; a cosine, or a count, otherwise."
-    )
-    memory_score: float = Field(description="The memory's part in it, popularity and repeats included.")
-    ranker_score: float = Field(0.0, description="The ranker's part in it, which orders the best products anew.")
-    predicted_rating: float | None = Field(
-        None, description="Stars that the user would give, without reviews the mean; null where the data has none."
-    )
-    source: Source = Field(description="graph or memory: the larger part of the score; text: a search.")
+    rating_mean: Annotated[float | None, Field(description="Of the reviews that `review_count` counts.")]
+    review_count: Annotated[int, Field(description=REVIEWS_COUNTED)]
+    score: Annotated[
+        float,
+        Field(
+            description="The model's score for a user; of a search reciprocal ranks; a cosine, or a count, otherwise."
+        ),
+    ]
+    memory_score: Annotated[float, Field(description="The memory's part in it, popularity and repeats included.")]
+    ranker_score: Annotated[
+        float, Field(description="The ranker's part in it, which orders the best products anew.")
+    ] = 0.0
+    predicted_rating: Annotated[
+        float | None,
+        Field(description="Stars that the user would give, without reviews the mean; null where the data has none."),
+    ] = None
+    source: Annotated[Source, Field(description="graph or memory: the larger part of the score; text: a search.")]
     reasons: tuple[Reason, ...] = ()
-    rules: tuple[str, ...] = Field((), description="Rules of the request that moved it.")
-    ranker_reasons: dict[str, float] = Field({}, description="Shapley values of its features, the strongest first.")
+    rules: Annotated[tuple[str, ...], Field(description="Rules of the request that moved it.")] = ()
+    ranker_reasons: Annotated[
+        Mapping[str, float], Field(description="Shapley values of its features, the strongest first.")
+    ] = field(default_factory=dict)
 
 
 class IgnoredReview(Closed):

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +47,7 @@ def filled_up(
     start = max(0, request.offset - len(before))
     rows = rows[start : start + missing]
     filling = listed(listing.hits(rows, listing.popularity), request, ["popular"] * len(rows), stars)
-    return (*products, *(one.model_copy(update={"rank": one.rank + len(products)}) for one in filling))
+    return (*products, *(replace(one, rank=one.rank + len(products)) for one in filling))
 
 
 def _few(brands: Sequence[str | None], counts: Counter[str | None], most: int) -> npt.NDArray[np.bool_]:

@@ -18,7 +18,7 @@ from rec_sys.inference.contract import Reason, RecommendationRequest
 from rec_sys.inference.live_reviews import NOTHING_ON_RECORD
 from rec_sys.inference.review_log import ReviewLog
 from rec_sys.inference.user_blocks import prepare
-from rec_sys.inference.user_reviews import memory_query, tower_inputs
+from rec_sys.inference.user_reviews import memory_queries, tower_inputs
 from rec_sys.vector_database.catalogue import FloatArray
 
 _USERS_LOOKED_AT: Final = 500
@@ -107,10 +107,10 @@ class Insight:
         user = await prepare(self._backends, RecommendationRequest(user_id=user_id), served, StepClock(), record)
         inputs = tower_inputs([user.reviews], [user.texts], served)
         (_, weights), _, _ = await self._backends.read_users(served, inputs)
-        memory = memory_query(user.reviews, served)
+        [memory] = memory_queries([user.reviews], inputs, served)
         read = ReviewContributions(user.reviews, weights[0, : len(user.reviews)], memory, 0)
         return tuple(
-            Reason(**describe_review(read, served, place), memory=float(memory.weights[place]))
+            Reason(*describe_review(read, served, place), float(memory.weights[place]))
             for place in range(len(user.reviews))
         )
 

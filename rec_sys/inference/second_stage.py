@@ -51,7 +51,7 @@ class RankedHits:
         score = self.score[places]
         hits = [self.hits[place] for place in places.tolist()]
         return RankedHits(
-            [replace(hit, score=one) for hit, one in zip(hits, score.tolist(), strict=True)],
+            [hit._replace(score=one) for hit, one in zip(hits, score.tolist(), strict=True)],
             score,
             self.value[places],
             self.features[places[places < len(self.features)]],

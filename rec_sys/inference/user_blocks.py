@@ -32,7 +32,7 @@ from rec_sys.inference.live_reviews import OnRecord
 from rec_sys.inference.rules import CANDIDATES, arrange, check_rules, has_rules, is_boosted, merged, ruled_queries
 from rec_sys.inference.second_stage import RankedHits, rank_hits, widened
 from rec_sys.inference.served_bundle import ServedBundle
-from rec_sys.inference.user_reviews import MemoryQuery, UserReviews, memory_query, read_user, tower_inputs
+from rec_sys.inference.user_reviews import MemoryQuery, UserReviews, memory_queries, read_user, tower_inputs
 from rec_sys.settings import InferenceSettings
 from rec_sys.vector_database.catalogue import FloatArray
 from rec_sys.vector_database.contract import ProductAnswer, ProductFilter, ProductHit, UserTaste
@@ -106,7 +106,7 @@ async def _answer(backends: Backends, users: Sequence[PreparedUser]) -> list[Rec
     with timed("tower", clocks):
         inputs = tower_inputs([user.reviews for user in users], [user.texts for user in users], served)
         (vectors, weights), towers, fallback = await backends.read_users(served, inputs)
-    in_memory = [memory_query(user.reviews, served) for user in users]
+    in_memory = memory_queries([user.reviews for user in users], inputs, served)
     with timed("index", clocks):
         found = await _search(backends, users, vectors, in_memory)
     ranked: dict[int, RankedHits] = {}
@@ -232,7 +232,7 @@ def _popular(user: PreparedUser, stars: Stars) -> tuple[Recommendation, ...]:
     arranged = arrange(hits, listing.popularity[rows], request)
     chosen = [hits[place] for place in arranged.places.tolist()]
     products = recommend_hits(chosen, request, served, None, None, arranged, stars)
-    products = tuple(one.model_copy(update={"source": "popular"}) for one in products)
+    products = tuple(replace(one, source="popular") for one in products)
     return filled_up(products, [hits[place] for place in arranged.kept.tolist()], request, served, user.filter, stars)
 
 

@@ -247,12 +247,19 @@ class MemoryQuery:
     summed: dict[int, float]
 
 
-def memory_query(user: UserReviews, served: ServedBundle) -> MemoryQuery:
-    """The weights of a user's reviews in the memory, and of the score's further terms."""
+def memory_queries(
+    users: Sequence[UserReviews], inputs: Mapping[str, FloatArray], served: ServedBundle
+) -> list[MemoryQuery]:
+    """The weights of the users' reviews in the memory, and of the score's further terms; `inputs` are the tower's."""
+    ages = inputs[TowerTensor.AGE]
+    return [_memory_query(user, ages[row, : len(user)], served) for row, user in enumerate(users)]
+
+
+def _memory_query(user: UserReviews, age: FloatArray, served: ServedBundle) -> MemoryQuery:
     formula, nothing = served.manifest.score, np.zeros(len(user), dtype=np.float32)
     if served.catalogue.memory is None:
         return MemoryQuery(nothing, nothing, {})
-    age, newer = _ages(user.timestamp, served.manifest.has_time), np.arange(len(user))
+    newer = np.arange(len(user))
     repeats = nothing
     if formula.repeats is not None:
         repeats = formula.repeats.of_reviews(user.product, newer, age, user.weight)

@@ -10,6 +10,8 @@ and the answers come in its order. A question about similar products or about a 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +25,8 @@ from rec_sys.vector_database.questions import ProductQuery as ProductQuery
 from rec_sys.vector_database.questions import SimilarTo as SimilarTo
 from rec_sys.vector_database.questions import TextMeaning as TextMeaning
 from rec_sys.vector_database.questions import UserTaste as UserTaste
+
+_NOTHING: Final[Mapping[Any, float]] = MappingProxyType({})
 
 
 class IndexUnavailableError(InputError):
@@ -74,8 +78,7 @@ class ProductDetails:
     last_review: int | None = None
 
 
-@dataclass(frozen=True)
-class ProductHit:
+class ProductHit(NamedTuple):
     """A product in an answer.
 
     Attributes:
@@ -89,8 +92,8 @@ class ProductHit:
     product: ProductDetails
     score: float
     memory_score: float = 0.0
-    memory_of: Mapping[int, float] = field(default_factory=dict)
-    drawn_by: Mapping[str, float] = field(default_factory=dict)
+    memory_of: Mapping[int, float] = _NOTHING
+    drawn_by: Mapping[str, float] = _NOTHING
 
 
 @dataclass(frozen=True)

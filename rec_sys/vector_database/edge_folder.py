@@ -35,10 +35,11 @@ class EdgeFolder:
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
         self.versions = self.root / "versions"
+        self._current = str(self.root / _CURRENT)  # read at every question
 
     def served(self) -> str | None:
         """The name of the version served; None before the first."""
-        return _target(self.root / _CURRENT)
+        return _target(self._current)
 
     def previous(self, name: str) -> str | None:
         """The whole version that this one took over from; None where there is none any more."""
@@ -136,9 +137,9 @@ class EdgeFolder:
             yield
 
 
-def _target(link: Path) -> str | None:
+def _target(link: Path | str) -> str | None:
     try:
-        return Path(os.readlink(link)).name
+        return os.path.basename(os.readlink(link))
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -1,18 +1,17 @@
 """Questions, points and answers of the product index in Qdrant Edge's own words."""
 
-from typing import Any, Final
+from collections.abc import Collection
+from typing import Any
+from uuid import UUID
 
 from qdrant_edge import (
-    Expression,
     FieldCondition,
     Filter,
-    Formula,
     HasIdCondition,
     MatchAny,
     MatchValue,
     Mmr,
     Point,
-    Prefetch,
     Query,
     QueryRequest,
     RangeFloat,
@@ -24,46 +23,27 @@ from rec_sys.contracts import IndexVector, PayloadField
 from rec_sys.vector_database.catalogue import IndexPoint
 from rec_sys.vector_database.search_request import DiversityRequest, SearchRequest, StoredPoint, details_of
 
-# Scores of the first and the second prefetch; a product without any memory is only in the first.
-_SUM: Final = Formula(
-    Expression.Sum([Expression.Variable("$score[0]"), Expression.Variable("$score[1]")]), defaults={"$score[1]": 0.0}
-)
 
-
-def search_query(request: SearchRequest, with_points: bool) -> QueryRequest:
-    """A search in the engine's own words; without the points themselves it brings their scores alone."""
-    vectors = (request.vectors or False) if with_points else False
-    allowed, search = _filter(request), SearchParams(exact=request.search_width is None, hnsw_ef=request.search_width)
-    by_vector = Query.Nearest(request.vector, request.name)
-    by_words = None if request.words is None else Query.Nearest(SparseVector(*request.words), IndexVector.WORDS)
-    if request.memory is None or by_words is not None:
-        return QueryRequest(
-            limit=request.limit,
-            offset=request.offset,
-            query=by_words or by_vector,
-            filter=allowed,
-            params=None if by_words else search,
-            with_payload=with_points,
-            with_vector=vectors,
-        )
-    by_memory = Query.Nearest(SparseVector(*request.memory), IndexVector.MEMORY)
-    candidates = [
-        Prefetch(limit=request.candidates, query=by_vector, filter=allowed, params=search),
-        Prefetch(limit=request.candidates, query=by_memory, filter=allowed),
-    ]
-    both = 2 * request.candidates
+def nearest(request: SearchRequest, by: str, limit: int, offset: int = 0) -> QueryRequest:
+    """The ids and scores of the best products by one of a request's vectors, a `contracts.IndexVector`."""
     return QueryRequest(
-        limit=request.limit,
-        offset=request.offset,
-        query=_SUM,
-        prefetches=[
-            # A graph would look for the best of them and miss some; exact, each is scored.
-            Prefetch(limit=both, query=by_vector, prefetches=candidates, params=SearchParams(exact=True)),
-            Prefetch(limit=both, query=by_memory, prefetches=candidates),
-        ],
-        with_payload=with_points,
-        with_vector=vectors,
+        limit=limit,
+        offset=offset,
+        query=_by(request, by),
+        filter=_filter(request),
+        params=SearchParams(exact=request.search_width is None, hnsw_ef=request.search_width),
     )
+
+
+def scores_of(request: SearchRequest, by: str, points: Collection[UUID]) -> QueryRequest:
+    """The ids and scores of these products by one of a request's vectors."""
+    among = Filter(must=[HasIdCondition(set(points))])
+    return QueryRequest(limit=len(points), query=_by(request, by), filter=among, params=SearchParams(exact=True))
+
+
+def _by(request: SearchRequest, by: str) -> Query:
+    sparse = {IndexVector.MEMORY: request.memory, IndexVector.WORDS: request.words}.get(by)
+    return Query.Nearest(request.vector if sparse is None else SparseVector(*sparse), by)
 
 
 def diversity_query(request: DiversityRequest) -> QueryRequest:
@@ -105,8 +85,8 @@ def edge_point(point: IndexPoint) -> Point:
 
 
 def stored(point: Any) -> StoredPoint:
-    """A scored point or a record, which share all but the score."""
+    """What was read of a point."""
     vectors = point.vector or {}
     sparse = vectors.pop(IndexVector.MEMORY, None)
     memory = {} if sparse is None else dict(zip(sparse.indices, sparse.values, strict=True))
-    return StoredPoint(point.id, getattr(point, "score", 0.0), details_of(point.payload or {}), vectors, memory)
+    return StoredPoint(point.id, 0.0, details_of(point.payload or {}), vectors, memory)

@@ -10,8 +10,9 @@ import json
 import logging
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -26,6 +27,7 @@ from qdrant_edge import (
     EdgeVectorParams,
     HnswIndexConfig,
     PayloadSchemaType,
+    QueryRequest,
     UpdateOperation,
 )
 
@@ -34,9 +36,10 @@ from rec_sys.contracts import IndexVector, InputError
 from rec_sys.files import sha256_of
 from rec_sys.panics import panics_as_errors
 from rec_sys.settings import IndexCommon
+from rec_sys.vector_database.best_sums import Scores, best_sums
 from rec_sys.vector_database.catalogue import INDEXED_FIELDS, NO_GRAPH, NO_LINKS_BY_PAYLOAD, IndexPoint
 from rec_sys.vector_database.contract import IndexVersion
-from rec_sys.vector_database.edge_queries import diversity_query, edge_point, search_query, stored
+from rec_sys.vector_database.edge_queries import diversity_query, edge_point, nearest, scores_of, stored
 from rec_sys.vector_database.search_request import DiversityRequest, SearchRequest, StoredPoint
 
 VERSION_FILE: Final = "version.json"  # written last and removed first: a folder with it is whole
@@ -66,7 +69,7 @@ class EdgeVersion:
 
     def __init__(self, version: IndexVersion, shard: EdgeShard) -> None:
         self.version, self._shard = version, shard
-        self._kept: dict[UUID, StoredPoint] | None = None  # read before; None where points may change
+        self._kept: dict[int, StoredPoint] | None = None  # read before; None where points may change
         self._keeping = threading.Lock()
 
     @classmethod
@@ -137,39 +140,42 @@ class EdgeVersion:
         return [self._search(request) for request in requests]
 
     def _search(self, request: SearchRequest) -> list[StoredPoint]:
-        kept, dropped = self._kept, request.excluded if len(request.excluded) <= _FEW else frozenset()
-        if kept is None or request.with_vector:
-            return [stored(point) for point in self._shard.query(search_query(request, with_points=True))]
-        more, end = len(dropped), request.offset + request.limit
-        wider = request
-        if dropped:
-            wider = replace(
-                request, excluded=frozenset(), offset=0, limit=end + more, candidates=request.candidates + more
-            )
-        found: list[tuple[Any, float]] = [
-            (point.id, point.score) for point in self._shard.query(search_query(wider, with_points=False))
-        ]
-        if dropped:
-            found = [(point, score) for point, score in found if point not in dropped][request.offset : end]
-        points = self._points(kept, [point for point, _ in found])
-        with_memory = request.memory is not None
-        return [
-            StoredPoint(point, score, points[point].product, {}, points[point].memory if with_memory else {})
-            for point, score in found
-        ]
+        scores = self._scores(request)
+        points = self._points(list(scores), request.vectors)
+        return [points[key]._replace(score=score) for key, score in scores.items()]
 
-    def _points(self, kept: dict[UUID, StoredPoint], wanted: Sequence[UUID]) -> dict[UUID, StoredPoint]:
-        """Points with their memory, those read before from what was kept of them."""
-        points = {point: known for point in wanted if (known := kept.get(point)) is not None}
+    def _scores(self, request: SearchRequest) -> Scores:
+        """The scores of the page's points, in their order."""
+        end, dropped = request.offset + request.limit, request.excluded
+        if len(dropped) > _FEW:
+            dropped = frozenset()
+        without = {point.int for point in dropped}
+        wider = replace(request, excluded=request.excluded - dropped)
+        if request.memory is not None and request.words is None:
+            dense, memory = (_EdgeRanking(self._shard, wider, by) for by in (request.name, IndexVector.MEMORY))
+            found = best_sums(dense, memory, wanted=end, most=request.candidates + len(dropped), dropped=without)
+        else:
+            ranking = _EdgeRanking(self._shard, wider, request.name if request.words is None else IndexVector.WORDS)
+            found = {key: score for key, score in ranking.best(end + len(dropped)).items() if key not in without}
+        return dict(islice(found.items(), request.offset, end))
+
+    def _points(self, wanted: Sequence[int], vectors: Sequence[str]) -> dict[int, StoredPoint]:
+        """Points with these vectors, or more; with no other than their memory, from what was kept of those read."""
+        kept = self._kept if set(vectors) <= {IndexVector.MEMORY} else None
+        if kept is None:
+            return self._read(wanted, vectors)
+        points = {key: known for key in wanted if (known := kept.get(key)) is not None}
         if len(points) < len(wanted):
-            missing = [point for point in wanted if point not in points]
-            read = {point.id: point for point in self.retrieve(missing, (IndexVector.MEMORY,))}
+            read = self._read([key for key in wanted if key not in points], (IndexVector.MEMORY,))
             points |= read
             with self._keeping:
                 kept |= read
                 for oldest in list(kept)[: max(0, len(kept) - _MOST_KEPT)]:
                     del kept[oldest]
         return points
+
+    def _read(self, keys: Sequence[int], vectors: Sequence[str]) -> dict[int, StoredPoint]:
+        return {point.id.int: point for point in self.retrieve([UUID(int=key) for key in keys], vectors)}
 
     def diversify(self, request: DiversityRequest) -> list[UUID]:
         """Runs a request; the points in their new order."""
@@ -182,6 +188,25 @@ class EdgeVersion:
     def count(self) -> int:
         """Points held."""
         return self._shard.count(CountRequest(exact=True))
+
+
+class _EdgeRanking:
+    """The products of a shard by one of a request's vectors, see `best_sums.Ranking`; keys are ids as numbers."""
+
+    def __init__(self, shard: EdgeShard, request: SearchRequest, by: str) -> None:
+        self._shard, self._request, self._by = shard, request, by
+
+    def best(self, count: int) -> Scores:
+        """The best products."""
+        return self._run(nearest(self._request, self._by, count))
+
+    def of(self, keys: Collection[int]) -> Scores:
+        """The scores of these."""
+        return self._run(scores_of(self._request, self._by, [UUID(int=key) for key in keys])) if keys else {}
+
+    def _run(self, query: QueryRequest) -> Scores:
+        found: list[Any] = self._shard.query(query)
+        return {point.id.int: point.score for point in found}
 
 
 def read_version(folder: Path) -> IndexVersion:

@@ -6,7 +6,6 @@ rankings of all layers are merged here before, so that a product that came today
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from rec_sys.vector_database.search_request import StoredPoint
@@ -29,4 +28,4 @@ def fuse(
         if rank < DEPTH or point.id not in scores:
             scores[point.id] = scores.get(point.id, 0.0) + 1 / (_K + rank)
     best = sorted(scores, key=lambda point: -scores[point])[offset : offset + limit]
-    return [replace(points[point], score=scores[point]) for point in best]
+    return [points[point]._replace(score=scores[point]) for point in best]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
 from rec_sys.contracts import IndexVector, PayloadField
@@ -83,8 +83,7 @@ class DiversityRequest:
     limit: int
 
 
-@dataclass(frozen=True, slots=True)
-class StoredPoint:
+class StoredPoint(NamedTuple):
     """A point as it comes back, with the vectors asked for.
 
     Attributes:
