@@ -1,6 +1,7 @@
 """What the service counts and measures, for Prometheus, all its workers together; nothing is lost with one of them."""
 
 import os
+from collections import Counter as CountOf
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -105,8 +106,8 @@ class GatewayMetrics:
         """Counts what an answer holds and where its time went."""
         for step, histogram in self._steps.items():
             histogram.observe(getattr(answer.times, step) / 1000)
-        for product in answer.products:
-            self.products.labels(product.source).inc()
+        for source, count in CountOf(product.source for product in answer.products).items():
+            self.products.labels(source).inc(count)
         if answer.fallback is not None:
             self.fallbacks.labels(answer.fallback).inc()
         if isinstance(answer, RecommendationAnswer) and answer.ignored:

@@ -19,9 +19,9 @@ class VersionGoneError(Exception):
 class SearchRequest:
     """One search, ready to be put into a backend's own words.
 
-    With a memory, the `candidates` best products by vector and by memory are fetched, both scores are computed for
-    all of these, and the sums are ranked: every score is exact, and a product is only missed where it is among
-    neither.
+    With a memory, the best products by vector and by memory are fetched, at most `candidates` of each, and ranked by
+    the sum of both scores: every score is exact, and a product is only missed where it is among neither. A server
+    fetches all of them in its one request, Edge as few as the page needs, see `best_sums`.
 
     Attributes:
         name: The dense vector to search by, see `contracts.IndexVector`.
@@ -32,7 +32,7 @@ class SearchRequest:
         excluded: Points to leave out.
         limit: Most products.
         offset: Products to skip.
-        candidates: Products fetched of each kind; all of these may be needed for the page.
+        candidates: Most products fetched of each kind; all of these may be needed for the page.
         search_width: HNSW's ef; None for an exact search.
         with_vector: Bring the dense vector of each product along.
     """
