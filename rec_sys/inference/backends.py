@@ -220,9 +220,15 @@ class Backends:
 
     async def _search(self, queries: Sequence[ProductQuery], served: ServedBundle | None) -> list[ProductAnswer]:
         try:
-            if self.index.is_open and len(queries) == 1:
-                return self.index.search_many(queries)  # done before a thread could take it over
-            return await asyncio.to_thread(self.index.search_many, queries)
+            found: list[ProductAnswer] = []
+            # In this process a question holds the interpreter whatever thread asks it, so that a thread would only be
+            # in the way; others have their turn between two questions.
+            while self.index.is_open and len(found) < len(queries):
+                found += self.index.search_many(queries[len(found) : len(found) + 1])
+                await asyncio.sleep(0)
+            if len(found) < len(queries):
+                found += await asyncio.to_thread(self.index.search_many, queries[len(found) :])
+            return found
         except IndexUnavailableError as error:
             self.index.held = None  # it was dropped, perhaps
             raise self._away("index", error) from error

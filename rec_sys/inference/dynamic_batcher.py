@@ -59,6 +59,7 @@ class DynamicBatcher(Generic[Question, Answer]):
         self._answer, self._at_once, self._side_by_side, self._common = answer, at_once, side_by_side, common
         self._waiting: list[tuple[Question, asyncio.Future[Answer]]] = []
         self._workers: set[asyncio.Task[None]] = set()
+        self._under_way = 0
 
     async def ask(self, question: Question) -> Answer:
         """The answer to one question; raises what went wrong with it."""
@@ -73,8 +74,9 @@ class DynamicBatcher(Generic[Question, Answer]):
         try:
             while self._waiting:
                 # Whoever has given up in the meantime needs no answer.
-                block = [(question, future) for question, future in self._waiting[: self._at_once] if not future.done()]
-                del self._waiting[: self._at_once]
+                self._waiting = [one for one in self._waiting if not one[1].done()]
+                block = self._waiting[: self._share()]
+                del self._waiting[: len(block)]
                 if block:
                     await self._answer_block(block)
         finally:
@@ -85,8 +87,17 @@ class DynamicBatcher(Generic[Question, Answer]):
             for _, future in left:
                 future.cancel()
 
+    def _share(self) -> int:
+        """Questions of the next block: of all that have no answer yet what each block has, so that none waits long."""
+        everybody = len(self._waiting) + self._under_way
+        return min(self._at_once, -(-everybody // self._side_by_side))
+
     async def _answer_block(self, block: list[tuple[Question, "asyncio.Future[Answer]"]]) -> None:
-        answers = await answer_apart(self._answer, [question for question, _ in block], self._common)
+        self._under_way += len(block)
+        try:
+            answers = await answer_apart(self._answer, [question for question, _ in block], self._common)
+        finally:
+            self._under_way -= len(block)
         for (_, future), answer in zip(block, answers, strict=True):
             if future.done():
                 continue

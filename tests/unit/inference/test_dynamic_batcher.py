@@ -128,3 +128,19 @@ def test_whoever_gives_up_takes_nothing_from_the_others() -> None:
 
     assert asyncio.run(ask()) == 4
     assert seen == [1, 3]
+
+
+def test_blocks_side_by_side_share_what_waits() -> None:
+    blocks: list[list[int]] = []
+
+    async def answer(block: Sequence[int]) -> list[int]:
+        blocks.append(list(block))
+        await asyncio.sleep(0.01)
+        return list(block)
+
+    async def ask() -> None:
+        gathering = DynamicBatcher(answer, at_once=64, side_by_side=2)
+        await asyncio.gather(*map(gathering.ask, range(9)))
+
+    asyncio.run(ask())
+    assert blocks == [[0, 1, 2, 3, 4], [5, 6, 7, 8]]
