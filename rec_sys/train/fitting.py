@@ -64,6 +64,13 @@ class TowerTrial(Callback):
         _LOG.info(f"towers: after {self.at_step:,} steps they {what} (ndcg_at_10_masked: {pl_module.trial})")
 
 
+def be_repeatable() -> None:
+    """Chooses algorithms that give the same bits each time, where there are any."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # With them torch fills all memory that it hands out, which we overwrite anyway: a fifth of an epoch.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # its module makes it
+
+
 def limit_threads(settings: TrainerSettings) -> None:
     """Uses the asked-for number of cores."""
     if settings.num_threads:
@@ -85,7 +92,7 @@ def fit(learner: ReviewGraphLearner, checkpoints: Path, tracker: Tracker, epochs
         return is_first_process()
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    be_repeatable()
     # Lightning's own save_last skips the epochs that are not better; without a figure to watch, each replaces the last.
     newest = ModelCheckpoint(checkpoints, "last", save_top_k=1, enable_version_counter=False)
     last = checkpoints / "last.ckpt"

@@ -103,13 +103,12 @@ def measure_one_epoch(request: RoadRequest) -> dict[str, Any]:
 def _train(learner: "ReviewGraphLearner", settings: TrainerSettings, batches: int) -> str:
     """Runs the epochs, of so many batches each, on one device and returns its name."""
     import pytorch_lightning as lightning
-    import torch
 
-    from rec_sys.train.fitting import choose_devices
+    from rec_sys.train.fitting import be_repeatable, choose_devices
 
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    be_repeatable()
     trainer = lightning.Trainer(
         max_epochs=settings.max_epochs,
         logger=False,
