@@ -50,9 +50,14 @@ for _name in ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "HF_HUB_OFFLINE"):
 import filelock  # noqa: E402
 import hypothesis  # noqa: E402
 import numpy as np  # noqa: E402
+from hydra.core.config_store import ConfigStore  # noqa: E402
 
 hypothesis.settings.register_profile("house", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("house")
+
+# Hydra copies its store whenever it composes, and here that holds the defaults of every command: half of the time that
+# composing took. There is one store a process, and what is read from it is a copy.
+ConfigStore.__deepcopy__ = lambda self, memo: self  # type: ignore[attr-defined]
 
 logging.getLogger("rec_sys").setLevel(logging.INFO)  # what a command tells its user, for caplog
 

@@ -17,6 +17,7 @@ from qdrant_client import QdrantClient
 from rec_sys.bundle import Bundle
 from rec_sys.experiments.synthetic_bundle import BRANDS, CATEGORIES, write_synthetic_bundle
 from rec_sys.settings import EdgeIndex, ServerIndex
+from rec_sys.vector_database import edge_version
 from rec_sys.vector_database.catalogue import Catalogue, read_catalogue
 from rec_sys.vector_database.contract import (
     NewProduct,
@@ -49,6 +50,27 @@ def quick_folder() -> Iterator[Path]:
     fits = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _BYTES_IN_MEMORY
     with tempfile.TemporaryDirectory(prefix="rec_sys-", dir=memory if fits else None) as folder:
         yield Path(folder)
+
+
+@contextmanager
+def hashed_once() -> Iterator[None]:
+    """Files of an index that were not written to since are hashed once, however often it is opened.
+
+    They are 115 MB however few products there are. Not for tests that damage an index.
+    """
+    known: dict[tuple[int, ...], str] = {}
+    digest = edge_version._digest
+
+    def remembered(path: Path) -> str:
+        told = path.stat()
+        key = (told.st_dev, told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns)
+        if key not in known:
+            known[key] = digest(path)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(edge_version, "_digest", remembered)
+        yield
 
 
 @dataclass

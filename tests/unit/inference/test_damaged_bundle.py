@@ -22,7 +22,7 @@ from rec_sys.settings import EdgeIndex, InferenceSettings
 from rec_sys.vector_database.catalogue import read_catalogue
 from rec_sys.vector_database.edge_index import EdgePublisher
 from tests.changed_bundles import note_anew
-from tests.product_indexes import quick_folder
+from tests.product_indexes import hashed_once, quick_folder
 from tests.serving_bundles import write_serving_bundle
 
 Result = TypeVar("Result")
@@ -33,8 +33,25 @@ READ = (
 )
 
 
+@pytest.fixture(scope="module")
+def published() -> Iterator[Path]:
+    with quick_folder() as folder, hashed_once():
+        write_serving_bundle(folder / "bundles" / "first")
+        publish(folder)
+        yield folder
+
+
 @pytest.fixture
-def folder() -> Iterator[Path]:
+def folder(published: Path, tmp_path: Path) -> Path:
+    """A bundle to be damaged, and the index of all such."""
+    shutil.copytree(published / "bundles", tmp_path / "bundles")
+    (tmp_path / "index").symlink_to(published / "index")
+    return tmp_path
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path) -> Iterator[Path]:
+    """A bundle to be made another, whose index is yet to be published."""
     with quick_folder() as folder:
         write_serving_bundle(folder / "bundles" / "first")
         yield folder
@@ -69,7 +86,6 @@ def recommend(folder: Path) -> RecommendationAnswer:
 @pytest.mark.parametrize("name", READ)
 @pytest.mark.parametrize("damage", ["bit", "tail", "lost"])
 def test_no_answer_comes_from_a_changed_file(name: str, damage: str, folder: Path) -> None:
-    publish(folder)
     path = folder / "bundles" / "first" / name
     sound = path.read_bytes()
     path.unlink()
@@ -111,32 +127,33 @@ def spoil_texts(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("spoil", [spoil_histories, spoil_history_columns, spoil_inputs, spoil_texts])
-def test_parts_that_do_not_fit_are_found_when_the_bundle_is_opened(spoil: Callable[[Path], str], folder: Path) -> None:
-    name = spoil(folder / "bundles" / "first")
-    note_anew(folder / "bundles" / "first")
-    publish(folder)
+def test_parts_that_do_not_fit_are_found_when_the_bundle_is_opened(
+    spoil: Callable[[Path], str], own_folder: Path
+) -> None:
+    name = spoil(own_folder / "bundles" / "first")
+    note_anew(own_folder / "bundles" / "first")
+    publish(own_folder)
     with pytest.raises(ServingUnavailable, match="the bundle is damaged") as refused:
-        recommend(folder)
-    assert refused.value.where == str(folder / "bundles" / "first" / name)
-    assert not health_of(folder).ready
+        recommend(own_folder)
+    assert refused.value.where == str(own_folder / "bundles" / "first" / name)
+    assert not health_of(own_folder).ready
 
 
 @pytest.mark.parametrize("tower", ["none", "another"])
-def test_a_tower_that_cannot_answer_is_never_ready(tower: str, folder: Path) -> None:
-    path = folder / "bundles" / "first" / BundleFile.TOWERS / TowerFile.USER
+def test_a_tower_that_cannot_answer_is_never_ready(tower: str, own_folder: Path) -> None:
+    path = own_folder / "bundles" / "first" / BundleFile.TOWERS / TowerFile.USER
     number = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
     other = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "other", [number], [number])
     other.output[0].name = "y"
     path.write_bytes(b"no model" if tower == "none" else helper.make_model(other).SerializeToString())
-    note_anew(folder / "bundles" / "first")
-    publish(folder)
-    health = health_of(folder)
+    note_anew(own_folder / "bundles" / "first")
+    publish(own_folder)
+    health = health_of(own_folder)
     assert not health.ready
     assert [(part.part, part.ready) for part in health.parts if not part.ready] == [("answers", False)]
 
 
 def test_a_damaged_bundle_is_not_read_again_by_every_question(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    publish(folder)
     (folder / "bundles" / "first" / BundleFile.MEMORY).unlink()
     opened: list[Path] = []
     real = Bundle.__init__
@@ -157,7 +174,6 @@ def test_a_damaged_bundle_is_not_read_again_by_every_question(folder: Path, monk
 
 @pytest.mark.parametrize("content", ["", "{", '{"format_version": 99}'])
 def test_a_broken_manifest_beside_the_bundle_stops_nothing(content: str, folder: Path) -> None:
-    publish(folder)
     for name in ("aaa", "zzz"):
         (folder / "bundles" / name).mkdir()
         (folder / "bundles" / name / BundleFile.MANIFEST).write_text(content)
