@@ -40,7 +40,8 @@ def entry_modules() -> list[str]:
     return [
         ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
         for path in paths
-        for statement in ast.parse(path.read_text(encoding="utf-8")).body
+        if "run_entry(" in (code := path.read_text(encoding="utf-8"))
+        for statement in ast.parse(code).body
         if isinstance(statement, ast.If) and "run_entry(" in ast.unparse(statement)
     ]
 

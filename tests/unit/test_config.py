@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import pytest
+import yaml
 from pydantic import BaseModel
 
 from rec_sys.entry import CONFIG_DIR, compose_settings
@@ -24,7 +25,8 @@ def commands() -> dict[str, type[Section]]:
     """The settings type of every file in config/ that a command starts from, as the calls of `run_entry` say."""
     found: dict[str, type[Section]] = {"config": Settings}
     for path in sorted(path for folder in SOURCE_FOLDERS for path in (REPOSITORY / folder).rglob("*.py")):
-        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        code = path.read_text(encoding="utf-8")
+        for call in ast.walk(ast.parse(code)) if "run_entry(" in code else ():
             if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "run_entry"):
                 continue
             type_name, config_name = (ast.unparse(argument) for argument in call.args[1:3])
@@ -41,15 +43,43 @@ def request(config_name: str, *overrides: str) -> Request:
     return Request(commands()[config_name], CONFIG_DIR, config_name, overrides)
 
 
+def groups(file: str) -> list[str]:
+    """The groups that a file in config/ names, and those it builds on; composing says the same, but takes long."""
+    found: list[str] = []
+    for given in yaml.safe_load((CONFIG_DIR / f"{file}.yaml").read_text()).get("defaults", []):
+        if isinstance(given, dict):
+            found += [name for name in given if not name.startswith("override ")]
+        elif (CONFIG_DIR / f"{given}.yaml").is_file():
+            found += groups(given)
+    return found
+
+
+@cache
 def choices() -> list[tuple[str, str, str]]:
     """Every file of every group, under one of the commands that read it into the same type of section."""
     found: dict[tuple[str, str, str], tuple[str, str, str]] = {}
     for name, settings_type in commands().items():
-        for group in request(name).choices:
+        for group in groups(name):
             section = settings_type.model_fields.get(group)
             for option in request(name).options(group):
                 found.setdefault((group, option, str(section and section.annotation)), (name, group, option))
     return list(found.values())
+
+
+@cache
+def choices_beside(config_name: str, group: str, option: str) -> Request:
+    """The command line of a choice and of one in each other group: composed once for all of them.
+
+    A choice such as `experiment=quick`, which writes into sections, stands alone.
+    """
+    if group not in commands()[config_name].model_fields:
+        return request(config_name, f"{group}={option}")
+    by_group: dict[str, list[str]] = {}
+    for name, other, its_option in choices():
+        if name == config_name and other in commands()[config_name].model_fields:
+            by_group.setdefault(other, []).append(its_option)
+    place = by_group[group].index(option)
+    return request(config_name, *(f"{name}={of[place]}" for name, of in by_group.items() if place < len(of)))
 
 
 def test_a_group_is_one_type_of_section_for_every_command() -> None:
@@ -58,7 +88,8 @@ def test_a_group_is_one_type_of_section_for_every_command() -> None:
 
 def given_values(config_name: str, group: str, option: str) -> list[str]:
     """Every setting of one choice, written as command-line arguments with the values of its file."""
-    asked = request(config_name, f"{group}={option}")
+    asked, others = choices_beside(config_name, group, option), request(config_name)
+    alone = group not in asked.settings_type.model_fields
 
     def leaves(tree: dict[str, Any], prefix: str) -> Iterator[str]:
         for name, value in tree.items():
@@ -68,7 +99,8 @@ def given_values(config_name: str, group: str, option: str) -> list[str]:
                 yield f"{prefix}{name}={as_argument(value)}"
 
     sections = (name for name in asked.top_level if name in asked.choices and name in asked.settings_type.model_fields)
-    return [argument for name in sections for argument in leaves(asked.tree[name], f"{name}.")]
+    trees = {name: (asked if alone or name == group else others).tree[name] for name in sections}
+    return [argument for name in trees for argument in leaves(trees[name], f"{name}.")]
 
 
 def as_argument(value: Any) -> str:
@@ -110,7 +142,7 @@ def differences(section: type[BaseModel], content: dict[str, Any], prefix: str) 
 
 @pytest.mark.parametrize(("config_name", "group", "option"), choices())
 def test_a_settings_file_has_exactly_the_keys_of_its_section(config_name: str, group: str, option: str) -> None:
-    asked = request(config_name, f"{group}={option}")
+    asked = choices_beside(config_name, group, option)
     if group in asked.settings_type.model_fields:
         content = asked.tree[group]
         annotation = asked.settings_type.model_fields[group].annotation
@@ -146,6 +178,7 @@ def test_every_setting_of_every_choice_can_be_given(config_name: str, group: str
 def test_the_top_level_of_settings_and_files_is_the_same(config_name: str) -> None:
     asked = request(config_name)
     assert asked.composed.keys() - {"hydra"} == asked.settings_type.model_fields.keys()
+    assert asked.choices.keys() == set(groups(config_name))
 
 
 def repeated_values(tree: Any, base: Any, prefix: str) -> Iterator[str]:
@@ -198,9 +231,9 @@ def test_every_setting_says_what_it_is_for(config_name: str) -> None:
 
 
 def test_no_settings_file_is_left_over() -> None:
-    groups = {group for name in commands() for group in request(name).choices}
+    known = {group for name in commands() for group in groups(name)}
     folders = {path.relative_to(CONFIG_DIR).as_posix() for path in CONFIG_DIR.rglob("*") if any(path.glob("*.yaml"))}
-    assert folders - {"pipeline"} == groups  # that one is DVC's
+    assert folders - {"pipeline"} == known  # that one is DVC's
     assert {path.stem for path in CONFIG_DIR.glob("*.yaml")} == {*commands(), "command"}
 
 

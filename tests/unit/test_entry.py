@@ -94,18 +94,27 @@ def test_bad_input_found_later_ends_in_one_message_too(command: Command) -> None
     assert err == "error: reviews.gz is empty\n  where: reviews.gz\n  what to do: fetch it again\n"
 
 
-@pytest.mark.parametrize("harm", ["\x1b[31m", "\x1b]0;mine\x07", "\x9b2J", "\u202e", "\ud800"])
-def test_no_text_of_others_steers_the_terminal(command: Command, harm: str) -> None:
-    """In an error, in a trace, in a line of the log, in a value that is refused, and in what begins a line of ours."""
+HARM = ("\x1b[31m", "\x1b]0;mine\x07", "\x9b2J", "\u202e", "\ud800")
+
+
+@pytest.mark.parametrize("kind", ["error", "trace", "log"])
+def test_no_text_of_others_steers_the_terminal(command: Command, kind: str) -> None:
+    """In an error, in a trace, in a line of the log, and in what begins a line of ours."""
+    text = " and ".join(HARM)
 
     def warn(given: Settings) -> None:
-        logging.getLogger("rec_sys.test").info("a title %s\n[   0.0 s] forged", harm)
+        logging.getLogger("rec_sys.test").info("a title %s\n[   0.0 s] forged", text)
 
-    for run in (fail_with(InputError(harm, where=harm, remedy=harm)), fail_with(ValueError(harm)), warn):
-        _, out, err = command(run=run)
+    failing = {"error": fail_with(InputError(text, where=text, remedy=text)), "trace": fail_with(ValueError(text))}
+    _, out, err = command(run=failing.get(kind, warn))
+    for harm in HARM:
         assert escape_controls(harm) in err
         assert harm not in out + err
-        assert not [line for line in err.splitlines() if line.endswith("forged") and line.startswith("[")]
+    assert not [line for line in err.splitlines() if line.endswith("forged") and line.startswith("[")]
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_no_value_that_is_refused_steers_the_terminal(command: Command, harm: str) -> None:
     _, out, err = command(f"model={harm}")
     assert harm not in out + err
 
