@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 Scores = dict[int, float]  # by the product's key, the best first
 
-_AT_FIRST: Final = 16  # products more than the page has: with them most pages of three real data sets are whole
+_MORE_AT_FIRST: Final = 16  # products than the page has: with them most pages of three real data sets are whole
 _GROWTH: Final = 3
 
 
@@ -24,7 +24,15 @@ class Ranking(Protocol):
         """The scores of some products, those left out that have none."""
 
 
-def best_sums(dense: Ranking, sparse: Ranking, wanted: int, most: int, dropped: Collection[int] = ()) -> Scores:
+def best_sums(
+    dense: Ranking,
+    sparse: Ranking,
+    *,
+    wanted: int,
+    most: int,
+    at_first: int | None = None,
+    dropped: Collection[int] = (),
+) -> Scores:
     """The best products by both scores together.
 
     Args:
@@ -32,9 +40,10 @@ def best_sums(dense: Ranking, sparse: Ranking, wanted: int, most: int, dropped: 
         sparse: A score that counts 0 where a product has none.
         wanted: Most products to answer.
         most: Products that are fetched of each ranking at most: what is not among these of either may be missed.
+        at_first: Products that are fetched of each before more are; None for as many as the page needs as a rule.
         dropped: Products that are not answered.
     """
-    count = min(wanted + len(dropped) + _AT_FIRST, most)
+    count = min(wanted + len(dropped) + _MORE_AT_FIRST if at_first is None else at_first, most)
     while True:
         by_dense, by_sparse = dense.best(count), sparse.best(count)
         # What any product not fetched can have at most.

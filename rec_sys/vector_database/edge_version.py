@@ -153,7 +153,10 @@ class EdgeVersion:
         wider = replace(request, excluded=request.excluded - dropped)
         if request.memory is not None and request.words is None:
             dense, memory = (_EdgeRanking(self._shard, wider, by) for by in (request.name, IndexVector.MEMORY))
-            found = best_sums(dense, memory, wanted=end, most=request.candidates + len(dropped), dropped=without)
+            most = request.candidates + len(dropped)
+            # A graph is followed for as long for few products as for many, and should not be followed twice.
+            at_first = None if request.search_width is None else most
+            found = best_sums(dense, memory, wanted=end, most=most, at_first=at_first, dropped=without)
         else:
             ranking = _EdgeRanking(self._shard, wider, request.name if request.words is None else IndexVector.WORDS)
             found = {key: score for key, score in ranking.best(end + len(dropped)).items() if key not in without}

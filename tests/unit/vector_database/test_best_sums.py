@@ -41,7 +41,7 @@ def test_they_are_the_best_of_all_sums(scale: float, share: float, wanted: int) 
     for seed in range(5):
         dense, sparse, sums = draw(seed, share, scale)
         dropped = set(np.argsort(-sums)[:7:2].tolist())
-        found = best_sums(dense, sparse, wanted, PRODUCTS, dropped)
+        found = best_sums(dense, sparse, wanted=wanted, most=PRODUCTS, dropped=dropped)
         expected = [key for key in np.argsort(-sums).tolist() if key not in dropped][:wanted]
         assert list(found) == expected
         assert list(found.values()) == pytest.approx(sums[expected])
@@ -60,6 +60,13 @@ def test_of_the_products_fetched_at_most_the_best_are_answered_with_their_whole_
     sparse = Listed({3: 9.0, 4: 8.0, 2: 5.0, 0: 0.5, 1: -3.0})
     assert best_sums(dense, sparse, wanted=2, most=2) == {0: 9.5, 3: 9.0}
     assert best_sums(dense, sparse, wanted=2, most=3) == {2: 10.0, 0: 9.5}
+
+
+def test_as_many_are_fetched_at_first_as_is_said() -> None:
+    dense, sparse, sums = draw(0, share_with_sparse=1.0, scale=1.0)
+    found = best_sums(dense, sparse, wanted=10, most=PRODUCTS, at_first=PRODUCTS)
+    assert list(found) == np.argsort(-sums)[:10].tolist()
+    assert dense.fetched == sparse.fetched == PRODUCTS
 
 
 def test_nothing_is_answered_where_all_is_dropped() -> None:
