@@ -60,7 +60,7 @@ class RowWiseAdamW(Optimizer):
 class _RowWiseAdam(Optimizer):
     """The rows that have gradients are taken out, stepped as weights of their own, and put back.
 
-    `SparseAdam` makes a sparse tensor of each term and adds it to the table, which takes four times as long.
+    `SparseAdam` makes a sparse tensor of each term and adds it to the table, which takes twice as long.
     """
 
     def __init__(self, tables: Iterable[Tensor], lr: float, fused: bool) -> None:
