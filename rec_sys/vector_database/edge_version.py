@@ -142,7 +142,8 @@ class EdgeVersion:
     def _search(self, request: SearchRequest) -> list[StoredPoint]:
         scores = self._scores(request)
         points = self._points(list(scores), request.vectors)
-        return [points[key]._replace(score=score) for key, score in scores.items()]
+        # A point of a version that is written to may have been taken away since.
+        return [points[key]._replace(score=score) for key, score in scores.items() if key in points]
 
     def _scores(self, request: SearchRequest) -> Scores:
         """The scores of the page's points, in their order."""

@@ -8,7 +8,8 @@ import pytest
 
 from rec_sys.contracts import PayloadField
 from rec_sys.settings import EdgeIndex
-from rec_sys.vector_database.catalogue import Catalogue, IndexPoint
+from rec_sys.vector_database.best_sums import Scores
+from rec_sys.vector_database.catalogue import Catalogue, IndexPoint, point_id
 from rec_sys.vector_database.contract import (
     Diversity,
     Examples,
@@ -23,7 +24,7 @@ from rec_sys.vector_database.contract import (
 )
 from rec_sys.vector_database.edge_version import EdgeVersion
 from rec_sys.vector_database.overlay import ProductOverlay, layered
-from rec_sys.vector_database.search_request import VersionReader
+from rec_sys.vector_database.search_request import SearchRequest, VersionReader
 from rec_sys.vector_database.searching import answer
 from tests.product_indexes import make_catalogue
 
@@ -144,3 +145,21 @@ def test_a_vector_of_another_width_is_refused_as_by_one_version(
 ) -> None:
     with pytest.raises(InputError, match="width"):
         ask(layers[0], ProductQuery(UserTaste(np.ones(3, dtype=np.float32))))
+
+
+def test_a_product_taken_away_while_it_is_asked_for_is_left_out(
+    layers: tuple[VersionReader, ProductOverlay], catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, overlay = layers
+    query = next(query for query in queries(catalogue) if isinstance(query.by, UserTaste))
+    before = ask(reader, query)
+    gone = next(hit.product.asin for hit in before if overlay.holds(point_id(hit.product.asin)))
+    scores = EdgeVersion._scores
+
+    def scored_and_taken_away(version: EdgeVersion, request: SearchRequest) -> Scores:
+        found = scores(version, request)
+        overlay.remove([gone])
+        return found
+
+    monkeypatch.setattr(EdgeVersion, "_scores", scored_and_taken_away)
+    assert gone not in {hit.product.asin for hit in ask(reader, query)}
