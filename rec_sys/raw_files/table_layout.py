@@ -128,7 +128,7 @@ def find_layout(path: Path, form: TableFormat, columns: Sequence[str] = ()) -> T
         before=start,
         comment=form.comment,
         encoding=encoding_of(path, form.encoding),
-        numbers=_numeric_columns(body, separator, quoting),
+        numbers=numbers if quoting == "standard" else _numeric_columns(body, separator, quoting),
         settled=form.quoting != "auto",
     )
 

@@ -17,7 +17,7 @@ from rec_sys.raw_files.json_rows import read_json_rows
 from rec_sys.raw_files.listing import first_of
 from rec_sys.raw_files.missing import count_words, null_missing
 from rec_sys.raw_files.parquet_rows import RowRange, read_parquet_texts, row_ranges
-from rec_sys.raw_files.table_layout import MARK, TableLayout, find_layout
+from rec_sys.raw_files.table_layout import MARK, TableLayout
 from rec_sys.raw_files.tables import LISTED, Table, check_columns, list_columns
 
 
@@ -92,7 +92,7 @@ def read_columns(path: Path, columns: Sequence[str]) -> pl.DataFrame:
 def _read_csv(table: Table) -> Iterator[TableBatch]:
     """polars reads CSV faster, but neither tells a row's line nor sets a ragged row aside."""
     check_columns(table)
-    layout = find_layout(table.path, table.form, [*table.columns.values()])
+    layout = table.layout
     with open_raw(table.path, table.form.encoding, by_line=True) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
         try:

@@ -12,7 +12,7 @@ from rec_sys.raw_files.content import PARQUET, first_bytes
 from rec_sys.raw_files.json_rows import json_fields
 from rec_sys.raw_files.listing import first_of
 from rec_sys.raw_files.parquet_rows import parquet_schema, parts_of, text_columns
-from rec_sys.raw_files.table_layout import DEFAULT_FORMAT, TableFormat, find_layout
+from rec_sys.raw_files.table_layout import DEFAULT_FORMAT, TableFormat, TableLayout, find_layout
 from rec_sys.ready_command import argument
 from rec_sys.settings import MISSING_VALUES
 
@@ -55,6 +55,11 @@ class Table:
         if first_bytes(self.parts[0]).startswith(PARQUET) or self.path.is_dir():
             return "parquet"
         return "json" if json_fields(self.path, self.form.encoding) else "csv"
+
+    @cached_property
+    def layout(self) -> TableLayout:
+        """How it is written, where it is a CSV."""
+        return find_layout(self.path, self.form, [*self.columns.values()])
 
 
 def check_columns(*tables: Table) -> None:
@@ -111,7 +116,7 @@ def list_columns(table: Table) -> list[str]:
         return json_fields(table.path, table.form.encoding)
     if table.kind == "parquet":
         return list(parquet_schema(table.parts[0]))
-    return list(find_layout(table.path, table.form, [*table.columns.values()]).names)
+    return list(table.layout.names)
 
 
 def list_text_columns(table: Table) -> list[str]:
