@@ -56,7 +56,7 @@ def quick_folder() -> Iterator[Path]:
 def hashed_once() -> Iterator[None]:
     """Files of an index that were not written to since are hashed once, however often it is opened.
 
-    They are 115 MB however few products there are. Not for tests that damage an index.
+    They are 115 MB however few products there are. One that is damaged was written to, and is hashed again.
     """
     known: dict[tuple[int, ...], str] = {}
     digest = edge_version._digest

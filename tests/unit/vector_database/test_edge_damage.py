@@ -13,21 +13,22 @@ from rec_sys.settings import EdgeIndex
 from rec_sys.vector_database.contract import IndexUnavailableError
 from rec_sys.vector_database.edge_folder import EdgeFolder
 from rec_sys.vector_database.edge_index import EdgeProductIndex, EdgePublisher
-from tests.product_indexes import make_catalogue, new_product, quick_folder
+from tests.product_indexes import hashed_once, make_catalogue, new_product, quick_folder
 
 
 @pytest.fixture(scope="module")
 def published() -> Iterator[Path]:
-    with quick_folder() as root:
+    with quick_folder() as root, hashed_once():
         publisher = EdgePublisher(settings_in(root))
         publisher.publish(make_catalogue(root / "bundle", 40))
         yield root
 
 
 @pytest.fixture
-def root(published: Path, tmp_path: Path) -> Path:
-    shutil.copytree(published / "index", tmp_path / "index", symlinks=True)
-    return tmp_path
+def root(published: Path) -> Iterator[Path]:
+    with quick_folder() as root:
+        shutil.copytree(published / "index", root / "index", symlinks=True)
+        yield root
 
 
 def settings_in(root: Path) -> EdgeIndex:
