@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import time
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 from qdrant_client import QdrantClient
 
 from rec_sys.bundle import Bundle
+from rec_sys.checksums import Digest
 from rec_sys.experiments.synthetic_bundle import BRANDS, CATEGORIES, write_synthetic_bundle
 from rec_sys.settings import EdgeIndex, ServerIndex
 from rec_sys.vector_database import edge_version
@@ -41,36 +43,39 @@ SERVER_VARIABLE = "QDRANT_URL"
 BACK_ENDS = ("edge", "in_memory", "server")
 DIM, NEIGHBOURS = 32, 12
 _BYTES_IN_MEMORY = 1_000_000_000  # a container may have only 64 MB of it
+_TICK_SECONDS = 0.1  # ten times the coarsest clock that files are stamped by
 
 
 @contextmanager
 def quick_folder() -> Iterator[Path]:
-    """An empty folder, in memory where the system has such: an index is written with hundreds of small syncs."""
+    """An empty folder, in memory where the system has such: an index is written with hundreds of small syncs.
+
+    Its 115 MB, however few products there are, are hashed when they were written, not whenever it is opened.
+    """
     memory = Path("/dev/shm")
     fits = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _BYTES_IN_MEMORY
-    with tempfile.TemporaryDirectory(prefix="rec_sys-", dir=memory if fits else None) as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="rec_sys-", dir=memory if fits else None) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(edge_version, "_digest", _remembering(edge_version._digest))
         yield Path(folder)
 
 
-@contextmanager
-def hashed_once() -> Iterator[None]:
-    """Files of an index that were not written to since are hashed once, however often it is opened.
-
-    They are 115 MB however few products there are. One that is damaged was written to, and is hashed again.
-    """
+def _remembering(digest: Digest) -> Digest:
+    """A digest of files that are read again only where they were written to since, or so lately that none can tell."""
     known: dict[tuple[int, ...], str] = {}
-    digest = edge_version._digest
 
     def remembered(path: Path) -> str:
         told = path.stat()
         key = (told.st_dev, told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns)
-        if key not in known:
-            known[key] = digest(path)
-        return known[key]
+        if (found := known.get(key)) is None:
+            found = digest(path)
+            if time.time() - told.st_ctime > _TICK_SECONDS:
+                known[key] = found
+        return found
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(edge_version, "_digest", remembered)
-        yield
+    return remembered
 
 
 @dataclass

@@ -22,7 +22,7 @@ from rec_sys.settings import EdgeIndex, InferenceSettings
 from rec_sys.vector_database.catalogue import read_catalogue
 from rec_sys.vector_database.edge_index import EdgePublisher
 from tests.changed_bundles import note_anew
-from tests.product_indexes import hashed_once, quick_folder
+from tests.product_indexes import quick_folder
 from tests.serving_bundles import write_serving_bundle
 
 Result = TypeVar("Result")
@@ -35,7 +35,7 @@ READ = (
 
 @pytest.fixture(scope="module")
 def published() -> Iterator[Path]:
-    with quick_folder() as folder, hashed_once():
+    with quick_folder() as folder:
         write_serving_bundle(folder / "bundles" / "first")
         publish(folder)
         yield folder

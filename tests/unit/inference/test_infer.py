@@ -22,7 +22,7 @@ from rec_sys.inference.infer import InferSettings, answer_table, run
 from rec_sys.settings import ReviewColumnMap, TableData
 from rec_sys.vector_database.catalogue import read_catalogue
 from rec_sys.vector_database.edge_index import EdgePublisher
-from tests.product_indexes import hashed_once, quick_folder
+from tests.product_indexes import quick_folder
 from tests.serving_bundles import write_serving_bundle
 
 
@@ -33,7 +33,7 @@ def infer(folder: Path, **settings: Any) -> None:
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    with quick_folder() as folder, hashed_once():
+    with quick_folder() as folder:
         bundle = write_serving_bundle(folder / "bundles" / "first")
         index = InferSettings.model_validate(
             {"index": {"backend": "edge", "folder": folder / "index", "progress": False}, "inference": {}}

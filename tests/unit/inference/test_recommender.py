@@ -28,7 +28,7 @@ from rec_sys.inference.recommender import Recommender
 from rec_sys.settings import EdgeIndex, InferenceSettings, TableData
 from rec_sys.vector_database.catalogue import read_catalogue
 from rec_sys.vector_database.edge_index import EdgePublisher
-from tests.product_indexes import hashed_once, quick_folder
+from tests.product_indexes import quick_folder
 from tests.serving_bundles import (
     HELD_OUT_USER,
     NEWEST,
@@ -56,7 +56,7 @@ def publish(bundle: Bundle, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    with quick_folder() as folder, hashed_once():
+    with quick_folder() as folder:
         publish(write_serving_bundle(folder / "bundles" / "first"), folder)
         yield folder
 

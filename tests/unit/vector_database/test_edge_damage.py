@@ -13,12 +13,12 @@ from rec_sys.settings import EdgeIndex
 from rec_sys.vector_database.contract import IndexUnavailableError
 from rec_sys.vector_database.edge_folder import EdgeFolder
 from rec_sys.vector_database.edge_index import EdgeProductIndex, EdgePublisher
-from tests.product_indexes import hashed_once, make_catalogue, new_product, quick_folder
+from tests.product_indexes import make_catalogue, new_product, quick_folder
 
 
 @pytest.fixture(scope="module")
 def published() -> Iterator[Path]:
-    with quick_folder() as root, hashed_once():
+    with quick_folder() as root:
         publisher = EdgePublisher(settings_in(root))
         publisher.publish(make_catalogue(root / "bundle", 40))
         yield root
