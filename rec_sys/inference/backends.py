@@ -210,7 +210,7 @@ class Backends:
             return []
         found = await self._search(queries, served)
         expected = self._answered.bundle if served is None and self._answered else served and served.identity
-        other = next((answer.version.bundle for answer in found if answer.version.bundle != expected), None)
+        other = next((one.version.bundle for one in found if one.version.bundle != expected), None)
         if other is not None and await self._hold(other):
             return await self._search(queries, served)
         if other is not None and served is not None:
@@ -221,22 +221,18 @@ class Backends:
     async def _search(self, queries: Sequence[ProductQuery], served: ServedBundle | None) -> list[ProductAnswer]:
         try:
             found: list[ProductAnswer] = []
-            # In this process a question holds the interpreter whatever thread asks it, so that a thread would only be
-            # in the way; others have their turn between two questions.
             while self.index.is_open and len(found) < len(queries):
                 found += self.index.search_many(queries[len(found) : len(found) + 1])
-                await asyncio.sleep(0)
-            if len(found) < len(queries):
-                found += await asyncio.to_thread(self.index.search_many, queries[len(found) :])
-            return found
+                await asyncio.sleep(0)  # in any thread a question holds the interpreter: others' turn is between two
+            rest = queries[len(found) :]
+            return found + await asyncio.to_thread(self.index.search_many, rest) if rest else found
         except IndexUnavailableError as error:
             self.index.held = None  # it was dropped, perhaps
             raise self._away("index", error) from error
         except UnknownProductError:
             raise
         except InputError:
-            # A vector of another bundle may not even have the width; and where no question is welcome, this one is
-            # not at fault.
+            # A vector of another bundle may not even have the width; and where none is welcome, it is not at fault.
             version = await self.version()
             if served is not None and version.bundle != served.identity:
                 if await self._hold(version.bundle):
@@ -297,8 +293,7 @@ class Backends:
         return OtherBundleError(f"the index was made from bundle {identity}")
 
     def _away(self, component: Component, error: InputError) -> ServingUnavailable:
-        retry_after = self.settings.retry_after_seconds
-        what, remedy = error.what, error.remedy
+        retry_after, what, remedy = self.settings.retry_after_seconds, error.what, error.remedy
         if isinstance(error, EmptyIndexError) and not self.bundles.has_any():
             what = f"nothing has been trained yet, and {what}"
             remedy = f"run rec_sys.train.train first, then {_PUBLISH}; or set output_dir to where that was done"

@@ -1,5 +1,7 @@
 """Drawings and tables of the views say what they are made from."""
 
+from dataclasses import replace
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -11,8 +13,8 @@ from tests.scripted_recommender import PRODUCT, TIMES, VERSIONS, ScriptedRecomme
 
 
 def test_the_nearest_has_the_thickest_line_and_long_titles_are_cut() -> None:
-    near = PRODUCT.model_copy(update={"score": 0.8, "title": "A guitar whose name goes on and on and on and on"})
-    far = PRODUCT.model_copy(update={"score": 0.2, "title": None})
+    near = replace(PRODUCT, score=0.8, title="A guitar whose name goes on and on and on and on")
+    far = replace(PRODUCT, score=0.2, title=None)
     drawing = draw([near, far], [far])
     first, second, alone = drawing.neighbours
     assert first.thickness == 4 * second.thickness

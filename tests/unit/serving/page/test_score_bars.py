@@ -1,5 +1,7 @@
 """The parts of a bar are the score, whatever their signs."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,8 +15,7 @@ VALUES = st.floats(-20, 20, allow_nan=False)
 @given(st.lists(st.tuples(VALUES, VALUES, VALUES), min_size=1, max_size=5))
 def test_parts_sum_to_the_score_and_share_one_scale(products: list[tuple[float, float, float]]) -> None:
     scored = [
-        PRODUCT.model_copy(update={"score": score, "memory_score": memory, "ranker_score": ranker})
-        for score, memory, ranker in products
+        replace(PRODUCT, score=score, memory_score=memory, ranker_score=ranker) for score, memory, ranker in products
     ]
     bars = score_bars(scored)
     for product, bar in zip(scored, bars, strict=True):
@@ -28,7 +29,7 @@ def test_parts_sum_to_the_score_and_share_one_scale(products: list[tuple[float, 
 
 
 def test_what_has_no_parts_has_no_bar_and_the_others_are_said_in_words() -> None:
-    popular = PRODUCT.model_copy(update={"source": "popular"})
+    popular = replace(PRODUCT, source="popular")
     none, bar = score_bars([popular, PRODUCT])
     assert none is None
     assert bar is not None

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from dataclasses import replace
 from unittest.mock import AsyncMock
 from urllib.parse import urlencode
 
@@ -131,7 +132,7 @@ def test_what_is_near_a_product_says_whether_it_can_be_had_and_leads_to_its_form
     assert "By their reviews" in shown
     listed = asyncio.run(recommender.products.about(KNOWN_PRODUCT)).model_copy(update={"in_stock": False})
     monkeypatch.setattr(recommender.products, "about", AsyncMock(return_value=listed))
-    new = PRODUCT.model_copy(update={"review_count": 0, "price": 0.001})
+    new = replace(PRODUCT, review_count=0, price=0.001)
     monkeypatch.setattr(scripted_recommender, "PRODUCT", new)
     sign_in(shop, "read-secret")
     shown = shop.get(f"/product?asin={KNOWN_PRODUCT}").text
