@@ -36,7 +36,7 @@ def best_sums(
     """The best products by both scores together.
 
     Args:
-        dense: A score that every product has.
+        dense: A score that every product has; where it is searched approximately, what it misses may be missed here.
         sparse: A score that counts 0 where a product has none.
         wanted: Most products to answer.
         most: Products that are fetched of each ranking at most: what is not among these of either may be missed.
@@ -46,14 +46,15 @@ def best_sums(
     count = min(wanted + len(dropped) + _MORE_AT_FIRST if at_first is None else at_first, most)
     while True:
         by_dense, by_sparse = dense.best(count), sparse.best(count)
-        # What any product not fetched can have at most.
+        # What any product not fetched can have at most; with all fetched that have a sparse score, exactly 0 of it.
+        has_more_sparse = len(by_sparse) == count
         rest_dense = min(by_dense.values()) if len(by_dense) == count else -float("inf")
-        rest_sparse = max(0.0, min(by_sparse.values())) if len(by_sparse) == count else 0.0
+        rest_sparse = max(0.0, min(by_sparse.values())) if has_more_sparse else 0.0
         keys = [key for key in {**by_dense, **by_sparse} if key not in dropped]
         bound = {key: by_dense.get(key, rest_dense) + by_sparse.get(key, rest_sparse) for key in keys}
-        is_last = count == most or (len(by_dense) < count and len(by_sparse) < count)
+        is_last = count == most or (len(by_dense) < count and not has_more_sparse)
         if is_last or rest_dense + rest_sparse <= _least(bound.values(), wanted):
-            whole = {key: bound[key] for key in keys if key in by_dense and (key in by_sparse or not rest_sparse)}
+            whole = {key: bound[key] for key in keys if key in by_dense and (key in by_sparse or not has_more_sparse)}
             least = _least(whole.values(), wanted)
             open_keys = [key for key in keys if key not in whole and bound[key] >= least]
             more_dense = dense.of([key for key in open_keys if key not in by_dense])
