@@ -7,6 +7,7 @@ from typing import Final
 from rec_sys.inference.contract import Recommendation
 
 WIDTH: Final = 100.0
+_TINY: Final = 1e-300  # what is less cannot be divided by
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def score_bars(products: Sequence[Recommendation]) -> list[ScoreBar | None]:
     split = [_split(product) for product in products]
     above = max((sum(max(value, 0) for value in values.values()) for values in split), default=0.0)
     below = max((sum(max(-value, 0) for value in values.values()) for values in split), default=0.0)
-    unit = WIDTH / (above + below or 1.0)
+    unit = WIDTH / (above + below) if above + below > _TINY else 0.0
     return [_bar(values, below * unit, unit) if values else None for values in split]
 
 
