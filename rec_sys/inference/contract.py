@@ -193,7 +193,7 @@ class RecommendationRequest(Page):
     max_per_brand: int | None = Field(None, ge=1, le=100, description="Most products of one brand.")
 
 
-@dataclass(slots=True)  # an answer has dozens, and what makes one frozen, or checks it, takes seven times as long
+@dataclass(slots=True)  # an answer has dozens, and making one frozen, or checking it, takes most of the time
 class Reason:
     """A review that drew the attention, or that the memory knows something about."""
 

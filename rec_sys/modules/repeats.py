@@ -8,7 +8,7 @@ from rec_sys.data.interactions import BoolArray, FloatArray, IntArray, Interacti
 from rec_sys.score_terms import AGE_BOUNDS, COUNT_BOUNDS, RepeatRates, count_bins, rate_rows
 
 _EVENT_AGES = (0.1, 0.3, 1.0, 2.0, 4.0, 7.0, 14.0, 30.0)  # days; what is in a basket is ordered soon or never
-_MOST_KINDS = 6  # of weights that are told apart
+_MOST_KINDS = 6  # of weights that are kept apart
 _PSEUDO_COUNTS = 20.0  # of the mean rate, in every cell: a share of some dozen cases is read as half its own
 
 

@@ -24,7 +24,7 @@ _ROUNDS: Final = 100
 
 @dataclass(frozen=True)
 class Propensity:
-    """How likely users buy: `user_id`, and `probability` in descending order; how well an unseen window was told.
+    """How likely users buy: `user_id`, and `probability` in descending order; how well an unseen window was predicted.
 
     Attributes:
         auc: On the newest window whose outcome is known, learned on those before it; NaN where one window has no buyer.

@@ -150,7 +150,7 @@ def _open_unpacked(path: Path, by_line: bool = False) -> Iterator[io.BufferedRea
 
 
 class _Unpacked(io.RawIOBase):
-    """Counts the lines that pass, so that a broken packed stream can be told by its line, and ends endless ones."""
+    """Counts the lines that pass, so that a broken packed stream is named by its line, and ends endless ones."""
 
     def __init__(self, source: Any, path: Path, packing: str, longest_line: int | None) -> None:
         self._source = source

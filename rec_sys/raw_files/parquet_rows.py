@@ -1,4 +1,4 @@
-"""Columns of a Parquet table as the texts that a CSV would hold, in batches; what is no text is told by its type.
+"""Columns of a Parquet table as the texts that a CSV would hold, in batches; what is no text is named by its type.
 
 A table may be a folder of Parquet files, as Spark, Dask and Polars write one: they follow in the order of their names.
 """

@@ -24,11 +24,10 @@ from rec_sys.vector_database.catalogue import IndexPoint
 from rec_sys.vector_database.search_request import DiversityRequest, SearchRequest, StoredPoint, details_of
 
 
-def nearest(request: SearchRequest, by: str, limit: int, offset: int = 0) -> QueryRequest:
+def nearest(request: SearchRequest, by: str, limit: int) -> QueryRequest:
     """The ids and scores of the best products by one of a request's vectors, a `contracts.IndexVector`."""
     return QueryRequest(
         limit=limit,
-        offset=offset,
         query=_by(request, by),
         filter=_filter(request),
         params=SearchParams(exact=request.search_width is None, hnsw_ef=request.search_width),

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rec_sys.serving.page.score_bars import WIDTH, score_bars
@@ -12,6 +12,7 @@ from tests.scripted_recommender import PRODUCT
 VALUES = st.floats(-20, 20, allow_nan=False)
 
 
+@example([(5e-324, 0.0, 0.0)])  # whose scale would be infinite
 @given(st.lists(st.tuples(VALUES, VALUES, VALUES), min_size=1, max_size=5))
 def test_parts_sum_to_the_score_and_share_one_scale(products: list[tuple[float, float, float]]) -> None:
     scored = [
