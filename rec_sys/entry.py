@@ -48,9 +48,6 @@ from rec_sys.shown_text import SECRET_NAMES, shorten, strip_secrets
 # Threads of torch that spin while they wait bring a busy machine to a halt: an epoch of a second took two minutes
 # beside other work. It must be said before torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# What training imports makes 660,000 objects that stay. The collector, which by default looks for garbage after every
-# 700 of them, took a sixth of that time.
-gc.set_threshold(10_000)
 
 _HERE: Final = Path(__file__).resolve().parent
 # In a checkout beside the package, in an installed package inside it.
@@ -58,7 +55,6 @@ CONFIG_DIR: Final = next(folder for folder in (_HERE / "config", _HERE.parent / 
 _FAILED: Final = 1
 _REFUSED: Final = 2
 _OWN_LOGS: Final = ("rec_sys", "triton_utils", "__main__")
-
 _OTHER_FLAGS: Final = frozenset(  # of Hydra's
     {
         *("--hydra-help", "--version", "--shell-completion", "-sc", "--config-path", "-cp", "--config-name", "-cn"),
@@ -78,6 +74,7 @@ def run_entry(run: Callable[[SettingsType], None], settings_type: type[SettingsT
     """
     with suppress(io.UnsupportedOperation):  # standard error is no file, as in a notebook
         faulthandler.enable()  # a library that dies of SIGBUS or SIGSEGV says where, instead of nothing
+    gc.set_threshold(10_000)  # the usual 700 cost a sixth of training's imports, whose 660,000 objects stay
     os.environ["HYDRA_FULL_ERROR"] = "1"  # an error of Hydra's own comes here whole instead of ending the process
     codes: list[int] = []
 

@@ -46,7 +46,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # Libraries that would call home or a hub answer at once that they cannot, also in child processes.
 for _name in ("DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "HF_HUB_OFFLINE"):
     os.environ.setdefault(_name, "1")
-gc.set_threshold(10_000)  # as rec_sys.entry does, before most is imported
+gc.set_threshold(10_000)  # as a command does, before most is imported
 
 import filelock  # noqa: E402
 import hypothesis  # noqa: E402

@@ -85,7 +85,7 @@ class IndexCommon(Section):
     exact_below: int = Field(
         50_000, ge=0, description="Catalogues up to this size are searched whole, larger ones by an HNSW graph."
     )
-    hnsw_links: int = Field(16, ge=4, le=128, description="Links of a product in that graph (m).")
+    hnsw_links: int = Field(48, ge=4, le=128, description="Links of a product in that graph (m).")
     hnsw_build_width: int = Field(128, ge=4, le=4096, description="Products weighed while it is built (ef_construct).")
     hnsw_search_width: int = Field(256, ge=16, le=4096, description="Products weighed in a search (ef).")
     batch_bytes: int = Field(4_000_000, ge=10_000, le=5_000_000, description="Largest upload at once.")

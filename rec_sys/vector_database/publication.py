@@ -237,7 +237,7 @@ def verify_version(reader: VersionReader, catalogue: Catalogue, settings: IndexC
         raise InputError(
             f"the new version finds {found.recall:.4f} of the exact best {TOP}, {settings.min_recall} are asked for",
             where=place,
-            remedy="raise index.candidates, index.hnsw_search_width or index.exact_below",
+            remedy="raise index.candidates, index.hnsw_links, index.hnsw_search_width or index.exact_below",
         )
     if found.worst_score_error > SCORE_TOLERANCE:
         raise InputError(
