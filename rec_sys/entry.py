@@ -108,7 +108,7 @@ def run_entry(run: Callable[[SettingsType], None], settings_type: type[SettingsT
                 raise
     # Libraries turn an interrupt into exits and errors of their own (Lightning exits with 1), so the signal decides.
     if received:
-        say_error("\ninterrupted; the same command goes on from the last finished step")
+        say_error("\ninterrupted; the same command goes on from there")
         sys.exit(128 + received[0])
     sys.exit(min(codes, default=0))
 

@@ -43,6 +43,12 @@ def prove_trackable(settings: TrackingSettings, output_dir: Path) -> None:
 
 def database_path(uri: str | None, output_dir: Path) -> Path | None:
     """The absolute path of a SQLite database; None where the address is not one."""
+    if uri and re.fullmatch("sqlite:/*(:memory:)?", uri):
+        raise InputError(
+            "a database in memory would keep no run",
+            where=f"setting tracking.uri: {uri}",
+            remedy="give sqlite:///path, leave it out for mlflow.db in output_dir, or set tracking=none",
+        )
     if uri and not uri.startswith("sqlite:///"):
         return None
     path = (Path(uri.removeprefix("sqlite:///")) if uri else output_dir / DATABASE).absolute()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -46,6 +46,12 @@ def open_engine(settings: StoreSettings, output_dir: Path) -> tuple[Engine, str]
                 f"{parsed.get_backend_name()} is no database that the store can use",
                 where="setting store.url",
                 remedy="give sqlite:///path or postgresql://user@host/database",
+            )
+        if parsed.get_backend_name() == "sqlite" and _in_memory(parsed):
+            raise InputError(
+                "a database in memory keeps nothing, and each connection would have one of its own",
+                where=f"setting store.url: {shown}",
+                remedy="give sqlite:///path, leave it out for store.db in output_dir, or set store=none",
             )
         engine = create_engine(parsed, **_options(parsed.get_backend_name()))
     except (ArgumentError, NoSuchModuleError) as error:
@@ -123,6 +129,10 @@ def explained(shown: str) -> Iterator[None]:
             where=shown,
             remedy="see whether the database is there, takes connections and has room; then try again",
         ) from error
+
+
+def _in_memory(url: URL) -> bool:
+    return not url.database or ":memory:" in url.database or url.query.get("mode") == "memory"
 
 
 def _options(backend: str) -> dict[str, Any]:

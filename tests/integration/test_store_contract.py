@@ -249,6 +249,9 @@ def test_a_store_of_a_newer_version_is_refused(settings: StoreSettings, tmp_path
     [
         ("mysql://host/database", "mysql is no database that the store can use"),
         ("nonsense", "this is no address of a database"),
+        ("sqlite://", "in memory keeps nothing"),
+        ("sqlite:///:memory:", "in memory keeps nothing"),
+        ("sqlite:///file:shop?mode=memory&uri=true", "in memory keeps nothing"),
         ("sqlite:///nowhere/there/store.db", "does not answer"),
         ("postgresql://ada:a-password@127.0.0.1:1/rec_sys", "does not answer"),
     ],

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from rec_sys.contracts import InputError
-from rec_sys.settings import TrackingSettings
+from rec_sys.settings import Address, TrackingSettings
 from rec_sys.tracking import Tracker
+from rec_sys.tracking_address import prove_trackable
 
 OFF = TrackingSettings(enabled=False)
 
@@ -50,6 +51,12 @@ def test_the_address_is_absolute_also_where_the_folder_is_not(tmp_path: Path, mo
 def test_a_folder_that_an_address_cannot_spell_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="choose another output_dir"):
         Tracker(TrackingSettings(), tmp_path / name, "run")
+
+
+@pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///", "sqlite:///:memory:"])
+def test_a_database_that_forgets_is_refused(tmp_path: Path, uri: str) -> None:
+    with pytest.raises(InputError, match="in memory"):
+        prove_trackable(TrackingSettings(uri=Address(uri)), tmp_path)
 
 
 def test_a_tracker_outside_its_block_says_so(tmp_path: Path) -> None:
