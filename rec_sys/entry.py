@@ -11,15 +11,12 @@ import io
 import itertools
 import logging
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from pathlib import Path
-from types import FrameType
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -44,6 +41,7 @@ from rec_sys.settings_errors import (
 from rec_sys.settings_help import help_text
 from rec_sys.settings_request import Request, store_defaults
 from rec_sys.shown_text import SECRET_NAMES, shorten, strip_secrets
+from rec_sys.stopping import interrupt_waits, stopping_signals
 
 # Threads of torch that spin while they wait bring a busy machine to a halt: an epoch of a second took two minutes
 # beside other work. It must be said before torch is imported.
@@ -85,13 +83,14 @@ def run_entry(run: Callable[[SettingsType], None], settings_type: type[SettingsT
             _strip_sweep_file()
             overrides = tuple(HydraConfig.get().overrides.task)
             settings = _validate(config, settings_type, Request(settings_type, CONFIG_DIR, config_name, overrides))
+            interrupt_waits()
             with explain_disk_errors(getattr(settings, "output_dir", Path.cwd())):
                 run(settings)
         except Exception as error:
             codes.append(_report(error))
 
     show_log()
-    with _stopping_signals() as received:
+    with stopping_signals() as received:
         try:
             wanted = _check_command_line(settings_type, config_name, run.__globals__["__doc__"] or "")
             if wanted is not None:
@@ -108,7 +107,7 @@ def run_entry(run: Callable[[SettingsType], None], settings_type: type[SettingsT
                 raise
     # Libraries turn an interrupt into exits and errors of their own (Lightning exits with 1), so the signal decides.
     if received:
-        say_error("\ninterrupted; the same command goes on from there")
+        say_error("\ninterrupted; start the same command again to go on")
         sys.exit(128 + received[0])
     sys.exit(min(codes, default=0))
 
@@ -266,35 +265,3 @@ def _report(error: Exception) -> int:
         return 0
     say_trace(error)
     return _FAILED
-
-
-@contextmanager
-def _stopping_signals() -> Iterator[list[int]]:
-    """Turns SIGTERM into the `KeyboardInterrupt` that SIGINT already is; yields the list of what has arrived."""
-    received: list[int] = []
-    owner = os.getpid()
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if os.getpid() != owner:
-            # A forked worker inherits this handler; for it the signal means what it always means.
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-            return
-        received.append(number)
-        if number == signal.SIGTERM:
-            # It can arrive twice, from the launcher and from the group; the second must not break the cleaning up.
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield received  # Python delivers signals to the main thread alone
-        return
-    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number, handler in before.items():
-        if handler != signal.SIG_IGN:  # a command in the background of a script ignores SIGINT
-            signal.signal(number, stop)
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

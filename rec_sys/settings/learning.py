@@ -107,7 +107,6 @@ class TrainerSettings(Section):
     devices: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         "auto", description="How many of them; under torchrun, as many as it has started."
     )
-    strategy: str = Field("auto", description="Lightning's strategy for several devices.")
     # YAML and the command line read a bare 32 as a number.
     precision: Annotated[Literal["auto", "32", "bf16"], BeforeValidator(str)] = Field(
         "auto", description="auto: fp32, which is faster than bf16 on a GPU too."

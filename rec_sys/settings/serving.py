@@ -1,5 +1,6 @@
 """What answers: Triton, the index, the recommender and the service."""
 
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
@@ -165,9 +166,7 @@ class InferenceSettings(Section):
         "in_process", description="Where the user tower and the text encoder run."
     )
     triton_url: str = Field(
-        "127.0.0.1:8001",
-        pattern=r"^[^/@,]+:\d+(,[^/@,]+:\d+)*$",
-        description="host:port of Triton's gRPC; a list of several that take turns.",
+        "127.0.0.1:8001", description="host:port of Triton's gRPC; a list of several that take turns."
     )
     deadline_seconds: float = Field(5.0, gt=0, description="Longest time for a request to Triton, all tries together.")
     attempts: int = Field(3, ge=1, le=20, description="Tries of a request that finds Triton unavailable.")
@@ -192,6 +191,19 @@ class InferenceSettings(Section):
     @classmethod
     def _several_are_one_text(cls, url: object) -> object:
         return ",".join(map(str, url)) if isinstance(url, list | tuple) else url
+
+    @field_validator("triton_url")
+    @classmethod
+    def _each_is_one_server(cls, url: str) -> str:
+        several = url.split(",")
+        ports = [re.fullmatch(r"[^/@,]+:(\d+)", one) for one in several]
+        if not all(port and 0 < int(port[1]) <= 65535 for port in ports):
+            raise ValueError(
+                "each Triton is host:port, without http:// in front, and a port is a number from 1 to 65535"
+            )
+        if len({*several}) < len(several):
+            raise ValueError("each Triton is named once: a second connection to one takes no load from it")
+        return url
 
 
 AccessScope = Literal["read", "write", "admin"]

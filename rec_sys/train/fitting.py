@@ -189,15 +189,12 @@ def choose_devices(settings: TrainerSettings) -> dict[str, Any]:
             where="setting trainer.batch_size",
             remedy=f"raise it to {processes} or more, or train on fewer devices",
         )
-    strategy = settings.strategy
-    if strategy == "auto" and processes > 1:
-        # Parts of the towers rest where a batch has no text or no history.
-        strategy = "ddp_find_unused_parameters_true"
     precision = {"auto": "32-true", "32": "32-true", "bf16": "bf16-mixed"}
     return {
         "accelerator": "cuda" if cuda else "cpu",
         "devices": devices,
         "num_nodes": num_nodes,
-        "strategy": strategy,
+        # Parts of the towers rest where a batch has no text or no history.
+        "strategy": "ddp_find_unused_parameters_true" if processes > 1 else "auto",
         "precision": precision[settings.precision],
     }

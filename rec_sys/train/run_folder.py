@@ -20,7 +20,7 @@ _INCIDENTAL: dict[str, bool | set[str]] = {
     "run_dir": True,
     "tracking": True,
     "engine": True,
-    "trainer": {"progress", "num_threads", "devices", "strategy"},  # any number of processes goes on with it
+    "trainer": {"progress", "num_threads", "devices"},  # any number of processes goes on with it
 }
 
 

@@ -234,12 +234,13 @@ def test_one_failed_run_of_a_multirun_does_not_stop_the_others(command: Command)
 
 
 SLEEPING_COMMAND = """
-import sys, time
+import sys, threading, time
 from pathlib import Path
 from rec_sys.entry import run_entry
 from rec_sys.settings import Settings
 
 def run(settings):
+    import polars  # which has a handler of its own for Ctrl-C
     try:
         Path("started").touch()
         {body}
@@ -262,9 +263,10 @@ LIKE_LIGHTNING = """
     [
         (signal.SIGTERM, 143, "time.sleep(60)"),
         (signal.SIGINT, 130, "time.sleep(60)"),
+        (signal.SIGINT, 130, "threading.Event().wait()"),
         (signal.SIGTERM, 143, LIKE_LIGHTNING),
     ],
-    ids=["terminated", "interrupted", "terminated inside a library that exits itself"],
+    ids=["terminated", "interrupted", "interrupted in a wait", "terminated inside a library that exits itself"],
 )
 def test_a_signal_lets_the_command_clean_up(tmp_path: Path, number: int, code: int, body: str) -> None:
     script = SLEEPING_COMMAND.format(body=body.strip())

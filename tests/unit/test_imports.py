@@ -18,7 +18,7 @@ FINETUNE = "rec_sys.text.finetune"
 # From the ground up. A room may import rooms of lower levels, or start their modules as processes, never one of its
 # own level or above.
 LEVELS: tuple[tuple[str, ...], ...] = (
-    ("shown_text", "panics", "ragged", "value_words"),
+    ("shown_text", "panics", "ragged", "value_words", "stopping"),
     ("contracts", "score_terms"),
     ("settings", "files", "console", "scoring", "predicted_rating", "unit_vectors", "processes", "bound_process"),
     ("progress", "frame_ids", "locks", "ready_command", "checksums", "product_kinds"),

@@ -6,7 +6,16 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from rec_sys.entry import compose_settings
-from rec_sys.settings import AmazonData, ModelSettings, SampleData, Section, SequencesData, Settings, TableData
+from rec_sys.settings import (
+    AmazonData,
+    InferenceSettings,
+    ModelSettings,
+    SampleData,
+    Section,
+    SequencesData,
+    Settings,
+    TableData,
+)
 
 
 def all_sections(base: type[Section] = Section) -> list[type[Section]]:
@@ -114,3 +123,16 @@ def test_home_is_meant_by_a_tilde_alone(monkeypatch: pytest.MonkeyPatch, tmp_pat
         assert (
             TableData.model_validate({"name": "shop", "reader": "table", "reviews_path": given}).reviews_path == meant
         )
+
+
+@pytest.mark.parametrize(
+    "given", ["", [], "http://triton:8001", "triton", "triton:99999", "triton:0", "a:1,", "a:1,a:1"]
+)
+def test_an_address_that_no_triton_can_have_is_refused(given: object) -> None:
+    with pytest.raises(ValidationError, match="each Triton is"):
+        InferenceSettings.model_validate({"triton_url": given})
+
+
+def test_several_tritons_are_a_list_or_a_text() -> None:
+    several = [InferenceSettings.model_validate({"triton_url": given}) for given in (["a:1", "b:1"], "a:1,b:1")]
+    assert {one.triton_url for one in several} == {"a:1,b:1"}

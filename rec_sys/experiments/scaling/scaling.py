@@ -117,7 +117,7 @@ def _settings_of_size(settings: ScalingSettings, scratch: Path) -> Settings:
         else TextSettings(source="none"),
         graph=settings.graph,
         model=settings.model,
-        trainer=settings.trainer.model_copy(update={"max_epochs": 1, "devices": 1, "strategy": "auto"}),
+        trainer=settings.trainer.model_copy(update={"max_epochs": 1, "devices": 1}),
         evaluation=settings.evaluation,
         tracking=TrackingSettings(enabled=False),
     )
