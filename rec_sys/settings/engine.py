@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rec_sys.settings.base import Section
 
@@ -15,3 +15,9 @@ class EngineSettings(Section):
     actors: int | None = Field(
         None, ge=1, description="Processes at work; empty: one a GPU with text.device=cuda, else all CPUs but one."
     )
+
+    @model_validator(mode="after")
+    def _a_cluster_is_asked_for(self) -> "EngineSettings":
+        if self.kind == "local" and (self.actors is not None or self.address != "auto"):
+            raise ValueError("engine.actors and engine.address are those of engine=ray, and the engine is this process")
+        return self
