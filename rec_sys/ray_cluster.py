@@ -23,7 +23,7 @@ Block = TypeVar("Block")
 Result = TypeVar("Result")
 
 _QUIET: Final = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anybody
+    "RAY_USAGE_STATS_ENABLED": "0",  # no usage is reported
     "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # the first one is raised
 }
 _ANSWER_SECONDS: Final = 5.0

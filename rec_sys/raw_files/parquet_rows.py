@@ -153,7 +153,7 @@ def _as_text(column: str, dtype: pl.DataType) -> pl.Expr:
             # Lists of lists and of records as JSON, which polars writes of a record alone: {"":[...]}
             whole = pl.struct(value.alias("")).struct.json_encode()
             return pl.when(value.is_not_null()).then(whole.str.slice(4).str.head(-1))
-        # Also behind the last one, so that a list of one is told from a text.
+        # Also behind the last one, so that a list of one differs from a text.
         return value.cast(pl.List(pl.String)).list.join(LIST_SEPARATOR, ignore_nulls=True) + LIST_SEPARATOR
     if isinstance(dtype, pl.Struct):
         return value.struct.json_encode()

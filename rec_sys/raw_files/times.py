@@ -47,7 +47,7 @@ def milliseconds(times: pl.Series, form: str) -> pl.Series:
 def time_forms(times: pl.Series) -> list[str]:
     """The forms under which most of the first rows are plausible times.
 
-    Several where a day cannot be told from a month; none where no form reads half of them.
+    Several where a day could be a month; none where no form reads half of them.
     """
     texts = times.head(_EXAMINED).drop_nulls().str.strip_chars()
     texts = texts.filter(texts != "").unique(maintain_order=True)

@@ -81,7 +81,7 @@ def _weights(frame: pl.DataFrame, names: dict[str, str], events: EventSettings) 
     """What each row weighs, null where nothing; None where rows are no events."""
     kinds = _kinds(frame, names) if ReviewColumn.EVENT in names else None
     if kinds is None and events.weights is not None:
-        _LOG.warning(f"without the column {events.column!r}, which told the kinds of events, every row weighs 1")
+        _LOG.warning(f"without the column {events.column!r}, which held the kinds of events, every row weighs 1")
     numbers = [as_texts(frame[names[name]]) if name in names else None for name in (AMOUNT, DURATION)]
     if all(given is None for given in numbers) and (kinds is None or events.weights is None):
         return None

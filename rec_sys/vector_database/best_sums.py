@@ -10,9 +10,8 @@ from typing import Final, Protocol
 
 Scores = dict[int, float]  # by the product's key, the best first
 
-_MORE_AT_FIRST: Final = (
-    16  # products than the page has: with them the first try is enough for nearly all pages of the sample
-)
+# Products than the page has: with them the first try is enough for nearly all pages of the sample.
+_MORE_AT_FIRST: Final = 16
 _GROWTH: Final = 3
 
 

@@ -44,7 +44,7 @@ def test_whoever_has_ordered_is_answered_by_it_and_what_was_looked_at_may_be_rec
     caplog.clear()
     model.recommend_for_reviews(rows.drop("event"), k=3)
     model.close()
-    assert "without the column 'event', which told the kinds of events, every row weighs 1" in caplog.text
+    assert "without the column 'event', which held the kinds of events, every row weighs 1" in caplog.text
     assert again["asin"].to_list() == stranger["asin"].to_list()
     np.testing.assert_allclose(again["score"], stranger["score"], atol=1e-4)
     assert set(again["asin"]) == found

@@ -8,6 +8,7 @@ from pydantic.fields import FieldInfo
 from rec_sys.entry import compose_settings
 from rec_sys.settings import (
     AmazonData,
+    EngineSettings,
     InferenceSettings,
     ModelSettings,
     SampleData,
@@ -136,3 +137,10 @@ def test_an_address_that_no_triton_can_have_is_refused(given: object) -> None:
 def test_several_tritons_are_a_list_or_a_text() -> None:
     several = [InferenceSettings.model_validate({"triton_url": given}) for given in (["a:1", "b:1"], "a:1,b:1")]
     assert {one.triton_url for one in several} == {"a:1,b:1"}
+
+
+@pytest.mark.parametrize("given", [{"actors": 2}, {"address": "10.0.0.1:6379"}])
+def test_what_is_for_a_cluster_is_refused_without_one(given: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="engine=ray"):
+        EngineSettings.model_validate(given)
+    EngineSettings.model_validate({"kind": "ray", **given})
